@@ -8,9 +8,9 @@
 The thread of the process keeps the snapshots here too, so a loop that is busy does not make them stale.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from time import monotonic
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from gossipreg.client.aio_calling import attempted, called, keep, run_call
 from gossipreg.client.checks import check_callable, check_text
@@ -22,6 +22,11 @@ from gossipreg.client.picking.balancer import DEADLINE_S
 from gossipreg.client.registry import MAX_STALE_S, TIMEOUT_S, Registry
 from gossipreg.client.service import Service
 from gossipreg.client.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from gossipreg.client.events.aio import AsyncEventIterator, AsyncRegistryEvents, AsyncSubscription
+    from gossipreg.client.events.event import HandledEvent
+    from gossipreg.client.events.published import Published
 
 T = TypeVar("T")
 
@@ -35,24 +40,76 @@ class AsyncRegistry:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         """The same for threads: with `watch`, `stats`, `zone`."""
+        self._timeout_s = registry.timeout_s
+        self._made_events: dict[None, AsyncRegistryEvents] = {}
 
     def service(self, name: str, tags: Iterable[str] = (), zone: str | None = None) -> "AsyncService":
         """As `Registry.service`."""
         return AsyncService(self.registry.service(name, tags, zone))
+
+    async def publish(
+        self, type: str, data: object = None, *, id: str | None = None, source: str | None = None,
+        key: str | None = None, subject: str | None = None, datacontenttype: str | None = None,
+        time: str | None = None, extensions: Mapping[str, str] | None = None, timeout: float = 10.0,
+        keep: float | None = None,
+    ) -> "Published":  # fmt: skip
+        """As `Registry.publish`. If it is cancelled, the event may be published or not."""
+        return await self._events.publish(
+            type, data, id=id, source=source, key=key, subject=subject, datacontenttype=datacontenttype, time=time,
+            extensions=extensions, timeout=timeout, keep=keep,
+        )  # fmt: skip
+
+    async def subscribe(
+        self, pattern: str | Iterable[str], group: str | None = None,
+        handler: "Callable[[HandledEvent], Awaitable[object]] | None" = None, *, window: int | None = None,
+        on_dead: str | None = None, max_attempts: int | None = None, ack_timeout: float | None = None,
+        broadcast: bool = False,
+    ) -> "AsyncSubscription":  # fmt: skip
+        """As `Registry.subscribe`, with a handler that is awaited: each event is a task of this loop, and as many run
+        at once as `window` allows (64)."""
+        return await self._events.subscribe(
+            pattern, group, handler, self._timeout_s, window=window, on_dead=on_dead, max_attempts=max_attempts,
+            ack_timeout=ack_timeout, broadcast=broadcast,
+        )  # fmt: skip
+
+    def events(
+        self, pattern: str | Iterable[str], group: str | None = None, *, window: int | None = None,
+        on_dead: str | None = None, max_attempts: int | None = None, ack_timeout: float | None = None,
+        broadcast: bool = False,
+    ) -> "AsyncEventIterator":  # fmt: skip
+        """`async for event in registry.events(...)`; as `Registry.events`. A refusal is raised by the loop."""
+        return self._events.events(
+            pattern, group, window=window, on_dead=on_dead, max_attempts=max_attempts, ack_timeout=ack_timeout,
+            broadcast=broadcast,
+        )  # fmt: skip
+
+    @property
+    def _events(self) -> "AsyncRegistryEvents":
+        parts = self.registry.event_parts
+        found = self._made_events.get(None)
+        if found is None:
+            from gossipreg.client.events.aio import AsyncRegistryEvents
+
+            found = self._made_events.setdefault(None, AsyncRegistryEvents(parts))
+        return found
 
     def stats(self) -> dict[str, Any]:
         """As `Registry.stats`."""
         return self.registry.stats()
 
     def close(self) -> None:
-        """As `Registry.close`."""
+        """As `Registry.close`. It does not wait for handlers; the end of `async with` does."""
         self.registry.close()
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_exception: object) -> None:
-        self.close()
+        try:
+            for events in self._made_events.values():
+                await events.close()
+        finally:
+            self.close()
 
     def __repr__(self) -> str:
         return f"<AsyncRegistry: {self.registry!r}>"

@@ -1,7 +1,7 @@
 """Waiting in asyncio or in trio, whichever runs here: for an event that another thread sets, with a timeout."""
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
@@ -37,6 +37,47 @@ async def sleep(delay_s: float) -> None:
         import asyncio
 
         await asyncio.sleep(delay_s)
+
+
+async def wait_ready(descriptor: int, timeout_s: float, *, to_write: bool = False) -> None:
+    """Return when this can be read, or written, or after so many seconds."""
+    trio = running_trio()
+    if trio is not None:
+        with trio.move_on_after(timeout_s):
+            await (trio.lowlevel.wait_writable if to_write else trio.lowlevel.wait_readable)(descriptor)
+        return
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+    add, remove = (loop.add_writer, loop.remove_writer) if to_write else (loop.add_reader, loop.remove_reader)
+
+    def set() -> None:
+        if not ready.done():
+            ready.set_result(None)
+
+    add(descriptor, set)
+    try:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await ready
+    finally:
+        remove(descriptor)
+
+
+class LoopTasks(NamedTuple):
+    """Starts tasks in one loop, from any thread."""
+
+    start: Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
+    """Raises RuntimeError if the loop has ended."""
+    is_over: Callable[[], bool]
+    """Whether the loop has ended."""
+
+
+def loop_tasks() -> LoopTasks:
+    """Of the running loop. Raises RuntimeError if none runs."""
+    trio = running_trio()
+    return _asyncio_tasks() if trio is None else _trio_tasks(trio)
 
 
 async def within(timeout_s: float, run: Callable[[A], Awaitable[T]], argument: A) -> T:
@@ -104,3 +145,33 @@ def _asyncio_event() -> LoopEvent:
                 await event.wait()
 
     return LoopEvent(set, wait)
+
+
+def _trio_tasks(trio: Any) -> LoopTasks:
+    token = trio.lowlevel.current_trio_token()
+
+    def is_over() -> bool:
+        try:
+            token.run_sync_soon(lambda: None)
+        except trio.RunFinishedError:
+            return True
+        return False
+
+    return LoopTasks(lambda run: token.run_sync_soon(trio.lowlevel.spawn_system_task, run), is_over)
+
+
+def _asyncio_tasks() -> LoopTasks:
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    tasks: set[asyncio.Task[None]] = set()  # the loop itself would forget them
+
+    def begin(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        task = loop.create_task(run())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    def start(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        loop.call_soon_threadsafe(begin, run)
+
+    return LoopTasks(start, loop.is_closed)

@@ -152,7 +152,7 @@ class Registry:
         sidecar refuses it with.
         """
         return self.event_parts.subscribe(
-            pattern, group, handler, threads, self._settings.timeout_s, window=window, on_dead=on_dead,
+            pattern, group, handler, threads, self.timeout_s, window=window, on_dead=on_dead,
             max_attempts=max_attempts, ack_timeout=ack_timeout, broadcast=broadcast,
         )  # fmt: skip
 
@@ -172,9 +172,14 @@ class Registry:
         """As `subscribe`, for a loop: `for event in registry.events(...):`. Each event is settled by `event.ack()`,
         `event.reject(reason)` or `event.retry(after)`, or by `with event:`, which does what a handler does."""
         return self.event_parts.events(
-            pattern, group, self._settings.timeout_s, window=window, on_dead=on_dead, max_attempts=max_attempts,
+            pattern, group, self.timeout_s, window=window, on_dead=on_dead, max_attempts=max_attempts,
             ack_timeout=ack_timeout, broadcast=broadcast,
         )  # fmt: skip
+
+    @property
+    def timeout_s(self) -> float:
+        """The `timeout` of `connect`."""
+        return self._settings.timeout_s
 
     @property
     def event_parts(self) -> "RegistryEvents":

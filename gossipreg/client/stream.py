@@ -108,18 +108,43 @@ class SidecarStream:
         self.at_rest = False
         self._send(request, deadline)
         while (message := self.receive(deadline)) is not None:
-            match message:
-                case ("reply", answered, (code, text), _) if answered in (id, None):
-                    self.at_rest = answered == id
-                    raise answered_error(code, text)
-                case ("reply", answered, None, result) if answered == id:
-                    self.at_rest = True
-                    return result
-                case ("reply", *_):
-                    raise Unreachable(
-                        f"the program on {self.path} is not a sidecar: it answered a request that was not sent"
-                    )
+            if self.is_answer(id, message):
+                return message[3]
         raise Unreachable(f"the sidecar on {self.path} did not answer {method} within {timeout_s:g} s")
+
+    def is_answer(self, id: int, message: rpc.Message) -> bool:
+        """Whether this is the answer to the only request that was sent and not answered; the stream is at rest then.
+        Raises the error that the sidecar answered with, and Unreachable for the answer to another request."""
+        match message:
+            case ("reply", answered, (code, text), _) if answered in (id, None):
+                self.at_rest = answered == id
+                raise answered_error(code, text)
+            case ("reply", answered, None, _) if answered == id:
+                self.at_rest = True
+                return True
+            case ("reply", *_):
+                raise Unreachable(
+                    f"the program on {self.path} is not a sidecar: it answered a request that was not sent"
+                )
+        return False
+
+    def begin(self, method: str, params: rpc.Params) -> tuple[int, memoryview]:
+        """The id of a request, and its bytes, which are to go out by `send_some`. Raises CannotSend, Forked."""
+        self.refuse_in_child("this connection")
+        self._last_id += 1
+        request = rpc.encode_request(self._last_id, method, params)
+        self.at_rest = False
+        return self._last_id, memoryview(request)
+
+    def send_some(self, data: memoryview) -> int:
+        """Send of these bytes what there is room for now; returns how many went out. Raises Unreachable."""
+        try:
+            self._bound(0.0)
+            return self._socket.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise Unreachable(f"the sidecar on {self.path} is gone ({error.strerror})") from None
 
     def tell(self, method: str, params: rpc.Params, deadline: float | None) -> int:
         """Send a request whose answer comes among what is received; returns its id. The stream is not at rest after

@@ -15,6 +15,8 @@
     subscription  Subscription, EventIterator: what programs hold
     running       the subscriptions of the process: forks, and the end of the program
     of_registry   all of it for one registry
+    aio           the same for asyncio and trio
+    aio_publisher publishes for asyncio and trio
 
 It is loaded when a program publishes or subscribes for the first time.
 """

@@ -35,6 +35,9 @@ class HandlerThreads:
         if not self._threads and event.begin():
             event.retry(None, "the program has no room for a thread")
 
+    def is_gone(self) -> bool:
+        return False
+
     def over(self) -> None:
         for _ in self._threads:
             self._queue.put(None)

@@ -30,9 +30,9 @@ from gossipreg.errors import BadParams
 class RegistryEvents:
     def __init__(self, path: str | None, source: str | None) -> None:
         """`source` stands in for events that name none; None: the sidecar's own name does."""
-        self._client = RegistryClient(path)
+        self.client = RegistryClient(path)
         self._source = source
-        self._publisher = EventPublisher(self._client)
+        self._publisher = EventPublisher(self.client)
         self._pumps: dict[SubscriptionPump, None] = {}
 
     def publish(self, type: str, data: object, **attributes: Any) -> Published:
@@ -57,7 +57,7 @@ class RegistryEvents:
             if threads < 1:
                 raise BadParams(f"threads is {threads}: give how many handlers run at once, from 1 on")
         handlers = HandlerThreads(checked, threads or min(settings.window, THREADS), settings.name)
-        pump = self.begin(settings, handlers, in_turns=True)
+        pump = self.begin(settings, handlers, has_handler=True)
         self._await_answer(pump, wait_s)
         return HandlerSubscription(pump)
 
@@ -66,19 +66,23 @@ class RegistryEvents:
     ) -> EventIterator:  # fmt: skip
         """See `Registry.events`."""
         queue = EventQueue()
-        pump = self.begin(subscription_settings(pattern, group, **options), queue, in_turns=False)
+        pump = self.begin(subscription_settings(pattern, group, **options), queue, has_handler=False)
         iterator = EventIterator(pump, queue)
         self._await_answer(pump, wait_s)
         return iterator
 
-    def begin(self, settings: SubscriptionSettings, sink: EventSink, *, in_turns: bool) -> SubscriptionPump:
-        """A pump that runs. `in_turns`: it has a handler."""
-        pump = SubscriptionPump(partial(self._client.subscribe, **settings.params), settings, sink, in_turns=in_turns)
+    def begin(
+        self, settings: SubscriptionSettings, sink: EventSink, *, has_handler: bool, in_loop: bool = False
+    ) -> SubscriptionPump:
+        """A pump that runs."""
+        pump = SubscriptionPump(
+            partial(self.client.subscribe, **settings.params), settings, sink, has_handler=has_handler, in_loop=in_loop
+        )
         for old in list(self._pumps):
             if old.is_over or not old.of_this_process:
                 self._pumps.pop(old, None)
         self._pumps[pump] = None
-        RUNNING.begin(pump, has_handlers=in_turns)
+        RUNNING.begin(pump)
         return pump
 
     def _await_answer(self, pump: SubscriptionPump, wait_s: float) -> None:
@@ -87,14 +91,19 @@ class RegistryEvents:
         if pump.error is not None:
             raise pump.error
 
-    def close(self) -> None:
-        """End all of it; handlers that run get CLOSE_S to end."""
+    def begin_close(self) -> list[SubscriptionPump]:
+        """Have all subscriptions end; handlers that run get CLOSE_S, and loops of the program over an iterator no time,
+        since they may be what closes. Returns those that the caller may wait for."""
         pumps = [pump for pump in list(self._pumps) if pump.of_this_process and not pump.is_over]
+        for pump in pumps:
+            pump.begin_end(monotonic() + (CLOSE_S if pump.has_handler else 0.0))
+        return [pump for pump in pumps if not pump.is_in_handler]
+
+    def close(self) -> None:
+        """End all of it, and wait for handlers in threads. Those of a loop could not end while this waits."""
         until = monotonic() + CLOSE_S
-        for pump in pumps:
-            pump.begin_end(until)
-        for pump in pumps:
-            if not pump.is_in_handler:
+        for pump in self.begin_close():
+            if not pump.in_loop:
                 wait_over(pump, until + FINISH_S - monotonic())
         self._publisher.close()
 

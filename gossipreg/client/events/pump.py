@@ -55,9 +55,12 @@ NOT_BEGUN, NOT_ENDED = "the program ended before it was handled", "the program e
 
 
 class EventSink(Protocol):
-    """Who has events handled. Both are called on the pump's thread, and must not wait."""
+    """Who has events handled. All is called on the pump's thread, and must not wait."""
 
     def hand(self, event: HandledEvent) -> None: ...
+
+    def is_gone(self) -> bool:
+        """Whether nobody can handle anything any more: the subscription ends."""
 
     def over(self) -> None:
         """No more events come."""
@@ -65,11 +68,15 @@ class EventSink(Protocol):
 
 class SubscriptionPump(threading.Thread):
     def __init__(
-        self, open: Callable[[], EventStream], settings: SubscriptionSettings, sink: EventSink, *, in_turns: bool
-    ) -> None:
-        """`open` subscribes on a new connection. `in_turns`: one event of a key after the other, across connections."""
+        self, open: Callable[[], EventStream], settings: SubscriptionSettings, sink: EventSink, *, has_handler: bool,
+        in_loop: bool,
+    ) -> None:  # fmt: skip
+        """`open` subscribes on a new connection. `has_handler`: the sink has a handler, so it gets one event of a key
+        after the other, across connections too. `in_loop`: a loop handles the events, and not threads."""
         super().__init__(name="gossipreg events", daemon=True)
         self.settings = settings
+        self.has_handler = has_handler
+        self.in_loop = in_loop
         self.changed = Waiters()
         """Called when the sidecar has answered for the first time, and when the subscription is over."""
         self.fault = "it has not answered yet"
@@ -81,7 +88,7 @@ class SubscriptionPump(threading.Thread):
         """Connections, those that were lost, events that came, and those of a broadcast for which there was no room."""
         self._open = open
         self._sink = sink
-        self._turns = KeyTurns() if in_turns else None
+        self._turns = KeyTurns() if has_handler else None
         self._said: deque[tuple[HandledEvent, Settlement]] = deque()
         self._bell = Bell()
         self._ends_by = inf
@@ -281,6 +288,8 @@ class SubscriptionPump(threading.Thread):
             self._hand(event)
 
     def _hand(self, event: HandledEvent) -> None:
+        if self._sink.is_gone():
+            self.begin_end(monotonic())
         if not self.is_ending:
             self._out.add(event)
             self._sink.hand(event)
@@ -336,6 +345,8 @@ class SubscriptionPump(threading.Thread):
             self._hand(following)
 
     def _send(self, stream: EventStream, now: float) -> None:
+        if now >= self._held.due and self._sink.is_gone():
+            self.begin_end(now)
         requests = [*self._acks.take(now, more_may_come=bool(self._out)), *self._outgoing, *self._held.renewals(now)]
         self._outgoing.clear()
         for method, params in requests:

@@ -20,15 +20,14 @@ EXIT_S = 5.0
 
 class RunningSubscriptions:
     def __init__(self) -> None:
-        self._pumps: dict[SubscriptionPump, bool] = {}
-        """Whether its handlers are waited for: those of an iterator end with the program's own code."""
+        self._pumps: dict[SubscriptionPump, None] = {}
 
-    def begin(self, pump: SubscriptionPump, *, has_handlers: bool) -> None:
+    def begin(self, pump: SubscriptionPump) -> None:
         """Start it."""
         for old in list(self._pumps):
             if old.is_over:
                 self._pumps.pop(old, None)
-        self._pumps[pump] = has_handlers
+        self._pumps[pump] = None
         pump.start()
 
     def after_in_child(self) -> None:
@@ -40,10 +39,10 @@ class RunningSubscriptions:
         until = monotonic() + EXIT_S
         pumps = [pump for pump in list(self._pumps) if pump.is_alive() and pump is not threading.current_thread()]
         for pump in pumps:
-            pump.begin_end(until if self._pumps.get(pump) else monotonic())
+            pump.begin_end(until if pump.has_handler and not pump.in_loop else monotonic())
         for pump in pumps:
             pump.join(max(0.0, until + FINISH_S - monotonic()))
-            if running := pump.running:
+            if pump.has_handler and (running := pump.running):
                 log_warning(
                     f"{running} handlers of {pump.settings.name} did not end within {EXIT_S:g} s of the end of the "
                     "program: their events are delivered again"

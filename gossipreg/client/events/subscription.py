@@ -63,6 +63,9 @@ class EventQueue:
     def hand(self, event: HandledEvent) -> None:
         self._queue.put(event)
 
+    def is_gone(self) -> bool:
+        return False
+
     def over(self) -> None:
         self._queue.put(None)
 
@@ -88,7 +91,7 @@ class EventIterator:
         """Made by `Registry.events`."""
         self.pump = pump
         self._queue = queue
-        self._finalizer = weakref.finalize(self, _abandon, pump)
+        self._finalizer = weakref.finalize(self, abandon, pump)
         self._finalizer.atexit = False  # `running.py` ends it then
 
     def __iter__(self) -> Self:
@@ -132,7 +135,7 @@ class EventIterator:
         return f"<EventIterator of {self.pump.settings.name}: {pump_state(self.pump)}>"
 
 
-def _abandon(pump: SubscriptionPump) -> None:
+def abandon(pump: SubscriptionPump) -> None:
     """The program has forgotten the iterator; it may still settle the events that it holds, for a while."""
     pump.begin_end(monotonic() + CLOSE_S)
 
