@@ -7,13 +7,17 @@ is ready. The `Gateway` that comes of it is run with the SidecarApi, whose parts
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gossipreg.callers import Caller
 from gossipreg.core.view import View
 from gossipreg.feed import Feed
 from gossipreg.model import Change, Health, NodeId
 from gossipreg.rights import Rights
+
+if TYPE_CHECKING:
+    from gossipreg.events.cloud_event import CloudEvent
+    from gossipreg.events.effects import PublishSettled
 
 Shape = dict[str, Any]
 LogFields = dict[str, str | int | float | bool | None]
@@ -47,6 +51,16 @@ class Registrations(Protocol):
     def heartbeat(self, id: str, health: Health, note: str, check: str | None = ..., *, by: Caller) -> None: ...
 
     def report(self, id: str) -> list[Shape]: ...
+
+
+class EventsApi(Protocol):
+    """The events of this sidecar, which are loaded when they are first asked for."""
+
+    async def publish(self, event: "CloudEvent") -> "PublishSettled":
+        """Returns once the event is durable. Raises RequestError."""
+
+    def dapr_subscriptions(self) -> list[Shape]:
+        """Those of the Dapr app beside this sidecar, in the shape of Dapr's metadata."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +99,9 @@ class SidecarApi:
     trouble: Callable[[str, str], None]
     """`trouble(key, message)` reports a condition that lasts; `gossipreg info` shows it until some seconds after the
     last report."""
+    events: EventsApi
+    dapr_app: str | None = None
+    """The service that --dapr-app names."""
 
 
 class Gateway(Protocol):

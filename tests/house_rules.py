@@ -106,8 +106,10 @@ ROOMS = tuple(
 """The rooms of the core, from the lowest."""
 
 CLIENT_MAY_IMPORT = ("errors", "model", "retry", "socket_path", "events.cloud_event", "wire.rpc", "client")
-LABORATORY_MAY_IMPORT = ("client.picking", "client.instance")
-"""Of the client: the pure part, which the laboratory runs as it is, and the values that it picks from."""
+PICKING = ("client.picking", "client.instance")
+"""Of the client: the pure part, and the values that it picks from. The laboratory runs it as it is, and the sidecar
+where it calls services for programs."""
+MAY_PICK = ("simulations", "gateway", "daemon")
 
 
 OUTSIDE = ("tests", "simulations", "scripts")
@@ -172,7 +174,7 @@ def _may_import(part: str, inner: str) -> bool:
     if part in ("gossipreg", "aio"):  # the package itself, and its half for loops, give out the client
         return target in ("client", "errors")
     if target == "client":
-        return part == "cli" or (part == "simulations" and inner.startswith(LABORATORY_MAY_IMPORT))
+        return part == "cli" or (part in MAY_PICK and inner.startswith(PICKING))
     if target == "net":
         return part in WITH_SOCKETS
     if part == "simulations":

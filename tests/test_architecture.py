@@ -33,6 +33,7 @@ MAPPED = (
         "core/table",
         "daemon",
         "daemon/checks",
+        "daemon/deliveries",
         "daemon/journals",
         "daemon/streams",
     ),

@@ -147,7 +147,12 @@ FILE = _File(readable=False)
 )
 @click.option("--insecure-http", is_flag=True, help="Open --http off loopback without a token, reads only.")
 @click.option("--http-host", metavar="NAME", multiple=True, help="A host name under which --http answers; repeatable.")
-@click.option("--service", metavar="NAME", help="A service to register at once; the next seven options describe it.")
+@click.option(
+    "--dapr-app",
+    metavar="SERVICE",
+    help="The service here that is written for Dapr; it is asked for its subscriptions.",
+)
+@click.option("--service", metavar="NAME", help="A service to register at once; the next eight options describe it.")
 @service_options(required=False)
 @client_options
 @pass_chosen

@@ -101,6 +101,19 @@ def pairs(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
     return found
 
 
+def routes(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """Callback of options that take PATTERN=/PATH."""
+    found: dict[str, str] = {}
+    for value in values:
+        pattern, equals, path = value.partition("=")
+        if not pattern or not equals or not path.startswith("/"):
+            raise click.BadParameter(f"{value!r} is not of the form PATTERN=/PATH", param=param)
+        if pattern in found:
+            raise click.BadParameter(f"the pattern {pattern!r} is given twice: a pattern has one path", param=param)
+        found[pattern] = path
+    return found
+
+
 PORT = click.IntRange(0, 65535)
 CHECK_FORMS = (
     "http(s)://URL, tcp://HOST:PORT, grpc(s)://HOST:PORT/SERVICE, cmd:LINE, ttl:30s or alias:ID; after commas: "
@@ -108,7 +121,7 @@ CHECK_FORMS = (
     "server_name=NAME verify=no (`gossipreg docs checks`)"
 )
 BESIDE = "the service beside this sidecar: "
-SERVICE_FLAGS = ("port", "address", "id", "tags", "meta", "weight", "checks")
+SERVICE_FLAGS = ("port", "address", "id", "tags", "meta", "weight", "checks", "subscribe")
 
 
 FLAGS = {"checks": "--check", "tags": "--tag"}
@@ -136,6 +149,13 @@ def service_options(*, required: bool) -> Callable[[Callable[..., Any]], Callabl
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         for option in (
+            click.option(
+                "--subscribe",
+                metavar="PATTERN=/PATH",
+                multiple=True,
+                callback=routes,
+                help="Post events of these types to this path of it; its name is the group; repeatable.",
+            ),
             click.option("--check", "checks", metavar="SPEC", multiple=True, help=f"{CHECK_FORMS}; repeatable."),
             click.option(
                 "--weight",

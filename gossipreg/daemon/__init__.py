@@ -49,6 +49,7 @@ The services registered here:
     service_health  the health that is announced;  node_checks: the checks of the whole sidecar
     known_health    the health of checks over a restart;  health_report: what is shown of checks
     aliases         checks that take over another health;  names: host names in checks
+    deliveries/     events for services that take them over HTTP
 
 What is kept:
 

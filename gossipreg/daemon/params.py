@@ -27,6 +27,7 @@ MAX_META_KEY_BYTES = 128
 MAX_META_VALUE_BYTES = 4096
 MAX_CHECKS = 16
 MAX_NOTE_BYTES = 4096
+MAX_PATH_BYTES = 1024
 REPORTED = {health.name.lower(): health for health in (Health.PASSING, Health.WARNING, Health.CRITICAL)}
 MAX_WEIGHT = 65_535
 MAX_HOLD_S = 60.0
@@ -169,6 +170,26 @@ def checks(name: str, value: Any) -> tuple[CheckSpec, ...]:
     return tuple({spec.text: spec for spec in (parse_check_untrusted(name, text) for text in value)}.values())
 
 
+def subscribe(name: str, value: Any) -> tuple[tuple[str, str], ...]:
+    """Patterns of events, each with the path that takes them, in the order in which they were given."""
+    from gossipreg.events.entries import MAX_GROUP_PATTERNS  # not for a sidecar whose services take no events
+    from gossipreg.events.patterns import check_pattern
+
+    if type(value) is not dict or not 0 < len(value) <= MAX_GROUP_PATTERNS:
+        raise _bad(name, value, f"a map of 1 to {MAX_GROUP_PATTERNS} patterns to paths")
+    for pattern, path in value.items():
+        check_pattern(text(f"{name}, a pattern,", pattern))
+        if not _is_path(path):
+            raise _bad(f"{name}, {_short(pattern)},", path, "the path of a route, as /orders")
+    return tuple(value.items())
+
+
+def _is_path(value: Any) -> bool:
+    if type(value) is not str or not value.startswith("/") or len(value) > MAX_PATH_BYTES:
+        return False
+    return value.isascii() and value.isprintable() and " " not in value and "#" not in value
+
+
 def health(name: str, value: Any) -> Health:
     """The health that a program may give for itself: only an operator sets maintenance."""
     if type(value) is not str or value not in REPORTED:
@@ -218,6 +239,7 @@ SERVICE: dict[str, Check] = {
     "meta": meta,
     "weight": Whole(0, MAX_WEIGHT),
     "checks": checks,
+    "subscribe": subscribe,
 }
 
 
@@ -231,6 +253,8 @@ class Registration:
     """The parameters themselves, as they are kept: equal where the same was asked for."""
     host_given: bool
     """Whether the address was named, or is ours, wherever we are."""
+    subscribe: tuple[tuple[str, str], ...] = ()
+    """(pattern, path): the events that it takes over HTTP, and where."""
 
 
 def registration_untrusted(method: str, params: dict[str, Any], *, default_host: str) -> Registration:
@@ -245,11 +269,13 @@ def registration_untrusted(method: str, params: dict[str, Any], *, default_host:
         meta=given.get("meta", ()),
         weight=given.get("weight", 1),
     )
+    if given.get("subscribe") and not service.port:
+        raise BadParams(f"subscribe: the service {_short(service.id)} has no port to which events could be sent")
     try:
         kept = packb({name: params[name] for name in sorted(given)})
     except UnicodeEncodeError as error:  # a lone surrogate: bytes on a command line that are not UTF-8
         raise BadParams(f"{_short(error.object)} is not UTF-8: give text") from None
-    return Registration(service, given.get("checks", ()), kept, "address" in given)
+    return Registration(service, given.get("checks", ()), kept, "address" in given, given.get("subscribe", ()))
 
 
 def _size_bytes(value: str) -> int:

@@ -29,6 +29,7 @@ from gossipreg.daemon.service_health import ServiceHealth
 from gossipreg.daemon.service_records import ServiceRecords
 from gossipreg.daemon.store import Store
 from gossipreg.errors import NotFound, Refused, RequestError
+from gossipreg.feed import Feed
 from gossipreg.model import Health, Version
 from gossipreg.rights import Rights
 from gossipreg.wire.shapes import HEALTH_NAMES
@@ -47,6 +48,8 @@ class Registrar:
         self.log = log
         self.entries: dict[str, Entry] = {}
         """By id."""
+        self.changed: Feed[str] = Feed(pump.bug)
+        """The ids of services that were registered, registered anew, or taken out."""
         self.records = ServiceRecords(store, self.entries)
         self._announced = Announced(node, pump)
         self.admission = Admission(self._announced.host, self._checks_of, allow_cmd_checks=allow_cmd_checks)
@@ -121,6 +124,7 @@ class Registrar:
             )  # fmt: skip
         self.health.checks.set(id, checks, beginning)
         self.health.known.changed(id)
+        self.changed.publish(id)
         return version
 
     def drop(self, id: str, kind: str = "service_deregistered", level: str = "info", *,
@@ -135,6 +139,7 @@ class Registrar:
             self.health.checks.remove(id)
             self.health.known.forget(id)
             self._announced.deregister(id)
+            self.changed.publish(id)
 
     def follow_address(self) -> None:
         """Announce our new address for the services that named none."""

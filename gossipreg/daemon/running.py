@@ -38,6 +38,7 @@ async def run_sidecar(sidecar: Sidecar) -> int:
             nursery.start_soon(sidecar.services.health.known.run)
             nursery.start_soon(run_gateways, opened.gateways, sidecar.api())
             nursery.start_soon(sidecar.orchestration.run)
+            nursery.start_soon(sidecar.deliveries.run)
             nursery.start_soon(sidecar.addresses.run)
             nursery.start_soon(_keep_house, sidecar)
             nursery.start_soon(opened.local_socket.serve, sidecar.local_api, sidecar.reports.crowded)

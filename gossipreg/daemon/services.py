@@ -76,7 +76,9 @@ class Services:
         self._registrar = registrar = Registrar(
             node, pump, store, log, allow_cmd_checks=allow_cmd_checks, rights=rights, rng=rng, runners=runners, now=now
         )
-        self._entries = registrar.entries
+        self._entries = self.entries = registrar.entries
+        """By id. Only the registrar changes them."""
+        self.registered = registrar.changed
         self._records = registrar.records
         self._admission = registrar.admission
         self._maintenance = registrar.maintenance

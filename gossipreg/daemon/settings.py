@@ -71,6 +71,8 @@ class Settings:
     """Names the machine, for tests with several on one. None: the kernel's boot id."""
     forget_journals: bool = False
     """Give up the copies of journals in the data directory at the start."""
+    dapr_app: str | None = None
+    """The service here that is written for Dapr."""
     options: tuple[OptionInForce, ...] = field(default=(), compare=False)
     """Every option and where it is from, for people."""
     ignored_variables: tuple[tuple[str, str], ...] = field(default=(), compare=False)

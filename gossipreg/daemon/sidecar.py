@@ -13,6 +13,8 @@ from gossipreg.callers import Caller
 from gossipreg.core.node import Node
 from gossipreg.daemon.client_calls import LocalApi
 from gossipreg.daemon.clock import boot_s, wall_ms
+from gossipreg.daemon.deliveries.following import DeliveriesToServices
+from gossipreg.daemon.deliveries.gateway_events import GatewayEvents
 from gossipreg.daemon.ending import Ending
 from gossipreg.daemon.force_leave import ForceLeave
 from gossipreg.daemon.gateways import TROUBLE_S, counts_of, reread_parts, shown_addresses
@@ -79,6 +81,10 @@ class Sidecar:
             found=self.addresses.seeds_found,
         )  # fmt: skip
         self._in_force = OptionsInForce(settings.options, log)
+        self.deliveries = DeliveriesToServices(
+            self.node, self.pump, self.services.entries, self.services.registered, log,
+            wanted=self.orchestration.wanted_events, dapr_app=settings.dapr_app,
+        )  # fmt: skip
         parts = parts_of(
             settings, self._in_force, self.node, self.pump, self.services, rekeyed=self.orchestration.rekeyed
         )
@@ -139,6 +145,8 @@ class Sidecar:
             force_leave=self._force_leave.declare, reload=self._reload_for, greet=self.seed_greeter.greet,
             figures=self.methods.info.figures, note=self._note, bug=self.pump.bug,
             trouble=partial(self._troubles.saw, for_s=TROUBLE_S),
+            events=GatewayEvents(self.orchestration.wanted_events, self.deliveries.dapr_subscriptions),
+            dapr_app=self.opened.settings.dapr_app,
         )  # fmt: skip
 
     def _announce(self, addresses: tuple[Address, ...]) -> None:

@@ -2,7 +2,8 @@
 
     id                1 to 256 bytes; with the source it names the event: the same twice is one event
     source            the publishing service, a URI reference of 1 to 256 bytes
-    type              a row of tokens with dots between them (`patterns.py`)
+    type              a row of tokens with dots between them (`patterns.py`); patterns are compared with it, or with the
+                      extension `topic` where there is one
     subject           what it is about, up to 1,024 bytes; may be empty, and is absent then
     time              RFC 3339, as the publisher gave it; shown, never compared
     datacontenttype   of `data`; empty: JSON (section 3.1 of the JSON format)
@@ -34,6 +35,10 @@ MAX_EVENT_BYTES = 192 * 1024
 
 PARTITION_KEY = "partitionkey"
 """The extension (CloudEvents' partitioning) that says which events are delivered one after the other."""
+TOPIC = "topic"
+"""The extension that patterns are compared with, in place of the type: Dapr's programs publish to topics."""
+PUBSUB = "pubsubname"
+"""The extension with the name that a Dapr program gave to its broker."""
 TRACE_PARENT, CORRELATION, CAUSATION = "traceparent", "correlationid", "causationid"
 INHERITED = (TRACE_PARENT, CORRELATION)
 """An event that is published while another is handled has these of the other one, unless it names its own."""
@@ -59,6 +64,7 @@ class EventHead(NamedTuple):
     id: str
     source: str
     type: str
+    """As `CloudEvent.topic`: what patterns are compared with."""
     key: str
     """Its partition key; "" if it has none."""
 
@@ -78,6 +84,11 @@ class CloudEvent:
     def key(self) -> str:
         """Its partition key; "" if it has none."""
         return self.extensions.get(PARTITION_KEY, "")
+
+    @property
+    def topic(self) -> str:
+        """What patterns are compared with: its topic if it has one, else its type."""
+        return self.extensions.get(TOPIC) or self.type
 
     @property
     def is_json(self) -> bool:
@@ -111,6 +122,8 @@ def make_event(
     _check_text("id", id, MAX_ID_BYTES, least=1)
     _check_text("source", source, MAX_SOURCE_BYTES, least=1)
     check_type(type)
+    if extensions and extensions.get(TOPIC):
+        check_type(extensions[TOPIC], "topic")
     _check_text("subject", subject, MAX_SUBJECT_BYTES)
     _check_text("datacontenttype", datacontenttype, MAX_ID_BYTES)
     _check_time(time)
@@ -186,7 +199,12 @@ def event_head(data: bytes) -> EventHead:
     """The head of an event that `encode_event` gave; the rest is not checked. Raises ValueError where it is none."""
     try:
         id, source, type, _, _, _, _, extensions = msgpack.unpackb(data, use_list=False)[:8]
-        key = next((value for name, value in extensions if name == PARTITION_KEY), "")
+        key = ""
+        for name, value in extensions:
+            if name == PARTITION_KEY:
+                key = value
+            elif name == TOPIC and value:
+                type = value
     except (ValueError, TypeError, msgpack.UnpackException) as error:
         raise ValueError(f"these bytes are no event: {error}") from error
     if not all(isinstance(text, str) for text in (id, source, type, key)):

@@ -8,13 +8,14 @@ from typing import NamedTuple
 
 import msgpack
 
-from gossipreg.events.cloud_event import PARTITION_KEY, content_digest
+from gossipreg.events.cloud_event import PARTITION_KEY, TOPIC, content_digest
 
 
 class EventIdentity(NamedTuple):
     id: str
     source: str
     type: str
+    """As `CloudEvent.topic`: what patterns are compared with."""
     key: str
     """Its partition key; "" if it has none."""
     digest: bytes
@@ -25,13 +26,15 @@ def read_identity(data: bytes) -> EventIdentity:
     """Of an event as it stands in a journal. Raises ValueError where these bytes are none."""
     try:
         id, source, type, payload, content, subject, _, extensions = msgpack.unpackb(data, use_list=False)[:8]
-        key = ""
+        key, topic = "", type
         for name, value in extensions:
             if name == PARTITION_KEY:
                 key = value
+            elif name == TOPIC and value:
+                topic = value
         digest = content_digest(id, source, type, payload, content, subject, extensions)
     except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as error:
         raise ValueError(f"these bytes are no event: {error}") from error
-    if not id.__class__ is source.__class__ is type.__class__ is key.__class__ is str:
+    if not id.__class__ is source.__class__ is topic.__class__ is key.__class__ is str:
         raise ValueError("these bytes are no event: id, source, type and key are text")
-    return EventIdentity(id, source, type, key, digest)
+    return EventIdentity(id, source, topic, key, digest)

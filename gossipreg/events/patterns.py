@@ -22,12 +22,12 @@ ONE, REST = "*", ">"
 T = TypeVar("T")
 
 
-def check_type(text: str) -> tuple[str, ...]:
+def check_type(text: str, what: str = "type") -> tuple[str, ...]:
     """The tokens of an event's type. Raises BadParams where it is none, or a pattern."""
-    tokens = _tokens("type", text)
+    tokens = _tokens(what, text)
     for token in tokens:
         if token in (ONE, REST):
-            raise BadParams(f"type {text!r} has {token!r}, which stands for others: publish with a whole type")
+            raise BadParams(f"{what} {text!r} has {token!r}, which stands for others: publish with a whole type")
     return tokens
 
 

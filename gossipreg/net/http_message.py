@@ -4,7 +4,7 @@ Owns how a target is taken apart: split first and percent-decoded then, so that 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,8 @@ PATH_MAX = 16
 """Segments that a path may have: ids may have slashes, but not that many."""
 
 PLAIN = "text/plain; charset=utf-8"
+DAPR_PREFIXES = (b"/v1.0/", b"/v1.0-")
+"""The paths of Dapr's HTTP API."""
 SHOWN_MAX = 28
 _HEX = b"0123456789abcdefABCDEF"
 
@@ -73,12 +75,17 @@ class Head:
 
     def text(self, name: bytes) -> str:
         """All values of a header, with commas between; empty if there is none."""
-        return ", ".join(value.decode("latin-1") for value in self.headers.get(name, []))
+        return joined(self.headers.get(name, []))
 
     @property
     def keep_alive(self) -> bool:
         tokens = b",".join(self.headers.get(b"connection", [])).lower().split(b",")
         return self.version == b"1.1" and all(token.strip() != b"close" for token in tokens)
+
+
+def joined(values: Iterable[bytes]) -> str:
+    """The values of a header as one text, with commas between."""
+    return ", ".join(value.decode("latin-1") for value in values)
 
 
 TCP_CALLER = Caller()
@@ -95,6 +102,14 @@ class Request:
     """The Accept header; empty if there is none."""
     content_type: str = ""
     """The Content-Type header of the body; empty if there is none."""
+    target: bytes = b""
+    """As it was sent: path and query, not decoded."""
+    headers: Mapping[bytes, list[bytes]] = field(default_factory=dict)
+    """By lower-case name."""
+
+    def header(self, name: bytes) -> str:
+        """All values of a header, with commas between; empty if there is none."""
+        return joined(self.headers.get(name, []))
 
     @property
     def wants_json(self) -> bool:
@@ -122,11 +137,18 @@ def json_bytes(value: Any, *, pretty: bool = False) -> bytes:
 
 def error_response(error: HttpError, target: bytes = b"") -> Response:
     """Below /v1 the sentence alone, as Consul's agents answer: its clients show the body, some the first 80 characters
-    of it. Elsewhere JSON."""
+    of it. Below /v1.0 JSON as Dapr's sidecars have it, elsewhere JSON of our own."""
+    if target.startswith(DAPR_PREFIXES):
+        return dapr_error_response(error)
     if target == b"/v1" or target.startswith(b"/v1/"):
         return Response(error.status, str(error).encode(), PLAIN, error.headers, error.close)
     body = json_bytes({"error": {"code": error.code, "message": str(error)}})
     return Response(error.status, body + b"\n", headers=error.headers, close=error.close)
+
+
+def dapr_error_response(error: HttpError) -> Response:
+    body = json_bytes({"errorCode": f"ERR_{error.code.upper()}", "message": str(error)})
+    return Response(error.status, body, headers=error.headers, close=error.close)
 
 
 def target_untrusted(target: bytes) -> Target:

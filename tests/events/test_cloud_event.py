@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gossipreg.errors import BadParams, GossipregError, TooLarge
 from gossipreg.events.binary_form import from_binary_untrusted, percent_encoded, to_binary
-from gossipreg.events.cloud_event import CloudEvent, decode_event, encode_event, make_event
+from gossipreg.events.cloud_event import CloudEvent, EventHead, decode_event, encode_event, event_head, make_event
 from gossipreg.events.event_identity import EventIdentity, read_identity
 from gossipreg.events.structured_form import from_structured_untrusted, to_structured
 
@@ -170,3 +170,13 @@ def test_an_event_inherits_from_the_one_that_caused_it() -> None:
     assert event.extensions == {"traceparent": "00-a-b-01", "correlationid": "7", "causationid": "7"}
     third = make_event("9", "mail", "mail.sent").caused_by(event)
     assert (third.extensions["correlationid"], third.extensions["causationid"]) == ("7", "8")
+
+
+def test_a_topic_is_compared_with_patterns_in_place_of_the_type() -> None:
+    with_topic = make_event("1", "s", "com.dapr.event.sent", extensions={"topic": "orders", "partitionkey": "k"})
+    assert (with_topic.topic, make_event("1", "s", "t").topic) == ("orders", "t")
+    data = encode_event(with_topic)
+    assert event_head(data) == EventHead("1", "s", "orders", "k")
+    assert read_identity(data)[:4] == ("1", "s", "orders", "k")
+    with pytest.raises(BadParams, match=r"topic 'a\.\*' has"):
+        make_event("1", "s", "t", extensions={"topic": "a.*"})

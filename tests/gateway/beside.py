@@ -6,7 +6,7 @@ from typing import Any, NoReturn, cast
 from gossipreg.core.view import View
 from gossipreg.feed import Feed
 from gossipreg.rights import Rights
-from gossipreg.sidecar_api import Registrations, SidecarApi
+from gossipreg.sidecar_api import EventsApi, Registrations, SidecarApi
 
 
 def api_of(
@@ -17,7 +17,7 @@ def api_of(
         view=view, changes=Feed(bug), members=Feed(bug), registrations=cast(Registrations, None),
         rights=Rights(0), cluster="default",
         version="1.2.3", now=lambda: 0.0, leave=_nothing, force_leave=_nothing, reload=_nothing, greet=_nothing,
-        figures=_nothing, note=_nothing, bug=bug, trouble=trouble,
+        figures=_nothing, note=_nothing, bug=bug, trouble=trouble, events=cast(EventsApi, None),
     )  # fmt: skip
 
 

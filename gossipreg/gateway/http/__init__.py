@@ -39,6 +39,7 @@ What the answers are made of:
     monitoring   whether the sidecar runs and is synced, targets for Prometheus
     metrics      counters for Prometheus;  events: the changes of the answers as a stream
     eureka/      the same registry for Eureka's clients
+    dapr/        Dapr's API of publishing and calling
 
 A request goes server -> framing -> guard, doors -> api (router, routes) -> reads (catalog, agent), writes or
 monitoring -> framing -> server. All that is true of a path stands in its line of `routes` and nowhere else.

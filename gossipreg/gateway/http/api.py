@@ -7,6 +7,7 @@ from typing import Any
 from gossipreg.callers import Caller
 from gossipreg.errors import NotAllowed
 from gossipreg.gateway.http.client import Answer
+from gossipreg.gateway.http.dapr.routes import APP_ID, INVOKE_BY_HEADER
 from gossipreg.gateway.http.monitoring import Monitoring
 from gossipreg.gateway.http.openapi import describe
 from gossipreg.gateway.http.parts import Parts
@@ -35,7 +36,7 @@ class Api:
 
     def answer(self, request: Request) -> Answer:
         """Raises HttpError."""
-        route, args = ROUTER.find(request)
+        route, args = (INVOKE_BY_HEADER, ()) if APP_ID in request.headers else ROUTER.find(request)
         self._check_right(route, request.caller, args)
         if route.handle is not None:
             return route.handle(self.parts, request, *args)

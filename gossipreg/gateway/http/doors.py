@@ -5,9 +5,9 @@
     TCP, an end off loopback       every request needs a token, but for reads of `open` routes (`routes.py`);
                                    with --insecure-http no read needs one
 
-A write is every request that is neither GET nor HEAD. A request that is kept out gets 403 with Consul's words below
-/v1, where Consul's clients ask, since some take a 401 for "ACLs are off"; elsewhere 401 with WWW-Authenticate, which
-browsers and HTTP libraries answer with a password.
+A write is every request that is neither GET nor HEAD, and every invocation of a service by Dapr's API. A request that
+is kept out gets 403 with Consul's words below /v1, where Consul's clients ask, since some take a 401 for "ACLs are
+off"; elsewhere 401 with WWW-Authenticate, which browsers and HTTP libraries answer with a password.
 """
 
 import socket
@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gossipreg.errors import CannotStart
+from gossipreg.gateway.http.dapr.routes import invokes_untrusted
 from gossipreg.gateway.http.tokens import Tokens, carried_untrusted
 from gossipreg.net.addresses import is_loopback
 from gossipreg.net.http_message import READ, Head, HttpError
@@ -57,7 +58,7 @@ class Doors:
     def check_untrusted(self, door: Door, head: Head) -> None:
         """Raise HttpError if this request needs a token and carries none that is valid."""
         path = head.target.partition(b"?")[0]
-        read = head.method in READ
+        read = head.method in READ and not invokes_untrusted(head)
         if door.unix or (read and (door.loopback or self._open_reads or path in self._open_paths)):
             return
         if self.tokens is None:

@@ -12,6 +12,7 @@ from gossipreg.model import Change
 from gossipreg.sidecar_api import SidecarApi
 
 if TYPE_CHECKING:
+    from gossipreg.gateway.http.dapr.resources import DaprResources
     from gossipreg.gateway.http.eureka.resources import Resources
 
 
@@ -29,6 +30,7 @@ class Parts:
         self.monitoring = monitoring
         self.description = description
         self._eureka: Resources | None = None
+        self._dapr: DaprResources | None = None
 
     @property
     def eureka(self) -> "Resources":
@@ -38,6 +40,20 @@ class Parts:
 
             self._eureka = Resources(self._sidecar)
         return self._eureka
+
+    @property
+    def dapr(self) -> "DaprResources":
+        """Loaded by the first request for it, as `eureka`."""
+        if self._dapr is None:
+            from gossipreg.gateway.http.dapr.resources import DaprResources
+
+            self._dapr = DaprResources(self._sidecar)
+        return self._dapr
+
+    def close(self) -> None:
+        """No request follows."""
+        if self._dapr is not None:
+            self._dapr.close()
 
     def changed(self, changes: Iterable[Change]) -> None:
         """The catalog's answers have changed."""

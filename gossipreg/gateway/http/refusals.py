@@ -1,5 +1,6 @@
 """Objects of Consul's that do not exist here: paths that answer an empty list, and paths that answer the reason."""
 
+from gossipreg.gateway.http.dapr.routes import DAPR_REFUSALS
 from gossipreg.gateway.http.eureka.routes import EUREKA_REFUSALS
 from gossipreg.gateway.http.route import Refusal
 
@@ -52,5 +53,6 @@ REFUSALS = (
     Refusal("/v1/agent/host", "there are no facts about the host here"),
     Refusal("/v1/internal", "this is for Consul's own page"),
     *EUREKA_REFUSALS,
+    *DAPR_REFUSALS,
 )
 """The longest path that fits a request gives the reason."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from gossipreg.gateway.http.agent import AgentReads
 from gossipreg.gateway.http.catalog import CatalogReads
 from gossipreg.gateway.http.client import Answer
+from gossipreg.gateway.http.dapr.routes import DAPR_ROUTES
 from gossipreg.gateway.http.eureka.routes import EUREKA_ROUTES
 from gossipreg.gateway.http.monitoring import Monitoring
 from gossipreg.gateway.http.params import ENABLE, NEAR, NODE_META, NOTE, PASSING, REASON, SERVICE, TAG, Param
@@ -128,6 +129,7 @@ ROUTES: tuple[Route, ...] = (
                media="text/event-stream", statuses=(503,), methods=("GET",)),
     Route("/openapi.json", "info", "This description", "object", handle=_description),
     *EUREKA_ROUTES,
+    *DAPR_ROUTES,
 )  # fmt: skip
 
 OPEN_PATHS = frozenset(route.path.encode() for route in ROUTES if route.open)

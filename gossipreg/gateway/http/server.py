@@ -141,7 +141,7 @@ class Server:
                 raise head.refused
             target = target_untrusted(head.target)
             request = Request(head.method, target.path, target.query, body, connection.reader.caller,
-                              head.text(b"accept"), head.text(b"content-type"))  # fmt: skip
+                              head.text(b"accept"), head.text(b"content-type"), head.target, head.headers)  # fmt: skip
             answer = self._handle(request)
         except Exception as error:
             answer = self._instead(error, head.target)

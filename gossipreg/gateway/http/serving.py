@@ -58,10 +58,13 @@ class HttpRun:
             self._sidecar.changes.following("gateway_http", self._changed),
             self._sidecar.members.following("gateway_http", self._members_changed),
         ):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self.api.answers.run)
-                nursery.start_soon(self._events.run)
-                nursery.start_soon(self.server.run, self.api.answer)
+            try:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self.api.answers.run)
+                    nursery.start_soon(self._events.run)
+                    nursery.start_soon(self.server.run, self.api.answer)
+            finally:
+                self.api.parts.close()
 
     def _changed(self, changes: Sequence[Change]) -> None:
         self.api.parts.changed(changes)

@@ -14,8 +14,11 @@ from gossipreg.callers import Caller
 from gossipreg.daemon.force_leave import ForceLeave
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.store import Database
-from gossipreg.errors import Refused
+from gossipreg.errors import Refused, RequestError
+from gossipreg.events.cloud_event import CloudEvent
+from gossipreg.events.effects import PublishSettled
 from gossipreg.gateway.http.gateway import HttpOptions
+from gossipreg.journal.model import JournalId
 from gossipreg.net.addresses import Bind
 from gossipreg.sidecar_api import SidecarApi
 from tests.daemon.conftest import Inside
@@ -121,8 +124,28 @@ def request_bytes(method: str, path: str, body: Any = None, **headers: str) -> b
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + data
 
 
+class PublishedEvents:
+    """What a gateway has published, and what it is answered."""
+
+    def __init__(self) -> None:
+        self.published: list[CloudEvent] = []
+        self.fault: RequestError | None = None
+        self.subscriptions: list[dict[str, Any]] = []
+
+    async def publish(self, event: CloudEvent) -> PublishSettled:
+        if self.fault is not None:
+            raise self.fault
+        self.published.append(event)
+        return PublishSettled(1, "", "", JournalId(b"j" * 16), 7, copies=3, takeover=True, duplicate=False, groups=1)
+
+    def dapr_subscriptions(self) -> list[dict[str, Any]]:
+        return self.subscriptions
+
+
 class Served(Inside):
     """A member with the gateway; its tasks are run by the fixture."""
+
+    dapr_app: str | None = None
 
     def __init__(self, folder: Path, network: MemoryNetwork, name: str, number: int = 1,
                  database: Database | None = None, token_file: str | None = None) -> None:  # fmt: skip
@@ -133,6 +156,7 @@ class Served(Inside):
         self.reload_fault = ""
         self.gateway = self.options(folder, name, token_file=token_file).open()
         self.bugs: list[tuple[str, Exception]] = []
+        self.outgoing = PublishedEvents()
         api = SidecarApi(
             view=self.node, changes=self.pump.changes, members=self.pump.members, registrations=self.services,
             rights=self.rights,
@@ -141,7 +165,7 @@ class Served(Inside):
             force_leave=ForceLeave(self.node, self.pump, Log(stream=self.log), self.services.audit).declare,
             reload=self._reload, greet=self._greet, figures=self.methods.info.figures,
             note=self.notes.append, bug=self._bug,
-            trouble=lambda *_: None,
+            trouble=lambda *_: None, events=self.outgoing, dapr_app=self.dapr_app,
         )  # fmt: skip
         self.http = self.gateway.served(api)
         self.clients: list[Client] = []

@@ -1,0 +1,127 @@
+"""One subscription of a service: a request for each event, as many at once as its window.
+
+Owns: the requests that run. Never knows: what a route is, or how an event is tried again. A request has a bound of
+time that is shorter than that of the delivery, so the next delivery of an event begins after the last request for it
+has ended.
+"""
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol
+
+import trio
+
+from gossipreg.daemon.deliveries.verdicts import ACKED, Verdict
+from gossipreg.errors import NotFound
+from gossipreg.events.cloud_event import CloudEvent, decode_event
+from gossipreg.events.effects import HandleEvent
+from gossipreg.events.messages import DeliveryResult
+from gossipreg.net.http_client import HttpAnswer, HttpClient, NotReached, NoWholeAnswer, OutgoingCall, Place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gossipreg.daemon.events.local_events import LocalEvents
+
+ANSWER_MAX_BYTES = 64 * 1024
+MARGIN_S = 10.0
+"""By how much the time of a delivery is longer than that of its request."""
+
+
+class EventRoutes(Protocol):
+    """Where a service takes events, and what its answers mean."""
+
+    patterns: tuple[str, ...]
+
+    def call(self, handed: HandleEvent, event: CloudEvent) -> OutgoingCall | None:
+        """The request; None: this event is for nobody here, and is acknowledged."""
+
+    async def judge(self, handed: HandleEvent, event: CloudEvent, answer: HttpAnswer) -> Verdict: ...
+
+    async def failed(self, handed: HandleEvent, event: CloudEvent, verdict: Verdict) -> Verdict:
+        """There was no answer."""
+
+    def lost(self) -> None:
+        """The service was not there: it may be another one when it is back."""
+
+
+class HttpSubscriber:
+    """See `events.local_events.EventSubscriber`."""
+
+    def __init__(
+        self, events: "LocalEvents", routes: EventRoutes, place: Place, client: HttpClient, nursery: trio.Nursery,
+        bug: "Callable[[str, Exception], None]",
+    ) -> None:  # fmt: skip
+        self.routes = routes
+        self.place = place
+        self._events = events
+        self._client = client
+        self._nursery = nursery
+        self._bug = bug
+        self._takes = True
+        self._number: int | None = None
+
+    def begin(self, group: str, *, takes: bool) -> None:
+        """Subscribe, as a member of this group. Raises RequestError."""
+        from gossipreg.daemon.events.event_params import AskedSubscription
+
+        tuning = self._events.tuning
+        self._takes = takes
+        self._number = self._events.subscribe(
+            self,
+            AskedSubscription(
+                group, self.routes.patterns, tuning.window, "go_on", 0, tuning.ack_timeout_s + MARGIN_S
+            ),
+        )  # fmt: skip
+        if not takes:
+            self._events.suspend(self._number, takes=False)
+
+    def take(self, takes: bool) -> None:
+        """Whether it takes events now."""
+        if takes != self._takes and self._number is not None:
+            self._takes = takes
+            self._events.suspend(self._number, takes=takes)
+
+    def end(self) -> None:
+        """Requests that run are settled still."""
+        if self._number is not None:
+            self._events.unsubscribe(self._number, hung_up=False)
+
+    # -- from the sidecar --------------------------------------------------------------------------------------------
+
+    def handle(self, handed: HandleEvent) -> None:
+        self._nursery.start_soon(self._handle, handed)
+
+    def drop(self, number: int) -> None:
+        """The request goes on: nothing ends what it has begun."""
+
+    async def _handle(self, handed: HandleEvent) -> None:
+        try:
+            verdict = await self._verdict(handed)
+        except Exception as error:
+            self._bug("event_delivery", error)
+            verdict = Verdict(DeliveryResult.FAILED, "this failed inside the sidecar, and its log says how")
+        with suppress(NotFound):  # the subscription has ended
+            self._events.done(handed.subscription, handed.number, verdict.result, verdict.reason, verdict.after_s)
+        self._events.flush()
+
+    async def _verdict(self, handed: HandleEvent) -> Verdict:
+        if not self._takes:
+            return Verdict(DeliveryResult.UNREACHABLE, "the service takes no events now")
+        event = decode_event(handed.event)
+        call = self.routes.call(handed, event)
+        if call is None:
+            return ACKED
+        limit_s = self._events.tuning.ack_timeout_s
+        try:
+            with trio.fail_after(limit_s):
+                answer = await self._client.ask(self.place, call, most_bytes=ANSWER_MAX_BYTES, again=True)
+        except NotReached as error:
+            self.routes.lost()
+            return Verdict(DeliveryResult.UNREACHABLE, str(error))
+        except NoWholeAnswer as error:
+            self.routes.lost()
+            return await self.routes.failed(handed, event, Verdict(DeliveryResult.FAILED, str(error)))
+        except trio.TooSlowError:
+            why = f"no answer of the service within {limit_s:g} s"
+            return await self.routes.failed(handed, event, Verdict(DeliveryResult.FAILED, why))
+        return await self.routes.judge(handed, event, answer)

@@ -1,0 +1,222 @@
+"""Requests to HTTP servers, over connections that are kept for the next request.
+
+Owns the connections, and what is known of a request that failed: whether anything of it was sent. Never knows what a
+request is for, or whether it may be sent again. Speaks HTTP/1.1 in clear text, follows no redirect, and waits as long
+as its caller does, but for a connection.
+"""
+
+import os
+import select
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import h11
+import trio
+
+from gossipreg.errors import GossipregError
+
+CONNECT_S = 5.0
+"""How long a server has to take a connection."""
+IDLE_S = 4.0
+"""How long a connection is kept: less than the 5 s after which Node and uvicorn close theirs."""
+KEPT_EACH = 16
+KEPT_ALL = 256
+"""Connections that are kept, to one server and to all."""
+READ_BYTES = 64 * 1024
+HEAD_BYTES = 64 * 1024
+
+Place = tuple[str, int]
+"""The host and the port of a server."""
+
+
+class NotReached(GossipregError):
+    """The server takes no connection. Nothing was sent."""
+
+    code = "not_reached"
+
+
+class NoWholeAnswer(GossipregError):
+    """The request was sent, at least in part, and no whole answer came: the server may have acted on it."""
+
+    code = "no_answer"
+
+    def __init__(self, message: str, *, unheard: bool = False) -> None:
+        """`unheard`: the server closed a kept connection before it said anything."""
+        super().__init__(message)
+        self.unheard = unheard
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    """Names in lower case."""
+    body: bytes
+
+    def header(self, name: str) -> str:
+        """The first header of this name; empty if there is none."""
+        return next((value for key, value in self.headers if key == name), "")
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingCall:
+    """A request. Host, Content-Length and Connection are added."""
+
+    method: str
+    target: str
+    headers: Sequence[tuple[str, str]] = ()
+    body: bytes = b""
+
+
+@dataclass(slots=True)
+class _Kept:
+    stream: trio.SocketStream
+    parser: h11.Connection
+    until: float
+
+    @property
+    def usable(self) -> bool:
+        """Whether the server has neither closed it nor said what nobody asked."""
+        poll = select.poll()
+        poll.register(self.stream.socket.fileno(), select.POLLIN)
+        return trio.current_time() < self.until and not poll.poll(0)
+
+
+class HttpClient:
+    def __init__(self) -> None:
+        self._kept: dict[Place, list[_Kept]] = {}
+        """The last used is the last of its list."""
+
+    async def ask(self, place: Place, call: OutgoingCall, *, most_bytes: int, again: bool) -> HttpAnswer:
+        """The server's answer, whatever its status, with at most `most_bytes` of body. `again`: the request may be sent
+        once more where the server closed a kept connection without a word. Raises NotReached or NoWholeAnswer."""
+        kept = self._take(place)
+        if kept is not None:
+            try:
+                return await self._converse(place, kept, call, most_bytes, kept_before=True)
+            except NoWholeAnswer as error:
+                if not (again and error.unheard):
+                    raise
+        return await self._converse(place, await _connected(place), call, most_bytes, kept_before=False)
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        for kept in [one for some in self._kept.values() for one in some]:
+            kept.stream.socket.close()
+        self._kept.clear()
+
+    def _take(self, place: Place) -> _Kept | None:
+        some = self._kept.get(place, [])
+        while some:
+            kept = some.pop()
+            if not some:
+                del self._kept[place]
+            if kept.usable:
+                return kept
+            kept.stream.socket.close()
+        return None
+
+    async def _converse(
+        self, place: Place, kept: _Kept, call: OutgoingCall, most_bytes: int, *, kept_before: bool
+    ) -> HttpAnswer:  # fmt: skip
+        try:
+            answer = await _exchange(place, kept, call, most_bytes, kept_before=kept_before)
+        except BaseException:
+            kept.stream.socket.close()
+            raise
+        self._keep(place, kept)
+        return answer
+
+    def _keep(self, place: Place, kept: _Kept) -> None:
+        if kept.parser.our_state is not h11.DONE or kept.parser.their_state is not h11.DONE:
+            kept.stream.socket.close()
+            return
+        kept.parser.start_next_cycle()
+        kept.until = trio.current_time() + IDLE_S
+        self._drop_old()
+        some = self._kept.setdefault(place, [])
+        some.append(kept)
+        if len(some) > KEPT_EACH:
+            some.pop(0).stream.socket.close()
+
+    def _drop_old(self) -> None:
+        """Close what is kept for too long; all of it where there is too much."""
+        now = trio.current_time()
+        too_many = sum(map(len, self._kept.values())) >= KEPT_ALL
+        for place, some in list(self._kept.items()):
+            for kept in [one for one in some if too_many or one.until <= now]:
+                some.remove(kept)
+                kept.stream.socket.close()
+            if not some:
+                del self._kept[place]
+
+
+async def _connected(place: Place) -> _Kept:
+    host, port = place
+    try:
+        with trio.fail_after(CONNECT_S):
+            stream = await trio.open_tcp_stream(host, port)
+    except trio.TooSlowError:
+        raise NotReached(f"{_shown(place)} takes no connection within {CONNECT_S:g} s") from None
+    except OSError as error:
+        raise NotReached(f"{_shown(place)} takes no connection: {_why(error)}") from None
+    return _Kept(stream, h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_BYTES), 0.0)
+
+
+async def _exchange(place: Place, kept: _Kept, call: OutgoingCall, most_bytes: int, *, kept_before: bool) -> HttpAnswer:
+    heard = False
+    try:
+        await kept.stream.send_all(_request_bytes(kept.parser, place, call))
+        status, body = 0, bytearray()
+        headers: tuple[tuple[str, str], ...] = ()
+        while True:
+            event = kept.parser.next_event()
+            match event:
+                case h11.NEED_DATA:
+                    data = await kept.stream.receive_some(READ_BYTES)
+                    heard = heard or bool(data)
+                    kept.parser.receive_data(data)
+                case h11.Response():
+                    status, headers = event.status_code, _headers(event)
+                case h11.Data():
+                    body += event.data
+                    if len(body) > most_bytes:
+                        raise NoWholeAnswer(f"the answer of {_shown(place)} has more than {most_bytes} bytes")
+                case h11.EndOfMessage():
+                    return HttpAnswer(status, headers, bytes(body))
+    except h11.RemoteProtocolError as error:
+        if not heard:
+            raise NoWholeAnswer(f"{_shown(place)} closed the connection", unheard=kept_before) from None
+        raise NoWholeAnswer(f"{_shown(place)} does not answer in HTTP/1.1: {error}") from None
+    except (OSError, trio.BrokenResourceError) as error:
+        why = f"the connection to {_shown(place)} broke: {_why(error.__cause__ or error)}"
+        raise NoWholeAnswer(why, unheard=kept_before and not heard) from None
+
+
+def _request_bytes(parser: h11.Connection, place: Place, call: OutgoingCall) -> bytes:
+    headers = [("Host", _shown(place)), *call.headers]
+    if call.body or call.method not in ("GET", "HEAD"):
+        headers.append(("Content-Length", str(len(call.body))))
+    data = parser.send(h11.Request(method=call.method, target=call.target, headers=headers)) or b""
+    if call.body:
+        data += parser.send(h11.Data(call.body)) or b""
+    return data + (parser.send(h11.EndOfMessage()) or b"")
+
+
+def _headers(event: h11.Response) -> tuple[tuple[str, str], ...]:
+    return tuple((name.decode("ascii"), value.decode("latin-1")) for name, value in event.headers)
+
+
+def _shown(place: Place) -> str:
+    host, port = place
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _why(error: BaseException | None) -> str:
+    """In words of the system, where it has some; trio gathers the errors of all addresses of a name."""
+    if error is None:
+        return ""
+    inner = [error.__cause__, *getattr(error, "exceptions", ())]
+    found = next(filter(None, map(_why, inner)), "")
+    system = os.strerror(error.errno) if isinstance(error, OSError) and error.errno and error.errno > 0 else ""
+    return found or system or str(error) or type(error).__name__
