@@ -2,6 +2,7 @@
 
     scripts/soak --minutes 30                 16 sealed sidecars with data directories
     scripts/soak --seconds 60 --members 6 --seed 7
+    scripts/soak --events --minutes 20        events between 6 sidecars: see events_soak.py
 
 Round after round some faults are drawn from the seed and hold for a while, under registrations, updates,
 deregistrations and lookups at everyone, and rubbish on the network and on the sockets: SIGKILL, a pause, a leave, a
@@ -21,7 +22,9 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
+from scripts.soaking.events_soak import soak_events
 from scripts.soaking.judge import GRACE_S, false_deaths, growth_faults, table_faults
 from scripts.soaking.looker import FREEZE_S, Looker
 from scripts.soaking.stranger import Stranger
@@ -40,6 +43,9 @@ ELDERS = 2
 
 def main() -> int:
     given = _arguments()
+    if given.events:
+        print(f"seed {given.seed}, events, {given.seconds:g} s", flush=True)
+        return soak_events(given.seconds, given.seed, given.keep)
     go_alone("scripts.soaking.soak", sys.argv[1:])
     print(f"seed {given.seed}, {given.members} members, {given.seconds:g} s", flush=True)
     world = World(given.members, random.Random(given.seed))
@@ -58,6 +64,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help="how long, instead")
     parser.add_argument("--members", type=int, default=16, help="how many sidecars (16)")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32), help="of the faults (random)")
+    parser.add_argument("--events", action="store_true", help="publish and handle events, at 6 members")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="with --events: leave logs and notes in a new folder"
+    )
     given = parser.parse_args()
     given.seconds = given.seconds or (given.minutes or 30) * 60
     if given.members < 4:

@@ -4,7 +4,8 @@
     wait.py       wait for a condition, with a bound
     programs.py   other programs: a free port, started, ended with all that they started; virtual environments
     machine.py    the load, and the CPU time, memory and traffic of processes, from /proc
-    network.py    a network namespace of one's own, and a firewall in it
+    network.py    network namespaces of one's own, as hosts on a bridge too, and firewalls in them
+    small_disk.py a disk in memory that can be made full
     packets.py    UDP packets with a forged source
     figures.py    percentiles, and tables in Markdown
 
