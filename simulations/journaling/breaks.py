@@ -16,6 +16,7 @@ from gossipreg.journal.log import ReplicaLog
 from gossipreg.journal.membership import ProcessStanding
 from gossipreg.journal.messages import PreVote, PreVoteAnswer, RequestVote, Vote
 from gossipreg.journal.model import NO_BALLOT, EntryKind
+from gossipreg.journal.orphan import OwnerAway
 from gossipreg.journal.replica_data import ReplicaData
 from gossipreg.journal.standing import Candidacy, LookTimer
 from gossipreg.journal.values import encode_configuration
@@ -106,6 +107,10 @@ def records_dropped(pieces: Any) -> Any:
     return broken
 
 
+def ends_what_holds_something(_: Any) -> Any:
+    return lambda self: self._leading.may_change
+
+
 def looks_for_ever(look: Any) -> Any:
     def broken(self: Candidacy, leads: bool) -> None:
         look(self, leads)
@@ -135,5 +140,13 @@ JOURNAL_BREAKS: tuple[Break, ...] = (
     _break("a proof without asking", ("fenced",), Confirmations, "begin", confirmed_unasked),
     _break("a log that matches anything", ("log_matching", "only_committed"), ReplicaLog, "matches", matches_anything),
     _break("a state without a record", ("state_safety",), progress, "pieces", records_dropped),
+    _break(
+        "a journal that is ended with what it holds",
+        ("journal_liveness", "acked_survives"),
+        OwnerAway,
+        "_holds_nothing",
+        ends_what_holds_something,
+        68,
+    ),
     _break("timers at rest", ("journal_silence",), Candidacy, "look", looks_for_ever),
 )

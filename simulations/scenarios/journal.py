@@ -85,7 +85,9 @@ def draw(case: Case) -> JournalDrawn:
     part.check(plan, members)
     rates = tuple(1 + rng.choice([0.0, 0.0, rng.uniform(-0.02, 0.02)]) for _ in range(members))
     journals = min(members, int(case.value("journals", 3)))
-    return JournalDrawn(members, journals, draw_tuning(rng), rates, part.of(plan), part)
+    # in half of the runs leaders look soon whether a journal without its owner holds nothing: it always holds something
+    tuning = replace(draw_tuning(rng), orphan_s=rng.choice([900.0, 10.0]))
+    return JournalDrawn(members, journals, tuning, rates, part.of(plan), part)
 
 
 def draw_tuning(rng: random.Random) -> JournalTuning:

@@ -56,8 +56,8 @@ class OnlyCommitted(JournalChecker):
         if self._committed.get((journal, position.index)) == position:
             return
         data = data_of(process, journal)
-        if data is None:
-            return
+        if data is None or data.ended:
+            return  # who voted is forgotten with the journal that ended
         log = data.log
         counted = (log.configuration, log.configuration_at(position.index))
         if not any(self._disks.majority_had(journal, configuration, position) for configuration in counted):
