@@ -57,6 +57,10 @@ class EventStream:
         """Close it, and wait, at most `bound_s`, until the sidecar has read all that was said."""
         self._stream.finish(monotonic() + bound_s)
 
+    def abandon(self) -> None:
+        """As `SidecarStream.abandon`."""
+        self._stream.abandon()
+
     def close(self) -> None:
         self._stream.close()
 

@@ -236,6 +236,11 @@ class SidecarStream:
                     break
         self.close()
 
+    def abandon(self) -> None:
+        """The program has closed the descriptor behind our back: its number may be another file's now, so forget it."""
+        self.at_rest = False
+        self._socket.detach()
+
     def close(self) -> None:
         """Close the descriptor of this process; nothing is sent."""
         self.at_rest = False

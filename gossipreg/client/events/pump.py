@@ -208,10 +208,17 @@ class SubscriptionPump(threading.Thread):
             self.losses += 1
             self.fault = repr(error)
         finally:
-            stream.close()
+            self._leave(stream)
             self._forget_deliveries()
         if monotonic() - since >= STABLE_S:
             self._wait_s = 0.0
+
+    def _leave(self, stream: EventStream) -> None:
+        if self._bell.is_lost:
+            stream.abandon()
+            self._bell = Bell()
+        else:
+            stream.close()
 
     def _serve(self, stream: EventStream) -> None:
         poll = select.poll()
@@ -227,33 +234,25 @@ class SubscriptionPump(threading.Thread):
                 self._part(stream)
                 return
             due = min(self._acks.due, self._held.due, self._ends_by)
-            if not self._sleep(poll, 0.0 if more else due - monotonic()):
+            self._sleep(poll, 0.0 if more else due - monotonic())
+            if self._bell.is_lost:
                 raise Unreachable("the program closed the descriptors of the subscription")
 
     def _rest(self) -> None:
         """Wait for the next attempt to connect."""
         self._wait_s = AGAIN.after(self._wait_s) if self._wait_s else AGAIN.first_s
         until = monotonic() + self._wait_s * self._random.uniform(0.5, 1.0)
-        poll = select.poll()
-        while not self._is_done() and (left_s := min(until, self._ends_by) - monotonic()) > 0:
-            self._sleep(poll, left_s)
-            self._take_said(monotonic())
-        while self.is_ending and not self._is_done():
-            self._sleep(poll, self._ends_by - monotonic())
+        while not self._is_done() and (self.is_ending or monotonic() < until):
+            if self._bell.is_lost:
+                self._bell = Bell()
+            self._sleep(select.poll(), min(until if not self.is_ending else inf, self._ends_by) - monotonic())
             self._take_said(monotonic())
 
-    def _sleep(self, poll: "select.poll", wait_s: float) -> bool:
-        """Wait for the bell, or for the connection in `poll`. Returns False if the program has closed all its
-        descriptors behind our back; what had their numbers may be the program's now, so nothing is closed."""
-        bell = self._bell.fileno()
-        poll.register(bell, select.POLLIN)
-        for descriptor, flags in poll.poll(1000 * max(0.0, min(wait_s, LONGEST_S))):
-            if descriptor == bell and flags & select.POLLNVAL:
-                poll.unregister(bell)
-                self._bell = Bell()
-                return False
+    def _sleep(self, poll: "select.poll", wait_s: float) -> None:
+        """Wait for the bell, or for the connection in `poll`."""
+        poll.register(self._bell, select.POLLIN)
+        poll.poll(1000 * max(0.0, min(wait_s, LONGEST_S)))
         self._bell.hear()
-        return True
 
     def _is_done(self) -> bool:
         return self.is_ending and (monotonic() >= self._ends_by or not self.running)
