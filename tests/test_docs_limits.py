@@ -7,6 +7,7 @@ import pytest
 
 from gossipreg import model, socket_path
 from gossipreg.client import pool, registry
+from gossipreg.client.events import publisher, running, settings
 from gossipreg.client.watching import conversation, known, link, state, watcher
 from gossipreg.daemon import all_clients, client_calls, keys, params, places, services_file, start
 from gossipreg.daemon.checks import options, parse, schedule, spec
@@ -101,6 +102,9 @@ VALUES: dict[str, tuple[float, ...]] = {
     "data that waits for all clients": (all_clients.MAX_QUEUED_BYTES,),
     "a page of `services` or `members`, `limit` of `lookup`": (params.PAGE_MAX,),
     "calls of one Python `Client` at the same time": (pool.OPEN_MAX,),
+    "publishes of one Python registry at the same time, of its threads, and as many of its loops": (publisher.AT_ONCE,),
+    "events that one subscription of a program has at most (`window`)": (settings.WINDOW,),
+    "time of handlers at the end of a program, or of `close`": (running.EXIT_S,),
     "head of a request": (http_framing.HEAD_MAX_BYTES,),
     "body of a request": (http_framing.BODY_MAX_BYTES,),
     "a filter": (filters.TEXT_MAX,),

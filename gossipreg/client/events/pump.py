@@ -41,7 +41,7 @@ from gossipreg.errors import (
 )
 from gossipreg.retry import Retry
 
-AGAIN = Retry(first_s=0.05, longest_s=5.0)
+AGAIN = Retry(first_s=0.05, longest_s=2.0)
 """The waits between attempts to connect, each drawn between its half and the whole."""
 STABLE_S = 1.0
 """A connection that lasted so long had no trouble: the waits begin anew."""
