@@ -1,7 +1,9 @@
 """`registry.publish` and `subscribe` between real sidecars."""
 
+import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -126,6 +128,38 @@ def test_publish_and_subscription_survive_a_restart(cluster: Sidecars, tmp_path:
             thread.join(BOUND_S)
         wait_for(lambda: handled >= set(ids))
         assert found.stats()["connects"] == 2
+
+
+def test_outbox_and_inbox_carry_an_event_once(cluster: Sidecars, tmp_path: Path) -> None:
+    """The event of a committed row is handled once, and names the event whose handler wrote it; a rolled back one is
+    none."""
+    [one] = durable(cluster, tmp_path, 1)
+    path = str(tmp_path / "shop.db")
+    seen: SimpleQueue[Event] = SimpleQueue()
+
+    def write(_event: Event) -> None:
+        with closing(sqlite3.connect(path)) as database:
+            for id in ("rolled-back", "committed"):
+                gossipreg.Outbox(database).publish("mail.sent", {"n": 1}, id=id)
+                database.rollback() if id == "rolled-back" else database.commit()
+
+    def note(event: Event) -> None:
+        with closing(sqlite3.connect(path)) as database, gossipreg.Inbox(database).once(event, "note") as first:
+            if first and event.data != "hello":
+                seen.put(event)
+
+    with closing(sqlite3.connect(path)) as database:
+        gossipreg.Outbox(database).create_table()
+        gossipreg.Inbox(database).create_table()
+        database.commit()
+    with connected(one) as registry, gossipreg.Relay(lambda: sqlite3.connect(path), registry, poll=0.02):
+        registry.subscribe("mail.*", "notes", note)
+        registry.subscribe("order.*", "mail", write)
+        wait_for(lambda: is_heard(registry, "mail.hello"))
+        wait_for(lambda: is_heard(registry))
+        event = seen.get(timeout=BOUND_S)
+    assert (event.id, event.source, event.data) == ("committed", "shop", {"n": 1})
+    assert event.causationid == event.correlationid != ""
 
 
 def test_without_a_data_directory_publish_says_so(cluster: Sidecars) -> None:

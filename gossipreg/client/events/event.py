@@ -9,13 +9,17 @@ from contextvars import Token
 from types import MappingProxyType
 from typing import Any, Self
 
+from gossipreg.client.checks import check_number
 from gossipreg.client.events.inheriting import HANDLED, CausingEvent
 from gossipreg.client.events.settling import Settlement
-from gossipreg.errors import Unreachable
+from gossipreg.errors import BadParams, Unreachable
 from gossipreg.events.cloud_event import CAUSATION, CORRELATION, PARTITION_KEY
 
 Settle = Callable[["HandledEvent", Settlement], None]
 MAX_REASON = 512
+"""Characters of a reason; a sidecar keeps as many bytes."""
+MAX_AFTER_S = 7 * 86400.0
+"""As the sidecar bounds it."""
 _NOT_DECODED = object()
 
 
@@ -29,8 +33,9 @@ class RetryLater(Exception):
     Programs import it as `gossipreg.Retry`. Every other exception of a handler means the same, and is logged."""
 
     def __init__(self, after: float | None = None, reason: str = "") -> None:
+        """Raises BadParams for an `after` that is no number of seconds up to 7 days."""
         super().__init__(reason or "the handler asked for another attempt")
-        self.after = after
+        self.after = checked_after(after)
 
 
 class HandledEvent:
@@ -113,11 +118,11 @@ class HandledEvent:
 
     def reject(self, reason: str = "") -> None:
         """Never again: it becomes a dead letter."""
-        self.settle(Settlement("reject", reason[:MAX_REASON] or "rejected"))
+        self.settle(Settlement("reject", sendable(reason) or "rejected"))
 
     def retry(self, after: float | None = None, reason: str = "") -> None:
-        """Once more, after so many seconds; None: after the usual wait. This was an attempt."""
-        self.settle(Settlement("retry", reason[:MAX_REASON], None if after is None else max(0.0, after)))
+        """Once more, after so many seconds; None: after the usual wait. This was an attempt. Raises BadParams."""
+        self.settle(Settlement("retry", sendable(reason), checked_after(after)))
 
     def settle(self, settlement: Settlement) -> None:
         """What `ack`, `reject` and `retry` do."""
@@ -146,16 +151,41 @@ class HandledEvent:
             case None:
                 self.ack()
             case Reject():
-                self.reject(str(error))
+                self.reject(_text(error))
             case RetryLater():
-                self.retry(error.after, str(error))
+                self.retry(error.after, _text(error))
             case _:
-                self.retry(None, f"{type(error).__name__}: {error}")
+                self.retry(None, f"{type(error).__name__}: {_text(error)}")
                 return False
         return True
 
     def __repr__(self) -> str:
         return f"<Event {self.type} {self.id} of {self.source}, attempt {self.attempt}>"
+
+
+def checked_after(after: float | None) -> float | None:
+    """Raises BadParams for what is no number of seconds up to 7 days; less than none is none."""
+    if after is None:
+        return None
+    check_number("after", after, "the seconds until the next attempt")
+    if after > MAX_AFTER_S:
+        raise BadParams(f"after {after!r} is too long: give seconds, up to {MAX_AFTER_S:g}")
+    return max(0.0, float(after))
+
+
+def sendable(reason: str) -> str:
+    """A reason as it can be sent: not longer than a sidecar keeps it, and without halves of surrogate pairs."""
+    if not isinstance(reason, str):
+        raise BadParams(f"reason {reason!r} is no text: give the reason, for people")
+    return reason[:MAX_REASON].encode(errors="replace").decode()
+
+
+def _text(error: BaseException) -> str:
+    """What an exception of the program says; some fail at it."""
+    try:
+        return str(error)
+    except Exception:
+        return "an error without a text"
 
 
 def _taken(token: list[None]) -> bool:

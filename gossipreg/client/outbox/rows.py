@@ -15,6 +15,7 @@ from typing import Any, Self
 from uuid import uuid4
 
 from gossipreg.client.checks import check_text
+from gossipreg.client.events.inheriting import with_inherited
 from gossipreg.errors import BadParams
 from gossipreg.events.cloud_event import PARTITION_KEY, make_event
 
@@ -70,13 +71,14 @@ def make_row(
     type: str, data: object, *, id: str | None, source: str | None, key: str | None, subject: str | None,
     datacontenttype: str | None, time: str | None, extensions: Mapping[str, str] | None,
 ) -> OutboxRow:  # fmt: skip
-    """Raises BadParams or TooLarge for what no journal would take: the program learns it before it commits."""
+    """A row, with what it inherits of the event that is handled now: its relay does not know that event. Raises
+    BadParams or TooLarge for what no journal would take: the program learns it before it commits."""
     if not isinstance(type, str):
         raise BadParams(f"type is {type!r}: give the type of the event as text, such as order.created")
     texts = {"id": id, "source": source, "key": key, "subject": subject}
     for name, value in {**texts, "datacontenttype": datacontenttype, "time": time}.items():
         check_text(name, value, f"the {name} of the event as text")
-    given = _checked_extensions(extensions)
+    given = with_inherited(_checked_extensions(extensions))
     if key is not None and given.get(PARTITION_KEY, key) != key:
         raise BadParams(f"key is {key!r} and extension {PARTITION_KEY} {given[PARTITION_KEY]!r}: give one of them")
     form, payload = _encoded(data)

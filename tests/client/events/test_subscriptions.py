@@ -43,6 +43,24 @@ def test_a_handler_that_returns_acknowledges(events: EventSidecar, registry: Reg
     assert event.time == "2026-05-31T12:00:00Z"
 
 
+class Speechless(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+@pytest.mark.parametrize("after", ["5", float("nan"), float("inf"), 1e9, True])
+def test_a_wrong_after_is_an_error_of_the_handler(events: EventSidecar, registry: Registry, after: Any) -> None:
+    def handler(event: Event) -> None:
+        if event.id == "e1":
+            raise Retry(after)
+        event.retry(after)
+
+    with registry.subscribe("order.*", "stock", handler):
+        events.deliver("e1")
+        events.deliver("e2", index=2)
+        assert all("BadParams: after" in params["reason"] for params in events.wait_for("retry", 2))
+
+
 def raises(error: BaseException) -> Any:
     def handler(_event: Event) -> None:
         raise error
@@ -59,6 +77,10 @@ def raises(error: BaseException) -> Any:
         (Retry(), "retry", {"reason": "the handler asked for another attempt"}),
         (ValueError("oops"), "retry", {"reason": "ValueError: oops"}),
         (SystemExit(3), "retry", {"reason": "SystemExit: 3"}),
+        (Reject("\ud800" * 9), "reject", {"reason": "?" * 9}),
+        (ValueError("x" * 1000), "retry", {"reason": "ValueError: " + "x" * 500}),
+        (Speechless(), "retry", {"reason": "Speechless: an error without a text"}),
+        (Retry(-1.0, reason="now"), "retry", {"after": 0.0, "reason": "now"}),
     ],
 )
 def test_what_a_handler_raises_decides(
