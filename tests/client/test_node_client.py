@@ -108,6 +108,25 @@ def test_calls_and_picks_work_with_real_servers() -> None:
     assert node_test("calls") >= 9
 
 
+# -- events ------------------------------------------------------------------------------------------------------------
+
+
+def test_events_work_with_real_sidecars() -> None:
+    assert node_test("events") == 11
+
+
+def test_a_publish_whose_answer_is_lost_counts_once() -> None:
+    assert node_test("publish-histories") == 12
+
+
+def test_handlers_outlive_the_connections_of_their_events() -> None:
+    assert node_test("event-histories") == 18
+
+
+def test_events_are_what_they_say_and_loops_give_them_back() -> None:
+    assert node_test("event-values") == 7
+
+
 # -- the package -------------------------------------------------------------------------------------------------------
 
 
@@ -183,7 +202,7 @@ def test_a_module_has_at_most_400_lines_of_120_characters(folder: Path) -> None:
 def test_everything_that_is_exported_has_a_type(project: Project) -> None:
     script = "console.log(JSON.stringify(Object.keys(await import('gossipreg'))))"
     exported = set(json.loads(project.run(script)))
-    types = (CLIENT / "index.d.ts").read_text()
+    types = "".join((CLIENT / name).read_text() for name in ("index.d.ts", "events.d.ts"))
     assert exported == set(re.findall(r"^export (?:class|function) (\w+)", types, re.MULTILINE))
 
 
@@ -218,6 +237,22 @@ def test_the_blocks_of_the_manual_run(project: Project, socket: str) -> None:
     assert "200 charged" in said
     assert "asked 127.0.0.1:6379" in said
     assert "ask 127.0.0.1:6379 within 10000 ms" in said
+
+
+def test_the_events_of_the_manual_are_published_and_handled(project: Project, tmp_path: Path) -> None:
+    known = """
+    import { connect } from "gossipreg";
+    const registry = await connect();
+    const known = await registry.subscribe("mail.*", { group: "audit" }, () => {});
+    await registry.publish("mail.first", 0, { timeoutMs: 60_000 });
+    await known.close();
+    """
+    with Sidecars() as sidecars:
+        socket = str(sidecars.start("n0", "--data-dir", str(tmp_path)).wait_ready().socket)
+        said = project.run(known + blocks("events") + "registry.close();", GOSSIPREG_SOCKET=socket)
+    assert re.search(r"^[0-9a-f]{32} is on 1 disks, and 1 groups get it$", said, re.MULTILINE)
+    assert "mail for order 7, attempt 1\n" in said
+    assert "mail.sent for order 7\n" in said
 
 
 def test_the_manual_makes_a_new_project_take_its_examples(tmp_path: Path) -> None:
@@ -282,7 +317,7 @@ def test_opentelemetry_collects_the_counters(project: Project, socket: str) -> N
 def test_types_fit_the_manual_and_refuse_what_is_wrong(project: Project) -> None:
     project.need("typescript@5", "@types/node@20")
     (project.folder / "manual.mts").write_text(
-        blocks() + blocks("stop").replace("server", "({ close(_: () => void) {} })")
+        blocks() + blocks("events") + blocks("stop").replace("server", "({ close(_: () => void) {} })")
     )
     shutil.copy(TESTS / "types.mts", project.folder)
     options = ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022", "--skipLibCheck", "false"]

@@ -68,6 +68,36 @@ export class TooStale extends NotSynced {
   static code = "too_stale";
 }
 
+/** Nobody leads this sidecar's journal now, or no majority of its disks answers. Nothing changed. */
+export class Unavailable extends RequestError {
+  static code = "unavailable";
+}
+
+/** No answer came in time: the event may be published or not. The same event, with the same id, counts once. */
+export class OutcomeUnknown extends RequestError {
+  static code = "outcome_unknown";
+}
+
+/** Another event has this id and source. Nothing changed. */
+export class Conflict extends RequestError {
+  static code = "conflict";
+}
+
+/** The journal has no room until a group, which the message names, acknowledges events or is forgotten. */
+export class JournalFull extends RequestError {
+  static code = "journal_full";
+}
+
+/** This sidecar has no disk to publish to: start it with --data-dir. */
+export class NoDataDirectory extends RequestError {
+  static code = "no_data_directory";
+}
+
+/** Fewer disks hold the journal than --min-copies asks for. Nothing changed. */
+export class TooFewCopies extends RequestError {
+  static code = "too_few_copies";
+}
+
 /** The local sidecar does not answer: not running, or another socket is meant. */
 export class Unreachable extends GossipregError {
   static code = "unreachable";
@@ -88,7 +118,10 @@ export class DeadlineExceeded extends GossipregError {
   static code = "deadline_exceeded";
 }
 
-const OF_THE_SOCKET = [BadParams, UnknownMethod, NotFound, Refused, TooLarge, Busy, NotSynced, Leaving, CannotKeep];
+const OF_THE_SOCKET = [
+  ...[BadParams, UnknownMethod, NotFound, Refused, TooLarge, Busy, NotSynced, Leaving, CannotKeep],
+  ...[Unavailable, OutcomeUnknown, Conflict, JournalFull, NoDataDirectory, TooFewCopies],
+];
 const BY_CODE = new Map(OF_THE_SOCKET.map((kind) => [kind.code, kind]));
 
 /** The error that the sidecar answered, as `{code, message}`. */

@@ -21,6 +21,9 @@ export interface ConnectOptions {
   tls?: import("node:https").AgentOptions;
 }
 
+import type { Event, EventIterator, Published, PublishOptions, SubscribeOptions, Subscription } from "./events.js";
+export * from "./events.js";
+
 /** A registry of the services that the sidecar next to this program knows. It opens nothing yet. */
 export function connect(options?: ConnectOptions): Promise<Registry>;
 
@@ -47,12 +50,29 @@ export class Registry {
   /** As fetch. `http://NAME.service/path` is the service of that name; other hosts go to the fetch of Node untouched.
    * */
   fetch(input: string | URL | Request, init?: RequestInit, options?: FetchOptions): Promise<Response>;
+  /** Publish an event; resolves when it is durable. `data`: bytes as they are, text as text/plain, everything else as
+   * JSON; left out: the event has none. A publish whose connection broke is sent again as the same event; rejects with
+   * OutcomeUnknown if no answer came within `timeoutMs`. In a handler, the event names the one that is handled as its
+   * cause. */
+  publish(type: string, data?: unknown, options?: PublishOptions): Promise<Published>;
+  /** Have the events of these patterns handled, until `close` of the result, which keeps the process alive until then.
+   * What the handler returns is waited for: then the event is acknowledged. It throws Reject, or Retry; all else that
+   * it throws is warned of, and is tried again. Rejects if the sidecar refuses the subscription; a sidecar that is away
+   * is tried again. */
+  subscribe<Data = any>(
+    pattern: string | readonly string[],
+    options: SubscribeOptions,
+    handler: (event: Event<Data>) => unknown,
+  ): Promise<Subscription>;
+  /** The events of these patterns, for `for await`. Each has to be settled: `event.ack()`. */
+  events<Data = any>(pattern: string | readonly string[], options: SubscribeOptions): EventIterator<Data>;
   /** Call a method of the local socket: see `gossipreg docs local-socket`. */
   call(method: string, params?: Record<string, unknown>): Promise<any>;
   readonly zone: string;
   readonly path: string | null;
   stats(): RegistryStats;
-  /** End the stream, and take out what was registered here. Later lookups throw Refused. */
+  /** End the stream, and take out what was registered here. Later lookups throw Refused. Subscriptions end too:
+   * handlers that run get 5 s. */
   close(): void;
 }
 
@@ -272,6 +292,12 @@ export class TooLarge extends RequestError {}
 export class Busy extends RequestError {}
 export class NotSynced extends RequestError {}
 export class TooStale extends NotSynced {}
+export class Unavailable extends RequestError {}
+export class OutcomeUnknown extends RequestError {}
+export class Conflict extends RequestError {}
+export class JournalFull extends RequestError {}
+export class NoDataDirectory extends RequestError {}
+export class TooFewCopies extends RequestError {}
 export class Unreachable extends GossipregError {}
 export class NoInstance extends GossipregError {}
 export class BreakerOpen extends GossipregError {}

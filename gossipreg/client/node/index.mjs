@@ -6,7 +6,8 @@
 //
 // The map, from the lowest: errors, given, unknown-options, clock, names, sorted, instance, snapshot; socket-path and
 // sidecar (the local socket); picking/ (who gets a request, pure); watching/ (snapshots that follow the sidecar);
-// picker, service; calling/ (requests); attachment; registry; otel (metrics, `gossipreg/otel`).
+// picker, service; calling/ (requests); attachment; events/ (publish and subscribe); registry; otel (metrics,
+// `gossipreg/otel`).
 
 import { Registry } from "./registry.mjs";
 
@@ -16,19 +17,27 @@ export {
   Busy,
   CannotKeep,
   ChooseSocket,
+  Conflict,
   DeadlineExceeded,
   GossipregError,
+  JournalFull,
   Leaving,
+  NoDataDirectory,
   NoInstance,
   NotFound,
   NotSynced,
+  OutcomeUnknown,
   Refused,
   RequestError,
+  TooFewCopies,
   TooLarge,
   TooStale,
+  Unavailable,
   Unreachable,
   UnknownMethod,
 } from "./errors.mjs";
+export { Reject, Retry } from "./events/event.mjs";
+export { EventIterator, Subscription } from "./events/subscription.mjs";
 export { Instance } from "./instance.mjs";
 export { Registry } from "./registry.mjs";
 export { Service } from "./service.mjs";

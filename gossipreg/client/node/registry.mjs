@@ -5,6 +5,7 @@ import { Attachment } from "./attachment.mjs";
 import { fetchFrom } from "./calling/fetch.mjs";
 import { makeAgents } from "./calling/exchange.mjs";
 import { BadParams, Refused } from "./errors.mjs";
+import { RegistryEvents } from "./events/of-registry.mjs";
 import {
   requireBoolean,
   requireFunction,
@@ -35,6 +36,7 @@ export class Registry {
   #link;
   #settings;
   #agents;
+  #events;
   #services = new Map();
   #attachments = new Set();
 
@@ -65,6 +67,11 @@ export class Registry {
     this.#link = new SidecarLink({ path, maxStaleS, ref });
     this.#settings = { timeoutS: timeoutMs / 1000, maxStaleS, caller: service, zone: () => this.zone };
     this.#agents = makeAgents(tls);
+    this.#events = new RegistryEvents({
+      findPath: async () => findSocket(this.#path),
+      source: service,
+      timeoutS: timeoutMs / 1000,
+    });
   }
 
   /** The service of this name; names are compared in lower case. tags: only instances that have all of them. zone: only
@@ -137,6 +144,24 @@ export class Registry {
     return fetchFrom({ service: (name) => this.service(name), agents: this.#agents }, input, init, options);
   }
 
+  /** Publish an event; resolves when it is durable. See index.d.ts. */
+  async publish(type, data, options) {
+    this.#refuseClosed();
+    return this.#events.publish(type, data, options);
+  }
+
+  /** Have the events of a pattern handled until `close` of the result. See index.d.ts. */
+  async subscribe(pattern, options, handler) {
+    this.#refuseClosed();
+    return this.#events.subscribe(pattern, options, handler);
+  }
+
+  /** The events of a pattern, for `for await`. See index.d.ts. */
+  events(pattern, options) {
+    this.#refuseClosed();
+    return this.#events.events(pattern, options);
+  }
+
   /** Call a method of the local socket, and return its result: see `gossipreg docs local-socket`. */
   async call(method, params = {}) {
     this.#refuseClosed();
@@ -178,8 +203,10 @@ export class Registry {
     };
   }
 
-  /** End the stream, take out what was registered here, and close idle connections. Later lookups throw Refused. */
+  /** End the stream and the subscriptions, take out what was registered here, and close idle connections. Later lookups
+   * throw Refused. */
   close() {
+    this.#events.close();
     for (const attachment of this.#attachments) attachment.close();
     this.#attachments.clear();
     this.#link.close();

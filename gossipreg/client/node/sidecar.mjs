@@ -11,17 +11,26 @@ const ANSWER_MAX = 64 << 20;
 const ERROR_MAX = 64 << 10;
 const LINES = "application/x-ndjson";
 
-/** Call a method, and return its result. Rejects with the error that the sidecar answered, or with Unreachable. */
-export function callSidecar(path, method, params, timeoutS) {
+/** Call a method, and return its result. Rejects with the error that the sidecar answered, or with Unreachable, whose
+ * `neverSent` says whether it is certain that the sidecar got nothing. `agent`: keeps connections for further calls;
+ * left out, each call has its own. */
+export function callSidecar(path, method, params, timeoutS, agent = false) {
   return new Promise((resolve, reject) => {
-    const sent = post(path, method, params, "application/json");
-    const timer = busyTimer(() => fail(new Unreachable(`the sidecar on ${path} does not answer: ${method}`)), timeoutS);
+    const sent = post(path, method, params, "application/json", { agent });
+    const timer = busyTimer(() => {
+      const why = `the sidecar on ${path} does not answer: ${method}`;
+      if (sent.socket) fail(new Unreachable(why));
+      else fail(neverSent(`${why}: ${agent.maxSockets} calls of this program wait for their answers already`));
+    }, timeoutS);
     function fail(error) {
       clearTimeout(timer);
       reject(error);
       sent.destroy();
     }
-    sent.on("error", (error) => fail(new Unreachable(whyNot(path, error))));
+    sent.on("error", (error) => {
+      const why = whyNot(path, error);
+      fail(error.syscall === "connect" ? neverSent(why) : new Unreachable(why));
+    });
     sent.on("response", (response) => {
       readAll(response, ANSWER_MAX).then(
         (body) => {
@@ -42,7 +51,7 @@ export function callSidecar(path, method, params, timeoutS) {
  * stream has ended, once, unless it was closed here.
  */
 export function openStream(path, method, params, { onLine, onPause, onEnd, ref = false, further = false }) {
-  const sent = post(path, method, params, LINES, further);
+  const sent = post(path, method, params, LINES, { further });
   let over = false;
   function end(error) {
     if (over) return;
@@ -93,12 +102,16 @@ export function openStream(path, method, params, { onLine, onPause, onEnd, ref =
   };
 }
 
+function neverSent(why) {
+  return Object.assign(new Unreachable(why), { neverSent: true });
+}
+
 /** `further`: whether the body goes on, with a call in each line. */
-function post(path, method, params, accept, further = false) {
+function post(path, method, params, accept, { further = false, agent = false }) {
   const body = Buffer.from(`${JSON.stringify(params)}\n`);
   const headers = { accept, host: "sidecar", "content-type": further ? LINES : "application/json" };
   if (!further) headers["content-length"] = body.length;
-  const sent = request({ socketPath: path, path: `/rpc/${method}`, method: "POST", agent: false, headers });
+  const sent = request({ socketPath: path, path: `/rpc/${method}`, method: "POST", agent, headers });
   if (further) sent.write(body);
   else sent.end(body);
   return sent;

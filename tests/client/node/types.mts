@@ -1,7 +1,8 @@
 // What the types of the client allow, and what they refuse: compiled, never run.
 
 import http from "node:http";
-import { connect, NoInstance, type Instance, type Snapshot } from "gossipreg";
+import { connect, NoInstance, Reject, Retry } from "gossipreg";
+import type { Event, Instance, Published, Snapshot } from "gossipreg";
 import { loadMiddleware, withLoad } from "gossipreg/load";
 import { observe } from "gossipreg/otel";
 
@@ -16,6 +17,28 @@ http.createServer(withLoad((request, answer) => answer.end(request.url)));
 loadMiddleware()(new http.IncomingMessage(null as never), null as never, () => {});
 if (new Error() instanceof NoInstance) console.log(found, snapshot, length, response);
 
+type Order = { id: number };
+const published: Published = await registry.publish("order.created", { id: 7 }, { keepMs: 1 });
+const group = { group: "mail", onDead: "hold" } as const;
+const subscription = await registry.subscribe<Order>(["order.*"], group, async ({ data }) => {
+  if (data.id < published.copies) throw new Retry({ afterMs: 5 });
+  throw new Reject(published.id);
+});
+await subscription.close({ timeoutMs: 1 });
+for await (const event of registry.events("order.*", { broadcast: true })) {
+  const same: Event = event;
+  const result: number = await event.run(async () => same.attempt + event.index);
+  event.retry({ afterMs: result, reason: event.key });
+}
+
+// @ts-expect-error: an option that does not exist
+await registry.publish("order.created", 1, { timeout: 5 });
+// @ts-expect-error: a group, or broadcast
+registry.events("order.*", {});
+// @ts-expect-error: one of them
+registry.events("order.*", { group: "mail", broadcast: true });
+// @ts-expect-error: an event does not change
+await registry.subscribe("order.*", { group: "mail" }, (event) => (event.id = "x"));
 // @ts-expect-error: an option that does not exist
 await connect({ timeout: 5 });
 // @ts-expect-error: instances do not change

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { client } from "./client.mjs";
 
-const { connect } = await client("index.mjs");
+const { connect, Reject, Retry } = await client("index.mjs");
 const path = join(tmpdir(), "no-such-sidecar-of-wrong-values.sock");
 const registry = await connect({ path, timeoutMs: 1 });
 const ok = registry.service("ok");
@@ -60,6 +60,34 @@ const WRONG = [
   [() => registry.fetch(url, {}, { fallback: 5 }), /^fallback 5 is not the name of a service/],
   [() => registry.fetch(url, {}, { fallback: send }), /^fallback \[Function: send\] is not the name of a service/],
   [() => registry.fetch(url, {}, { key: 5 }), /^key 5 is no text/],
+  [() => registry.publish(5), /^type 5 is no text: give words with dots/],
+  [() => registry.publish("a.b", 1, null), /^publish takes an object of options, and null is none/],
+  [() => registry.publish("a.b", 1, { timeout: 5 }), /^publish has no option timeout: it has id, source, key/],
+  [() => registry.publish("a.b", 1, { timeoutMs: 0 }), /^timeoutMs 0 is not more than 0/],
+  [() => registry.publish("a.b", 1, { timeoutMs: 1e9 }), /^timeoutMs 1000000000 is out of range/],
+  [() => registry.publish("a.b", 1, { keepMs: -1 }), /^keepMs -1 is not 0 or more/],
+  [() => registry.publish("a.b", 1, { id: 5 }), /^id 5 is no text/],
+  [() => registry.publish("a.b", 1, { key: null }), /^key null is no text/],
+  [() => registry.publish("a.b", 1, { extensions: ["a"] }), /^extensions \[ 'a' \] is no object/],
+  [() => registry.publish("a.b", 1, { extensions: { a: 1 } }), /^extensions: a 1 is no text/],
+  [() => registry.publish("a.b", 1n), /^data 1n has no form in JSON: /],
+  [() => registry.publish("a.b", send), /^data \[Function: send\] has no form in JSON: /],
+  [() => registry.subscribe("a.*", { group: "g" }), /^handler undefined is no function/],
+  [() => registry.subscribe("a.*", {}, send), /^group is undefined and broadcast is false: give the name of a group/],
+  [() => registry.subscribe("a.*", { group: "g", broadcast: true }, send), /^group is 'g' and broadcast is true: /],
+  [() => registry.subscribe(5, { group: "g" }, send), /^pattern 5 is no list: give a list of patterns/],
+  [() => registry.subscribe([5], { group: "g" }, send), /^pattern: the element 5 is no text/],
+  [() => registry.subscribe("a.*", { group: 5 }, send), /^group 5 is no text/],
+  [() => registry.subscribe("a.*", { groups: "g" }, send), /^subscribe has no option groups: it has group, window/],
+  [() => registry.subscribe("a.*", { group: "g", window: 0 }, send), /^window 0 is no whole number from 1 on/],
+  [() => registry.subscribe("a.*", { group: "g", maxAttempts: 1.5 }, send), /^maxAttempts 1.5 is no whole number/],
+  [() => registry.subscribe("a.*", { group: "g", onDead: "stop" }, send), /^onDead 'stop' is not known: give/],
+  [() => registry.subscribe("a.*", { group: "g", ackTimeoutMs: 0 }, send), /^ackTimeoutMs 0 is not more than 0/],
+  [() => registry.events("a.*"), /^events takes an object of options, and undefined is none/],
+  [() => registry.events("a.*", { group: "g", broadcast: 1 }), /^broadcast 1 is neither true nor false/],
+  [() => new Retry({ after: 5 }), /^Retry has no option after: it has afterMs, reason$/],
+  [() => new Retry({ afterMs: "5" }), /^afterMs '5' is no number/],
+  [() => new Reject(5), /^reason 5 is no text/],
 ];
 
 for (const [wrong, message] of WRONG) {
