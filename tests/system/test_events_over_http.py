@@ -44,7 +44,7 @@ class Program:
 
 
 @contextmanager
-def program(port: int = 0, **answers: list[tuple[int, str]]) -> Iterator[Program]:
+def program(port: int = 0, /, **answers: list[tuple[int, str]]) -> Iterator[Program]:
     """`answers` by the path without its slash."""
     found = Program(answers={f"/{path}": list(some) for path, some in answers.items()})
 
