@@ -9,6 +9,8 @@ acknowledged, the groups drain, and what the programs wrote down is held against
 
 import random
 import shutil
+import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -224,6 +226,7 @@ def _seconds(took_s: list[float]) -> str:
 
 def soak_events(seconds: float, seed: int, keep: Path | None) -> int:
     """The exit code. `keep`: a new folder for all logs and notes."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that nothing is left behind
     rng = random.Random(seed)
     world = EventsWorld(rng)
     try:

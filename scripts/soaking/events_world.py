@@ -33,6 +33,8 @@ DISK_BYTES = 256 * 1024 * 1024
 CALL_S = 5.0
 READY_S = 120.0
 PORT = 7940
+SOUND = ("here", "current", "behind (following)")
+"""The states of a voter that has its disk and gets the entries of its journal, which come all the time."""
 
 
 @dataclass(slots=True)
@@ -273,5 +275,4 @@ def _why_not(seen: list[dict[str, Any]]) -> str:
     [leader] = leaders
     if len(leader["voters"]) != 3 or leader["learners"]:
         return f"{len(leader['voters'])} voters and {len(leader['learners'])} learners"
-    bad = [f"{one['name']} is {one['state']}" for one in leader["voters"] if one["state"] not in ("here", "current")]
-    return ", ".join(bad)
+    return ", ".join(f"{one['name']} is {one['state']}" for one in leader["voters"] if one["state"] not in SOUND)
