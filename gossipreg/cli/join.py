@@ -133,6 +133,13 @@ FILE = _File(readable=False)
     "--host-id", metavar="TEXT", help="Names the machine: journals have copies on several (the kernel's boot id)."
 )
 @click.option("--forget-journals", is_flag=True, help="Give up the copies of journals in --data-dir at the start.")
+@click.option(
+    "--group",
+    "groups",
+    metavar="NAME=PATTERN",
+    multiple=True,
+    help="A group that gets events before it first subscribes; repeatable.",
+)
 @click.option("--dns", metavar="HOST:PORT", help="Answer DNS on this address, as Consul does (port 8600).")
 @click.option("--dns-domain", metavar="NAME", help="Answer the same names under this domain, beside consul.")
 @click.option("--dns-ttl", metavar="TIME", type=Duration(), help="How long resolvers may keep records (0).")

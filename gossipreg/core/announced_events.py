@@ -51,6 +51,8 @@ class EventIndex:
         """By name. Broadcast stands under the empty one."""
         self._patterns: dict[str, Counter[str]] = {}
         """Of each known group, with the number of announcements that have it."""
+        self._declared: Counter[str] = Counter()
+        """Groups that were declared, with the number of members that say so."""
         self._known: PatternIndex[str] = PatternIndex()
         """The names of groups."""
         self._cached_members: dict[tuple[str, EventType], tuple[NodeId, ...]] = {}
@@ -71,6 +73,9 @@ class EventIndex:
             self._forget(*known)
         for known in has - had:
             self._learn(*known)
+        self._declared.subtract(_declared(before))
+        self._declared.update(_declared(announced))
+        self._declared += Counter()  # none that nobody declares
         ran, runs = _running(before), _running(announced)
         for subscription in ran - runs:
             self._end(id, subscription)
@@ -145,7 +150,7 @@ class EventIndex:
 
     def _group(self, name: str, type: EventType) -> KnownGroup:
         patterns = sorted(self._patterns[name], key=lambda one: (not matches(_tokens(one), type), one))
-        return KnownGroup(name, tuple(sorted(patterns[:MAX_GROUP_PATTERNS])))
+        return KnownGroup(name, tuple(sorted(patterns[:MAX_GROUP_PATTERNS])), name in self._declared)
 
 
 def _tokens(pattern: str) -> tuple[str, ...]:
@@ -156,6 +161,10 @@ def _known_patterns(announced: AnnouncedEvents) -> set[tuple[str, str]]:
     """(group, pattern) of all that one member says, whether it subscribes itself or remembers."""
     subscribed = {(one.group, one.pattern) for one in announced.subscriptions if one.group}
     return subscribed | {(group.name, pattern) for group in announced.groups for pattern in group.patterns}
+
+
+def _declared(announced: AnnouncedEvents) -> set[str]:
+    return {group.name for group in announced.groups if group.declared}
 
 
 def _running(announced: AnnouncedEvents) -> set[AnnouncedSubscription]:

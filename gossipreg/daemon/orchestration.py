@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from gossipreg.core.node import Node
-from gossipreg.core.table.layout import KIND_JOURNAL_HOST
+from gossipreg.core.table.layout import KIND_GROUP, KIND_JOURNAL_HOST
 from gossipreg.daemon.journals_file import has_journals
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.params import take_untrusted, word
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from gossipreg.daemon.journals.follower import JournalFollower
     from gossipreg.daemon.journals.journals_shown import JournalsShown
     from gossipreg.daemon.journals.runtime import JournalRuntime
+    from gossipreg.events.membership import KnownGroup
     from gossipreg.wire.seal import Keyring
 
 KERNEL_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -67,14 +68,26 @@ class Orchestration:
         self.events: LocalEvents | None = None
         """None until they are loaded."""
         self._shown: JournalsShown | None = None
+        self._declared: tuple[KnownGroup, ...] = ()
         self._host = host_of(opened.settings)
         if opened.data is not None:
             pump.order(lambda now: node.announce(KIND_JOURNAL_HOST, 0, self._announced(), now))
+        self._declare(opened.settings.groups)
 
     def _announced(self) -> bytes:
         from gossipreg.journal.announced import AnnouncedHost, encode_host  # not for a sidecar without a data directory
 
         return encode_host(AnnouncedHost(self._host, takes_copies=self._opened.settings.journal_space > 0))
+
+    def _declare(self, groups: Sequence[str]) -> None:
+        """Name these groups in our row. `events/group_announcements.py` keeps their slots, once it is loaded."""
+        if not groups:
+            return
+        from gossipreg.events.announced import declared_groups, encode_group  # most sidecars declare none
+
+        self._declared = declared_groups(groups)
+        for slot, group in enumerate(self._declared):
+            self._pump.order(partial(self._node.announce, KIND_GROUP, slot, encode_group(group)))
 
     # -- loading -----------------------------------------------------------------------------------------------------
 
@@ -109,7 +122,7 @@ class Orchestration:
             follower = self._follower()
         else:
             source = self._opened.member.name
-            follower = self.events = events(self._node, self._pump, self._log, source=source)
+            follower = self.events = events(self._node, self._pump, self._log, source=source, declared=self._declared)
         runtime = compose(
             self._opened, self._node, self._pump, self._log, self._troubles, host=self._host,
             follower=follower,

@@ -73,6 +73,8 @@ class Settings:
     """Give up the copies of journals in the data directory at the start."""
     dapr_app: str | None = None
     """The service here that is written for Dapr."""
+    groups: tuple[str, ...] = ()
+    """Groups of events that are known before they subscribe, as `NAME=PATTERN`."""
     options: tuple[OptionInForce, ...] = field(default=(), compare=False)
     """Every option and where it is from, for people."""
     ignored_variables: tuple[tuple[str, str], ...] = field(default=(), compare=False)

@@ -136,7 +136,19 @@ def _config(settings: Settings) -> Config:
         raise BadConfig("--forget-journals needs --data-dir: without it there are none")
     if settings.min_copies > settings.copies:
         raise BadConfig(f"--min-copies {settings.min_copies} is more than --copies {settings.copies}")
+    _check_groups(settings)
     return replace(profile, cluster=settings.cluster)
+
+
+def _check_groups(settings: Settings) -> None:
+    if not settings.groups:
+        return
+    from gossipreg.events.announced import declared_groups  # most sidecars declare none
+
+    try:
+        declared_groups(settings.groups)
+    except BadParams as error:
+        raise BadConfig(f"--group: {error}") from None
 
 
 def _forget_journals(settings: Settings, data: DataDirectory) -> None:

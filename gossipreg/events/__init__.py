@@ -23,6 +23,7 @@
     messages         what sidecars say to each other about events
     codec            those messages as bytes
     announced        what a row says of events: subscriptions, and groups that are remembered
+    group_announcements  the groups that our row names: declared ones, and those of the journals led here
     effects          what events ask of the world
     membership       what events ask of the registry
     dispatch         delivery at the sidecar that leads a journal: composes the parts below

@@ -1,12 +1,13 @@
 """What a member's row says of events: its subscriptions, and the groups that it remembers. Announcements as bytes.
 
     subscription   [group, pattern, flags]    flags: 1, every instance gets the event (broadcast); it has no group then
-    group          [name, [pattern ...]]      a group of a journal that the member leads, or one that it was told of
+    group          [name, [pattern ...], flags]    a group of a journal that the member leads; flags: 1, one that it was
+                                                   told of beforehand (`join --group`)
 
 Each is one msgpack array; elements behind the known ones are ignored, and so are other flags.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar
 
 import msgpack
@@ -20,7 +21,9 @@ SUBSCRIPTION_KIND, GROUP_KIND = 5, 6
 """The kinds of these announcements in a row."""
 MAX_SUBSCRIPTIONS = MAX_ANNOUNCED_GROUPS = 1024
 """Of one member: a sidecar announces no more, and reads no more of another's."""
-BROADCAST = 1
+MAX_DECLARED_GROUPS = 256
+"""Of one member: a row has room for those that it remembers, too."""
+BROADCAST = DECLARED = 1
 MAX_ELEMENTS = MAX_GROUP_PATTERNS
 """Of one array: headers that promise more would cost memory before they are found wrong."""
 
@@ -55,15 +58,35 @@ def decode_subscription_untrusted(value: bytes) -> AnnouncedSubscription:
 
 
 def encode_group(group: KnownGroup) -> bytes:
-    return _pack((group.name, group.patterns))
+    return _pack((group.name, group.patterns, DECLARED if group.declared else 0))
 
 
 def decode_group_untrusted(value: bytes) -> KnownGroup:
     """BadDatagram("bad_value") where it is none."""
-    name, patterns = _known(value, 2)
+    name, patterns, flags = _known(value, 3)
     if type(patterns) is not tuple or len(patterns) > MAX_GROUP_PATTERNS:
         raise BadDatagram("bad_value", "patterns are an array")
-    return KnownGroup(_group(name), tuple(map(_pattern, patterns)))
+    if type(flags) is not int or flags < 0:
+        raise BadDatagram("bad_value", "flags are a number")
+    return KnownGroup(_group(name), tuple(map(_pattern, patterns)), bool(flags & DECLARED))
+
+
+def declared_groups(texts: Iterable[str]) -> tuple[KnownGroup, ...]:
+    """The groups of `join --group NAME=PATTERN`; a name may be there with several patterns. Raises BadParams."""
+    patterns: dict[str, dict[str, None]] = {}
+    for text in texts:
+        name, equals, pattern = text.partition("=")
+        if not equals:
+            raise BadParams(f"group {text[:80]!r} has no pattern: write NAME=PATTERN, as mail=order.*")
+        check_group(name)
+        check_pattern(pattern)
+        of_group = patterns.setdefault(name, {})
+        of_group[pattern] = None
+        if len(of_group) > MAX_GROUP_PATTERNS:
+            raise BadParams(f"group {name!r} has {len(of_group)} patterns: give at most {MAX_GROUP_PATTERNS}")
+    if len(patterns) > MAX_DECLARED_GROUPS:
+        raise BadParams(f"{len(patterns)} groups are declared: give at most {MAX_DECLARED_GROUPS}")
+    return tuple(KnownGroup(name, tuple(of_group), declared=True) for name, of_group in patterns.items())
 
 
 def _group(value: object) -> str:

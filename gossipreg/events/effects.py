@@ -89,7 +89,7 @@ class PublishSettled:
 
 @dataclass(frozen=True, slots=True)
 class AnnounceSubscription:
-    """Say in our row that this sidecar has a subscription (`announced.py`); None takes it out."""
+    """Say in our row that this sidecar has a subscription, or knows a group (`announced.py`); None takes it out."""
 
     kind: int
     slot: int

@@ -6,7 +6,7 @@ sent to this sidecar itself does not leave it: each input is complete, with all 
 
 import random
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -17,11 +17,12 @@ from msgpack import packb
 from gossipreg.events.dispatch import DispatchTimer, JournalDispatch
 from gossipreg.events.effects import ActsUnderWay, CallAnswered, EventEffect, HandleEvent, SendEventMessage
 from gossipreg.events.entries import EventEntryKind
-from gossipreg.events.facts import EventFact
+from gossipreg.events.facts import EventFact, GroupAdded, GroupForgotten, GroupPatternsChanged
+from gossipreg.events.group_announcements import GroupAnnouncements
 from gossipreg.events.group_lag import GroupLag
 from gossipreg.events.handled import HandledEvents
 from gossipreg.events.machine import EventsMachine
-from gossipreg.events.membership import EventMembership
+from gossipreg.events.membership import EventMembership, KnownGroup
 from gossipreg.events.messages import (
     Deliveries,
     DeliveryOutcomes,
@@ -103,7 +104,9 @@ class Events:
         journals: LedJournals,
         membership: EventMembership,
         rng: random.Random,
+        declared: Sequence[KnownGroup] = (),
     ) -> None:
+        """`declared` are groups that our row names already, in its first slots."""
         self._tuning = tuning
         self._node = node
         self._journals = journals
@@ -114,6 +117,7 @@ class Events:
         """Of publishes, entries, reads and questions."""
         self.led: dict[JournalId, _Led] = {}
         """The journals that are led here: those for which we publish and deliver."""
+        self.groups = GroupAnnouncements(declared)
         self.publishing = Publishing(tuning, self._timers, self._leader)
         self.receiving = Receiving(tuning, node, rng, membership)
         self._handled = HandledEvents()
@@ -155,14 +159,16 @@ class Events:
         )
         led_ms = partial(self._journals.led_ms, journal)
         self.led[journal] = _Led(journal, machine, queue, dispatch, led_ms)
-        return [*dispatch.begin(now, led_ms(now)), *self.publishing.try_all(now)]
+        groups = self.groups.begin(journal, {name: group.patterns for name, group in machine.groups.items()})
+        return [*groups, *dispatch.begin(now, led_ms(now)), *self.publishing.try_all(now)]
 
     def _end(self, effect: Deposed) -> list[EventEffect]:
         led = self.led.pop(effect.journal, None)
         if led is None:
             return []
         led.dispatch.end()
-        return led.queue.end(f"this sidecar does not lead the journal any more: {effect.reason}")
+        answers = led.queue.end(f"this sidecar does not lead the journal any more: {effect.reason}")
+        return [*self.groups.end(effect.journal), *answers]
 
     def _on_led(self, led: _Led, effect: JournalEffect, now: float) -> list[EventEffect]:
         match effect:
@@ -188,7 +194,21 @@ class Events:
         facts: Sequence[EventFact] = effect.result
         if effect.entry.kind == EventEntryKind.PUBLISH:
             led.queue.applied(effect.entry.index, facts)
-        return led.dispatch.applied(facts, effect.entry, now)
+        return [*self._on_groups(led, facts), *led.dispatch.applied(facts, effect.entry, now)]
+
+    def _on_groups(self, led: _Led, facts: Iterable[EventFact]) -> list[EventEffect]:
+        effects: list[EventEffect] = []
+        for fact in facts:
+            match fact:
+                case GroupAdded() | GroupPatternsChanged():
+                    led.queue.group_added(fact.name)
+                    group = led.machine.groups.get(fact.name)
+                    if group is not None:
+                        effects += self.groups.put(led.journal, fact.name, group.patterns)
+                case GroupForgotten():
+                    led.queue.group_forgotten(fact.name)
+                    effects += self.groups.remove(led.journal, fact.name)
+        return effects
 
     def refused(self, journal: JournalId, ticket: int, code: str, text: str, now: float) -> list[EventEffect]:
         """An entry that we proposed was not accepted."""

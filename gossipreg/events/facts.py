@@ -84,6 +84,14 @@ class GroupAdded:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupPatternsChanged:
+    """A group that was there has other patterns now."""
+
+    number: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class GroupForgotten:
     number: int
     name: str
@@ -101,5 +109,5 @@ class EventsExpired:
 
 EventFact = (
     EventPublished | EventAdded | KeptEventAdded | DeliverySettled | AttemptNoted | LetterAgain | KeyReleased
-    | EventGone | GroupAdded | GroupForgotten | EventsExpired
+    | EventGone | GroupAdded | GroupPatternsChanged | GroupForgotten | EventsExpired
 )  # fmt: skip

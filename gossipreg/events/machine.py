@@ -39,6 +39,7 @@ from gossipreg.events.facts import (
     EventsExpired,
     GroupAdded,
     GroupForgotten,
+    GroupPatternsChanged,
     PublishVerdict,
 )
 from gossipreg.events.groups import EventGroup, EventGroups
@@ -206,11 +207,18 @@ class EventsMachine:
         self._ids.write(change.index, change.led_ms, change.records)
 
     def _add_group(self, new: NewGroup, change: EntryChange) -> None:
+        before = self._groups.by_name.get(new.name)
         group = self._groups.add(new, event_index(change.index, 0), change.led_ms, change.records)
+        self._note_patterns(before, change)
         if group is not None:
             change.facts.append(GroupAdded(group.number, group.name))
             if new.past:
                 self._store.begin_in_the_past(group.number, partial(self._is_for, group.number), change)
+
+    def _note_patterns(self, before: EventGroup | None, change: EntryChange) -> None:
+        """A group, which was this one, may have other patterns now."""
+        if before is not None and self._groups.by_name[before.name].patterns.keys() != before.patterns.keys():
+            change.facts.append(GroupPatternsChanged(before.number, before.name))
 
     def _is_for(self, group: int, type: str) -> bool:
         return group in self._groups.for_type(type)
@@ -276,7 +284,9 @@ class EventsMachine:
     def _see_groups(self, groups: list[NewGroup], change: EntryChange) -> None:
         pattern_ttl_ms = _ms(self._tuning.pattern_ttl_s)
         for group in groups:
+            before = self._groups.by_name.get(group.name)
             self._groups.see(group, change.led_ms, pattern_ttl_ms, change.records)
+            self._note_patterns(before, change)
 
     def _expire(self, change: EntryChange) -> None:
         self._ids.forget_old(change.led_ms, change.records)

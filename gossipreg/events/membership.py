@@ -15,6 +15,8 @@ class KnownGroup(NamedTuple):
 
     name: str
     patterns: tuple[str, ...]
+    declared: bool = False
+    """Whether a member was told of it by its operator: `join --group`."""
 
 
 class EventMembership(Protocol):

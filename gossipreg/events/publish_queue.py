@@ -18,7 +18,7 @@ from gossipreg.events.effects import EventEffect, ProposeEntry, SendEventMessage
 from gossipreg.events.entries import MAX_EVENTS, EventEntryKind, NewEvent, NewGroup, encode_publish
 from gossipreg.events.facts import EventPublished, PublishVerdict
 from gossipreg.events.machine import EventsMachine
-from gossipreg.events.membership import EventMembership
+from gossipreg.events.membership import EventMembership, KnownGroup
 from gossipreg.events.messages import ForwardPublish, PublishAnswers
 from gossipreg.events.patterns import check_type
 from gossipreg.events.tuning import EventsTuning
@@ -29,6 +29,9 @@ from gossipreg.model import NodeId
 MAX_WAITING = 16_384
 MAX_WAITING_BYTES = 16 * 1024 * 1024
 """Events that wait for an entry; more are refused as `busy`."""
+
+MAX_FORGOTTEN = 4_096
+"""Groups that were forgotten; one beyond may be taken up again once more."""
 
 UNKNOWN = "outcome_unknown"
 
@@ -64,7 +67,19 @@ class PublishQueue:
         """By ticket: the events of each entry that waits to be committed."""
         self._facts: dict[int, Sequence[object]] = {}
         """By index: what an entry that was applied has changed, until it is settled, which follows at once."""
+        self._forgotten: dict[str, None] = {}
+        """Groups that the journal has forgotten while it was led here, and has not taken up again."""
         self.paused = False
+
+    def group_forgotten(self, name: str) -> None:
+        """The journal has forgotten this group. Rows of dead members, and of members whose journals have not forgotten
+        it, name it still: it is not taken up again by their word alone, or it would never go."""
+        self._forgotten[name] = None
+        if len(self._forgotten) > MAX_FORGOTTEN:
+            del self._forgotten[next(iter(self._forgotten))]
+
+    def group_added(self, name: str) -> None:
+        self._forgotten.pop(name, None)
 
     def put(self, node: NodeId, message: ForwardPublish) -> list[EventEffect]:
         """A member publishes; PublishAnswers follows."""
@@ -111,12 +126,18 @@ class PublishQueue:
         missing: dict[str, dict[str, None]] = {}
         for type in dict.fromkeys(asked.type for asked in batch):
             for known in self._membership.groups_for(type):
+                if known.name in self._forgotten and not self._is_wanted(known):
+                    continue
                 group = self._machine.groups.get(known.name)
                 has = group.patterns if group is not None else ()
                 lacks = [pattern for pattern in known.patterns if pattern not in has]
                 if lacks:
                     missing.setdefault(known.name, {}).update(dict.fromkeys(lacks))
         return tuple(NewGroup(name, tuple(patterns)) for name, patterns in missing.items())
+
+    def _is_wanted(self, group: KnownGroup) -> bool:
+        """Whether a group that was forgotten is in use after all."""
+        return group.declared or self._membership.has_subscriber(group.name)
 
     # -- answers -----------------------------------------------------------------------------------------------------
 

@@ -131,6 +131,16 @@ def test_a_group_that_another_member_remembers_is_known() -> None:
     assert not trio.asked.has_subscriber("billing")
 
 
+def test_a_group_is_declared_as_long_as_a_row_says_so() -> None:
+    trio = Trio()
+    group = KnownGroup("billing", ("order.*",), declared=True)
+    trio.announce(trio.two, KIND_GROUP, 0, encode_group(group))
+    trio.announce(trio.one, KIND_GROUP, 0, encode_group(group._replace(declared=False)))
+    assert [*trio.asked.groups_for(CREATED)] == [group]
+    trio.announce(trio.two, KIND_GROUP, 0, None)
+    assert [*trio.asked.groups_for(CREATED)] == [group._replace(declared=False)]
+
+
 def test_a_new_process_has_the_subscriptions_that_it_announces() -> None:
     trio = Trio()
     trio.subscribe(trio.one, 0, "billing", "order.*")

@@ -12,6 +12,7 @@ from gossipreg.events.facts import (
     EventsExpired,
     GroupAdded,
     GroupForgotten,
+    GroupPatternsChanged,
     KeptEventAdded,
     KeyReleased,
     LetterAgain,
@@ -75,6 +76,16 @@ def test_a_group_gets_patterns_beside_those_it_has() -> None:
     hand = with_groups(("billing", "order.paid"))
     assert hand.publish(new_event("1"), groups=[("billing", "order.created")])[-1] == EventAdded(8192, (1,))
     assert list(hand.machine.groups["billing"].patterns) == ["order.paid", "order.created"]
+
+
+def test_a_group_whose_patterns_change_says_so() -> None:
+    hand = with_groups(("billing", "order.paid"))
+    changed = GroupPatternsChanged(1, "billing")
+    assert changed in hand.publish(new_event("1"), groups=[("billing", "order.created")])
+    assert changed not in hand.publish(new_event("2"), groups=[("billing", "order.created")])
+    assert hand.seen("billing", "order.paid") == []
+    hand.led_ms += int(EventsTuning().pattern_ttl_s * 1000) + 1
+    assert hand.seen("billing", "order.paid") == [changed]
 
 
 def test_a_forgotten_group_comes_back_with_another_number() -> None:

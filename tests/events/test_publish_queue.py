@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gossipreg.events.effects import EventEffect, ProposeEntry, SendEventMessage
-from gossipreg.events.entries import decode_publish
+from gossipreg.events.entries import EventEntryKind, decode_publish, encode_forget
 from gossipreg.events.membership import KnownGroup
 from gossipreg.events.messages import ForwardPublish, PublishAnswers
-from gossipreg.events.publish_queue import MAX_WAITING, PublishQueue
+from gossipreg.events.publish_queue import MAX_FORGOTTEN, MAX_WAITING, PublishQueue
 from gossipreg.events.tuning import EventsTuning
 from gossipreg.journal.effects import ProposalOutcome, Settled
 from gossipreg.journal.model import JournalId
@@ -28,6 +28,10 @@ class Members:
 
     def __init__(self) -> None:
         self.groups: list[KnownGroup] = []
+        self.running: set[str] = set()
+
+    def has_subscriber(self, group: str) -> bool:
+        return group in self.running
 
     def groups_for(self, type: tuple[str, ...]) -> Iterable[KnownGroup]:
         del type
@@ -180,3 +184,51 @@ def test_paused_queue_proposes_nothing_until_it_goes_on() -> None:
     leader.queue.paused = False
     leader.take(leader.queue.pump())
     assert len(leader.proposed) == 1
+
+
+# -- groups that were forgotten ----------------------------------------------------------------------------------------
+
+
+def groups_before_the_event(leader: Leader, number: int) -> list[str]:
+    """The groups that the journal takes up before it takes the next event."""
+    leader.put(number)
+    names = [group.name for group in decode_publish(leader.proposed[0].data)[0]]
+    leader.commit()
+    return names
+
+
+def forget(leader: Leader) -> None:
+    leader.by_hand.apply(EventEntryKind.FORGET_GROUP, encode_forget((("mail", "no instance"),)))
+    leader.queue.group_forgotten("mail")
+
+
+def test_a_forgotten_group_does_not_come_back_by_a_row_that_remembers_it() -> None:
+    leader = Leader()
+    leader.members.groups = [KnownGroup("mail", (">",))]
+    assert groups_before_the_event(leader, 1) == ["mail"]
+    forget(leader)
+    assert groups_before_the_event(leader, 2) == []
+    leader.members.running = {"mail"}
+    assert groups_before_the_event(leader, 3) == ["mail"]
+    leader.queue.group_added("mail")
+    leader.members.running = set()
+    assert groups_before_the_event(leader, 4) == []  # it is there
+
+
+def test_a_forgotten_group_that_is_declared_comes_back() -> None:
+    leader = Leader()
+    leader.members.groups = [KnownGroup("mail", (">",), declared=True)]
+    assert groups_before_the_event(leader, 1) == ["mail"]
+    forget(leader)
+    assert groups_before_the_event(leader, 2) == ["mail"]
+
+
+def test_groups_that_were_forgotten_are_remembered_up_to_a_bound() -> None:
+    leader = Leader()
+    leader.members.groups = [KnownGroup("mail", (">",))]
+    leader.queue.group_forgotten("mail")
+    for number in range(MAX_FORGOTTEN - 1):
+        leader.queue.group_forgotten(f"g{number}")
+    assert groups_before_the_event(leader, 1) == []
+    leader.queue.group_forgotten("one more")
+    assert groups_before_the_event(leader, 2) == ["mail"]

@@ -8,7 +8,7 @@ is carried out in their order, behind those that are being carried out.
 import os
 import random
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
@@ -41,6 +41,7 @@ from gossipreg.events.effects import (
 )
 from gossipreg.events.events import Events
 from gossipreg.events.machine import EventsMachine
+from gossipreg.events.membership import KnownGroup
 from gossipreg.events.messages import DeliveryResult, EventMessage
 from gossipreg.events.stored_events import payload_key
 from gossipreg.events.tuning import EventsTuning
@@ -115,14 +116,15 @@ class _Waiter:
 class LocalEvents:
     def __init__(
         self, node: "Node", pump: Pump, log: "Log", *, source: str, methods: "Mapping[str, EventMethod]",
-        tuning: EventsTuning = event_tuning.default,
+        tuning: EventsTuning = event_tuning.default, declared: Sequence[KnownGroup] = (),
     ) -> None:  # fmt: skip
-        """`source` stands in for events whose publisher names none; `methods` are those of the local socket, by name.
-        `begin` comes next."""
+        """`source` stands in for events whose publisher names none; `methods` are those of the local socket, by name;
+        `declared` are groups that our row names already. `begin` comes next."""
         self._methods = methods
         self.tuning = tuning
         self.source = source
         self.counts: Counter[str] = Counter()
+        self._declared = declared
         self._node = node
         self._pump = pump
         self._log = log
@@ -142,8 +144,9 @@ class LocalEvents:
         self._runtime = runtime
         self._registry = EventRegistry(self._node, runtime.membership)
         self._events = Events(
-            self.tuning, node=self._node.id, journals=_Journals(runtime), membership=self._registry, rng=self._rng
-        )
+            self.tuning, node=self._node.id, journals=_Journals(runtime), membership=self._registry, rng=self._rng,
+            declared=self._declared,
+        )  # fmt: skip
 
     @property
     def runtime(self) -> JournalRuntime:
