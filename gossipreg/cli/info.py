@@ -40,8 +40,8 @@ def info(chosen: Chosen) -> None:
     for key, value in found.items():
         if isinstance(value, dict) and key not in LISTED:
             print_line(f"{printable(key)}:")
-            for name in sorted(value):
-                print_line(f"  {printable(name):{width}}  {_shown(value[name]):6}  {_meaning(name)}".rstrip())
+            for name, shown in _flat(value):
+                print_line(f"  {printable(name):{width}}  {_shown(shown):6}  {_meaning(name)}".rstrip())
     if operations := found.get("operations"):
         print_line("operations:")
         for one in operations:
@@ -94,7 +94,18 @@ def _since(one: dict[str, Any]) -> str:
     return short_duration(one["since_s"])
 
 
+def _flat(section: dict[str, Any]) -> list[tuple[str, Any]]:
+    """A section's items in the order of their names; what is a map itself has its items at the end."""
+    items = [(name, value) for name, value in sorted(section.items()) if not isinstance(value, dict)]
+    for name, value in sorted(section.items()):
+        if isinstance(value, dict):
+            items += [(f"{name} {key}", value[key]) for key in sorted(value)]
+    return items
+
+
 def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{printable(name)} {_shown(one)}" for name, one in value.items())
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):

@@ -122,7 +122,9 @@ class Orchestration:
             follower = self._follower()
         else:
             source = self._opened.member.name
-            follower = self.events = events(self._node, self._pump, self._log, source=source, declared=self._declared)
+            follower = self.events = events(
+                self._node, self._pump, self._log, self._troubles, source=source, declared=self._declared
+            )
         runtime = compose(
             self._opened, self._node, self._pump, self._log, self._troubles, host=self._host,
             follower=follower,
@@ -157,11 +159,19 @@ class Orchestration:
     # -- what people see ---------------------------------------------------------------------------------------------
 
     def section(self) -> Shape:
-        """The field `journals` of `info`; none as long as nothing is loaded."""
-        return {} if self._shown is None else {"journals": self._shown.section()}
+        """The fields `journals` and `events` of `info`; none as long as nothing is loaded."""
+        journals = {} if self._shown is None else {"journals": self._shown.section()}
+        events = {} if self.events is None else self.events.section()
+        return {**journals, "events": events} if events else journals
 
     def counts(self) -> dict[str, int]:
-        return {} if self._shown is None else self._shown.counts()
+        journals = {} if self._shown is None else self._shown.counts()
+        return journals if self.events is None else {**journals, **self.events.figures()}
+
+    def look(self) -> None:
+        """See what an operator should know: now and then, and before troubles are shown."""
+        if self.events is not None and self._started.is_set():
+            self.events.look()
 
     def journals(self, params: Params) -> bytes:
         """The method `journals`: those of which a copy is here."""

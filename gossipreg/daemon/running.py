@@ -74,4 +74,5 @@ async def _keep_house(sidecar: Sidecar) -> None:
         await trio.sleep(HOUSEKEEPING_S)
         sidecar.log.summarise()
         sidecar.reports.look_at_unsent(sidecar.pump.dropped)
+        sidecar.orchestration.look()
         give_back_memory()

@@ -161,6 +161,7 @@ class Sidecar:
     def _shown_troubles(self) -> list[Shape]:
         if self.opened.local_socket.places.has_room:
             self.reports.has_room()
+        self.orchestration.look()
         return self._troubles.shapes()
 
 

@@ -5,7 +5,7 @@ sent to this sidecar itself does not leave it: each input is complete, with all 
 """
 
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -118,12 +118,18 @@ class Events:
         self.led: dict[JournalId, _Led] = {}
         """The journals that are led here: those for which we publish and deliver."""
         self.groups = GroupAnnouncements(declared)
+        self.counts: Counter[str] = Counter()
+        """Of the journals that are led here, by what became of their events."""
         self.publishing = Publishing(tuning, self._timers, self._leader)
         self.receiving = Receiving(tuning, node, rng, membership)
         self._handled = HandledEvents()
         self._questions = Questions(self.next_ticket, lambda: iter(self.led.values()), self._handled)
         self._asked: dict[int, NodeId] = {}
         """By number: whom we asked."""
+
+    def has_subscriber(self, group: str) -> bool:
+        """Whether any member that runs subscribes to this group."""
+        return self._membership.has_subscriber(group)
 
     def next_deadline(self) -> float:
         return min(self._timers.next_due(), self.receiving.next_deadline())
@@ -152,7 +158,7 @@ class Events:
         assert isinstance(machine, EventsMachine), "all journals have events"
         queue = PublishQueue(
             self._tuning, journal, machine, self._membership, next_ticket=self.next_ticket,
-            has_takeover=lambda: self._journals.has_takeover(journal),
+            has_takeover=lambda: self._journals.has_takeover(journal), counts=self.counts,
         )  # fmt: skip
         dispatch = JournalDispatch(
             self._tuning, journal, effect.ballot, machine, self._membership, self._timers, self._rng, self._numbers
@@ -194,7 +200,8 @@ class Events:
         facts: Sequence[EventFact] = effect.result
         if effect.entry.kind == EventEntryKind.PUBLISH:
             led.queue.applied(effect.entry.index, facts)
-        return [*self._on_groups(led, facts), *led.dispatch.applied(facts, effect.entry, now)]
+        groups = [] if effect.entry.kind == EventEntryKind.OUTCOMES else self._on_groups(led, facts)
+        return [*groups, *led.dispatch.applied(facts, effect.entry, now)]
 
     def _on_groups(self, led: _Led, facts: Iterable[EventFact]) -> list[EventEffect]:
         effects: list[EventEffect] = []

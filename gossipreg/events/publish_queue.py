@@ -8,7 +8,7 @@ large entries, an idle one answers at once. Before an entry's events stand the g
 group gets every event whose publisher knew of it.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -36,6 +36,11 @@ MAX_FORGOTTEN = 4_096
 UNKNOWN = "outcome_unknown"
 
 
+_COUNTED = {
+    PublishVerdict.NEW: "published", PublishVerdict.DUPLICATE: "duplicates", PublishVerdict.CONFLICT: "conflicts",
+}  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked:
     node: NodeId
@@ -53,8 +58,11 @@ class PublishQueue:
         *,
         next_ticket: Callable[[], int],
         has_takeover: Callable[[], bool],
+        counts: Counter[str],
     ) -> None:
-        """`has_takeover()`: whether another member goes on if this one is lost (three voters)."""
+        """`has_takeover()`: whether another member goes on if this one is lost (three voters). What becomes of events
+        is added to `counts`."""
+        self._counts = counts
         self._tuning = tuning
         self._journal = journal
         self._machine = machine
@@ -177,6 +185,7 @@ class PublishQueue:
         return effects
 
     def _answer(self, asked: _Asked, fact: EventPublished, copies: int) -> SendEventMessage:
+        self._counts[_COUNTED[fact.verdict]] += 1
         if fact.verdict is PublishVerdict.CONFLICT:
             text = "another event with this id and source was published: give the new one an id of its own"
             return self._refusal(asked, "conflict", text)

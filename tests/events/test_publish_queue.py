@@ -1,5 +1,6 @@
 """New events at the leader: batches, groups before them, answers in their order."""
 
+from collections import Counter
 from collections.abc import Iterable
 from itertools import count
 
@@ -42,10 +43,11 @@ class Leader:
     def __init__(self, **tuning: int) -> None:
         self.by_hand = MachineByHand()
         self.members = Members()
+        self.counts: Counter[str] = Counter()
         numbers = count(1)
         self.queue = PublishQueue(
             EventsTuning(**tuning), JOURNAL, self.by_hand.machine, self.members,  # type: ignore[arg-type]
-            next_ticket=lambda: next(numbers), has_takeover=lambda: True,
+            next_ticket=lambda: next(numbers), has_takeover=lambda: True, counts=self.counts,
         )  # fmt: skip
         self.proposed: list[ProposeEntry] = []
         self.answers: list[PublishAnswers] = []

@@ -7,7 +7,7 @@ is carried out in their order, behind those that are being carried out.
 
 import os
 import random
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -18,11 +18,14 @@ from msgpack import packb, unpackb
 
 from gossipreg.core.event_membership import EventRegistry
 from gossipreg.daemon.events.event_params import AskedPublish, AskedSubscription
+from gossipreg.daemon.events.event_reports import EventReports
+from gossipreg.daemon.events.events_shown import EventsShown
+from gossipreg.daemon.events.led_journals import JournalsOfRuntime
 from gossipreg.daemon.journals.runtime import JournalRuntime
 from gossipreg.daemon.pump import AFTER_BUG_S, Pump
 from gossipreg.daemon.socket_client import Params
 from gossipreg.daemon.streams.inbox import StreamClosed, StreamNews, StreamReceived
-from gossipreg.errors import REQUEST_ERRORS, NoDataDirectory, RequestError, Unavailable
+from gossipreg.errors import REQUEST_ERRORS, NoDataDirectory, RequestError, TooLarge, Unavailable
 from gossipreg.events import tuning as event_tuning
 from gossipreg.events.cloud_event import encode_event
 from gossipreg.events.effects import (
@@ -53,6 +56,8 @@ from gossipreg.model import NodeId
 if TYPE_CHECKING:
     from gossipreg.core.node import Node
     from gossipreg.daemon.logs import Log
+    from gossipreg.daemon.troubles import Troubles
+    from gossipreg.wire.shapes import Shape
 
 
 ANSWER_S = 3.0
@@ -82,25 +87,6 @@ class MemberAnswer:
     result: Any
 
 
-@dataclass(frozen=True, slots=True)
-class _Journals:
-    """What events ask of the journals; there are none before the database is open (`LedJournals`)."""
-
-    runtime: JournalRuntime
-
-    def machine(self, journal: JournalId) -> object:
-        journals = self.runtime.journals
-        return None if journals is None else journals.machine(journal)
-
-    def has_takeover(self, journal: JournalId) -> bool:
-        journals = self.runtime.journals
-        return journals is not None and journals.has_takeover(journal)
-
-    def led_ms(self, journal: JournalId, now: float) -> int:
-        journals = self.runtime.journals
-        return 0 if journals is None else journals.led_ms(journal, now)
-
-
 class _Waiter:
     __slots__ = ("answer", "event")
 
@@ -115,22 +101,23 @@ class _Waiter:
 
 class LocalEvents:
     def __init__(
-        self, node: "Node", pump: Pump, log: "Log", *, source: str, methods: "Mapping[str, EventMethod]",
-        tuning: EventsTuning = event_tuning.default, declared: Sequence[KnownGroup] = (),
+        self, node: "Node", pump: Pump, log: "Log", troubles: "Troubles", *, source: str,
+        methods: "Mapping[str, EventMethod]", tuning: EventsTuning = event_tuning.default,
+        declared: Sequence[KnownGroup] = (),
     ) -> None:  # fmt: skip
         """`source` stands in for events whose publisher names none; `methods` are those of the local socket, by name;
         `declared` are groups that our row names already. `begin` comes next."""
         self._methods = methods
         self.tuning = tuning
         self.source = source
-        self.counts: Counter[str] = Counter()
         self._declared = declared
         self._node = node
         self._pump = pump
-        self._log = log
+        self._reports = EventReports(log, troubles, max_age_s=tuning.max_age_s)
         self._rng = random.Random(os.urandom(16))
         self._runtime: JournalRuntime | None = None
         self._events: Events | None = None
+        self._shown: EventsShown | None = None
         self._registry: EventRegistry | None = None
         self._subscribers: dict[int, EventSubscriber] = {}
         self._waiters: dict[int, _Waiter] = {}
@@ -143,10 +130,12 @@ class LocalEvents:
         """The runtime that this follows is there; it has no journals yet."""
         self._runtime = runtime
         self._registry = EventRegistry(self._node, runtime.membership)
+        journals = JournalsOfRuntime(runtime)
         self._events = Events(
-            self.tuning, node=self._node.id, journals=_Journals(runtime), membership=self._registry, rng=self._rng,
+            self.tuning, node=self._node.id, journals=journals, membership=self._registry, rng=self._rng,
             declared=self._declared,
         )  # fmt: skip
+        self._shown = EventsShown(self._events, journals, self._reports.counts)
 
     @property
     def runtime(self) -> JournalRuntime:
@@ -161,6 +150,21 @@ class LocalEvents:
     async def call(self, method: str, params: Params) -> bytes:
         """A method of the local socket about events."""
         return await self._methods[method](self, params)
+
+    # -- what people see ---------------------------------------------------------------------------------------------
+
+    def section(self) -> "Shape":
+        """The section `events` of `info`; empty where nothing here has used events."""
+        return {} if self._shown is None else self._shown.section(self._pump.now())
+
+    def figures(self) -> dict[str, int]:
+        """Figures and counters, for `info` and the metrics."""
+        return {} if self._shown is None else self._shown.counts()
+
+    def look(self) -> None:
+        """See what an operator should know. It is looked at now and then, since time alone can change it."""
+        if self._shown is not None:
+            self._reports.look(self._shown, self._pump.now())
 
     # -- for local clients -------------------------------------------------------------------------------------------
 
@@ -354,15 +358,21 @@ class LocalEvents:
             case ActsUnderWay():
                 self.runtime.order(lambda journals, now: journals.acts(effect.journal, effect.count, now))
             case AnnounceSubscription():
-                self._pump.order(lambda now: self._node.announce(effect.kind, effect.slot, effect.value, now))
+                self._announce(effect)
             case LogEvents():
-                self.counts[f"events.{effect.kind.removeprefix('events_')}"] += 1
-                self._log.line("info", effect.kind, dict(effect.fields))
+                self._reports.event(effect)
 
     def _hand(self, effect: HandleEvent) -> None:
         subscriber = self._subscribers.get(effect.subscription)
         if subscriber is not None:
+            self._reports.counts["events.delivered"] += 1
             subscriber.handle(effect)
+
+    def _announce(self, effect: AnnounceSubscription) -> None:
+        try:
+            self._pump.order(lambda now: self._node.announce(effect.kind, effect.slot, effect.value, now))
+        except TooLarge as error:
+            self._reports.not_announced(str(error))
 
     def _propose(self, effect: ProposeEntry) -> None:
         try:

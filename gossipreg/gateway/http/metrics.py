@@ -55,6 +55,10 @@ _COUNTER_GAUGES = {
     "journals_behind": ("gossipreg_journals_behind", "Journals led here of which a copy lacks entries"),
     "journals_out": ("gossipreg_journals_out", "Copies of journals that take no part: the disk failed"),
     "journal_bytes": ("gossipreg_journal_bytes", "Disk space of the copies of journals here"),
+    "events_publishing": ("gossipreg_queue_publishes", "Events that wait to be durable, of programs here"),
+    "events_subscriptions": ("gossipreg_subscriptions", "Subscriptions of programs here"),
+    "events_handlings": ("gossipreg_handlings", "Events that programs here handle now, or that wait for their key"),
+    "events_handlings_bytes": ("gossipreg_handlings_bytes", "Size of these events"),
     "journal_writes_waiting": ("gossipreg_queue_journal_writes", "Writes of journals that wait for the disk"),
 }
 _COUNTERS = {
@@ -79,6 +83,14 @@ _COUNTERS = {
     ),
     "sent.throttled": ("gossipreg_sent_throttled_total", "Messages delayed by the send budget"),
 }
+_LAGS = {
+    "pending": ("gossipreg_group_pending", "Events that a group has not acknowledged, in journals led here"),
+    "bytes": ("gossipreg_group_pending_bytes", "Size of these events"),
+    "oldest_s": ("gossipreg_group_oldest_seconds", "The age of the oldest of these events, in led time"),
+    "unanswered": ("gossipreg_group_unanswered", "How many of these events are at a handler"),
+    "dead": ("gossipreg_group_dead_letters", "Dead letters of a group, in journals led here"),
+}
+"""Of each group of events."""
 _FAMILIES = {
     "drop.": ("gossipreg_drops_total", "reason", "What was dropped, by reason"),
     "sent.": ("gossipreg_sent_messages_total", "kind", "Messages sent, by kind"),
@@ -87,6 +99,7 @@ _FAMILIES = {
     "dns.": ("gossipreg_dns_total", "event", "The DNS gateway's counters"),
     "http.": ("gossipreg_http_total", "event", "The HTTP gateway's counters"),
     "streams.": ("gossipreg_streams_total", "event", "Streams opened, not opened and ended, by reason"),
+    "events.": ("gossipreg_events_total", "event", "Events published, delivered, acknowledged, set aside"),
     "journal.": ("gossipreg_journal_total", "event", "The journals' counters"),
     "table.": ("gossipreg_table_total", "event", "What the table refused or removed"),
     "": ("gossipreg_core_total", "event", "Other counters"),
@@ -123,6 +136,9 @@ def _families(info: Mapping[str, Any], members: list[MemberInfo], instances: lis
                [({}, info["loop_lag_ms"] / 1000)])  # fmt: skip
     for key, value in own.items():
         yield _one(f"gossipreg_http_{key}", "gauge", "A figure of the HTTP gateway", [({}, value)])
+    if groups := info.get("events", {}).get("groups"):
+        for key, (name, text) in _LAGS.items():
+            yield _one(name, "gauge", text, [({"group": group}, lag[key]) for group, lag in groups.items()])
     yield from _counted(info["counters"])
 
 

@@ -1,0 +1,28 @@
+"""What events ask of the journals here (`events.LedJournals`); there are none before the database is open."""
+
+from dataclasses import dataclass
+
+from gossipreg.daemon.journals.runtime import JournalRuntime
+from gossipreg.journal.model import JournalId
+
+
+@dataclass(frozen=True, slots=True)
+class JournalsOfRuntime:
+    runtime: JournalRuntime
+
+    def machine(self, journal: JournalId) -> object:
+        journals = self.runtime.journals
+        return None if journals is None else journals.machine(journal)
+
+    def has_takeover(self, journal: JournalId) -> bool:
+        journals = self.runtime.journals
+        return journals is not None and journals.has_takeover(journal)
+
+    def led_ms(self, journal: JournalId, now: float) -> int:
+        journals = self.runtime.journals
+        return 0 if journals is None else journals.led_ms(journal, now)
+
+    def fill(self, journal: JournalId) -> float:
+        """Which part of what it may hold at most this journal takes."""
+        journals = self.runtime.journals
+        return 0.0 if journals is None else journals.fill(journal) or 0.0

@@ -1,0 +1,1 @@
+"""The events of a sidecar: what people see of them."""
