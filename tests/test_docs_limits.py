@@ -11,15 +11,30 @@ from gossipreg.client.events import publisher, running, settings
 from gossipreg.client.watching import conversation, known, link, state, watcher
 from gossipreg.daemon import all_clients, client_calls, keys, params, places, services_file, start
 from gossipreg.daemon.checks import options, parse, schedule, spec
+from gossipreg.daemon.events import event_client, event_params, events_shown
 from gossipreg.daemon.journals import store as journal_store
 from gossipreg.daemon.journals import waiting_messages
 from gossipreg.daemon.streams import accepting, node_streams
+from gossipreg.events import (
+    announced,
+    cloud_event,
+    entries,
+    handled,
+    handlings,
+    patterns,
+    publish_queue,
+    publishing,
+    questions,
+    subscriptions,
+)
+from gossipreg.events.tuning import EventsTuning
 from gossipreg.gateway.dns import gateway as dns_gateway
 from gossipreg.gateway.dns import ports, rates, responder
 from gossipreg.gateway.dns import server as dns_server
 from gossipreg.gateway.http import ask, connections, events, tokens
 from gossipreg.gateway.http import filter as filters
 from gossipreg.gateway.http.eureka import documents, recent
+from gossipreg.journal.tuning import JournalTuning
 from gossipreg.net import http_framing
 from gossipreg.wire import rpc, values
 
@@ -29,6 +44,9 @@ ROWS = {
     for line in PAGE.splitlines()
     if line.startswith("| ") and (cells := line.strip("|").split("|"))[0].strip() != "what"
 }
+
+EVENTS = EventsTuning()
+DAY_S = 86_400
 
 VALUES: dict[str, tuple[float, ...]] = {
     "wait of a first lookup (`timeout`)": (registry.TIMEOUT_S,),
@@ -93,6 +111,41 @@ VALUES: dict[str, tuple[float, ...]] = {
     "messages of journals that wait for the database to open": (waiting_messages.MAX_WAITING_MESSAGES,),
     "writes of journals that wait for the disk": (journal_store.WAITING_MOST,),
     "copies of other members' journals": (),
+    "an event, all of it": (cloud_event.MAX_EVENT_BYTES,),
+    "a type, a pattern": (patterns.MAX_TYPE_BYTES,),
+    "id, source of an event": (cloud_event.MAX_ID_BYTES,),
+    "subject of an event": (cloud_event.MAX_SUBJECT_BYTES,),
+    "extensions of an event": (cloud_event.MAX_EXTENSIONS,),
+    "an extension's value": (cloud_event.MAX_EXTENSION_BYTES,),
+    "name of a group": (entries.MAX_GROUP_BYTES,),
+    "patterns of a group, or of a subscription": (entries.MAX_GROUP_PATTERNS,),
+    "groups of a journal": (entries.MAX_GROUPS,),
+    "groups that a sidecar declares (`--group`)": (announced.MAX_DECLARED_GROUPS,),
+    "groups that a sidecar names in its row": (announced.MAX_ANNOUNCED_GROUPS,),
+    "pairs of group and pattern that a sidecar subscribes to": (announced.MAX_SUBSCRIPTIONS,),
+    "subscriptions of a sidecar": (subscriptions.MAX_LOCAL_SUBSCRIPTIONS,),
+    "subscriptions of a connection": (event_client.MAX_SUBSCRIPTIONS,),
+    "events that wait to be published, of a sidecar": (publishing.MAX_PUBLISHES,),
+    "bytes of these events": (publishing.MAX_PUBLISHES_BYTES,),
+    "events that wait for an entry of a journal": (publish_queue.MAX_WAITING,),
+    "bytes of these events in a journal": (publish_queue.MAX_WAITING_BYTES,),
+    "a journal": (JournalTuning().journal_bytes,),
+    "ids of events that a journal remembers": (EVENTS.dedup_ids,),
+    "how long these ids are remembered": (EVENTS.dedup_s,),
+    "events and dead letters are kept": (EVENTS.max_age_s / DAY_S,),
+    "a group without an instance": (EVENTS.group_ttl_s / DAY_S,),
+    "`timeout` of a publish": (event_params.MAX_TIMEOUT_S,),
+    "`keep` of a publish": (event_params.MAX_KEEP_S / DAY_S,),
+    "window of a subscription": (event_params.MAX_WINDOW,),
+    "deliveries of a journal that are unanswered": (EVENTS.deliveries_in_flight,),
+    "events that are handled at a sidecar": (handlings.MAX_HANDLED_BYTES,),
+    "attempts, deaths of a handler": (EVENTS.max_attempts, EVENTS.max_deaths),
+    "how long a handler may be renewed": (EVENTS.max_handling_s,),
+    "deliveries in an `ack`": (event_params.MAX_DELIVERIES,),
+    "`after` of a `retry`": (event_params.MAX_AFTER_S / DAY_S,),
+    "dead letters in an answer or a decision": (questions.MAX_LETTERS,),
+    "handled events that `trace` finds, of a sidecar": (handled.HANDLED_MOST,),
+    "groups that `info` and `/metrics` show": (events_shown.GROUPS_SHOWN,),
     "requests that are not whole, of all clients": (all_clients.MAX_HELD_BYTES,),
     "connections of a process": (places.MAX_CLIENTS_A_PROCESS,),
     "connections of a user": (places.MOST.of_user,),

@@ -170,7 +170,9 @@ class ClientCalls:
             from gossipreg.daemon.events.event_client import EventClient  # loaded with the events
 
             self._events = EventClient(events, self._reader)
-        return self._events.subscribe(params)
+        reply = self._events.subscribe(params)
+        self._opening += self._events.take_opening()
+        return reply
 
     def _on_events(self, method: str, params: Params) -> bytes:
         """A method about deliveries: they belong to the connection that has the subscription."""

@@ -5,7 +5,7 @@ here is within the subscription's window. Never knows: other clients, or where a
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from gossipreg.daemon import params as check
@@ -40,6 +40,8 @@ class EventClient:
         self._given: dict[int, HandleEvent] = {}
         """By delivery: those that the client has and has not settled."""
         self._given_bytes = 0
+        self._opening: list[bytes] | None = None
+        """What is to follow the reply to `subscribe`, while there is none yet."""
         self._waiting: deque[HandleEvent] = deque()
         self._settled: dict[int, None] = {}
         """Deliveries that this client had: to settle one again is harmless."""
@@ -59,9 +61,26 @@ class EventClient:
         if len(self._subscriptions) >= MAX_SUBSCRIPTIONS:
             raise Busy(f"this connection has {MAX_SUBSCRIPTIONS} subscriptions: end some, or open another connection")
         asked = read.subscription_untrusted(params, self._events.tuning)
-        number = self._events.subscribe(self, asked)
+        self._opening = []
+        try:
+            number = self._events.subscribe(self, asked)
+        except BaseException:
+            self._opening = None
+            raise
         self._subscriptions.add(number)
         return pack({"subscription": number})
+
+    def take_opening(self) -> list[bytes]:
+        """What follows the reply to `subscribe`: events may have waited for it, and a client does not know the number
+        of its subscription before the reply."""
+        opening, self._opening = self._opening or [], None
+        return opening
+
+    def _push(self, pieces: Iterable[bytes]) -> None:
+        if self._opening is None:
+            self._reader.push(*pieces)
+        else:
+            self._opening += pieces
 
     def unsubscribe(self, params: Params) -> bytes:
         number = take_untrusted("unsubscribe", params, {"subscription": check.Whole(1, 1 << 62)}, "subscription")[
@@ -142,7 +161,7 @@ class EventClient:
         self._note_settled(handed)
         form = self._reader.form
         shape = {"subscription": handed.subscription, "delivery": number}
-        self._reader.push(*form.notification("dropped", form.body(shape)))
+        self._push(form.notification("dropped", form.body(shape)))
         self._give()
 
     def _give(self) -> None:
@@ -154,7 +173,7 @@ class EventClient:
                 self._given_bytes += len(handed.event)
             form = self._reader.form
             shape: dict[str, Any] = handed_shape(handed, handed.subscription, as_json=self._as_json)
-            self._reader.push(*form.notification("event", form.body(shape)))
+            self._push(form.notification("event", form.body(shape)))
             if not handed.number:
                 self._events.done(handed.subscription, 0, DeliveryResult.ACKED)
 
