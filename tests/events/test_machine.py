@@ -102,6 +102,20 @@ def test_a_forgotten_group_comes_back_with_another_number() -> None:
 # -- case 14: time is led time -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("clock", ["2029-11-30T00:00:00Z", "2023-11-30T00:00:00Z", ""])
+def test_a_wall_clock_years_off_ages_nothing_and_hides_no_duplicate(clock: str) -> None:
+    """The time that an event says is its publisher's: a new leader with another clock keeps what waits, and knows the
+    ids."""
+    hand = with_groups(BILLING)
+    (index,) = hand.published(new_event("1", time="2026-11-30T00:00:00Z"))
+    hand.machine = hand.loaded()
+    (other,) = hand.published(new_event("2", time=clock))
+    assert hand.expire() == []
+    assert hand.machine.waiting_indexes(1) == [index, other]
+    again = hand.publish(new_event("1", time="2026-11-30T00:00:00Z"))
+    assert again == [EventPublished(PublishVerdict.DUPLICATE, index, 0)]
+
+
 def test_nothing_ages_while_led_time_stands_still() -> None:
     hand = with_groups(BILLING)
     hand.published(new_event("1"))

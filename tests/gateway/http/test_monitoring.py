@@ -12,6 +12,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gossipreg.gateway.http import connections, events
+from gossipreg.gateway.http.metrics import metrics_text
 from tests.daemon.conftest import ME
 from tests.daemon.memory_network import MemoryNetwork
 from tests.gateway.http.conftest import Client, Served, request_bytes
@@ -266,3 +267,22 @@ async def test_a_spelled_out_segment_goes_before_one_in_braces(served: Served) -
     assert (await client.get("/v1/agent/service/register")).headers["allow"] == "PUT"
     assert (await client.get("/v1/agent/service/deregister/web")).headers["allow"] == "PUT"
     assert (await client.request("POST", "/v1/status/leader")).headers["allow"] == "GET, HEAD"
+
+
+def test_the_lag_of_each_group_is_a_gauge_with_its_name() -> None:
+    lag = {"pending": 3, "bytes": 3072, "oldest_s": 1.5, "unanswered": 1, "dead": 2}
+    info = {
+        "version": "1", "id": "00", "name": "n", "cluster": "c", "members": {}, "synced": True, "alone": False,
+        "health_score": 0, "uptime_s": 1.0, "services": 0, "out": False, "loop_lag_ms": 0.0,
+        "events": {"publishing": 0, "groups": {'ma"il': lag, "stock": {**lag, "pending": 0}}},
+        "counters": {"events.published": 7, "events.acked": 4, "events_handlings": 1},
+    }  # fmt: skip
+    lines = metrics_text(info, [], [], {}).splitlines()
+    for line in (
+        'gossipreg_group_pending{group="ma\\"il"} 3', 'gossipreg_group_pending{group="stock"} 0',
+        'gossipreg_group_oldest_seconds{group="stock"} 1.5', 'gossipreg_group_dead_letters{group="stock"} 2',
+        'gossipreg_events_total{event="published"} 7', "gossipreg_handlings 1",
+    ):  # fmt: skip
+        assert line in lines
+    without = metrics_text({**info, "events": {}}, [], [], {})
+    assert "gossipreg_group_" not in without
