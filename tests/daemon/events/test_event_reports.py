@@ -124,7 +124,7 @@ def test_dead_letters_are_a_trouble_until_a_person_decides() -> None:
     assert operator.look() == []
 
 
-def test_a_journal_is_a_trouble_from_four_fifths_on_and_names_who_is_to_blame() -> None:
+def test_a_journal_nearly_full_is_a_trouble_that_names_who_is_to_blame() -> None:
     operator = Operator()
     operator.lead(JOURNAL, "mail", events=1)
     operator.lead(SECOND, "stock", events=1)
