@@ -5,6 +5,7 @@ A whole number beyond 2**53 - 1 becomes text, since a JavaScript number cannot h
 
 import json
 import re
+from math import isfinite
 from typing import Any
 
 from msgpack import packb, unpackb
@@ -14,6 +15,8 @@ from gossipreg.errors import BadParams
 from gossipreg.wire.rpc import BYTES_A_CONTAINER, COUNTED_FROM_BYTES, params_untrusted
 
 SAFE_MAX = (1 << 53) - 1
+EXACT_DEPTH = 100
+"""MessagePack and JSON take some hundred."""
 _LONG = (b"\xcf", b"\xd3")
 """The first bytes of whole numbers of 64 bits in MessagePack. They may also stand in texts."""
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -44,6 +47,25 @@ def json_of(packed: bytes, shape: Any = None) -> bytes:
         return _dumps(value)
     except ValueError:  # a number that JSON does not have
         return _dumps(_exact(value))
+
+
+def is_exact_untrusted(value: Any, depth: int = EXACT_DEPTH) -> bool:
+    """Whether clients get this value of JSON as it is: no number becomes another or text, no text has half of a
+    surrogate pair, and no more than `depth` containers are within each other."""
+    match value:
+        case dict():
+            return depth > 0 and all(
+                is_exact_untrusted(key) and is_exact_untrusted(one, depth - 1) for key, one in value.items()
+            )
+        case list():
+            return depth > 0 and all(is_exact_untrusted(one, depth - 1) for one in value)
+        case str():
+            return _LONE_SURROGATE.search(value) is None
+        case int():
+            return -SAFE_MAX <= value <= SAFE_MAX
+        case float():
+            return isfinite(value)
+    return True
 
 
 def params_of_untrusted(body: bytes) -> Params:
