@@ -120,7 +120,7 @@ def test_a_publish_whose_answer_is_lost_counts_once() -> None:
 
 
 def test_handlers_outlive_the_connections_of_their_events() -> None:
-    assert node_test("event-histories") == 18
+    assert node_test("event-histories") == 19
 
 
 def test_events_are_what_they_say_and_loops_give_them_back() -> None:

@@ -35,6 +35,16 @@ test("what the promise of a handler does decides", async () => {
   assert.match(now.warnings[0], /^the handler of order\.\* \(group g\) failed at order.created e4, attempt 1; .*Range/);
 });
 
+test("a reason goes out as a sidecar takes it, whatever an error says", async () => {
+  await now.registry.subscribe("order.*", { group: "g" }, () => {
+    throw new Reject(`\ud800${"x".repeat(510)}\u{1f600}`);
+  });
+  const stream = await now.sidecar.stream();
+  stream.event();
+  await until(() => stream.said.length === 1);
+  assert.equal(stream.said[0].params.reason, `\ufffd${"x".repeat(510)}\ufffd`);
+});
+
 test("options of a subscription go out by their names", async () => {
   const options = { group: "g", window: 3, onDead: "hold", maxAttempts: 4, ackTimeoutMs: 1500 };
   await now.registry.subscribe(["a.*", "b.>"], options, () => {});

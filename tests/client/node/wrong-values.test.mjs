@@ -87,6 +87,7 @@ const WRONG = [
   [() => registry.events("a.*", { group: "g", broadcast: 1 }), /^broadcast 1 is neither true nor false/],
   [() => new Retry({ after: 5 }), /^Retry has no option after: it has afterMs, reason$/],
   [() => new Retry({ afterMs: "5" }), /^afterMs '5' is no number/],
+  [() => new Retry({ afterMs: Infinity }), /^afterMs Infinity is too long: give at most 604800000$/],
   [() => new Reject(5), /^reason 5 is no text/],
 ];
 

@@ -2,11 +2,16 @@
 //
 // Owns: what became of one delivery; the first word counts. Never knows: connections.
 
+import { BadParams } from "../errors.mjs";
 import { requireText, requireWait, shown } from "../given.mjs";
 import { refuseUnknown } from "../unknown-options.mjs";
 import { handling } from "./handled.mjs";
 
 const KEY = "partitionkey";
+/** Characters of a reason; a sidecar keeps as many bytes. */
+const REASON_MAX = 512;
+/** As the sidecar bounds it: 7 days. */
+const AFTER_MAX_MS = 7 * 86_400_000;
 /** Attributes of the structured form of CloudEvents; all others are extensions. */
 const ATTRIBUTES = ["id", "source", "type", "subject", "time", "datacontenttype", "data", "data_base64", "specversion"];
 
@@ -33,7 +38,10 @@ export class Retry extends Error {
 function retryOptions(where, options) {
   refuseUnknown(where, options, ["afterMs", "reason"]);
   const { afterMs, reason = "" } = options;
-  if (afterMs !== undefined) requireWait("afterMs", afterMs, "give the time until the next attempt");
+  if (afterMs !== undefined) {
+    requireWait("afterMs", afterMs, "give the time until the next attempt");
+    if (afterMs > AFTER_MAX_MS) throw new BadParams(`afterMs ${afterMs} is too long: give at most ${AFTER_MAX_MS}`);
+  }
   requireText("reason", reason);
   return { afterMs, reason };
 }
@@ -90,13 +98,13 @@ export class HandledEvent {
 
   reject(reason = "rejected") {
     requireText("reason", reason);
-    this.#settled({ method: "reject", params: { reason } });
+    this.#settled({ method: "reject", params: { reason: sendable(reason) } });
   }
 
   retry(options = {}) {
     const { afterMs, reason } = retryOptions("retry", options);
     const params = {};
-    if (reason) params.reason = reason;
+    if (reason) params.reason = sendable(reason);
     if (afterMs !== undefined) params.after = afterMs / 1000;
     this.#settled({ method: "retry", params });
   }
@@ -111,6 +119,11 @@ export class HandledEvent {
     this.#settle = null;
     settle?.(settlement);
   }
+}
+
+/** A reason as it can be sent: not longer than a sidecar keeps it, and without halves of surrogate pairs. */
+function sendable(reason) {
+  return Buffer.from(reason.slice(0, REASON_MAX)).toString();
 }
 
 function decoded(bytes, kind) {

@@ -16,7 +16,7 @@ import { KeyTurns } from "./key-turns.mjs";
 
 /** The waits between attempts to connect, each drawn between its half and the whole. */
 const FIRST_WAIT_S = 0.05;
-const LONGEST_WAIT_S = 5;
+const LONGEST_WAIT_S = 2;
 /** A connection that lasted so long had no trouble: the waits begin anew. */
 const STABLE_S = 1;
 /** Refusals that do not end a subscription which was never accepted. */
