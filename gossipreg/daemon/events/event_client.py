@@ -89,7 +89,7 @@ class EventClient:
         if number not in self._subscriptions:
             raise NotFound(f"this connection has no subscription {number}")
         self._subscriptions.discard(number)
-        self._forget(number)
+        self._give_back(number)
         self._events.unsubscribe(number, hung_up=False)
         return pack({})
 
@@ -113,14 +113,16 @@ class EventClient:
     def renew(self, params: Params) -> bytes:
         """{delivery}: the handler runs; its time begins anew. -> {known}: false if it is not waited for any more"""
         numbers = take_untrusted("renew", params, {"delivery": read.deliveries}, "delivery")["delivery"]
-        known = [number for number in numbers if self._was_given(number)]
+        if len(numbers) == 1:
+            self._was_given(numbers[0])
+        known = [number for number in numbers if number in self._given]
         renewed = sum(self._events.renew(self._given[number].subscription, number) for number in known)
         self._events.flush()
         return pack({"known": renewed})
 
     def _settle(self, numbers: list[int], result: DeliveryResult, reason: str = "", after_s: float = 0.0) -> bytes:
-        for number in numbers:
-            self._was_given(number)  # before anything changes
+        if len(numbers) == 1:
+            self._was_given(numbers[0])
         known = 0
         for number in numbers:
             handed = self._given.pop(number, None)
@@ -177,14 +179,15 @@ class EventClient:
             if not handed.number:
                 self._events.done(handed.subscription, 0, DeliveryResult.ACKED)
 
-    def _forget(self, subscription: int) -> None:
-        for number in [number for number, handed in self._given.items() if handed.subscription == subscription]:
-            self._note_settled(self._given.pop(number))
+    def _give_back(self, subscription: int) -> None:
+        """What waits here for its turn goes to others. What the client has it may still settle."""
+        for handed in [handed for handed in self._waiting if handed.subscription == subscription and handed.number]:
+            self._events.done(subscription, handed.number, DeliveryResult.FAILED, "the subscription ended")
         self._waiting = deque(handed for handed in self._waiting if handed.subscription != subscription)
 
     def end(self) -> None:
         """The client is gone."""
-        for number in self._subscriptions:
+        for number in self._subscriptions | {handed.subscription for handed in self._given.values()}:
             self._events.unsubscribe(number, hung_up=True)
         self._subscriptions.clear()
         self._given.clear()
