@@ -1,6 +1,7 @@
 """A test of the checkers: each invariant is broken on purpose, and its checker must fire.
 
-Owns: the ways to break the core (those of journals are in `journaling/breaks.py`). For each, a small swarm runs seed
+Owns: the ways to break the core (those of journals and events are in
+`journaling/breaks.py` and `eventing/breaks.py`). For each, a small swarm runs seed
 after seed until the checker fires; the same seed must then pass with the unbroken core.
 """
 
@@ -28,6 +29,7 @@ from gossipreg.model import Liveness, NodeId, Rank, RegisteredService, Version
 from gossipreg.wire.messages import Delta, Versions
 from simulations.breaks import Break, broken
 from simulations.checkers.checker import Broken
+from simulations.eventing.breaks import EVENT_BREAKS
 from simulations.journaling.breaks import JOURNAL_BREAKS
 from simulations.scenario import Case, CheckFailed, at_seed
 
@@ -215,7 +217,11 @@ _HANDED_ON = (
     Break("the row of a dead member is sent on", ("comes_back",), Table, "page", dead_handed_on),
     Break("... to a member that fetches the list", ("comes_back",), Joining, "on_list", dead_listed),
 )
-ALL: tuple[tuple[Break, ...], ...] = (*((one,) for one in BREAKS), _HANDED_ON, *((one,) for one in JOURNAL_BREAKS))
+ALL: tuple[tuple[Break, ...], ...] = (
+    *((one,) for one in BREAKS),
+    _HANDED_ON,
+    *((one,) for one in (*JOURNAL_BREAKS, *EVENT_BREAKS)),
+)
 """Breaks of one tuple are applied together; the first one names the checkers."""
 
 
