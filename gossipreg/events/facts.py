@@ -21,7 +21,7 @@ class EventPublished:
     index: int
     """Of the event, or of the one that has its id."""
     groups: int
-    """How many groups it belongs to; of a NEW one."""
+    """How many groups it belonged to when it was new."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,12 @@
 """The ids of the events that were published of late, so that the same event counts once.
 
-Owns: which (source, id) a journal remembers, and of which event. Never knows: what an event is, or who gets it.
+Owns: which (source, id) a journal remembers, and of which event. Never knows: what an event is, or which groups get it.
 
-The ids of one entry are one record: the led time, and for each place of the entry 32 bytes: a hash of source and id,
-and the digest of the event; zeros where the event was not new. So an id costs 32 bytes on the disk, and its digest is
-read only when the id comes again. They are forgotten by whole entries, the oldest first: after `dedup_s` of led
-time, or when there are more than `dedup_ids`.
+The ids of one entry are one record: the led time, and for each place of the entry 34 bytes: a hash of source and id,
+the digest of the event, and how many groups got it, so that a publisher who asks again is answered the same; zeros
+where the event was not new. So an id costs 34 bytes on the disk, and its digest is read only when the id comes again.
+They are forgotten by whole entries, the oldest first: after `dedup_s` of led time, or when there are more than
+`dedup_ids`.
 """
 
 from collections import deque
@@ -21,7 +22,8 @@ from gossipreg.events.tuning import EventsTuning
 from gossipreg.journal.state import Records
 
 _HASH_BYTES = 16
-_PLACE_BYTES = _HASH_BYTES + DIGEST_BYTES
+_COUNT_BYTES = 2
+_PLACE_BYTES = _HASH_BYTES + DIGEST_BYTES + _COUNT_BYTES
 _TIME_BYTES = 8
 _NOTHING = bytes(_PLACE_BYTES)
 
@@ -40,8 +42,8 @@ class KnownIds:
         """The event with this hash of source and id."""
         self._entries: deque[tuple[int, int]] = deque()
         """(index, led_ms) of the entries with ids that are remembered, oldest first."""
-        self._fresh: dict[int, tuple[bytes, bytes]] = {}
-        """(hash, digest) of the events of the entry that is applied just now, by their index."""
+        self._fresh: dict[int, tuple[bytes, bytes, int]] = {}
+        """(hash, digest, number of groups) of the events of the entry that is applied just now, by their index."""
 
     def __len__(self) -> int:
         return len(self._indexes)
@@ -58,30 +60,31 @@ class KnownIds:
         for place, known in _places(value):
             self._indexes[known] = entry * EVENTS_STEP + place
 
-    def find(self, known: bytes, records: Records) -> tuple[int, bytes] | None:
-        """(index, digest) of the event with this hash of source and id."""
+    def find(self, known: bytes, records: Records) -> tuple[int, bytes, int] | None:
+        """(index, digest, number of groups) of the event with this hash of source and id."""
         index = self._indexes.get(known)
         if index is None:
             return None
         if index in self._fresh:
-            return index, self._fresh[index][1]
+            return index, *self._fresh[index][1:]
         entry, place = divmod(index, EVENTS_STEP)
         at = _TIME_BYTES + place * _PLACE_BYTES + _HASH_BYTES
-        return index, (records.get(_key(entry)) or b"")[at : at + DIGEST_BYTES]
+        kept = (records.get(_key(entry)) or b"")[at : at + DIGEST_BYTES + _COUNT_BYTES]
+        return index, kept[:DIGEST_BYTES], int.from_bytes(kept[DIGEST_BYTES:], "big")
 
-    def remember(self, known: bytes, index: int, digest: bytes) -> None:
+    def remember(self, known: bytes, index: int, digest: bytes, groups: int) -> None:
         """A new event of the entry that is applied just now; `write` follows once, after the last one."""
         self._indexes[known] = index
-        self._fresh[index] = known, digest
+        self._fresh[index] = known, digest, groups
 
     def write(self, entry: int, led_ms: int, records: Records) -> None:
         """Put the ids of this entry into the records, and forget the oldest entries if there are too many ids."""
         if not self._fresh:
             return
         value = bytearray(led_ms.to_bytes(_TIME_BYTES, "big"))
-        for index, (known, digest) in self._fresh.items():
+        for index, (known, digest, groups) in self._fresh.items():
             missing = _TIME_BYTES + index % EVENTS_STEP * _PLACE_BYTES - len(value)
-            value += bytes(missing) + known + digest
+            value += bytes(missing) + known + digest + groups.to_bytes(_COUNT_BYTES, "big")
         self._fresh.clear()
         records.put(_key(entry), bytes(value))
         self._entries.append((entry, led_ms))

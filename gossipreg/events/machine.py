@@ -230,12 +230,12 @@ class EventsMachine:
         hash_ = id_hash(identity.source, identity.id)
         known = self._ids.find(hash_, change.records)
         if known is not None:
-            first, digest = known
+            first, digest, count = known
             verdict = PublishVerdict.DUPLICATE if digest == identity.digest else PublishVerdict.CONFLICT
-            change.facts.append(EventPublished(verdict, first, 0))
+            change.facts.append(EventPublished(verdict, first, count))
             return
-        self._ids.remember(hash_, index, identity.digest)
         groups = self._groups.for_type(identity.type)
+        self._ids.remember(hash_, index, identity.digest, len(groups))
         change.facts.append(EventPublished(PublishVerdict.NEW, index, len(groups)))
         keep_ms = min(event.keep_ms, self._max_age_ms)
         if groups or keep_ms:

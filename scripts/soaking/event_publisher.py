@@ -75,7 +75,7 @@ class EventPublisher:
                 break
         took_s = round(time.monotonic() - began, 4)
         self._notes.write(
-            AckedEvent(self._name, id, told["journal"], told["index"], told["groups"], told["duplicate"], took_s),
+            AckedEvent(self._name, id, told["journal"], told["index"], told["groups"], took_s),
             durable=True,
         )
 

@@ -55,8 +55,6 @@ class AckedEvent:
     index: int
     groups: int
     """How many groups get it."""
-    duplicate: bool
-    """It was published before, without an answer: then nobody knows `groups`."""
     took_s: float
     """From the first attempt."""
 
@@ -174,7 +172,7 @@ def forgotten_groups(history: EventHistory) -> Iterator[str]:
     types = {one.name: one.type for one in history.asked}
     for acked in history.acked:
         wanted = len(WANTED_BY[types[acked.name]])
-        if not acked.duplicate and acked.groups != wanted:
+        if acked.groups != wanted:
             yield f"{_event(acked.name)}, {_place(acked)}, was acknowledged for {acked.groups} groups, not {wanted}"
 
 
