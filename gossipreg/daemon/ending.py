@@ -1,7 +1,8 @@
 """How the sidecar ends: by SIGTERM or SIGINT, or because a client or a gateway asked it to leave.
 
 Owns the order of a leave: notify systemd, refuse registrations, before a hold take out the services that accept no
-connections, write what waits for the disk, announce the leave to the cluster. A second signal ends the sidecar at once.
+connections, write what waits for the disk, hand over journals, announce the leave to the cluster. A second signal ends
+the sidecar at once.
 
 A hold says that the sidecar will be back, and its services stay in the answers until then. With `--on-sigterm hold`
 SIGTERM is a leave with a hold only where systemd restarts the unit (`systemd_job.py`); stop, poweroff and a SIGTERM
@@ -41,10 +42,10 @@ class Ending:
         leave_s: float,
         hold_on_sigterm: bool,
         restart_job: Callable[[], str] = restart_job,
-        linger: Callable[[], Awaitable[None]] | None = None,
+        leave_journals: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """`leave_s` bounds the time in which the core announces the leave; `restart_job` blocks, see there; `linger`
-        returns once nobody needs us any more, soon after the leave was announced."""
+        """`leave_s` bounds the time in which the core announces the leave; `restart_job` blocks, see there;
+        `leave_journals` hands over what others can go on with, and returns within a bound."""
         self._node = node
         self._pump = pump
         self._services = services
@@ -53,8 +54,9 @@ class Ending:
         self._leave_s = leave_s
         self._hold_on_sigterm = hold_on_sigterm
         self._restart_job = restart_job
-        self._linger = linger
+        self._leave_journals = leave_journals
         self.leaving = False
+        self._announced = trio.Event()
         self.over = trio.Event()
         """The process may end."""
         self.exit_code = 0
@@ -100,9 +102,13 @@ class Ending:
                 await self._take_out_refusing()
             with trio.move_on_after(LEAVE_MARGIN_S):
                 await self._store.flushed()
-            self._pump.order(lambda now: self._node.leave(now, hold_s))
-            if self._linger is not None and not hold_s:
-                await self._linger()
+            try:
+                if self._leave_journals is not None and not hold_s:
+                    await self._leave_journals()
+            finally:  # a client that asked for the leave may hang up
+                self._pump.order(lambda now: self._node.leave(now, hold_s))
+                self._announced.set()
+        await self._announced.wait()
         with trio.move_on_after(self._leave_s + LEAVE_MARGIN_S):
             await self._pump.departed.wait()
         self.over.set()

@@ -190,12 +190,15 @@ class Orchestration:
 
     # -- what else happens to a sidecar ------------------------------------------------------------------------------
 
-    async def linger(self) -> None:
-        """This sidecar has announced that it leaves: stay while journals of others need it, for a moment."""
+    async def leave_journals(self) -> None:
+        """This sidecar is about to leave: hand over the journals that it leads, and stay while one needs it."""
         if self.runtime is not None:
-            from gossipreg.daemon.journals.lingering import linger
+            from gossipreg.daemon.journals.leaving import leave_journals
 
-            await linger(self.runtime)
+            if not await leave_journals(self.runtime):
+                self._log.warning(
+                    "journals_not_handed_over", message="leaving, though a journal still needs this sidecar"
+                )
 
     def rekeyed(self, keyring: "Keyring") -> None:
         """The cluster has these keys now: streams with another one end."""

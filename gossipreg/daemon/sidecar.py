@@ -69,7 +69,7 @@ class Sidecar:
         self.orchestration = Orchestration(opened, self.node, self.pump, log, self._troubles)
         self.ending = Ending(
             self.node, self.pump, self.services, self.keeping.store, log, leave_s=config.leave_s,
-            hold_on_sigterm=settings.on_sigterm == "hold", linger=self.orchestration.linger,
+            hold_on_sigterm=settings.on_sigterm == "hold", leave_journals=self.orchestration.leave_journals,
         )  # fmt: skip
         self.addresses = FollowAddresses(
             opened.bind, opened.transport.local_addresses, fixed=opened.address_fixed, seeds=literals(opened.seeds),

@@ -5,8 +5,8 @@ Owns: when it hands over, and what happens if the owner does not take it. Never 
 stand, and goes on if it did not.
 
     the owner has lived for 10 s (twice as long after each takeover, up to 10 minutes) and is at most one append behind
-    -> accepts nothing but what ends something, waits until its acts are done (5 s at most) and all is committed and
-       held by the owner
+    -> accepts nothing but what ends something, waits until its acts are done (5 s at most, 1 s if its member leaves)
+       and all is committed and held by the owner
     -> accepts nothing; HandOver -> the owner stands; if it has not within 2 s, the leader goes on
 """
 
@@ -120,7 +120,9 @@ class Handover:
         data, context = self._data, self._data.context
         self._leading.accepts, self._paused_at, self._asked = False, context.now, False
         context.effects.append(Pausing(data.journal, self._leading.ballot))
-        context.timers.set(self._timer, context.now + context.tuning.return_acts_s)
+        tuning = context.tuning
+        acts_s = tuning.leave_acts_s if self._leaves else tuning.return_acts_s
+        context.timers.set(self._timer, context.now + acts_s)
         self._ask_when_quiet()
 
     def _ask_when_quiet(self) -> None:

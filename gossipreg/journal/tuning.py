@@ -77,6 +77,8 @@ class JournalTuning:
     """For how long a leader that hands over accepts nothing."""
     return_acts_s: float = 5.0
     """For how long it waits then until what it does for the journal is done."""
+    leave_acts_s: float = 1.0
+    """The same for a leader whose member leaves: nothing may be handled there for long any more."""
     leave_s: float = 2.0
     """A voter of a bare majority waits for so long before its member leaves: it is replaced if the journal is small."""
     orphan_s: float = 900.0
@@ -108,7 +110,7 @@ class JournalTuning:
         "cut_bytes": (4096, 1024 * 1024 * 1024),
         "return_first_s": (0.1, 3600.0), "return_longest_s": (0.1, 86400.0), "takeover_memory_s": (0.0, 86400.0),
         "return_pause_s": (0.1, 60.0), "return_acts_s": (0.0, 60.0),
-        "leave_s": (0.0, 60.0), "orphan_s": (1.0, 2592000.0), "replace_s": (0.1, 86400.0),
+        "leave_acts_s": (0.0, 60.0), "leave_s": (0.0, 60.0), "orphan_s": (1.0, 2592000.0), "replace_s": (0.1, 86400.0),
         "replace_spread_s": (0.0, 3600.0), "copies": (1, 3), "min_copies": (1, 3),
         "replacing_at_once": (1, 64), "take_again_s": (0.1, 600.0),
     }  # fmt: skip

@@ -6,7 +6,8 @@ by a sidecar that has journals.
     runtime      the journals in the daemon: inputs in, effects carried out;  follower: what stands on them
     journal_disk  the store over the life of a sidecar: opened, and opened again;  journal_reports: log and troubles
     journals_shown  what `info`, `gossipreg journal` and the metrics show
-    lingering    how long a sidecar that leaves stays for the journals of others
+    leaving      how a sidecar hands over its journals before it leaves
+    hung_disk    notices a disk that hangs
     waiting_messages  what came before the database was open
     store        what the loop asks and is answered;  disk_thread: what does it, one commit for all that waits
     results      the answers

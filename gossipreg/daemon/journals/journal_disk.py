@@ -10,6 +10,7 @@ from typing import Protocol
 import trio
 
 from gossipreg.daemon.journals.disk_thread import StoreAsk
+from gossipreg.daemon.journals.hung_disk import HungDisk
 from gossipreg.daemon.journals.journal_reports import JournalReports
 from gossipreg.daemon.journals.results import (
     RemovalDone,
@@ -47,6 +48,7 @@ class JournalDisk:
         self._needed = trio.Event()
         self._store: JournalStore | None = None
         self._removing: dict[ReplicaId, None] = {}
+        self._hung = HungDisk(reports)
         self.fails = False
         """It could not be opened, or failed, and was not opened again yet."""
         if has_journals(folder):
@@ -62,6 +64,7 @@ class JournalDisk:
             self._removing[asked.replica] = None
         if self._store is not None:
             self._store.submit(asked)
+            self._hung.asked()
 
     @property
     def space(self) -> dict[JournalId, int]:
@@ -92,13 +95,16 @@ class JournalDisk:
         async with JournalStore(self._folder) as store:
             self._store = store
             try:
-                await self._keep_open(store)
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._hung.watch, store)
+                    await self._keep_open(store)
             finally:
                 self._store = None
 
     async def _keep_open(self, store: JournalStore) -> None:
         wait_s = 0.0
         while True:
+            self._hung.asked()
             try:
                 opened = await store.open()
             except CannotStart as error:

@@ -40,6 +40,16 @@ class JournalReports:
         self._troubles.over("journals_not_kept")
         self._log.info("journals_kept_again", message="the journals can be written again")
 
+    def disk_hangs(self, busy_s: float) -> None:
+        """It neither answers nor fails."""
+        message = f"a disk that hangs: nothing of the journals was written or read for {busy_s:.0f} s"
+        self._troubles.saw("journal_disk_hangs", message, lasting=True, since_s=busy_s)
+        self._log.line("error", "journal_disk_hangs", {"message": message}, repeat_key="journal_disk_hangs")
+
+    def disk_answers(self) -> None:
+        self._troubles.over("journal_disk_hangs")
+        self._log.info("journal_disk_answers", message="the disk of the journals answers again")
+
     def opened(self, opened: StoreOpened) -> None:
         """What the examination of the database found."""
         for one in opened.lost:

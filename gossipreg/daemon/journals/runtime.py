@@ -174,6 +174,10 @@ class JournalRuntime:
         if self.disk is not None:
             self.disk.need()
 
+    def leave(self) -> bool:
+        """This sidecar is about to leave: see `Journals.leaving`. False if that failed, which is logged as a bug."""
+        return self._input("journal_leaving", lambda journals, now: journals.leaving(now))
+
     # -- inputs ------------------------------------------------------------------------------------------------------
 
     def _input(self, where: str, call: Callable[[Journals, float], list[JournalEffect]]) -> bool:

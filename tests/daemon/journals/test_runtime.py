@@ -1,12 +1,13 @@
 """Journals in sidecars: disks, streams and nodes on loopback, in one process."""
 
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import trio
 
 from gossipreg.daemon.journals.journals_shown import JournalsShown
-from gossipreg.daemon.journals.lingering import linger
+from gossipreg.daemon.journals.leaving import LEAVE_JOURNALS_S, leave_journals
 from gossipreg.daemon.streams.inbox import StreamClosed
 from gossipreg.errors import NoDataDirectory
 from gossipreg.journal.effects import ProposalOutcome
@@ -136,21 +137,46 @@ async def test_what_is_shown_of_a_journal(tmp_path: Path) -> None:
         assert shown[0].found(journal.hex()[:4]) == [leads]
 
 
-async def test_a_leader_that_leaves_stays_until_another_one_leads(tmp_path: Path) -> None:
+async def test_a_leader_hands_its_journal_over_before_it_leaves(tmp_path: Path) -> None:
     async with cluster(tmp_path, "a", "b", "c") as (_, sidecars):
         owner, *others = sidecars
         journal = await owner.open_journal()
         await until(lambda: all(each.voters(journal) == 3 for each in sidecars))
         await owner.commit(journal, b"x", 1)
-        owner.pump.order(lambda now: owner.node.leave(now, 0.0))
-        await linger(owner.runtime)
+        assert await leave_journals(owner.runtime)
         assert journal not in owner.follows.leads
+        await until(lambda: any(journal in two.follows.leads for two in others))
+        assert owner.node.id in others[0].node.ring, "nobody was told of a leave"
+
+
+async def test_a_leave_waits_for_what_is_handled_but_not_for_long(tmp_path: Path) -> None:
+    async with cluster(tmp_path, "a", "b", "c") as (_, sidecars):
+        owner, *others = sidecars
+        journal = await owner.open_journal()
+        await until(lambda: all(each.voters(journal) == 3 for each in sidecars))
+        await owner.commit(journal, b"x", 1)
+        owner.runtime.order(lambda journals, now: journals.acts(journal, 1, now))
+        began = trio.current_time()
+        assert await leave_journals(owner.runtime)
+        assert trio.current_time() - began >= 0.99
         await until(lambda: any(journal in two.follows.leads for two in others))
 
 
 async def test_nobody_waits_for_a_sidecar_that_holds_the_only_copy(tmp_path: Path) -> None:
     async with alone(tmp_path, "a") as one:
-        await one.open_journal()
+        journal = await one.open_journal()
         began = trio.current_time()
-        await linger(one.runtime)
+        assert await leave_journals(one.runtime)
+        assert journal not in one.follows.leads
         assert trio.current_time() == pytest.approx(began, abs=0.04)
+
+
+async def test_a_leave_does_not_wait_for_ever_for_a_journal(tmp_path: Path) -> None:
+    async with cluster(tmp_path, "a", "b", "c") as (_, sidecars):
+        owner = sidecars[0]
+        journal = await owner.open_journal()
+        await until(lambda: owner.voters(journal) == 3)
+        with patch.object(type(owner.runtime.journals), "may_leave", False):
+            began = trio.current_time()
+            assert not await leave_journals(owner.runtime)
+            assert trio.current_time() - began == pytest.approx(LEAVE_JOURNALS_S, abs=0.5)
