@@ -63,6 +63,7 @@ RIGHTS: dict[str, Right] = {
     "leave": Right.OPERATE,
     "reload": Right.OPERATE,
     "force-leave": Right.OPERATE,
+    "journal-recover": Right.OPERATE,
 }
 """The right for each verb, on the local socket and over HTTP. A verb that is not listed is for operators."""
 NODE_WIDE = ("maint", "drain")

@@ -16,12 +16,13 @@ import trio
 
 from gossipreg.core.node import Node
 from gossipreg.core.table.layout import KIND_GROUP, KIND_JOURNAL_HOST
+from gossipreg.daemon.audit import Audit
 from gossipreg.daemon.journals_file import has_journals
 from gossipreg.daemon.logs import Log
-from gossipreg.daemon.params import take_untrusted, word
+from gossipreg.daemon.params import boolean, take_untrusted, word
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.settings import Settings
-from gossipreg.daemon.socket_client import Handler, Params, pack
+from gossipreg.daemon.socket_client import Command, Handler, Params, SocketClient, pack
 from gossipreg.daemon.start import OpenedSidecar
 from gossipreg.daemon.troubles import Troubles
 from gossipreg.errors import BadParams, NotFound
@@ -170,6 +171,8 @@ class Orchestration:
 
     def look(self) -> None:
         """See what an operator should know: now and then, and before troubles are shown."""
+        if self.runtime is not None and self._shown is not None:
+            self.runtime.reports.orphans(self._shown.orphaned())
         if self.events is not None and self._started.is_set():
             self.events.look()
 
@@ -180,13 +183,30 @@ class Orchestration:
 
     def journal(self, params: Params) -> bytes:
         """The method `journal` {id}: one of them; the beginning of its id will do."""
-        id: str = take_untrusted("journal", params, {"id": word}, "id")["id"]
+        return pack(self._found(take_untrusted("journal", params, {"id": word}, "id")["id"]))
+
+    def recover_method(self, audit: Audit) -> Command:
+        """The method `journal-recover` {id, yes}: see `journals/recovering.py`."""
+
+        def recover(params: Params, client: SocketClient) -> bytes:
+            given = take_untrusted("journal-recover", params, {"id": word, "yes": boolean}, "id")
+            id = bytes.fromhex(self._found(given["id"])["id"])
+            from gossipreg.daemon.journals.recovering import JournalRecovery  # a copy is here, so they are loaded
+
+            assert self.runtime is not None, "a copy is here"
+            recovery = JournalRecovery(self.runtime, self._node, self._log, audit)
+            return pack(recovery.recover(id, client.caller, sure=given.get("yes", False)))
+
+        return recover
+
+    def _found(self, id: str) -> Shape:
+        """The one journal here whose id begins so. Raises NotFound, BadParams."""
         found = [] if self._shown is None else self._shown.found(id.lower())
         if not found:
             raise NotFound(f"no copy of a journal {id[:40]!r} is here: see `gossipreg journal list`")
         if len(found) > 1:
             raise BadParams(f"{len(found)} journals here begin with {id[:40]!r}: write more of the id")
-        return pack(found[0])
+        return found[0]
 
     # -- what else happens to a sidecar ------------------------------------------------------------------------------
 

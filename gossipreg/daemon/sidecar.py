@@ -133,6 +133,7 @@ class Sidecar:
             more_commands={
                 "reload": reload_method(self.reload, settings, self.services),
                 "force-leave": self._force_leave.method,
+                "journal-recover": self.orchestration.recover_method(self.services.audit),
             },
         )
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from gossipreg.journal.context import JournalContext
 from gossipreg.journal.effects import LogBase, SendMessage, WriteJournal
 from gossipreg.journal.model import Ballot, JournalId, LogEntry, ReplicaId
+from gossipreg.journal.state import RECORD_OVERHEAD_BYTES
 from gossipreg.model import NodeId
 
 
@@ -70,6 +71,8 @@ class ReplicaDisk:
         """The state is on the disk up to this index."""
         self._applied_then = applied
         self._stage = 0
+        self.staged_bytes = 0
+        """Of the large records of a state that is arriving, about."""
         self.failed = False
 
     @property
@@ -109,7 +112,7 @@ class ReplicaDisk:
         )  # fmt: skip
         self._next.records.update(records)
         self._next.applied = base.position.index
-        self.durable = 0
+        self.durable = self.staged_bytes = 0
         if self._writing is not None:
             number, _, held = self._writing
             self._writing = number, 0, held
@@ -128,12 +131,14 @@ class ReplicaDisk:
     def begin_stage(self) -> int:
         """Returns the number of a stage. Those of before are thrown away, along with the next transaction."""
         self._stage += 1
+        self.staged_bytes = 0
         self._next.oldest_stage = self._stage
         return self._stage
 
     def stage(self, stage: int, records: Mapping[bytes, bytes]) -> None:
         """Write these records to this stage."""
         self._next.staged.extend((stage, key, value) for key, value in records.items())
+        self.staged_bytes += sum(len(key) + len(value) + RECORD_OVERHEAD_BYTES for key, value in records.items())
         self._next.forced = True
 
     def drop_stages(self) -> None:
@@ -186,4 +191,5 @@ class ReplicaDisk:
     def fail(self) -> None:
         """A write failed: nothing more is written, and nothing that is held is returned."""
         self.failed = True
+        self.staged_bytes = 0
         self._writing, self._next = None, _Batch()

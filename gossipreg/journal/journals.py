@@ -125,7 +125,7 @@ class Journals:
     def foreign_bytes(self) -> int:
         """What the copies of other members' journals take here."""
         node, every = self._context.node, self.replicas.values()
-        return sum(replica.data.size_bytes for replica in every if replica.data.owner != node)
+        return sum(replica.data.space_bytes for replica in every if replica.data.owner != node)
 
     @property
     def electing(self) -> frozenset[JournalId]:
@@ -302,14 +302,16 @@ class Journals:
             self._remove(journal)
         return self._settle()
 
-    def recover(self, journal: JournalId, now: float) -> tuple[RecoveredJournal, list[JournalEffect]]:
-        """Make our replica the only voter of a journal whose other voters are gone for good: unsafe by design. Returns
-        what was done and what may be missing. Raises ProposalRefused where it is led, or can be."""
+    def recover(
+        self, journal: JournalId, now: float, *, sure: bool = True
+    ) -> tuple[RecoveredJournal, list[JournalEffect]]:  # fmt: skip
+        """Make our replica the only voter of a journal whose other voters are gone for good: unsafe by design; if not
+        `sure`, only look. Returns what may be missing. Raises ProposalRefused where it is led, or can be."""
         self._context.now = now
         replica = self.replicas.get(journal)
         if replica is None or replica.data.ended:
             raise ProposalRefused("not_here", "this sidecar has no copy of that journal: ask one that has")
-        done = replica.recover(self._host)
+        done = replica.recover(self._host, sure=sure)
         return done, self._settle()
 
     def leaving(self, now: float) -> list[JournalEffect]:

@@ -29,7 +29,7 @@ from gossipreg.journal.values import encode_configuration
 
 @dataclass(frozen=True, slots=True)
 class RecoveredJournal:
-    """What a recovery did, for the operator."""
+    """What a recovery did, or would do, for the operator."""
 
     journal: JournalId
     replaced: Configuration
@@ -46,10 +46,11 @@ class RecoveredJournal:
 
 
 def recover(
-    data: ReplicaData, host: bytes, lost: Collection[ReplicaId], highest: Ballot, *, leads: bool
+    data: ReplicaData, host: bytes, lost: Collection[ReplicaId], highest: Ballot, *, leads: bool, sure: bool
 ) -> RecoveredJournal:
-    """Make this replica the only voter. `host` is our machine, `lost` the replicas that are known to be gone, `highest`
-    the highest ballot that a voter has said to have promised, `leads`: this replica leads. Raises ProposalRefused."""
+    """Make this replica the only voter; if not `sure`, change nothing, and say what would be done. `host` is our
+    machine, `lost` the replicas that are known to be gone, `highest` the highest ballot that a voter has said to have
+    promised, `leads`: this replica leads. Raises ProposalRefused."""
     if leads:
         raise ProposalRefused("led", "this sidecar leads that journal: there is nothing to recover")
     _refuse_if_it_can_be_led(data, lost)
@@ -57,6 +58,8 @@ def recover(
     place = data.place_of(data.replica) or ReplicaPlace(data.replica, data.context.node, host)
     ballot = Ballot(max(data.promised.round, highest.round) + 1, data.replica)
     done = RecoveredJournal(data.journal, configuration, end, data.committed)
+    if not sure:
+        return done
     data.promise(ballot)
     alone = encode_configuration(Configuration((place,)))
     data.append(LogEntry(end.index + 1, ballot, data.log.last_led_ms, EntryKind.CONFIGURATION, alone))

@@ -350,12 +350,13 @@ class Replica:
         """Whether our member may leave, as far as this replica is concerned."""
         return self._departure.allows(self.leading is not None)
 
-    def recover(self, host: bytes) -> RecoveredJournal:
-        """Make this replica the only voter, since the others are gone for good; it leads then. Raises
-        ProposalRefused."""
-        done = recover(self.data, host, self._lost, self._candidacy.highest, leads=self.leading is not None)
-        self._candidacy.forgive()
-        self.look()
+    def recover(self, host: bytes, *, sure: bool) -> RecoveredJournal:
+        """Make this replica the only voter, since the others are gone for good; it leads then. See `recovery.py`."""
+        leads, highest = self.leading is not None, self._candidacy.highest
+        done = recover(self.data, host, self._lost, highest, leads=leads, sure=sure)
+        if sure:
+            self._candidacy.forgive()
+            self.look()
         return done
 
     def acts(self, count: int) -> None:

@@ -114,6 +114,11 @@ class ReplicaData:
         return self.log.size_bytes + self.state.records.size_bytes
 
     @property
+    def space_bytes(self) -> int:
+        """The same, with what has arrived of a state that is none yet."""
+        return self.size_bytes + self.disk.staged_bytes
+
+    @property
     def fill(self) -> float:
         """Which part of what it may have at most the journal takes."""
         return self.size_bytes / self.context.tuning.journal_bytes

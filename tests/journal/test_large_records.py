@@ -301,6 +301,19 @@ def test_a_process_that_ends_while_a_state_arrives_keeps_the_one_of_before() -> 
     assert large(s3) == large(s1) == {key(name): value for name, value in VALUES.items()}
 
 
+def test_what_has_arrived_of_a_state_takes_space_here() -> None:
+    bench, s1, _, s3 = behind(VALUES)
+    before = s3.data.size_bytes
+    arrived = []
+    while (sent := piece(bench, s1, s3)) is not None:
+        if not sent.last:
+            arrived.append(s3.journals.foreign_bytes - before)
+            assert s3.data.size_bytes == before, "it is no part of the journal yet"
+    assert arrived == sorted(arrived)
+    assert arrived[-1] > sum(map(len, VALUES.values())) / 2
+    assert s3.data.space_bytes == s3.data.size_bytes
+
+
 def test_a_state_that_is_given_up_leaves_nothing_on_the_disk() -> None:
     """Another leader begins to send its own in the middle of it."""
     bench, s1, s2, s3 = behind(VALUES)

@@ -109,6 +109,18 @@ def test_a_learner_hears_that_the_only_voter_has_lost_its_disk() -> None:
     assert cluster.until(lambda: cluster.leader(journal) is other, 1.0)
 
 
+def test_looking_at_a_recovery_changes_nothing() -> None:
+    cluster, journal, left, _ = survivor()
+    data = left.journals.replicas[journal].data
+    before = data.promised, data.log.last, data.configuration
+    would, effects = left.journals.recover(journal, cluster.now, sure=False)
+    cluster.act(left, effects)
+    cluster.run(20.0)
+    assert (data.promised, data.log.last, data.configuration) == before
+    assert cluster.leader(journal) is None
+    assert recover(cluster, left, journal) == would
+
+
 def test_a_journal_that_is_led_is_not_recovered() -> None:
     cluster, journal, owner = opened()
     cluster.run(5.0)

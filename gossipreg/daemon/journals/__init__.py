@@ -7,7 +7,7 @@ by a sidecar that has journals.
     journal_disk  the store over the life of a sidecar: opened, and opened again;  journal_reports: log and troubles
     journals_shown  what `info`, `gossipreg journal` and the metrics show
     leaving      how a sidecar hands over its journals before it leaves
-    hung_disk    notices a disk that hangs
+    hung_disk    notices a disk that hangs;  recovering: an operator makes one copy the only voter
     waiting_messages  what came before the database was open
     store        what the loop asks and is answered;  disk_thread: what does it, one commit for all that waits
     results      the answers

@@ -1,5 +1,7 @@
 """What the operator hears of the journals here: lines of the log, and troubles in `info` for as long as they last."""
 
+from collections.abc import Sequence
+
 from gossipreg.daemon.journals.results import StoreFault, StoreOpened
 from gossipreg.daemon.logs import Field, Log
 from gossipreg.daemon.troubles import Troubles
@@ -7,6 +9,8 @@ from gossipreg.journal.effects import JournalEvent
 
 RETIRED_S = 3600.0
 """For how long `info` shows that replicas were given up."""
+ORPHANS_NAMED = 5
+"""In one line."""
 LINES_A_MINUTE = 16
 """Of one kind: each may come for every journal here at once."""
 
@@ -63,6 +67,15 @@ class JournalReports:
                 message="the database of the journals was renamed, and what is sound in it goes on in a new one",
             )  # fmt: skip
 
+    def orphans(self, journals: Sequence[str]) -> None:
+        """These journals, which are led here, have contents, and their owner is away for long."""
+        if not journals:
+            self._troubles.over("journals_orphaned")
+            return
+        named = ", ".join(journals[:ORPHANS_NAMED])
+        more = f" and {len(journals) - ORPHANS_NAMED} more" if len(journals) > ORPHANS_NAMED else ""
+        self._troubles.saw("journals_orphaned", f"journals whose owner is gone: {named}{more}", lasting=True)
+
     def retired(self, replicas: int, why: str) -> None:
         """All replicas were given up."""
         message = f"gave up {replicas} copies of journals: {why}"
@@ -79,6 +92,8 @@ class JournalReports:
             case "journal_replica_went_back":
                 fields["message"] = "a copy lacks entries that it had acknowledged, and gets them again"
                 self._log.line("warning", "journal_replica_went_back", fields, kind_burst=LINES_A_MINUTE)
+            case "journal_recovered":
+                pass  # its line names who asked for it: `recovering.py`
             case _:
                 self._log.line("info", event.kind, fields, kind_burst=LINES_A_MINUTE)
 

@@ -13,6 +13,10 @@ from gossipreg.streams.values import meaning_of_end
 from gossipreg.wire.shapes import Shape
 
 FAILED_SHOWN = 20
+ID_SHOWN = 12
+"""Hex digits of a journal's id in a line for people."""
+FULL_FROM = 0.8
+"""The part of what a journal may hold from which on `info` shows it."""
 _STANDING = {
     ProcessStanding.LIVES: "alive", ProcessStanding.RESTARTING: "restarting", ProcessStanding.LEFT: "left",
     ProcessStanding.REFUSED: "dead", ProcessStanding.SILENT: "dead", ProcessStanding.ABSENT: "unknown",
@@ -56,6 +60,8 @@ class JournalsShown:
             "behind": leading is not None and any(not one.current for one in leading.followers.values()),
             "committed": data.committed,
             "bytes": 0 if self._runtime.disk is None else self._runtime.disk.space.get(id, 0),
+            "fill": round(data.fill, 3),
+            "orphaned": replica.orphaned,
         }
 
     def _place(self, replica: Replica, place: ReplicaPlace) -> Shape:
@@ -94,6 +100,13 @@ class JournalsShown:
             shown[one["id"]] = in_one_line(one)
         return shown
 
+    def orphaned(self) -> list[str]:
+        """The journals that are led here and whose owner is away for long: the beginnings of their ids, and whose."""
+        journals = self._runtime.journals
+        replicas = {} if journals is None else journals.replicas
+        found = sorted(id for id, one in replicas.items() if one.orphaned)
+        return [f"{id.hex()[:ID_SHOWN]} of {self._node.name(replicas[id].data.owner)}" for id in found]
+
     def _why_no_stream(self, node: NodeId, failed: FailedOpening) -> str:
         alive = self._runtime.membership.member(node).standing is ProcessStanding.LIVES
         why = meaning_of_end(failed.reason) or failed.reason
@@ -110,6 +123,7 @@ class JournalsShown:
             "journals_led": sum(one.established for one in leading),
             "journals_behind": sum(_behind(one) for one in leading),
             "journals_out": sum(one.data.out is not None for one in replicas),
+            "journals_orphaned": sum(one.orphaned for one in replicas),
             **runtime.counts,
             **({} if journals is None else journals.counts),
         }
@@ -140,4 +154,6 @@ def _role(replica: Replica) -> str:
 def in_one_line(shape: Shape) -> str:
     """A journal in the section of `info`."""
     voters = ", ".join(f"{one['name']} {one['state']}" for one in shape["voters"])
-    return f"{shape['role']}, of {shape['owner_name']}, ballot {shape['ballot']}, voters: {voters}"
+    full = f", {shape['fill']:.0%} full" if shape["fill"] >= FULL_FROM else ""
+    orphaned = ", orphaned" if shape["orphaned"] else ""
+    return f"{shape['role']}{orphaned}{full}, of {shape['owner_name']}, ballot {shape['ballot']}, voters: {voters}"

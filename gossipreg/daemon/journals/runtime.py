@@ -96,7 +96,7 @@ class JournalRuntime:
         self._node = node
         self._pump = pump
         self._follower = follower
-        self._reports = reports
+        self.reports = reports
         self._rng = rng
         self._entropy = entropy
         self._effects: deque[JournalEffect] = deque()
@@ -232,7 +232,7 @@ class JournalRuntime:
     def _retire(self, why: str) -> None:
         journals = self.journals
         if journals is not None and journals.replicas:
-            self._reports.retired(len(journals.replicas), why)
+            self.reports.retired(len(journals.replicas), why)
             self._input("journal_retire", lambda journals, now: journals.retire(now))
 
     # -- the disk (see DiskOwner) ------------------------------------------------------------------------------------
@@ -366,13 +366,13 @@ class JournalRuntime:
                 self._pump.order(lambda now: self.membership.withdraw(effect.journal, now))
             case JournalEvent():
                 self.counts[f"journal.{effect.kind.removeprefix('journal_')}"] += 1
-                self._reports.event(effect)
+                self.reports.event(effect)
             case Established():
                 self.counts["journal.led"] += 1
-                self._reports.leads(effect.journal.hex(), str(effect.ballot))
+                self.reports.leads(effect.journal.hex(), str(effect.ballot))
                 self._follower.on_journal(effect)
             case Deposed():
-                self._reports.leads_no_more(effect.journal.hex(), str(effect.ballot), effect.reason)
+                self.reports.leads_no_more(effect.journal.hex(), str(effect.ballot), effect.reason)
                 self._follower.on_journal(effect)
             case _:
                 self._follower.on_journal(effect)

@@ -1,0 +1,104 @@
+"""What an operator sees and does: recovery by hand, journals whose owner is gone, full ones."""
+
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import pytest
+import trio
+
+from gossipreg.callers import Caller
+from gossipreg.daemon.audit import Audit
+from gossipreg.daemon.journals.journals_shown import JournalsShown, in_one_line
+from gossipreg.daemon.socket_client import SocketClient
+from gossipreg.errors import BadParams, NotFound, Refused
+from gossipreg.journal.model import JournalId
+from tests.daemon.journals.sidecars import LiveSidecar, alone, cluster, until
+
+OPERATOR = SocketClient(Caller(0, 5, frozenset({0}), "socket"))
+
+
+def recover(sidecar: LiveSidecar, audit: Audit, **params: Any) -> dict[str, Any]:
+    packed = sidecar.orchestration.recover_method(audit)(params, OPERATOR)
+    assert isinstance(packed, bytes)
+    result: dict[str, Any] = msgpack.unpackb(packed)
+    return result
+
+
+async def three_copies(sidecars: list[LiveSidecar]) -> JournalId:
+    journal = await sidecars[0].open_journal()
+    await until(lambda: all(each.voters(journal) == 3 for each in sidecars))
+    await sidecars[0].commit(journal, b"x", 1)
+    await sidecars[0].commit(journal, b"y", 2)
+    await until(lambda: all(b"x" in each.state(journal) for each in sidecars))
+    return journal
+
+
+async def test_the_last_copy_is_recovered_only_with_yes(tmp_path: Path) -> None:
+    async with cluster(tmp_path, "a", "b", "c") as (_, sidecars):
+        *others, left = sidecars
+        journal = await three_copies(sidecars)
+        audit = Audit(trio.current_time)
+        with pytest.raises(Refused, match="leads this journal"):
+            recover(left, audit, id=journal.hex(), yes=True)
+        for one in others:
+            one.pump.order(lambda now, one=one: one.node.leave(now, 0.0))  # type: ignore[misc]
+        await until(lambda: all(left.runtime.membership.member(one.node.id).runs is False for one in others))
+        for one in others:
+            await one.stop()
+        would = recover(left, audit, id=journal.hex()[:6])
+        assert (would["recovered"], would["id"]) == (False, journal.hex())
+        assert {voter["name"] for voter in would["voters"]} == {"a", "b", "c"}
+        assert journal not in left.follows.leads
+        assert audit.shapes() == []
+        done = recover(left, audit, id=journal.hex(), yes=True)
+        assert done == {**would, "recovered": True}
+        await until(lambda: journal in left.follows.leads)
+        assert {b"x", b"y"} >= left.state(journal).keys() >= {b"x"}
+        await left.commit(journal, b"z", 3)
+        [operation] = audit.shapes()
+        assert (operation["verb"], operation["target"]) == ("journal-recover", journal.hex())
+        assert left.log.getvalue().count("journal_recovered") == 1
+
+
+async def test_a_journal_that_is_not_here_is_not_recovered(tmp_path: Path) -> None:
+    async with alone(tmp_path, "a") as one:
+        audit = Audit(trio.current_time)
+        with pytest.raises(NotFound):
+            recover(one, audit, id="3f9c", yes=True)
+        journal = await one.open_journal()
+        with pytest.raises(Refused, match="nothing to recover"):
+            recover(one, audit, id=journal.hex(), yes=True)
+        for wrong in ({"id": journal.hex(), "yes": 1}, {"yes": True}, {"id": 7}):
+            with pytest.raises(BadParams):
+                recover(one, audit, **wrong)
+        await one.commit(journal, b"x", 1)
+
+
+async def test_a_journal_whose_owner_is_gone_is_a_trouble(tmp_path: Path) -> None:
+    async with cluster(tmp_path, "a", "b", "c") as (_, sidecars):
+        owner, *others = sidecars
+        journal = await three_copies(sidecars)
+        for one in others:
+            object.__setattr__(one.runtime.setup.tuning, "orphan_s", 0.1)
+        await owner.stop()
+        await until(lambda: any(journal in one.follows.leads for one in others))
+        leader = next(one for one in others if journal in one.follows.leads)
+        shown = JournalsShown(leader.runtime, leader.node)
+        await until(lambda: shown.all()[0]["orphaned"])
+        leader.runtime.reports.orphans(shown.orphaned())
+        assert leader.shown_troubles() == f"journals whose owner is gone: {journal.hex()[:12]} of a"
+        assert "leads, orphaned, of a" in shown.section()[journal.hex()]
+        assert shown.counts()["journals_orphaned"] == 1
+        leader.runtime.reports.orphans([])
+        assert leader.shown_troubles() == ""
+
+
+async def test_a_full_journal_says_how_full_it_is(tmp_path: Path) -> None:
+    async with alone(tmp_path, "a") as one:
+        journal = await one.open_journal()
+        await one.commit(journal, bytes(100_000), 1)
+        [shape] = JournalsShown(one.runtime, one.node).all()
+        assert 0 < shape["fill"] < 0.01
+        assert "full" not in in_one_line(shape)
+        assert ", 83 % full, " in in_one_line({**shape, "fill": 0.83}).replace("83%", "83 %")
