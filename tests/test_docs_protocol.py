@@ -31,6 +31,8 @@ FACTS = (
     f"{model.NODE_ID_BYTES} bytes: SHA-256 of its Ed25519 public key",
     f"kind {layout.KIND_MEMBER}: the member itself, kind {layout.KIND_SERVICE}: a service, "
     f"kind {layout.KIND_HEALTH}: the health",
+    f"kind {layout.KIND_JOURNAL_CLAIM}: a journal that the member leads, kind {layout.KIND_JOURNAL_HOST}: its host,",
+    f"kind {layout.KIND_SUBSCRIPTION}: a subscription to events, kind {layout.KIND_GROUP}: a group of subscriptions",
     f"{64 - generation.RANDOM_BITS} bits of wall-clock milliseconds and {generation.RANDOM_BITS} random bits",
     f"An entry takes at most {layout.PART_BYTES} bytes",
     "page with base 0 begins",

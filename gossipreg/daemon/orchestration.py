@@ -190,12 +190,15 @@ class Orchestration:
 
         def recover(params: Params, client: SocketClient) -> bytes:
             given = take_untrusted("journal-recover", params, {"id": word, "yes": boolean}, "id")
-            id = bytes.fromhex(self._found(given["id"])["id"])
+            found = self._found(given["id"])
             from gossipreg.daemon.journals.recovering import JournalRecovery  # a copy is here, so they are loaded
+            from gossipreg.journal.model import JournalId
 
             assert self.runtime is not None, "a copy is here"
             recovery = JournalRecovery(self.runtime, self._node, self._log, audit)
-            return pack(recovery.recover(id, client.caller, sure=given.get("yes", False)))
+            return pack(
+                recovery.recover(JournalId(bytes.fromhex(found["id"])), client.caller, sure=given.get("yes", False))
+            )
 
         return recover
 
