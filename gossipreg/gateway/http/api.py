@@ -26,11 +26,12 @@ ROUTER = Router(ROUTES, REFUSALS)
 class Api:
     def __init__(
         self, sidecar: SidecarApi, monitoring: Monitoring, *, send: Callable[[Any, Any, Response], None],
-        rng: random.Random, clock_us: Callable[[], int],
+        rng: random.Random, clock_us: Callable[[], int], is_token: Callable[[bytes], bool],
     ) -> None:  # fmt: skip
-        """`send(connection, waiting, response)` sends the answer that a connection waits for."""
+        """`send(connection, waiting, response)` sends the answer that a connection waits for; `is_token` says whether a
+        value of Authorization is a token of ours."""
         self._rights = sidecar.rights
-        self.parts = Parts(sidecar, monitoring, clock_us, describe(ROUTES, sidecar.version))
+        self.parts = Parts(sidecar, monitoring, clock_us, describe(ROUTES, sidecar.version), is_token)
         self._reads = Reads(sidecar, self.parts, send=send, rng=rng, clock_us=clock_us)
         self.answers = self._reads.answers
 

@@ -55,6 +55,11 @@ class Doors:
                 "--http-token-file with a token a line, or --insecure-http to open reads only"
             )
 
+    def is_token(self, authorization: bytes) -> bool:
+        """Whether this value of the header Authorization is a token of ours."""
+        head = Head("", b"", b"", {b"authorization": [authorization]})
+        return self.tokens is not None and self.tokens.admit(carried_untrusted(head))
+
     def check_untrusted(self, door: Door, head: Head) -> None:
         """Raise HttpError if this request needs a token and carries none that is valid."""
         path = head.target.partition(b"?")[0]

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 
 class Parts:
     def __init__(
-        self, sidecar: SidecarApi, monitoring: Monitoring, clock_us: Callable[[], int], description: dict[str, Any]
-    ) -> None:
-        """`description` is the answer of /openapi.json."""
+        self, sidecar: SidecarApi, monitoring: Monitoring, clock_us: Callable[[], int], description: dict[str, Any],
+        is_token: Callable[[bytes], bool],
+    ) -> None:  # fmt: skip
+        """`description` is the answer of /openapi.json; `is_token` says whether a value of Authorization is a token of
+        ours."""
+        self._is_token = is_token
         self._sidecar = sidecar
         self.catalog = CatalogReads(
             sidecar.view, sidecar.cluster, OwnChecks(sidecar.registrations, sidecar.now), clock_us
@@ -47,7 +50,7 @@ class Parts:
         if self._dapr is None:
             from gossipreg.gateway.http.dapr.resources import DaprResources
 
-            self._dapr = DaprResources(self._sidecar)
+            self._dapr = DaprResources(self._sidecar, self._is_token)
         return self._dapr
 
     def close(self) -> None:

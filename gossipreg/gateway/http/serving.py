@@ -36,7 +36,7 @@ class HttpRun:
         self.server = Server(listeners, self._check, counts=counts, bug=sidecar.bug)
         self.api = Api(
             sidecar, Monitoring(sidecar, self._events, self._gauges), send=self.server.answer,
-            rng=random.Random(os.urandom(16)), clock_us=_clock_us,
+            rng=random.Random(os.urandom(16)), clock_us=_clock_us, is_token=doors.is_token,
         )  # fmt: skip
 
     def _check(self, door: Door, head: Head) -> None:

@@ -1,7 +1,8 @@
 """The handlers of Dapr's paths."""
 
 import os
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from random import Random
 
 from gossipreg.errors import BadParams, NotAllowed, RequestError, TooLarge
@@ -26,7 +27,9 @@ PUBSUB_TYPE = "pubsub.gossipreg"
 
 
 class DaprResources:
-    def __init__(self, sidecar: SidecarApi) -> None:
+    def __init__(self, sidecar: SidecarApi, is_token: Callable[[bytes], bool]) -> None:
+        """`is_token` says whether a value of Authorization is a token of ours, which no service may see."""
+        self._is_token = is_token
         self._sidecar = sidecar
         self._view = sidecar.view
         self._client = HttpClient()
@@ -72,7 +75,11 @@ class DaprResources:
             return dapr_error_response(error)
 
     async def _called(self, wanted: Invocation) -> Response:
-        return response_of(await self._calls.call(wanted))
+        kept = tuple(item for item in wanted.headers if not self._is_ours(*item))
+        return response_of(await self._calls.call(replace(wanted, headers=kept)))
+
+    def _is_ours(self, name: str, value: str) -> bool:
+        return name == "authorization" and self._is_token(value.encode("latin-1"))
 
     # -- the sidecar ---------------------------------------------------------------------------------------------------
 

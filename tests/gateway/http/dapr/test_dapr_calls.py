@@ -1,5 +1,6 @@
 """Invocation, metadata and health by Dapr's API, and what is refused."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from gossipreg.gateway.http.routes import OPEN_PATHS
 from gossipreg.gateway.http.tokens import Tokens
 from gossipreg.model import Health
 from gossipreg.net.http_message import Head, HttpError
-from tests.gateway.http.conftest import Reply, Served
+from tests.daemon.memory_network import MemoryNetwork
+from tests.gateway.http.conftest import Reply, Served, running
 from tests.net.test_http_client import server
 
 HI = b"HTTP/1.1 200 OK\r\nContent-Type: text/x\r\nX-Own: 1\r\nContent-Length: 2\r\n\r\nhi"
@@ -176,3 +178,19 @@ def test_a_call_needs_the_token_of_a_write(target: bytes, app_id: bytes) -> None
             doors.check_untrusted(door, Head("GET", target, b"1.1", headers))
         assert refused.value.status in (401, 403)
         doors.check_untrusted(door, Head("GET", target, b"1.1", {**headers, b"dapr-api-token": [TOKEN]}))
+
+
+async def test_our_token_reaches_no_service_and_the_callers_does(tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_bytes(TOKEN)
+    backend = Backend()
+    guarded = Served(tmp_path, MemoryNetwork(), "one", token_file=str(tmp_path / "tokens"))
+    async with running(guarded) as served, server(backend.serve) as (_, port):
+        await register(served, port)
+        ours = f"Bearer {TOKEN.decode()}"
+        assert (await call(served, "GET", "/v1.0/invoke/web/method/x", authorization=ours)).status == 200
+        both = {"authorization": "Bearer of-the-caller", "dapr_api_token": TOKEN.decode()}
+        assert (await call(served, "GET", "/v1.0/invoke/web/method/x", **both)).status == 200
+    first, second = backend.requests
+    assert TOKEN.decode() not in first + second
+    assert "authorization" not in first
+    assert "authorization: Bearer of-the-caller\r\n" in second
