@@ -25,7 +25,7 @@ from gossipreg.daemon.settings import Settings
 from gossipreg.daemon.socket_client import Command, Handler, Params, SocketClient, pack
 from gossipreg.daemon.start import OpenedSidecar
 from gossipreg.daemon.troubles import Troubles
-from gossipreg.errors import BadParams, NotFound
+from gossipreg.errors import BadParams, NotFound, Unavailable
 from gossipreg.wire.shapes import Shape
 
 if TYPE_CHECKING:
@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 
 KERNEL_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 HOST_BYTES = 16
+NOT_LOADED = (
+    "journals and events could not be loaded, and this sidecar goes on without them: the log has the reason; "
+    "restart it, as after every upgrade"
+)
 EVENT_METHODS = (
     "publish",
     "events-groups",
@@ -97,12 +101,24 @@ class Orchestration:
         listeners, data = self._opened.stream_listeners, self._opened.data
         if data is None or not has_journals(data.path):
             await self._wait_until_needed(listeners)
-        self.runtime, self._shown = await self._load()
+        try:
+            self.runtime, self._shown = await self._load()
+        except Exception as error:
+            self._pump.bug("orchestration_load", error)
+            self._fail()
+            return
         async with trio.open_nursery() as nursery:
             await nursery.start(self.runtime.run, listeners)
             if self.events is not None:
                 nursery.start_soon(self.events.run)
             self._started.set()
+
+    def _fail(self) -> None:
+        """The modules cannot be loaded: another release was installed while this sidecar runs, or memory is short. The
+        sidecar goes on without journals and events, and says so to whoever asks for them."""
+        self._troubles.saw("journals_not_loaded", NOT_LOADED, lasting=True)
+        self.events = None
+        self._started.set()
 
     async def _wait_until_needed(self, listeners: Sequence[socket.socket]) -> None:
         async with trio.open_nursery() as nursery:
@@ -135,14 +151,15 @@ class Orchestration:
         return runtime, shown(runtime, self._node)
 
     async def wanted(self) -> "JournalRuntime":
-        """The runtime, loaded if need be."""
+        """The runtime, loaded if need be. Raises Unavailable if it cannot be."""
         self._wanted.set()
         await self._started.wait()
-        assert self.runtime is not None
+        if self.runtime is None:
+            raise Unavailable(NOT_LOADED)
         return self.runtime
 
     async def wanted_events(self) -> "LocalEvents":
-        """The events, loaded if need be."""
+        """The events, loaded if need be. Raises Unavailable if they cannot be."""
         if self.events is None or not self._started.is_set():
             await self.wanted()
         assert self.events is not None, "another follower is for tests alone"

@@ -9,7 +9,7 @@ import trio
 from gossipreg.daemon.journals.journals_shown import JournalsShown
 from gossipreg.daemon.journals.leaving import LEAVE_JOURNALS_S, leave_journals
 from gossipreg.daemon.streams.inbox import StreamClosed
-from gossipreg.errors import NoDataDirectory
+from gossipreg.errors import NoDataDirectory, Unavailable
 from gossipreg.journal.effects import ProposalOutcome
 from gossipreg.journal.leading import ProposalRefused
 from tests.daemon.journals.sidecars import alone, cluster, until
@@ -180,3 +180,16 @@ async def test_a_leave_does_not_wait_for_ever_for_a_journal(tmp_path: Path) -> N
             began = trio.current_time()
             assert not await leave_journals(owner.runtime)
             assert trio.current_time() - began == pytest.approx(LEAVE_JOURNALS_S, abs=0.5)
+
+
+async def test_sidecar_goes_on_where_journals_cannot_be_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another release was installed under a running sidecar: its modules do not fit those that are loaded."""
+
+    def fails() -> None:
+        raise ImportError("cannot import name 'compose_journals'")
+
+    monkeypatch.setattr("gossipreg.daemon.orchestration._load_modules", fails)
+    async with alone(tmp_path, "a") as one:
+        with pytest.raises(Unavailable, match="restart it"):
+            await one.orchestration.wanted()
+        assert "could not be loaded" in one.shown_troubles()
