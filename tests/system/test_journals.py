@@ -35,11 +35,14 @@ def with_events_that_wait(cluster: Sidecars, folder: Path) -> tuple[list[Sidecar
 
 
 def test_sigterm_of_a_leader_hands_its_journal_over(cluster: Sidecars, tmp_path: Path) -> None:
-    """When the process has ended, another one leads already: nobody waits for an election."""
+    """It gives way to another voter that stands; it does not just withdraw its claim, or leave with it."""
     (one, *others), id = with_events_that_wait(cluster, tmp_path)
     assert one.end() == 0
-    assert any(map(leads, others))
-    assert "journals_not_handed_over" not in one.log.read_text()
+    log = one.log.read_text()
+    assert "journal_not_led" in log
+    assert "this member leaves" not in log
+    assert "journals_not_handed_over" not in log
+    wait_for(lambda: any(map(leads, others)))
     with subscribed(others[0], tmp_path, "order.*", "--group", "stock", "--count", "1000") as stock:
         wait_for(lambda: id in ids(stock))
 
