@@ -41,6 +41,9 @@ class Delivering:
         self.queues: dict[int, GroupQueue] = {}
         """By the number of the group."""
         self.redeliveries = Redeliveries()
+        self.suspects: dict[LetterId, None] = {}
+        """Events that were with a handler that died, beside others: one of them may have killed it. Each is delivered
+        alone, so that the next death tells."""
         self._awake: dict[int, None] = {}
 
     # -- groups ------------------------------------------------------------------------------------------------------
@@ -119,19 +122,22 @@ class Delivering:
     def finish(self, letter: LetterId) -> None:
         """What becomes of it is known, and proposed: the next one of its key may go."""
         group, index = letter
-        self._counts.forget(letter)
-        self.redeliveries.cancel(letter)
+        self._let_go(letter)
         self.queues[group].settle(index)
         self.wake(group)
 
     def settled(self, letter: LetterId) -> None:
         """It is committed that the group waits for it no more."""
         group, index = letter
-        self._counts.forget(letter)
-        self.redeliveries.cancel(letter)
+        self._let_go(letter)
         queue = self.queues.get(group)
         if queue is not None and queue.settled(index):
             self.wake(group)
+
+    def _let_go(self, letter: LetterId) -> None:
+        self._counts.forget(letter)
+        self.redeliveries.cancel(letter)
+        self.suspects.pop(letter, None)
 
     # -- delivering --------------------------------------------------------------------------------------------------
 
@@ -157,11 +163,25 @@ class Delivering:
     def _serve(self, queue: GroupQueue) -> bool:
         """Whether everything of this group that members have room for is on its way."""
         choices = {lane: MemberChoice(self._of_lane(queue, lane), self._rng) for lane in queue.ready.lanes()}
-        while (found := _oldest(queue, choices)) is not None:
+        while (found := self._oldest(queue, choices)) is not None:
             if not self._windows.have_room:
                 return False
             self._give(queue, *found)
         return True
+
+    def _oldest(self, queue: GroupQueue, choices: dict[Lane, MemberChoice]) -> tuple[Lane, MemberWindow] | None:
+        """The lane with the oldest event that a member has room for, with that member. Lanes that have none are taken
+        out of the choices; so is one whose oldest event has to wait until a member has nothing else."""
+        while choices:
+            heads = [(head, lane) for lane in choices if (head := queue.ready.head(lane)) is not None]
+            if not heads:
+                return None
+            head, lane = min(heads)
+            window = choices[lane].best()
+            if window is not None and not (window.unanswered and (queue.number, head) in self.suspects):
+                return lane, window
+            del choices[lane]
+        return None
 
     def _of_lane(self, queue: GroupQueue, lane: Lane) -> Iterator[MemberWindow]:
         for node in lane:
@@ -178,19 +198,5 @@ class Delivering:
             self._machine.events[index].size_bytes,
         )  # fmt: skip
         self._windows.add(window, delivery)
+        window.alone = (queue.number, index) in self.suspects
         self._sender.send(delivery)
-
-
-def _oldest(queue: GroupQueue, choices: dict[Lane, MemberChoice]) -> tuple[Lane, MemberWindow] | None:
-    """The lane with the oldest event that a member has room for, with that member. Lanes that have none are taken out
-    of the choices."""
-    while choices:
-        heads = [(head, lane) for lane in choices if (head := queue.ready.head(lane)) is not None]
-        if not heads:
-            return None
-        _, lane = heads[0] if len(heads) == 1 else min(heads)
-        window = choices[lane].best()
-        if window is not None:
-            return lane, window
-        del choices[lane]
-    return None

@@ -5,7 +5,8 @@ Owns: the rules of this table. Never knows: which event comes next.
     ACKED            done; of any attempt, from any member, also one that was given up
     REJECTED         a dead letter
     FAILED           an attempt; again after a wait, or a dead letter (`attempts.py`)
-    DIED             an attempt and a death; so is whatever a member had whose process ended
+    DIED             an attempt and a death, if it was the only one: of several that died together only one may have
+                     killed the handler, and each goes again alone. So it is where the process of a member ended
     NO_SUBSCRIBER, NO_ROOM, UNREACHABLE
                      no attempt; that member gets nothing of the group for now, another one may get it at once
     OLD_BALLOT       nothing: there is a newer leader, and we will hear of it
@@ -14,6 +15,7 @@ All but the first count only from the member that got the latest delivery, for i
 we do not wait for changes nothing.
 """
 
+from collections import Counter
 from math import inf
 
 from gossipreg.events.attempts import AttemptCounts, LetterId
@@ -50,8 +52,11 @@ class DeliveryAnswers:
         self.effects: list[EventEffect] = []
         """What people may want to know; whoever asks takes it."""
 
-    def answer(self, link: MemberLink | None, outcome: DeliveryOutcome, ours: bool, now: float) -> None:
-        """`link` is that of the member that answers; `ours`: for a delivery with our ballot."""
+    def answer(
+        self, link: MemberLink | None, outcome: DeliveryOutcome, ours: bool, now: float, *, died: int = 1
+    ) -> None:
+        """`link` is that of the member that answers; `ours`: for a delivery with our ballot; `died`: how many of the
+        group it says to have died together."""
         group = self._machine.groups.get(outcome.group)
         if group is None:
             return
@@ -71,20 +76,28 @@ class DeliveryAnswers:
             return
         window.taken()
         self._options[group.number] = outcome.hold, outcome.max_attempts
-        if outcome.result is not DeliveryResult.ACKED and self._delivering.wants(delivery):
+        if outcome.result is DeliveryResult.ACKED or not self._delivering.wants(delivery):
+            return
+        if outcome.result is DeliveryResult.DIED and died > 1:
+            self._suspect(letter)
+        else:
             self._failed(letter, outcome, now)
 
     def member_ended(self, link: MemberLink, now: float) -> None:
         """The process of this member left, died, or was replaced."""
-        for delivery in [*link.unanswered.values()]:
+        lost = [*link.unanswered.values()]
+        died = Counter(one.group for one in lost if one.sent and self._delivering.wants(one))
+        for delivery in lost:
             self._windows.remove(delivery)
             letter = (delivery.group, delivery.index)
-            if delivery.sent and self._delivering.wants(delivery):
+            if not (delivery.sent and self._delivering.wants(delivery)):
+                self._delivering.put_back(letter)
+            elif died[delivery.group] > 1:
+                self._suspect(letter)
+            else:
                 hold, max_attempts = self._options.get(delivery.group, (False, 0))
                 outcome = _died(delivery, hold, max_attempts)
                 self._failed(letter, outcome, now)
-            else:
-                self._delivering.put_back(letter)
         self._windows.drop_member(link)
 
     def forget_group(self, group: int) -> None:
@@ -103,6 +116,11 @@ class DeliveryAnswers:
             self._windows.unreachable(window, now)
         else:
             window.refuse(inf)
+
+    def _suspect(self, letter: LetterId) -> None:
+        """It died beside others, and may be what killed them. That is no attempt: it goes again alone."""
+        self._delivering.suspects[letter] = None
+        self._delivering.put_back(letter)
 
     def _failed(self, letter: LetterId, outcome: DeliveryOutcome, now: float) -> None:
         died = outcome.result is DeliveryResult.DIED

@@ -17,6 +17,7 @@ the timers. There is no timer while nothing waits.
 """
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -47,7 +48,7 @@ from gossipreg.events.facts import (
 from gossipreg.events.group_lag import GroupLag, group_lag, group_to_blame
 from gossipreg.events.group_look import RETRY_S, GroupLook
 from gossipreg.events.membership import EventMembership
-from gossipreg.events.messages import DeliveryOutcomes, WindowOpened
+from gossipreg.events.messages import DeliveryOutcomes, DeliveryResult, WindowOpened
 from gossipreg.events.outcome_batch import OutcomeBatch
 from gossipreg.events.payload_cache import PayloadCache
 from gossipreg.events.tuning import EventsTuning
@@ -175,9 +176,10 @@ class JournalDispatch:
 
     def outcomes(self, node: NodeId, message: DeliveryOutcomes, now: float) -> list[EventEffect]:
         """A member answers deliveries, and says how many it takes."""
-        link = self._windows.link(node)
+        link, ours = self._windows.link(node), message.ballot == self._ballot
+        died = Counter(outcome.group for outcome in message.outcomes if outcome.result is DeliveryResult.DIED)
         for outcome in message.outcomes:
-            self._answers.answer(link, outcome, message.ballot == self._ballot, now)
+            self._answers.answer(link, outcome, ours, now, died=died[outcome.group])
         for name, told in message.windows:
             if (window := self._window(name, node)) is not None:
                 window.told = max(1, told)

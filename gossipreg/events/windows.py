@@ -60,6 +60,8 @@ class MemberWindow:
     told: int
     """As many deliveries may be unanswered."""
     unanswered: int = 0
+    alone: bool = False
+    """What it has unanswered may have killed another handler: it gets nothing beside that."""
     trying: bool = False
     """It has refused before: one delivery at a time, until it takes one."""
     refused_until: float = -inf
@@ -67,7 +69,7 @@ class MemberWindow:
 
     @property
     def room(self) -> int:
-        if self.refused_until != -inf or self.link.blocked_until != -inf:
+        if self.refused_until != -inf or self.link.blocked_until != -inf or self.alone:
             return 0
         return (1 if self.trying else self.told) - self.unanswered
 
@@ -144,7 +146,9 @@ class MemberWindows:
         """It was answered, or given up."""
         link = self._links[delivery.node]
         del link.unanswered[delivery.group, delivery.index]
-        self._windows[delivery.group][delivery.node].unanswered -= 1
+        window = self._windows[delivery.group][delivery.node]
+        window.unanswered -= 1
+        window.alone = False
         self.count -= 1
         self.size_bytes -= delivery.size_bytes
 
