@@ -6,6 +6,7 @@ sent it, or how it travels.
 The form of all messages, how it grows, and what it costs: `journal/message_forms.py`. Kinds are above those of
 replicas, since both travel over the same streams.
 
+    pattern    an item of ForwardPublish: [group, pattern, declared]
     ballot     two elements: round, replica id
     delivery   an item of Deliveries: [group, index, attempt, event]
     outcome    an item of DeliveryOutcomes: [0, group, index, attempt, result, text, after ms, hold, max attempts]
@@ -16,12 +17,16 @@ The bytes of an event are taken as they are: whoever hands it to a handler decod
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
+from gossipreg.errors import BadParams
 from gossipreg.events import messages as m
 from gossipreg.events.cloud_event import MAX_EVENT_BYTES
 from gossipreg.events.entries import MAX_GROUP_BYTES, MAX_REASON_BYTES
+from gossipreg.events.membership import KnownGroup
 from gossipreg.events.messages import MAX_REPLY_BYTES, Delivery, DeliveryOutcome, DeliveryResult, EventMessage
+from gossipreg.events.patterns import MAX_TYPE_BYTES, check_pattern
 from gossipreg.journal.codec import FIRST_FOREIGN_KIND
 from gossipreg.journal.message_forms import (
     BALLOT,
@@ -49,6 +54,8 @@ MAX_AFTER_MS = 7 * 86_400_000
 MAX_KEEP_MS = 1 << 48
 MAX_CODE_BYTES = 64
 """Of the code of an error, and of the name of a method."""
+MAX_FORWARDED_PATTERNS = 1024
+"""That a publisher names to the leader of its journal; the leader knows most of them by itself."""
 _OUTCOME, _WINDOW = 0, 1
 
 
@@ -151,6 +158,26 @@ def _opened(items: list[Any], fields: dict[str, Any]) -> dict[str, object]:
     return {"windows": tuple(_window(*known(item, 2)) for item in items)}
 
 
+def _pattern_items(message: m.ForwardPublish) -> Iterable[Sequence[object]]:
+    items = ((group.name, pattern, group.declared) for group in message.groups for pattern in group.patterns)
+    return islice(items, MAX_FORWARDED_PATTERNS)
+
+
+def _patterns(items: list[Any], fields: dict[str, Any]) -> dict[str, object]:
+    del fields
+    groups: dict[tuple[str, bool], dict[str, None]] = {}
+    for item in items[:MAX_FORWARDED_PATTERNS]:
+        name, pattern, declared = known(item, 3)
+        text = text_untrusted(pattern, MAX_TYPE_BYTES)
+        try:
+            check_pattern(text)
+        except BadParams as error:
+            raise ValueError(str(error)) from None
+        groups.setdefault((_group(name), flag_untrusted(declared)), {})[text] = None
+    return {"groups": tuple(KnownGroup(name, tuple(found), declared) for (name, declared), found in groups.items())}
+
+
+_PATTERNS = MessageItems(("groups",), _pattern_items, _patterns)
 _DELIVERIES = MessageItems(("deliveries",), _delivery_items, _deliveries)
 _OUTCOMES = MessageItems(("outcomes", "windows"), _outcome_items, _outcomes)
 _OPENED = MessageItems(("windows",), lambda message: message.windows, _opened)
@@ -166,7 +193,7 @@ def _form(
 
 
 _FORMS = (
-    _form(0, m.ForwardPublish, journal=JOURNAL, number=NUMBER, event=_EVENT, keep_ms=_KEEP),
+    _form(0, m.ForwardPublish, _PATTERNS, journal=JOURNAL, number=NUMBER, event=_EVENT, keep_ms=_KEEP),
     _form(
         1, m.PublishAnswers,
         journal=JOURNAL, number=NUMBER, code=_CODE, text=_TEXT, index=NUMBER, copies=NUMBER, takeover=FLAG,

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from msgpack import packb
 
+from gossipreg.events.cloud_event import event_head
 from gossipreg.events.dispatch import DispatchTimer, JournalDispatch
 from gossipreg.events.effects import ActsUnderWay, CallAnswered, EventEffect, HandleEvent, SendEventMessage
 from gossipreg.events.entries import EventEntryKind
@@ -34,6 +35,7 @@ from gossipreg.events.messages import (
     PublishAnswers,
     WindowOpened,
 )
+from gossipreg.events.patterns import check_type
 from gossipreg.events.publish_queue import PublishQueue
 from gossipreg.events.publishing import PublishAgain, PublishDeadline, Publishing
 from gossipreg.events.questions import Questions
@@ -319,9 +321,11 @@ class Events:
     # -- commands ----------------------------------------------------------------------------------------------------
 
     def publish(self, event: bytes, keep_ms: int, timeout_s: float, now: float) -> tuple[int, list[EventEffect]]:
-        """Publish; PublishSettled with this ticket follows."""
+        """Publish; PublishSettled with this ticket follows. `event` was checked."""
         ticket = self.next_ticket()
-        return ticket, self._complete(self.publishing.publish(ticket, event, keep_ms, timeout_s, now), now)
+        groups = tuple(self._membership.groups_for(check_type(event_head(event).type)))
+        effects = self.publishing.publish(ticket, event, keep_ms, timeout_s, now, groups=groups)
+        return ticket, self._complete(effects, now)
 
     def opened(self, journal: JournalId, now: float) -> list[EventEffect]:
         """Our own journal is open."""

@@ -11,6 +11,7 @@ stream breaks everything that was not answered is delivered once more. The recei
 from dataclasses import dataclass
 from enum import IntEnum
 
+from gossipreg.events.membership import KnownGroup
 from gossipreg.journal.model import Ballot, JournalId
 
 MAX_BATCH_BYTES = 256 * 1024
@@ -30,6 +31,9 @@ class ForwardPublish(EventMessage):
     """Counts up at the sender; the answer has it."""
     event: bytes
     keep_ms: int
+    groups: tuple[KnownGroup, ...] = ()
+    """Those that mean the event, as the publisher's sidecar knew them when it was published: the leader may not have
+    heard of one yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -132,8 +132,8 @@ class PublishQueue:
     def _missing_groups(self, batch: Iterable[_Asked]) -> tuple[NewGroup, ...]:
         """The groups, and patterns of groups, that these events go to and the journal lacks."""
         missing: dict[str, dict[str, None]] = {}
-        for type in dict.fromkeys(asked.type for asked in batch):
-            for known in self._membership.groups_for(type):
+        for groups in self._known_groups(batch):
+            for known in groups:
                 if known.name in self._forgotten and not self._is_wanted(known):
                     continue
                 group = self._machine.groups.get(known.name)
@@ -142,6 +142,12 @@ class PublishQueue:
                 if lacks:
                     missing.setdefault(known.name, {}).update(dict.fromkeys(lacks))
         return tuple(NewGroup(name, tuple(patterns)) for name, patterns in missing.items())
+
+    def _known_groups(self, batch: Iterable[_Asked]) -> Iterable[tuple[KnownGroup, ...]]:
+        """What is known here of the groups for these events, and what their publishers knew, each once."""
+        batch = list(batch)
+        here = [tuple(self._membership.groups_for(type)) for type in dict.fromkeys(asked.type for asked in batch)]
+        return dict.fromkeys((*here, *(asked.message.groups for asked in batch)))
 
     def _is_wanted(self, group: KnownGroup) -> bool:
         """Whether a group that was forgotten is in use after all."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gossipreg.events.effects import EventEffect, OpenOwnJournal, PublishSettled, SendEventMessage
+from gossipreg.events.membership import KnownGroup
 from gossipreg.events.messages import ForwardPublish, PublishAnswers
 from gossipreg.events.publish_queue import UNKNOWN
 from gossipreg.events.tuning import EventsTuning
@@ -40,6 +41,7 @@ class _Publish:
     event: bytes
     keep_ms: int
     timeout_s: float
+    groups: tuple[KnownGroup, ...]
     sent_to: NodeId | None = None
     maybe: bool = False
     """An attempt may have been accepted."""
@@ -68,12 +70,16 @@ class Publishing:
         """Publishes that have no answer yet."""
         return len(self._waiting)
 
-    def publish(self, ticket: int, event: bytes, keep_ms: int, timeout_s: float, now: float) -> list[EventEffect]:
-        """Publish; PublishSettled with this ticket follows."""
+    def publish(
+        self, ticket: int, event: bytes, keep_ms: int, timeout_s: float, now: float, *,
+        groups: tuple[KnownGroup, ...] = (),
+    ) -> list[EventEffect]:  # fmt: skip
+        """Publish; PublishSettled with this ticket follows. `groups` are those that mean the event, as they are known
+        now."""
         if len(self._waiting) >= MAX_PUBLISHES or self._waiting_bytes + len(event) > MAX_PUBLISHES_BYTES:
             text = f"{len(self._waiting)} events wait to be published: publish again in a moment"
             return [_refused(ticket, "busy", text)]
-        one = self._waiting[ticket] = _Publish(event, keep_ms, timeout_s)
+        one = self._waiting[ticket] = _Publish(event, keep_ms, timeout_s, groups)
         self._waiting_bytes += len(event)
         self._timers.set(PublishDeadline(ticket), now + timeout_s)
         if self._journal is None:
@@ -109,7 +115,9 @@ class Publishing:
             self._later(now)
             return []
         one.sent_to = leader
-        message = ForwardPublish(journal=self._journal, number=ticket, event=one.event, keep_ms=one.keep_ms)
+        message = ForwardPublish(
+            journal=self._journal, number=ticket, event=one.event, keep_ms=one.keep_ms, groups=one.groups
+        )
         return [SendEventMessage(leader, message)]
 
     def _later(self, now: float) -> None:

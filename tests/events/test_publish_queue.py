@@ -119,6 +119,16 @@ def test_pattern_that_a_group_lacks_is_added() -> None:
     assert leader.answers[1].groups == 1
 
 
+def test_group_that_only_the_publisher_knows_gets_the_event() -> None:
+    leader = Leader()
+    message = ForwardPublish(
+        journal=JOURNAL, number=1, event=new_event("1").data, keep_ms=0, groups=(KnownGroup("mail", ("order.*",)),)
+    )
+    leader.take(leader.queue.put(NODE, message))
+    leader.commit()
+    assert leader.answers[0].groups == 1
+
+
 def test_same_event_twice_is_a_duplicate_even_in_one_entry() -> None:
     leader = Leader(batches_at_once=1)
     leader.put(0)

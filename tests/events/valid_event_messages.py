@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from gossipreg.events import messages as m
 from gossipreg.events.codec import MAX_AFTER_MS, MAX_ATTEMPT, MAX_CODE_BYTES, MAX_KEEP_MS, MAX_WINDOW
 from gossipreg.events.entries import MAX_REASON_BYTES
+from gossipreg.events.membership import KnownGroup
 from gossipreg.events.messages import EventMessage
 from gossipreg.journal.message_forms import MAX_NUMBER
 from tests.journal.valid_messages import ballots, journals, numbers
@@ -21,9 +22,14 @@ outcomes = st.builds(
     st.integers(0, MAX_AFTER_MS), st.booleans(), st.integers(0, MAX_ATTEMPT),
 )  # fmt: skip
 
+known_groups = st.dictionaries(
+    groups, st.tuples(st.sets(st.sampled_from(("order.*", ">", "a.b.>", "x")), min_size=1), st.booleans()), max_size=3
+).map(lambda found: tuple(KnownGroup(name, tuple(sorted(some)), said) for name, (some, said) in found.items()))
+
 VALID: tuple[st.SearchStrategy[EventMessage], ...] = (
     st.builds(
-        m.ForwardPublish, journal=journals, number=numbers, event=events, keep_ms=st.integers(0, MAX_KEEP_MS)
+        m.ForwardPublish, journal=journals, number=numbers, event=events, keep_ms=st.integers(0, MAX_KEEP_MS),
+        groups=known_groups,
     ),
     st.builds(
         m.PublishAnswers, journal=journals, number=numbers, code=codes, text=texts, index=numbers, copies=numbers,
