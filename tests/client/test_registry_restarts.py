@@ -188,8 +188,8 @@ def test_another_member_that_has_met_ours_is_believed(talking: TalkingSidecar, r
     talking.met = {B}
     talking.services["web"] = [at(1, C), OTHER]
     talking.restart(node=C)
+    wait_for(lambda: [one.node for one in registry.service("web").instances] == [B, C])
     settled(registry, [1, 2])
-    assert [one.node for one in registry.service("web").instances] == [B, C]
 
 
 def test_another_member_that_has_met_nobody_is_believed_later(

@@ -113,7 +113,7 @@ def test_a_wall_clock_years_off_ages_nothing_and_hides_no_duplicate(clock: str) 
     assert hand.expire() == []
     assert hand.machine.waiting_indexes(1) == [index, other]
     again = hand.publish(new_event("1", time="2026-11-30T00:00:00Z"))
-    assert again == [EventPublished(PublishVerdict.DUPLICATE, index, 0)]
+    assert again == [EventPublished(PublishVerdict.DUPLICATE, index, 1)]
 
 
 def test_nothing_ages_while_led_time_stands_still() -> None:

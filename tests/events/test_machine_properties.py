@@ -79,7 +79,7 @@ class Histories(RuleBasedStateMachine):
         self.groups: dict[str, ModelGroup] = {}
         self.group_count = 0
         self.events: dict[int, ModelEvent] = {}
-        self.known: dict[str, tuple[int, int, Publishing]] = {}
+        self.known: dict[str, tuple[int, int, Publishing, int]] = {}
         """Id -> (led_ms, index, what was published)."""
         self.deliveries: set[tuple[int, int]] = set()
         """What a leader has to deliver, as the facts say: (group, index)."""
@@ -128,10 +128,10 @@ class Histories(RuleBasedStateMachine):
 
     def model_publish(self, event: Publishing, index: int) -> EventPublished:
         if event.id in self.known:
-            _, first, content = self.known[event.id]
-            return published("duplicate" if content == event else "conflict", first, 0)
-        self.known[event.id] = self.hand.led_ms, index, event
+            _, first, content, groups = self.known[event.id]
+            return published("duplicate" if content == event else "conflict", first, groups)
         waiting = {name for name, group in self.groups.items() if group.means(event.type)}
+        self.known[event.id] = self.hand.led_ms, index, event, len(waiting)
         if waiting or event.keep_ms:
             keep_ms = min(event.keep_ms, MAX_AGE_MS)
             self.events[index] = ModelEvent(event.type, self.hand.led_ms, keep_ms, waiting)

@@ -58,6 +58,7 @@ def subscribed() -> tuple[Sidecar, EventClient]:
     sidecar = Sidecar()
     client = EventClient(sidecar, sidecar)  # type: ignore[arg-type]
     client.subscribe({"pattern": "order.*", "group": "mail"})
+    client.take_opening()
     return sidecar, client
 
 
