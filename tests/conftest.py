@@ -1,6 +1,23 @@
-"""Hypothesis without a deadline: the machine may be busy, and durations are measured, not asserted."""
+"""Hypothesis without a deadline: the machine may be busy, and durations are measured, not asserted.
 
+Tests that are marked `wide` take too long for every run; `scripts/check --wide` runs them. `--hypothesis-profile wide` draws four times as many examples.
+"""
+
+import pytest
 from hypothesis import settings
 
-settings.register_profile("busy", deadline=None)
+settings.register_profile("busy", deadline=None, max_examples=50)  # there are many properties, and two cores
+settings.register_profile("wide", deadline=None, max_examples=200)
 settings.load_profile("busy")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--wide", action="store_true", help="run the tests that are marked wide, and no others")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    wide = bool(config.getoption("--wide"))
+    others = [item for item in items if (item.get_closest_marker("wide") is not None) is not wide]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in {*others}]

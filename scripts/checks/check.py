@@ -8,6 +8,7 @@ scripts/check --clients                 real clients of the gateways
 scripts/check --resolvers               every configuration of docs/dns.md with the real programs
 scripts/check --systemd                 the unit of the manual on a real systemd
 scripts/check --schemathesis            the HTTP gateway against its own schema
+scripts/check --wide                    the tests that take too long for every run
 scripts/check --mutations               a core broken on purpose, and which test sees it
 scripts/check --ballots                 the model of a journal's ballots, in all its states, with spin
 """
@@ -24,6 +25,7 @@ ROOT = Path(__file__).parents[2]
 
 
 WITH_CLIENTS = ["tests/gateway", "tests/system/test_haproxy.py", "-k", "clients or haproxy or dig or node"]
+WIDE = ["tests", "--wide", "-n", "4", "--dist", "worksteal"]
 WITH_SYSTEMD = ["tests/systemd/test_unit.py", "tests/systemd/slow_unit.py"]
 
 
@@ -43,6 +45,8 @@ def main(arguments: list[str]) -> int:
         return _pytest(WITH_CLIENTS)
     if given.systemd:
         return _pytest(WITH_SYSTEMD)
+    if given.wide:
+        return _pytest(WIDE)
     if given.resolvers is not None:
         return resolvers.check_resolvers(given.resolvers)
     if given.ballots is not None:
@@ -70,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--clients", action="store_true", help="install HAProxy, Prometheus, Node; run the tests with them"
     )
+    parser.add_argument("--wide", action="store_true", help="the tests that take too long for every run")
     parser.add_argument("--systemd", action="store_true", help="the unit of the manual on a real systemd, as root")
     parser.add_argument(
         "--resolvers", nargs="*", metavar="NAME", help="resolvers and proxies in front, as in docs/dns.md (all)"

@@ -26,9 +26,9 @@ from simulations.scenarios import events
 
 
 def failed_counts_as_done(answer: Any) -> Any:
-    def broken(self: DeliveryAnswers, link: Any, outcome: Any, ours: bool, now: float) -> None:
+    def broken(self: DeliveryAnswers, link: Any, outcome: Any, *others: Any, **died: Any) -> None:
         failed = outcome.result is DeliveryResult.FAILED
-        answer(self, link, replace(outcome, result=DeliveryResult.ACKED) if failed else outcome, ours, now)
+        answer(self, link, replace(outcome, result=DeliveryResult.ACKED) if failed else outcome, *others, **died)
 
     return broken
 

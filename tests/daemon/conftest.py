@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-from hypothesis import settings
 
 from gossipreg.callers import Caller
 from gossipreg.config import local
@@ -42,9 +41,6 @@ GENEROUS_S = 10
 ME = Caller(os.geteuid(), os.getpid(), door="socket", trusted=True)
 NOWHERE = Address("10.9.9.9", 7940)
 """A seed that is down."""
-
-settings.register_profile("daemon", deadline=None)  # the machine may be busy
-settings.load_profile("daemon")
 
 
 class Inside:

@@ -14,11 +14,23 @@ from simulations.checkers.forgotten import Forgotten
 from simulations.checkers.rises import Rises
 from simulations.checkers.taken_for_dead import TakenForDead
 from simulations.checkers.traffic import Traffic
+from simulations.eventing.breaks import EVENT_BREAKS
+from simulations.journaling.breaks import JOURNAL_BREAKS
 from simulations.selftest import ALL, fires
 from simulations.world import World
 
 
-@pytest.mark.parametrize("breaks", ALL, ids=lambda breaks: breaks[0].what.replace(" ", "_"))
+def _in_turn(named: list[tuple[Break, ...]]) -> list[object]:
+    """Those of journals and events take long: one of each in every run, the others with `scripts/check --wide`."""
+    long = [{*map(id, JOURNAL_BREAKS[1:])}, {*map(id, EVENT_BREAKS[1:])}]
+    return [
+        pytest.param(breaks, id=breaks[0].what.replace(" ", "_"),
+                     marks=[pytest.mark.wide] if any(id(breaks[0]) in one for one in long) else [])
+        for breaks in named
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("breaks", _in_turn([*ALL]))
 def test_a_core_broken_on_purpose_is_seen(breaks: tuple[Break, ...]) -> None:
     seed, what = fires(*breaks)
     assert seed, what

@@ -16,6 +16,7 @@ def test_events_keep_their_promises_under_random_faults(seed: int) -> None:
     assert found["done"] <= events.HANDLED_S
 
 
+@pytest.mark.wide
 def test_a_run_with_events_depends_on_its_seed_alone() -> None:
     case = Case(nodes=4, seed=3, duration_s=6.0, label="publishers=2")
     assert events.run(case) == events.run(case)

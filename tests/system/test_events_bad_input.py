@@ -86,6 +86,7 @@ def test_events_with_odd_names_and_sizes_are_refused_by_name(cluster: Sidecars, 
         assert take(stream)["event"]["type"] == "\N{PACKAGE}.sent"
 
 
+@pytest.mark.wide
 def test_a_handler_that_never_answers_loses_the_event_to_another(cluster: Sidecars, tmp_path: Path) -> None:
     [one] = durable(cluster, tmp_path, 1)
     with Client(str(one.socket), timeout_s=BOUND_S) as client:
@@ -127,6 +128,7 @@ def json_dead(sidecar: Sidecar) -> list[Any]:
         return list(client.call("events-dead")["letters"])
 
 
+@pytest.mark.wide
 def test_journals_of_a_newer_release_refuse_publishing_and_stay(cluster: Sidecars, tmp_path: Path) -> None:
     [one] = durable(cluster, tmp_path, 1)
     assert published(one)["copies"] == 1
@@ -193,6 +195,7 @@ def test_a_disk_that_fills_up_refuses_and_loses_nothing_acknowledged(cluster: Si
         one.close()
 
 
+@pytest.mark.wide
 def test_a_group_that_is_gone_for_good_is_forgotten_by_hand(cluster: Sidecars, tmp_path: Path) -> None:
     [one] = durable(cluster, tmp_path, 1)
     with Client(str(one.socket), timeout_s=BOUND_S) as client, client.subscribe(pattern="order.*", group="mail"):
@@ -208,6 +211,7 @@ def test_a_group_that_is_gone_for_good_is_forgotten_by_hand(cluster: Sidecars, t
     assert one.call("info")["counters"]["events.groups_forgotten"] == 1
 
 
+@pytest.mark.wide
 def test_a_declared_group_gets_what_came_before_it_subscribed(cluster: Sidecars, tmp_path: Path) -> None:
     data = str(tmp_path / "data")
     one = cluster.start("m0", "--data-dir", data, "--group", "mail=order.*", "--group", "mail=user.*").wait_ready()
@@ -221,6 +225,7 @@ def test_a_declared_group_gets_what_came_before_it_subscribed(cluster: Sidecars,
         assert take(stream)["event"]["id"] == answer["id"]
 
 
+@pytest.mark.wide
 def test_a_publisher_takes_up_groups_that_others_remember(cluster: Sidecars, tmp_path: Path) -> None:
     """The group is gone when the second publisher writes its first event, and gets it all the same when it is back."""
     one, two = durable(cluster, tmp_path, 2)

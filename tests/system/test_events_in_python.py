@@ -59,6 +59,7 @@ def next_of(found: Any, type: str) -> Event:
             return event
 
 
+@pytest.mark.wide
 def test_what_handlers_raise_reaches_the_sidecar(cluster: Sidecars, tmp_path: Path) -> None:
     [one] = durable(cluster, tmp_path, 1)
     attempts: SimpleQueue[tuple[str, int]] = SimpleQueue()
@@ -82,6 +83,7 @@ def test_what_handlers_raise_reaches_the_sidecar(cluster: Sidecars, tmp_path: Pa
         wait_for(lambda: all(group["pending"] == 0 for group in one.call("events-groups")["groups"]))
 
 
+@pytest.mark.wide
 def test_a_handler_outlives_its_ack_timeout(cluster: Sidecars, tmp_path: Path) -> None:
     [one] = durable(cluster, tmp_path, 1)
     attempts: list[int] = []
@@ -168,6 +170,7 @@ def test_without_a_data_directory_publish_says_so(cluster: Sidecars) -> None:
         registry.publish("order.created")
 
 
+@pytest.mark.wide
 def test_the_group_goes_on_when_an_instance_closes(cluster: Sidecars, tmp_path: Path) -> None:
     """What one program has not begun is handled by the other."""
     [one] = durable(cluster, tmp_path, 1)

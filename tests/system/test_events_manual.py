@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from tests.system.test_readme import ROOT, free_ports, run
 
 PAGE = (ROOT / "gossipreg" / "docs" / "events.md").read_text()
@@ -40,6 +42,7 @@ def test_the_story_of_the_manual_survives_the_publishers_host(tmp_path: Path) ->
     assert not (tmp_path / "data1").exists()
 
 
+@pytest.mark.wide
 def test_with_one_copy_the_manual_has_the_restart_deliver(tmp_path: Path) -> None:
     out, told = run_in(tmp_path, blocks()[2])
     assert re.search(r'"takeover": *false', out), told

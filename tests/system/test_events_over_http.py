@@ -9,6 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.request import Request, urlopen
 
+import pytest
+
 from scripts.tools.sidecars import Sidecar, Sidecars
 from scripts.tools.wait import BOUND_S, wait_for
 
@@ -123,6 +125,7 @@ def test_a_route_gets_events_until_it_acks_and_rejects_one() -> None:
         assert len(shop.at("/refunds")) == 1
 
 
+@pytest.mark.wide
 def test_events_wait_without_an_attempt_while_the_service_is_away() -> None:
     with Sidecars() as cluster:
         with program() as shop:
@@ -139,6 +142,7 @@ def test_events_wait_without_an_attempt_while_the_service_is_away() -> None:
             assert {one.headers["gossipreg-event-attempt"] for one in back.at("/orders")} == {"1"}
 
 
+@pytest.mark.wide
 def test_a_registered_subscription_is_kept_over_a_restart() -> None:
     with program() as shop, Sidecars() as cluster:
         one = started(cluster, "one")

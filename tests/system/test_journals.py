@@ -7,6 +7,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from scripts.tools.sidecars import Sidecar, Sidecars
 from scripts.tools.wait import BOUND_S, wait_for
 from tests.system.test_events import durable, events_in, groups, ids, published, subscribed
@@ -47,6 +49,7 @@ def test_sigterm_of_a_leader_hands_its_journal_over(cluster: Sidecars, tmp_path:
         wait_for(lambda: id in ids(stock))
 
 
+@pytest.mark.wide
 def test_a_killed_leader_votes_again_after_a_restart(cluster: Sidecars, tmp_path: Path) -> None:
     (one, *others), id = with_events_that_wait(cluster, tmp_path)
     one.kill()
@@ -65,6 +68,7 @@ def test_a_killed_leader_votes_again_after_a_restart(cluster: Sidecars, tmp_path
         assert len(ids(stock)) == len(events_in(stock))
 
 
+@pytest.mark.wide
 def test_streams_come_back_with_the_new_key(cluster: Sidecars, tmp_path: Path) -> None:
     (one, *others), _ = with_events_that_wait(cluster, tmp_path)
     old = cluster.key_file.read_text().strip()
