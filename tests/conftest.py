@@ -1,6 +1,7 @@
 """Hypothesis without a deadline: the machine may be busy, and durations are measured, not asserted.
 
-Tests that are marked `wide` take too long for every run; `scripts/check --wide` runs them. `--hypothesis-profile wide` draws four times as many examples.
+Tests that are marked `wide` take too long for every run; `scripts/check --wide` runs them. `--hypothesis-profile wide`
+draws four times as many examples.
 """
 
 import pytest
