@@ -16,16 +16,18 @@ from simulations.checkers.taken_for_dead import TakenForDead
 from simulations.checkers.traffic import Traffic
 from simulations.eventing.breaks import EVENT_BREAKS
 from simulations.journaling.breaks import JOURNAL_BREAKS
-from simulations.selftest import ALL, fires
+from simulations.selftest import ALL, BREAKS, fires
 from simulations.world import World
 
 
 def _in_turn(named: list[tuple[Break, ...]]) -> list[object]:
-    """Those of journals and events take long: one of each in every run, the others with `scripts/check --wide`."""
-    long = [{*map(id, JOURNAL_BREAKS[1:])}, {*map(id, EVENT_BREAKS[1:])}]
+    """One of three of the core's, and one each of journals and events, in every run; the others with `scripts/check
+    --wide`."""
+    others = [one for number, one in enumerate(BREAKS) if number % 3] + [*JOURNAL_BREAKS[1:], *EVENT_BREAKS[1:]]
+    long = {*map(id, others)}
     return [
         pytest.param(breaks, id=breaks[0].what.replace(" ", "_"),
-                     marks=[pytest.mark.wide] if any(id(breaks[0]) in one for one in long) else [])
+                     marks=[pytest.mark.wide] if id(breaks[0]) in long else [])
         for breaks in named
     ]  # fmt: skip
 

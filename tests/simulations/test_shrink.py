@@ -99,6 +99,7 @@ def test_an_exception_in_a_member_is_a_failure_naming_it() -> None:
     assert f"{name}  member_alive name=" in told, "its last events"
 
 
+@pytest.mark.wide
 def test_a_failure_shrinks_to_a_case_that_fails_the_same_way() -> None:
     with broken(TOMBSTONE):
         first = failure(CASE)

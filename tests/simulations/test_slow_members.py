@@ -30,6 +30,7 @@ def test_slow_members_make_nobody_take_a_healthy_one_for_dead(model: str) -> Non
     assert found["false_positives_at_healthy"] == (0.0,)
 
 
+@pytest.mark.wide
 def test_two_slow_members_do_not_confirm_each_other() -> None:
     """Helpers that were silent as well must count against our own health: without it one was lost, by all."""
     found = figures("ours", "c=32 d=8.192 i=1.024 model=blocked", nodes=128, duration_s=12)

@@ -9,7 +9,7 @@ from simulations.plan import Action
 from simulations.scenario import Case, DetectorName
 from simulations.scenarios import swarm
 
-OURS = range(1, 25)
+OURS = [pytest.param(seed, marks=[pytest.mark.wide] if seed > 8 else []) for seed in range(1, 25)]
 OTHERS: list[tuple[int, DetectorName]] = [(seed, "swim" if seed % 2 else "lifeguard") for seed in range(101, 109)]
 
 
@@ -23,7 +23,9 @@ def test_what_holds_of_the_table_holds_under_other_detectors_too(seed: int, dete
     swarm.run(replace(swarm.SCENARIO.defaults, seed=seed, detector=detector, duration_s=20.0))
 
 
-@pytest.mark.parametrize(("seed", "part"), [(26, ""), (1021, "4,14,n0,n3"), (294, "19,32,44,n0,n2")])
+@pytest.mark.parametrize(
+    ("seed", "part"), [pytest.param(26, "", marks=pytest.mark.wide), (1021, "4,14,n0,n3"), (294, "19,32,44,n0,n2")]
+)
 def test_what_swarm_once_found_holds(seed: int, part: str) -> None:
     """A ghost of a row that was never whole; one that stayed hidden; and a checker that took a pause for one of the
     identity that the machine had before."""
