@@ -45,10 +45,11 @@ def test_all_sockets_share_one_port(hosts: list[str], kinds: list[Any], closing:
 
 
 def test_another_free_port_is_tried_if_one_kind_is_taken(monkeypatch: pytest.MonkeyPatch, closing: ExitStack) -> None:
-    tried = crowd(monkeypatch, FREE_PORT_TRIES - 1, TCP)
+    taken = FREE_PORT_TRIES // 2  # other programs of this machine may have some of the others
+    tried = crowd(monkeypatch, taken, TCP)
     udp, tcp = (closing.enter_context(sock) for sock in open_sockets(["127.0.0.1"], 0, [UDP, TCP]))
     assert address_of(udp) == address_of(tcp)
-    assert len(tried) == FREE_PORT_TRIES - 1
+    assert len(tried) == taken
 
 
 def test_the_search_for_a_free_port_ends(monkeypatch: pytest.MonkeyPatch) -> None:
