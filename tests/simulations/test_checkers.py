@@ -21,9 +21,9 @@ from simulations.world import World
 
 
 def _in_turn(named: list[tuple[Break, ...]]) -> list[object]:
-    """One of three of the core's, and one each of journals and events, in every run; the others with `scripts/check
+    """One of six of the core's, and one each of journals and events, in every run; the others with `scripts/check
     --wide`."""
-    others = [one for number, one in enumerate(BREAKS) if number % 3] + [*JOURNAL_BREAKS[1:], *EVENT_BREAKS[1:]]
+    others = [one for number, one in enumerate(BREAKS) if number % 6] + [*JOURNAL_BREAKS[1:], *EVENT_BREAKS[1:]]
     long = {*map(id, others)}
     return [
         pytest.param(breaks, id=breaks[0].what.replace(" ", "_"),

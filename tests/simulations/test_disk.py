@@ -264,7 +264,7 @@ def test_a_process_that_reopens_in_a_callback_hears_of_no_more() -> None:
     assert opened[0].found == [0, 1, 2], "the whole group is synced"
 
 
-@pytest.mark.parametrize("latency_s", [(0.0002, 0.005), (0.5, 2.0)])
+@pytest.mark.parametrize("latency_s", [(0.0002, 0.005), pytest.param((0.5, 2.0), marks=pytest.mark.wide)])
 def test_latency_lies_in_its_bounds(latency_s: tuple[float, float]) -> None:
     world, _, data = database()
     data.disk.latency_s = latency_s

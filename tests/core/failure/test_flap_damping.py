@@ -77,7 +77,7 @@ def test_a_member_isolated_again_is_damped_for_longer_each_time() -> None:
         assert all(cluster.found(other, "web") for other in others)
 
 
-@pytest.mark.parametrize("rule", [into, out_of])
+@pytest.mark.parametrize("rule", [into, pytest.param(out_of, marks=pytest.mark.wide)])
 def test_a_link_that_loses_most_one_way_causes_few_changes(
     rule: Callable[..., Rule],
 ) -> None:

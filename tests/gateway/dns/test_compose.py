@@ -25,7 +25,7 @@ def firsts(registry: Registry, type: str, times: int) -> Counter[str]:
     return Counter(str(registry.ask("web.service.consul", type).answer[0][0]) for _ in range(times))
 
 
-@pytest.mark.parametrize("type", ["A", "SRV"])
+@pytest.mark.parametrize("type", ["A", pytest.param("SRV", marks=pytest.mark.wide)])
 def test_each_instance_is_first_as_often_as_another(type: str) -> None:
     seen = firsts(filled(4), type, 4_000)
     assert len(seen) == 4
