@@ -10,7 +10,10 @@ from simulations.scenario import Case, DetectorName
 from simulations.scenarios import swarm
 
 OURS = [pytest.param(seed, marks=[pytest.mark.wide] if seed > 4 else []) for seed in range(1, 25)]
-OTHERS: list[tuple[int, DetectorName]] = [(seed, "swim" if seed % 2 else "lifeguard") for seed in range(101, 104)]
+OTHERS = [
+    pytest.param(seed, "swim" if seed % 2 else "lifeguard", marks=[pytest.mark.wide] if seed > 103 else [])
+    for seed in range(101, 109)
+]
 
 
 @pytest.mark.parametrize("seed", OURS)
