@@ -18,7 +18,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     wide = bool(config.getoption("--wide"))
-    others = [item for item in items if (item.get_closest_marker("wide") is not None) is not wide]
+    others = [item for item in items if _is_wide(item) is not wide]
     if others:
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in {*others}]
+
+
+def _is_wide(item: pytest.Item) -> bool:
+    """A server of PostgreSQL is for `--wide` alone: it has to be fetched where there is none."""
+    return item.get_closest_marker("wide") is not None or "postgres" in getattr(item, "fixturenames", ())

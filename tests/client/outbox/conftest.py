@@ -50,7 +50,7 @@ def postgres_database(postgres: MakeDatabase) -> Database:
     return with_tables(postgres())
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.wide)])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
     """An empty database of each kind, with the tables of outbox, inbox and a program."""
     if request.param == "postgres":
