@@ -7,7 +7,7 @@ draws four times as many examples.
 import pytest
 from hypothesis import settings
 
-settings.register_profile("busy", deadline=None, max_examples=30)  # there are many properties, and two cores
+settings.register_profile("busy", deadline=None, max_examples=20)  # there are many properties, and two cores
 settings.register_profile("wide", deadline=None, max_examples=200)
 settings.load_profile("busy")
 

@@ -8,6 +8,7 @@ from simulations.scenario import Case
 from simulations.scenarios import events
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("seed", [4])
 def test_events_keep_their_promises_under_random_faults(seed: int) -> None:
     found = {figure.metric: figure.values[0] for figure in events.run(Case(nodes=5, seed=seed, duration_s=30.0))}
