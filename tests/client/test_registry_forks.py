@@ -124,6 +124,7 @@ def test_a_callback_may_fork(talking: TalkingSidecar) -> None:
     )
 
 
+@pytest.mark.wide  # such a fork may come while the watcher's thread holds a lock, and then its child waits for ever
 def test_a_fork_without_hooks_is_noticed_at_the_next_stale_lookup(talking: TalkingSidecar) -> None:
     """As programs in C do it that embed Python."""
     run_program(
