@@ -4,12 +4,14 @@ it if it is an orphan.
 Owns: the order of these. Never knows: how each is done.
 """
 
-from gossipreg.journal.handover import Handover
+from gossipreg.journal.handover import Handover, HandOverTimer
 from gossipreg.journal.leading import Leading
+from gossipreg.journal.messages import ReplicaLeaving, ReplicaRefused, ReplicaTaken
 from gossipreg.journal.model import JournalId
-from gossipreg.journal.orphan import OwnerAway
-from gossipreg.journal.replacing import Replacing
+from gossipreg.journal.orphan import OrphanTimer, OwnerAway
+from gossipreg.journal.replacing import ReplaceTimer, Replacing
 from gossipreg.journal.replica_data import ReplicaData
+from gossipreg.model import NodeId
 
 
 class Caring:
@@ -24,6 +26,26 @@ class Caring:
         self.replacing.look()
         self.handover.look()
         self.owner_away.look()
+
+    def receive(self, node: NodeId, message: ReplicaLeaving | ReplicaTaken | ReplicaRefused) -> None:
+        match message:
+            case ReplicaLeaving():
+                self.replacing.on_leaving(message.sender)
+            case ReplicaTaken():
+                self.replacing.on_taken(node, message)
+            case ReplicaRefused():
+                self.replacing.on_refused(node, message)
+
+    def on_timer(self, timer: HandOverTimer | ReplaceTimer | OrphanTimer) -> bool:
+        """False: our member leaves, and no voter took the journal, so lead it no longer."""
+        match timer:
+            case HandOverTimer():
+                self.handover.on_timer()
+            case ReplaceTimer():
+                self.replacing.on_timer()
+            case OrphanTimer():
+                self.owner_away.look()
+        return not self.handover.failed
 
     def end(self) -> None:
         """We lead no longer."""

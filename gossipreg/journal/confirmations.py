@@ -2,7 +2,12 @@
 
 Owns: the rounds under way. Never knows: what the proof is for. A round begins after it was asked for, so its proof
 holds for a moment after that; a leader that was deposed without knowing gets none (as Raft's read index, 6.4).
+
+A question, or its answer, is lost with its stream. Whoever waits asks once more after a while: an answer to a later
+round counts for all that began before it.
 """
+
+from dataclasses import dataclass
 
 from gossipreg.journal.effects import Confirmed
 from gossipreg.journal.messages import ConfirmLeader, LeaderConfirmed
@@ -13,11 +18,20 @@ MAX_ROUNDS = 1_024
 """Under way at once. Those that ask meanwhile wait for the next one."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Round:
+    number: int
+    """What `Confirmed` says."""
+    confirmed: set[ReplicaId]
+
+
 class Confirmations:
     def __init__(self, data: ReplicaData, ballot: Ballot) -> None:
         self._data = data
         self._ballot = ballot
-        self._rounds: dict[int, set[ReplicaId]] = {}
+        self._rounds: dict[int, _Round] = {}
+        """By the number that voters are asked with, which rises."""
+        self._last = 0
 
     def begin(self, number: int) -> bool:
         """Ask all voters; `Confirmed` with this number follows when a majority has answered. False: too many rounds are
@@ -25,29 +39,31 @@ class Confirmations:
         data = self._data
         if len(self._rounds) >= MAX_ROUNDS:
             return False
-        self._rounds[number] = {data.replica}
+        self._last += 1
+        self._rounds[self._last] = _Round(number, {data.replica})
         for place in data.other_voters():
             data.send(
                 place.node,
                 ConfirmLeader(
                     journal=data.journal, sender=data.replica, receiver=place.replica, ballot=self._ballot,
-                    number=number,
+                    number=self._last,
                 ),
             )  # fmt: skip
-        self._count(number)
+        self._count(self._last)
         return True
 
     def on_confirmed(self, answer: LeaderConfirmed) -> None:
-        confirmed = self._rounds.get(answer.number)
-        if confirmed is not None and answer.promised == answer.ballot == self._ballot:
-            confirmed.add(answer.sender)
-            self._count(answer.number)
+        if not answer.promised == answer.ballot == self._ballot:
+            return
+        for asked in [asked for asked in self._rounds if asked <= answer.number]:
+            self._rounds[asked].confirmed.add(answer.sender)
+            self._count(asked)
 
-    def _count(self, number: int) -> None:
-        data = self._data
-        if data.configuration.has_majority(self._rounds[number]):
-            del self._rounds[number]
-            data.context.effects.append(Confirmed(data.journal, number))
+    def _count(self, asked: int) -> None:
+        data, round = self._data, self._rounds[asked]
+        if data.configuration.has_majority(round.confirmed):
+            del self._rounds[asked]
+            data.context.effects.append(Confirmed(data.journal, round.number))
 
     def clear(self) -> None:
         self._rounds.clear()

@@ -22,6 +22,11 @@ class Greeting:
         """The leader has reached us, and our answer says how far we are; or we lead."""
         self._greeted = True
 
+    def again(self) -> None:
+        """The leader does not know us."""
+        self._greeted = False
+        self.look()
+
     def look(self) -> None:
         """Members or rows changed, and we do not lead."""
         data = self._data

@@ -349,6 +349,8 @@ class Journals:
                 reason=reason,
             )  # fmt: skip
             self._send(node, refused)
+            if replica is not None:
+                replica.greet()  # from an earlier time, perhaps: then it is let go, and this member can take a new one
             return
         if replica is None:
             id = ReplicaId(self._context.entropy(REPLICA_ID_BYTES))

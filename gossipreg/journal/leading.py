@@ -9,7 +9,6 @@ message while everything is committed, and acknowledged by all replicas that liv
 """
 
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from gossipreg.journal.confirmations import Confirmations
@@ -31,6 +30,7 @@ from gossipreg.journal.progress import FollowerProgress, FollowerTimer
 from gossipreg.journal.replays import ReplayTimer
 from gossipreg.journal.replica_data import ReplicaData
 from gossipreg.journal.values import encode_configuration
+from gossipreg.model import NodeId
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +225,11 @@ class Leading:
         indexes = [follower.installing_from for follower in self.followers.values()]
         return min((index for index in indexes if index is not None), default=None)
 
-    def follower_at(self, node: bytes) -> Iterable[FollowerProgress]:
-        return [follower for follower in self.followers.values() if follower.place.node == node]
+    def closed(self, node: NodeId) -> None:
+        """The stream to this member closed."""
+        for follower in self.followers.values():
+            if follower.place.node == node:
+                follower.on_closed()
 
     def on_follower_timer(self, timer: FollowerTimer | ReplayTimer) -> None:
         follower = self.followers.get(timer.replica)

@@ -4,8 +4,10 @@ voters that are gone.
 Owns: since when a replica is gone, which members were asked for a copy, and the timer. Never knows: which copies are
 wanted (`copies.py`), or how entries reach them.
 
-    gone for a minute -> TakeReplica to the first candidate -> ReplicaTaken -> learner, in an entry
+    gone for a minute, or lost -> TakeReplica to the first candidate -> ReplicaTaken -> learner, in an entry
     -> holds the whole log -> voter in place of the one that is gone, in an entry
+
+A member that is gone may be back with its copy. A copy that is lost, or that went back in time, never is.
 """
 
 from dataclasses import dataclass
@@ -48,6 +50,8 @@ class Replacing:
         """Members that have not answered yet."""
         self._not_before: dict[NodeId, float] = {}
         """When members that refused, or did not answer, may be asked again."""
+        self._wait_s: dict[NodeId, float] = {}
+        """How long each member was left alone after its stream closed on a question."""
         self._taken: list[ReplicaPlace] = []
         """New copies that are to become learners."""
         self._number = 0
@@ -96,18 +100,23 @@ class Replacing:
             if replica not in places or not self._is_gone(places[replica]):
                 del self._gone[replica]
         for replica, place in places.items():
-            if replica not in self._gone and self._is_gone(place):
+            if self._is_lost(replica):
+                latest = context.now + context.rng.random() * tuning.replace_lost_s
+                self._gone[replica] = min(self._gone.get(replica, latest), latest)
+            elif replica not in self._gone and self._is_gone(place):
                 spread = context.rng.random() * tuning.replace_spread_s
                 self._gone[replica] = context.now + tuning.replace_s + spread
         waiting = [due for due in self._gone.values() if due > context.now]
         if waiting:
             context.timers.set_earlier(self._timer, min(waiting))
 
+    def _is_lost(self, replica: ReplicaId) -> bool:
+        follower = self._leading.followers.get(replica)
+        return follower is not None and follower.lost
+
     def _is_gone(self, place: ReplicaPlace) -> bool:
-        follower = self._leading.followers.get(place.replica)
-        lost = follower is not None and follower.lost
         seen = self._data.context.membership.member(place.node)
-        return lost or not seen.runs or self._leaving.get(place.replica) == seen.boot_id
+        return self._is_lost(place.replica) or not seen.runs or self._leaving.get(place.replica) == seen.boot_id
 
     def _bad(self) -> set[ReplicaId]:
         now = self._data.context.now
@@ -138,7 +147,15 @@ class Replacing:
         free_ones = [host for host in found if host.node not in self._asked and self._may_ask(host.node)]
         for host in free_ones[: need - len(self._asked)]:
             self._ask(host)
-        context.timers.set_earlier(self._timer, context.now + context.around(context.tuning.take_again_s))
+        self._set_timer(found)
+
+    def _set_timer(self, found: list[JournalHost]) -> None:
+        """Look again when the first question is given up, or the first candidate may be asked once more."""
+        context = self._data.context
+        due = [self._not_before.get(host.node, 0.0) for host in found] + [one.until for one in self._asked.values()]
+        waiting = [time for time in due if time > context.now]
+        if waiting:
+            context.timers.set_earlier(self._timer, min(waiting))
 
     def _give_up_on_silent(self) -> None:
         now, wait_s = self._data.context.now, self._data.context.tuning.take_again_s
@@ -146,6 +163,16 @@ class Replacing:
             if now >= question.until:
                 del self._asked[node]
                 self._not_before[node] = now + wait_s
+
+    def on_closed(self, node: NodeId) -> None:
+        """The stream to this member closed: the question, or its answer, may be lost. Ask another candidate at once,
+        and this one again soon: two members that open a stream to each other at the same time lose one of the two."""
+        if self._asked.pop(node, None) is None:
+            return
+        context, again = self._data.context, self._data.context.tuning.take_after_close
+        self._wait_s[node] = again.after(self._wait_s[node]) if node in self._wait_s else again.first_s
+        self._not_before[node] = context.now + context.around(self._wait_s[node])
+        self.look()
 
     def _rest(self, configuration: Configuration) -> None:
         """Nothing is to be done now. A learner that still gets the log is work."""
@@ -167,11 +194,17 @@ class Replacing:
             ),
         )  # fmt: skip
 
+    def expects(self, node: NodeId, replica: ReplicaId) -> bool:
+        """Whether this replica may be a new copy that was asked for: it may say how far it is before its member's
+        answer has come."""
+        return node in self._asked or any(place.replica == replica for place in self._taken)
+
     def on_taken(self, node: NodeId, answer: ReplicaTaken) -> None:
         """The member has an empty copy on its disk: make it a learner."""
         question = self._asked.get(node)
         if question is not None and question.number == answer.number:
             del self._asked[node]
+            self._wait_s.pop(node, None)
             self._taken.append(ReplicaPlace(answer.sender, node, question.host.host))
             self.look()
 

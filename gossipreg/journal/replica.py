@@ -112,12 +112,8 @@ class Replica:
                 self._on_hand_over(message)
             case ReplicaLost():
                 self._on_lost(message)
-            case ReplicaLeaving() if self._caring is not None:
-                self._caring.replacing.on_leaving(message.sender)
-            case ReplicaTaken() if self._caring is not None:
-                self._caring.replacing.on_taken(node, message)
-            case ReplicaRefused() if self._caring is not None:
-                self._caring.replacing.on_refused(node, message)
+            case ReplicaLeaving() | ReplicaTaken() | ReplicaRefused() if self._caring is not None:
+                self._caring.receive(node, message)
 
     def _on_leader(self, node: NodeId, message: Append | InstallState) -> None:
         data = self.data
@@ -171,10 +167,10 @@ class Replica:
 
     def _dismiss(self, node: NodeId, message: ReplicaMessage) -> None:
         """A replica that is in no configuration has come back: tell it, if that is certain."""
-        data, leading = self.data, self.leading
-        if not isinstance(message, ReplicaHello) or leading is None or not leading.established:
+        leading, caring = self.leading, self._caring
+        if not isinstance(message, ReplicaHello) or leading is None or caring is None or not leading.established:
             return
-        if data.place_of(message.sender) is None:
+        if self.data.place_of(message.sender) is None and not caring.replacing.expects(node, message.sender):
             leading.dismiss(ReplicaPlace(message.sender, node, b""))
 
     def _on_request_vote(self, node: NodeId, request: RequestVote) -> None:
@@ -208,6 +204,11 @@ class Replica:
             follower.lose()
             self._look_after()
 
+    def greet(self) -> None:
+        """Say once more to the leader how far we are: it does not count on us, and may let us go."""
+        if self.leading is None:
+            self._greeting.again()
+
     # -- streams and members -----------------------------------------------------------------------------------------
 
     def closed(self, node: NodeId, refused: bool) -> None:
@@ -216,8 +217,9 @@ class Replica:
             self._candidacy.on_refused(node)
             self._voting.on_refused(node)
         if self.leading is not None:
-            for follower in self.leading.follower_at(node):
-                follower.on_closed()
+            self.leading.closed(node)
+        if self._caring is not None:
+            self._caring.replacing.on_closed(node)
 
     # -- the disk ----------------------------------------------------------------------------------------------------
 
@@ -389,11 +391,6 @@ class Replica:
                 self.abdicate()
             case FollowerTimer() | ReplayTimer() if self.leading is not None:
                 self.leading.on_follower_timer(name)
-            case HandOverTimer() if self._caring is not None and self._leads(name.ballot):
-                self._caring.handover.on_timer()
-                if self._caring.handover.failed:
+            case HandOverTimer() | ReplaceTimer() | OrphanTimer():
+                if self._caring is not None and self._leads(name.ballot) and not self._caring.on_timer(name):
                     self._step_down("this member leaves")
-            case ReplaceTimer() if self._caring is not None and self._leads(name.ballot):
-                self._caring.replacing.on_timer()
-            case OrphanTimer() if self._caring is not None and self._leads(name.ballot):
-                self._caring.owner_away.look()

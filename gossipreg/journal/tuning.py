@@ -85,9 +85,11 @@ class JournalTuning:
     """A journal that holds nothing is ended when its owner was away for so long. Longer than the repair of a host that
     will be back."""
     replace_s: float = 60.0
-    """A voter that was dead, left or lost for so long is replaced."""
+    """A voter that was dead, or had left, for so long is replaced."""
     replace_spread_s: float = 30.0
     """At random within this time more."""
+    replace_lost_s: float = 1.0
+    """A copy that is lost is replaced at random within this time: waiting does not bring it back."""
     copies: int = 3
     """How many voters a journal has where there are so many hosts: 1 or 3. Two would be lost with either of them."""
     min_copies: int = 1
@@ -95,7 +97,9 @@ class JournalTuning:
     replacing_at_once: int = 2
     """Journals for which this sidecar makes new copies at a time."""
     take_again_s: float = 10.0
-    """Before a member that did not take a copy is asked again."""
+    """Before a member that refused a copy, or did not answer, is asked again."""
+    take_after_close_s: float = 0.25
+    """Before a member whose stream closed on the question is asked again; twice as long each time, up to the above."""
 
     BOUNDS: ClassVar[Bounds] = {
         "refused_grace_s": (0.0, 60.0), "silent_grace_s": (0.0, 60.0), "absent_grace_s": (0.0, 600.0),
@@ -111,8 +115,8 @@ class JournalTuning:
         "return_first_s": (0.1, 3600.0), "return_longest_s": (0.1, 86400.0), "takeover_memory_s": (0.0, 86400.0),
         "return_pause_s": (0.1, 60.0), "return_acts_s": (0.0, 60.0),
         "leave_acts_s": (0.0, 60.0), "leave_s": (0.0, 60.0), "orphan_s": (1.0, 2592000.0), "replace_s": (0.1, 86400.0),
-        "replace_spread_s": (0.0, 3600.0), "copies": (1, 3), "min_copies": (1, 3),
-        "replacing_at_once": (1, 64), "take_again_s": (0.1, 600.0),
+        "replace_spread_s": (0.0, 3600.0), "replace_lost_s": (0.0, 3600.0), "copies": (1, 3), "min_copies": (1, 3),
+        "replacing_at_once": (1, 64), "take_again_s": (0.1, 600.0), "take_after_close_s": (0.01, 60.0),
     }  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -132,6 +136,10 @@ class JournalTuning:
     @property
     def follower_again(self) -> Retry:
         return Retry(self.follower_again_first_s, self.follower_again_longest_s)
+
+    @property
+    def take_after_close(self) -> Retry:
+        return Retry(self.take_after_close_s, self.take_again_s)
 
 
 default = JournalTuning()

@@ -175,6 +175,22 @@ def test_a_leader_proves_that_it_leads_without_a_write() -> None:
     assert not s1.writes
 
 
+def test_a_later_proof_counts_for_those_that_were_lost() -> None:
+    bench = Bench(3)
+    s1, s2, s3 = bench.voters
+    bench.elect(s1, s2, s3)
+    bench.exchange(s1, s2, s3)
+    s1.act(s1.journals.confirm(JOURNAL, 5, bench.now))
+    bench.drop(s1, s2)
+    bench.drop(s1, s3)
+    s1.act(s1.journals.confirm(JOURNAL, 4, bench.now))
+    s1.act(s1.journals.confirm(JOURNAL, 9, bench.now))
+    bench.deliver(s1, s2, at_most=1)
+    bench.drop(s1, s2)
+    bench.deliver(s2, s1)
+    assert s1.confirmed == {5, 4}, "the third was asked for later"
+
+
 def test_a_fenced_leader_gets_no_proof() -> None:
     bench = Bench(3)
     s1, s2, s3 = bench.voters
