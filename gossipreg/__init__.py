@@ -17,9 +17,10 @@ The map of the package. A module imports only from lines above its own, which a 
     config           the settings of a member
     net/             the sockets under daemon and gateways: listening, a free port, accepting, unix socket files
     wire/            bytes <-> values: datagrams (messages, codec, seal) and the local socket (rpc, shapes). Pure
-    streams/         sealed connections between two sidecars; nothing in the sidecar uses them yet. Pure
+    streams/         sealed connections between two sidecars. Pure
+    journal/         replicated logs that are silent when idle. Pure
     events/          events between services: published to a journal, delivered to groups. Pure
-    journal/         replicated logs that are silent when idle; nothing in the sidecar uses them yet. Pure
+    sagas/           business transactions over several services that finish or are undone. Pure
     core/            the protocol, in rooms: table/, session/, gossip/, failure/, local/, and node, which composes
                      them. Pure: time and bytes go in, effects come out; no clock, no socket, no global
                      randomness, so one seed replays a cluster

@@ -67,7 +67,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("config", "net", "feed"),
     ("wire",),
     ("journal", "streams"),
-    ("events",),
+    ("events", "sagas"),
     ("core.effects", "core.context"),
     ("core.table",),
     ("core.session",),

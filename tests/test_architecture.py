@@ -20,7 +20,7 @@ PACKAGE = ROOT / "gossipreg"
 MAX_LINES = 400
 PURE = (
     *("errors", "model", "drops", "durations", "sizes", "retry", "weights", "socket_path", "timers", "config", "wire"),
-    *("journal", "streams", "events", "core"),
+    *("journal", "streams", "events", "sagas", "core"),
 )
 
 MAPPED = (
@@ -29,6 +29,7 @@ MAPPED = (
         "journal",
         "streams",
         "events",
+        "sagas",
         "core",
         "core/table",
         "daemon",
