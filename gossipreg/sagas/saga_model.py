@@ -32,6 +32,8 @@ MAX_BODY_BYTES = 64 * 1024
 MAX_RESULT_BYTES = 64 * 1024
 """Of an answer's body: what is longer is cut, and the step is done all the same."""
 MAX_DEFINITION_BYTES = 64 * 1024
+MAX_INTENT_BYTES = 160 * 1024
+"""Of a step's command and its undo together: with the beginning of its saga they fit into one entry."""
 MAX_HEADERS = 32
 MAX_HEADER_BYTES = 4096
 """Of one header, name and value together."""
@@ -162,6 +164,8 @@ class StepOptions:
     unknown: WhenUnknown = WhenUnknown.UNDO
     after: bool = False
     """It begins after the commit, is tried until it is done, and is never undone."""
+    harmless: bool = False
+    """There is nothing to undo. A step without an undo that is not harmless is the last before the commit."""
 
 
 @dataclass(frozen=True, slots=True)
