@@ -28,6 +28,7 @@ majorities alone. A journal is consistent where the registry is available: witho
     log            the entries, the ballots, the configurations
     disk           one transaction at a time, and what waits for it
     state          records, changed by a state machine
+    combined       several state machines as the one of a journal
     reading        reads the values of records that are only on the disk
     membership     what a journal asks of the registry
     messages       what replicas say to each other

@@ -33,6 +33,7 @@ from gossipreg.events.machine import EventsMachine
 from gossipreg.events.messages import Deliveries, DeliveryResult, EventMessage
 from gossipreg.events.stored_events import payload_key
 from gossipreg.events.tuning import EventsTuning
+from gossipreg.journal.combined import CombinedMachine, part_of
 from gossipreg.journal.effects import (
     AppliedEntry,
     Deposed,
@@ -78,7 +79,7 @@ class _ProcessJournals:
         return self.process.journals
 
     def machine(self, journal: JournalId) -> object:
-        return self._journals.machine(journal)
+        return part_of(self._journals.machine(journal), EventsMachine)
 
     def has_takeover(self, journal: JournalId) -> bool:
         return self._journals.has_takeover(journal)
@@ -124,8 +125,8 @@ class EventProcess(Follower):
 
     # -- the journals ------------------------------------------------------------------------------------------------
 
-    def machine(self, journal: JournalId) -> EventsMachine:  # noqa: ARG002  all journals have events
-        return EventsMachine(self._tuning)
+    def machine(self, journal: JournalId) -> CombinedMachine:  # noqa: ARG002  all journals have events
+        return CombinedMachine((EventsMachine(self._tuning),))
 
     def begin(self) -> None:
         self.begun = True

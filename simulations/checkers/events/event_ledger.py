@@ -13,6 +13,7 @@ from gossipreg.events.entries import EventEntryKind, OutcomeCode, decode_outcome
 from gossipreg.events.facts import EventAdded, EventFact, EventPublished, PublishVerdict
 from gossipreg.events.machine import EventsMachine
 from gossipreg.events.messages import DeliveryResult
+from gossipreg.journal.combined import part_of
 from gossipreg.journal.effects import AppliedEntry, JournalEffect
 from gossipreg.journal.model import JournalId, LogEntry
 from simulations.eventing.observer import EventObserver
@@ -68,8 +69,8 @@ class EventLedger(EventObserver):
             return
         self._applied.add((effect.journal, effect.entry.index))
         journals = process.process.journals
-        machine = None if journals is None else journals.machine(effect.journal)
-        if not isinstance(machine, EventsMachine) or not isinstance(effect.result, tuple):
+        machine = None if journals is None else part_of(journals.machine(effect.journal), EventsMachine)
+        if machine is None or not isinstance(effect.result, tuple):
             return
         if effect.entry.kind == EventEntryKind.PUBLISH:
             self._publish(effect.journal, machine, effect.entry, effect.result)

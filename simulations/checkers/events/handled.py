@@ -4,6 +4,7 @@ within a bound once faults have ended."""
 from collections.abc import Iterator
 
 from gossipreg.events.machine import EventsMachine
+from gossipreg.journal.combined import part_of
 from simulations.checkers.events.checker import EventChecker
 from simulations.checkers.events.event_ledger import LedgerDelivery
 from simulations.eventing.publication import Publication
@@ -28,8 +29,9 @@ class EveryGroupHandles(EventChecker):
     def at_rest(self) -> None:
         for publication, (journal, group, index) in self.waiting():
             leader = self.eventing.journaling.leader(journal)
-            machine = None if leader is None or leader.journals is None else leader.journals.machine(journal)
-            event = machine.events.get(index) if isinstance(machine, EventsMachine) else None
+            led = None if leader is None or leader.journals is None else leader.journals.machine(journal)
+            machine = part_of(led, EventsMachine)
+            event = None if machine is None else machine.events.get(index)
             has = "it waits there" if event is not None and event.waiting else "it is gone"
             what = (
                 f"{publication.id} of {publication.source}, acknowledged at index {index}, was not handled by {group}"
