@@ -9,5 +9,5 @@ Each is a file of its own:
     openapi.py     the HTTP gateway against its own schema
     resolvers.py   the configurations of docs/dns.md: fronts.py, front_configs.py, batteries.py
     mutations.py   break the core on purpose and see which test fails
-    ballots.py     the model of a journal's ballots (simulations/ballots/), searched with spin
+    ballots.py     the models of ballots and sagas (simulations/ballots/), searched with spin
 """

@@ -1,7 +1,8 @@
-"""The journal's ballots, checked with spin: `scripts/check --ballots`.
+"""The journal's ballots, and decision and undo of a saga, checked with spin: `scripts/check --ballots`.
 
-`simulations/ballots/journal.pml` is the model. An *instance* of it has bounds, and spin must find no violation in
-all its states. A *mutation* breaks one rule, and spin must find a violation; the shortest is searched (breadth first).
+The models are `simulations/ballots/journal.pml` and `saga.pml`. An *instance* of one has bounds, and spin must find no
+violation in all its states. A *mutation* breaks one rule, and spin must find a violation; the shortest is searched
+(breadth first).
 Seconds are those of one core, for spin, gcc and the search together.
 """
 
@@ -16,7 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-MODEL = ROOT / "simulations" / "ballots" / "journal.pml"
+MODELS = ROOT / "simulations" / "ballots"
+JOURNAL = "journal.pml"
+SAGA = "saga.pml"
 TOOLS = ("spin", "gcc")
 TIMEOUT_S = 900
 """For one search on a loaded machine; the longest takes 15 s of a core."""
@@ -38,6 +41,7 @@ class Case:
     """Names, and names with values, of the head of the model."""
     meaning: str
     mutation: bool = False
+    model: str = JOURNAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +66,17 @@ INSTANCES = (
     Case("replacement", "REPLACE BALLOTS=3 LENGTH=3", "replacements begun by three leaders"),
     Case("replaced", "REPLACE BALLOTS=2 LENGTH=4", "a replacement, its end, entries after it"),
     Case("never-stuck", "REPLACE STUCK LOSSES=1 BALLOTS=2 LENGTH=3", "after each step somebody can be elected"),
+    Case("saga", "STEPS=1 MESSAGES=3", "a saga of one step, three messages at a time", model=SAGA),
+    Case("saga-steps", "STEPS=2 MESSAGES=2", "a saga of two steps, two messages at a time", model=SAGA),
 )
 
 
-def _broken(name: str, macros: str, meaning: str) -> Case:
-    return Case(name, f"{name} {macros}".strip(), meaning, mutation=True)
+def _broken(name: str, macros: str, meaning: str, model: str = JOURNAL) -> Case:
+    return Case(name, f"{name} {macros}".strip(), meaning, mutation=True, model=model)
+
+
+def _broken_saga(name: str, meaning: str) -> Case:
+    return _broken(name, "STEPS=1", meaning, SAGA)
 
 
 MUTATIONS = (
@@ -94,6 +104,13 @@ MUTATIONS = (
     ),
     _broken("SILENT_LEADER", "REPLACE STUCK", "a leader keeps its claim though a voter has promised more"),
     _broken("MUTE_LEARNER", "REPLACE STUCK", "a replica that is no voter by its own log does not vote"),
+    _broken_saga("REPEAT_UNPROVEN", "a repeat is sent without proof of leadership"),
+    _broken_saga("UNDO_EARLY", "undo begins before the abort is committed"),
+    _broken_saga("NO_RULE_3", "a participant does what comes after its undo"),
+    _broken_saga("COMMIT_OPEN", "a saga commits beside a step that is not done"),
+    _broken_saga("ANY_NO_REFUSES", "a no to a repeat is taken for: nothing happened"),
+    _broken_saga("FORGET_EARLIER", "the first attempt of a new leader counts as the first of all"),
+    _broken_saga("LATE_ATTEMPT", "attempts go on after an abort"),
 )
 
 
@@ -154,8 +171,8 @@ def search(case: Case) -> Result:
     before = _seconds()
     with tempfile.TemporaryDirectory(prefix="gossipreg-ballots-") as name:
         folder = Path(name)
-        shutil.copy(MODEL, folder)
-        _run(folder, "spin", "-a", *(f"-D{macro}" for macro in case.macros.split()), MODEL.name)
+        shutil.copy(MODELS / case.model, folder)
+        _run(folder, "spin", "-a", *(f"-D{macro}" for macro in case.macros.split()), case.model)
         # -O1 and -O0: more optimizing takes longer than it saves
         how = ("-O0", "-DBFS") if case.mutation else ("-O1",)
         _run(folder, "gcc", *GCC, *how, "-o", "pan", "pan.c")
@@ -167,22 +184,22 @@ def search(case: Case) -> Result:
             depth=_number(r"depth reached (\d+)", out),
             seconds=_seconds() - before,
             violated=violated[1] if violated else "",
-            history=_history(folder) if violated else (),
+            history=_history(folder, case.model) if violated else (),
         )
         if not violated and (_number(r"errors: (\d+)", out) or "Search not completed" in out or "too small" in out):
             raise SearchFailed(f"the search did not end: {out.strip().splitlines()[0]}")
         return result
 
 
-def _history(folder: Path) -> tuple[str, ...]:
-    """The steps of the history that spin has found: which replica, and the name of the step in the model."""
+def _history(folder: Path, model: str) -> tuple[str, ...]:
+    """The steps of the history that spin has found: who, and the name of the step in the model."""
     out = _run(folder, "./pan", "-r")
-    replicas = dict(re.findall(r"local vars proc (\d+) \(Replica\):\s+byte\s+me:\s+(\d+)", out))
-    lines = MODEL.read_text().splitlines()
+    actors = dict(re.findall(r"local vars proc (\d+) \(\w+\):\s+byte\s+me:\s+(\d+)", out))
+    lines = (MODELS / model).read_text().splitlines()
     steps = []
-    for process, number in re.findall(r"proc +(\d+) \(Replica\) .*\[D_STEP(\d+)\]", out):
+    for process, number in re.findall(r"proc +(\d+) \(\w+\) .*\[D_STEP(\d+)\]", out):
         heads = [line for line in lines[: int(number)] if line.startswith("inline ")]
-        steps.append(f"{replicas.get(process, '?')} {heads[-1].removeprefix('inline ').split('(')[0]}")
+        steps.append(f"{actors.get(process, '?')} {heads[-1].removeprefix('inline ').split('(')[0]}")
     return (*steps, "the step that violates it")  # it does not end, so spin does not list it
 
 

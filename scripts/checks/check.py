@@ -10,7 +10,7 @@ scripts/check --systemd                 the unit of the manual on a real systemd
 scripts/check --schemathesis            the HTTP gateway against its own schema
 scripts/check --wide                    the tests that take too long for every run
 scripts/check --mutations               a core broken on purpose, and which test sees it
-scripts/check --ballots                 the model of a journal's ballots, in all its states, with spin
+scripts/check --ballots                 the models of ballots and of sagas, in all their states, with spin
 """
 
 import argparse
@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--schemathesis", action="store_true", help="install it; hold /openapi.json against it")
     parser.add_argument("--waiting", type=int, metavar="N", help="what N blocked HTTP questions weigh and cost")
     parser.add_argument(
-        "--ballots", nargs="*", metavar="NAME", help="install spin; search the model of a journal's ballots (all cases)"
+        "--ballots", nargs="*", metavar="NAME", help="install spin; search the models of ballots and sagas (all cases)"
     )
     parser.add_argument("--mutations", action="store_true", help="what the tests catch of a broken core; give it first")
     parser.add_argument("--seconds", type=float, help="of --client (300), of --flood or for all targets together (60)")

@@ -1,11 +1,11 @@
-"""The model of a journal's ballots: one small instance holds, one mutation is found, and the table is of one piece."""
+"""The models of ballots and of sagas: a small instance holds, a mutation is found, and the table is of one piece."""
 
 import re
 
 import pytest
 
 from scripts.checks import ballots
-from scripts.checks.ballots import INSTANCES, MODEL, MUTATIONS, Case, SearchFailed, search
+from scripts.checks.ballots import INSTANCES, MODELS, MUTATIONS, SAGA, Case, SearchFailed, search
 
 needs_spin = pytest.mark.skipif(bool(ballots.missing()), reason=ballots.missing() or "spin and gcc are there")
 
@@ -23,6 +23,22 @@ def test_a_voter_without_the_log_check_loses_an_entry() -> None:
     result = search(broken)
     assert "chosen" in result.violated
     assert result.history[0] == "0 stand"
+
+
+@needs_spin
+def test_a_small_saga_holds_in_all_its_states() -> None:
+    result = search(Case("small", "STEPS=1 MESSAGES=2", "one step, two messages", model=SAGA))
+    assert result.violated == ""
+    assert result.states > 1000
+
+
+@needs_spin
+def test_a_do_that_comes_after_its_undo_is_found() -> None:
+    broken = next(case for case in MUTATIONS if case.name == "NO_RULE_3")
+    result = search(broken)
+    assert "key" in result.violated
+    assert result.history[0] == "0 intend"
+    assert "0 undo" in result.history or "1 undo" in result.history
 
 
 @needs_spin
@@ -54,8 +70,8 @@ def test_missing_tools_are_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
 
 def test_every_macro_of_the_table_stands_in_the_model() -> None:
-    model = MODEL.read_text()
     for case in (*INSTANCES, *MUTATIONS):
+        model = (MODELS / case.model).read_text()
         for macro in case.macros.split():
             assert re.search(rf"#if.*\b{macro.split('=')[0]}\b", model), f"{case.name}: {macro}"
 
