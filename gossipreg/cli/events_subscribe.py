@@ -7,27 +7,24 @@ stdin, its attributes in the environment, and it is acknowledged when the comman
 import json
 import os
 import subprocess
-import time
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from gossipreg.cli.again import RETRIED, Again
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import flush, print_line, printable, say
 from gossipreg.cli.units import Duration
-from gossipreg.errors import Busy, TooLarge, Unreachable
-from gossipreg.retry import Retry
 
 if TYPE_CHECKING:
     from gossipreg.client.event_stream import EventStream
 
-RETRIED = (Unreachable, Busy, TooLarge)
-"""The sidecar ended, has no place for us now, or cut us off because we read too slowly."""
-RETRY = Retry(0.05, 5.0, growth=1.6)
 RENEWALS = 3
 """In one ack timeout, while a command runs."""
 ACK_TIMEOUT_S = 30.0
+LEAVE_S = 1.0
+"""How long the end waits for the sidecar."""
 REASON_BYTES = 200
 """Of what a command wrote last, for the dead letter."""
 
@@ -81,8 +78,7 @@ def _follow(
     chosen: Chosen, params: dict[str, Any], command: str | None, count: int | None, timeout_s: float | None
 ) -> int:
     left = count
-    stream = chosen.client().subscribe(**params)
-    wait_s = RETRY.first_s
+    stream, again = chosen.client().subscribe(**params), Again()
     while True:
         try:
             with stream:
@@ -94,28 +90,22 @@ def _follow(
                     if what == "event":
                         _take(stream, given, command)
                         left = None if left is None else left - 1
-                    wait_s = RETRY.first_s
-                _settle_last(stream)
+                    again.worked()
+                _leave(stream)
                 return 0
         except RETRIED as error:
             say(f"{printable(error)}; the subscription goes on as soon as a sidecar answers")
-        stream, wait_s = _again(chosen, params, wait_s)
+        stream = again.begin(lambda: chosen.client().subscribe(**params))
 
 
-def _again(chosen: Chosen, params: dict[str, Any], wait_s: float) -> tuple["EventStream", float]:
-    while True:
-        time.sleep(wait_s)
-        wait_s = RETRY.after(wait_s)
-        try:
-            return chosen.client().subscribe(**params), wait_s
-        except RETRIED:
-            continue
-
-
-def _settle_last(stream: "EventStream") -> None:
-    """Wait until the sidecar has read what was said: it answers in order."""
-    stream.tell("renew", delivery=[])
-    stream.next(1.0)
+def _leave(stream: "EventStream") -> None:
+    """Give back what came and is not wanted any more, and wait until the sidecar has read that."""
+    stream.leave()
+    while (found := stream.next(LEAVE_S)) is not None:
+        what, given = found
+        if what == "event" and given["delivery"]:
+            stream.tell("give_back", delivery=given["delivery"])
+    stream.finish(LEAVE_S)
 
 
 def _take(stream: "EventStream", given: dict[str, Any], command: str | None) -> None:

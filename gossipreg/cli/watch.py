@@ -1,24 +1,13 @@
 """`gossipreg watch [NAME]`."""
 
-import time
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from gossipreg.cli.again import RETRIED, Again
 from gossipreg.cli.complete import complete_service
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import address_of, flush, print_json, print_line, printable, say
-from gossipreg.errors import Busy, TooLarge, Unreachable
-from gossipreg.retry import Retry
-
-if TYPE_CHECKING:
-    from gossipreg.client import Client, Watch
-
-RETRIED = (Unreachable, Busy, TooLarge)
-"""The sidecar ended, has no place for us now, or cut us off because we read too slowly."""
-RETRY = Retry(0.05, 5.0, growth=1.6)
-"""The waits between attempts to watch again."""
 
 
 @click.command(
@@ -38,26 +27,18 @@ def watch(chosen: Chosen, name: str | None) -> None:
     sidecar that was not synced becomes synced: the instances before were a part (`gossipreg docs answers`).
     """
     with chosen.client() as client:
-        changes = client.watch(name)
+        changes, again = client.watch(name), Again()
         while True:
             if changes.not_synced_because:
                 say(f"this sidecar is not synced yet: {changes.not_synced_because}; the instances follow once it is")
             try:
                 with changes:
                     for change in changes:
+                        again.worked()
                         _show(chosen, change)
             except RETRIED as error:
                 say(f"{printable(error)}; the watch goes on as soon as a sidecar answers")
-            changes = _watch_again(client, name)
-
-
-def _watch_again(client: "Client", name: str | None) -> "Watch":
-    wait_s = RETRY.first_s
-    while True:
-        time.sleep(wait_s)
-        with suppress(*RETRIED):
-            return client.watch(name)
-        wait_s = RETRY.after(wait_s)
+            changes = again.begin(lambda: client.watch(name))
 
 
 def _show(chosen: Chosen, change: dict[str, Any]) -> None:
