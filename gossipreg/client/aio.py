@@ -9,14 +9,13 @@ The thread of the process keeps the snapshots here too, so a loop that is busy d
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from gossipreg.client.aio_calling import attempted, called, keep, run_call
 from gossipreg.client.checks import check_callable, check_text
 from gossipreg.client.fallback import FallbackLimits, of_limits
 from gossipreg.client.instance import Instance
-from gossipreg.client.loops import checkpoint, loop_event
+from gossipreg.client.loops import checkpoint, wait_for_changes
 from gossipreg.client.picked import PickedInstance, SinglePick
 from gossipreg.client.picking.balancer import DEADLINE_S
 from gossipreg.client.registry import MAX_STALE_S, TIMEOUT_S, Registry
@@ -204,19 +203,8 @@ class AsyncService:
 
     async def wait_until(self, ready: Callable[[], bool], timeout_s: float | None) -> bool:
         """Wait until `ready`, which is asked at each change; return whether it is ready in time."""
-        await checkpoint()
-        deadline = monotonic() + (LONGEST_S if timeout_s is None else timeout_s)
-        while not ready():
-            event = loop_event()
-            cancel = self.service.on_change(event.set)
-            try:
-                left_s = deadline - monotonic()
-                if not self.service.use() or ready() or left_s <= 0:
-                    return ready()
-                await event.wait(left_s)
-            finally:
-                cancel()
-        return True
+        wait_s = LONGEST_S if timeout_s is None else timeout_s
+        return await wait_for_changes(self.service.on_change, ready, wait_s, self.service.use)
 
     def __repr__(self) -> str:
         return f"<Async{repr(self.service).removeprefix('<')}"

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from time import monotonic
 from typing import Any, NamedTuple, TypeVar
 
 A = TypeVar("A")
@@ -27,6 +28,28 @@ async def checkpoint() -> None:
     trio = running_trio()
     if trio is not None:
         await trio.lowlevel.checkpoint()
+
+
+async def wait_for_changes(
+    on_change: Callable[[Callable[[], None]], Callable[[], object]], ready: Callable[[], bool], timeout_s: float,
+    before: Callable[[], bool] = lambda: True,
+) -> bool:  # fmt: skip
+    """Wait until `ready`, which is asked at each change; return whether it is ready in time. `on_change(call)` has
+    `call` called once, at the next change, from any thread, and returns what cancels that. `before` is called before
+    each wait, and returns False if waiting is of no use."""
+    await checkpoint()
+    deadline = monotonic() + timeout_s
+    while not ready():
+        event = loop_event()
+        cancel = on_change(event.set)
+        try:
+            left_s = deadline - monotonic()
+            if not before() or ready() or left_s <= 0:
+                return ready()
+            await event.wait(left_s)
+        finally:
+            cancel()
+    return True
 
 
 async def sleep(delay_s: float) -> None:

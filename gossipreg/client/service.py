@@ -317,8 +317,7 @@ class Service:
 
     def on_change(self, call: Callable[[], object]) -> Callable[[], None]:
         """Have this called once, on the watcher's thread, at the next change; return what cancels that."""
-        token = self.feed.waiters.add(call)
-        return lambda: self.feed.waiters.remove(token)
+        return self.feed.waiters.on_change(call)
 
     # ------------------------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,11 @@ class Waiters:
         self._calls[token] = call
         return token
 
+    def on_change(self, call: Callable[[], object]) -> Callable[[], None]:
+        """As `add`; return what cancels that."""
+        token = self.add(call)
+        return lambda: self.remove(token)
+
     def remove(self, token: object) -> None:
         self._calls.pop(token, None)
 
