@@ -53,6 +53,7 @@ RIGHTS: dict[str, Right] = {
     "reject": Right.OWN,
     "retry": Right.OWN,
     "renew": Right.OWN,
+    "give_back": Right.OWN,
     "events-groups": Right.READ,
     "events-dead": Right.READ,
     "events-trace": Right.READ,

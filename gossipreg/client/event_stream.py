@@ -18,6 +18,9 @@ class EventStream:
 
     def __init__(self, stream: SidecarStream, deadline: float | None, params: dict[str, Any]) -> None:
         self._stream = stream
+        self._leaving: int | None = None
+        self.has_left = False
+        """The subscription has ended: no more events come."""
         asked = stream.tell("subscribe", params, deadline)
         while True:
             match stream.receive(deadline):
@@ -30,20 +33,31 @@ class EventStream:
                     return
 
     def next(self, timeout_s: float | None) -> tuple[str, dict[str, Any]] | None:
-        """The next notification, ("event" or "dropped", what the sidecar says of it); None if none comes in time.
-        Raises Unreachable when the connection ends, RequestError where something that was said was refused."""
+        """The next notification, ("event" or "dropped", what the sidecar says of it); None if none comes in time, or
+        once it `has_left`. Raises Unreachable when the connection ends, RequestError where something that was said was
+        refused."""
         deadline = None if timeout_s is None else monotonic() + timeout_s
         while (message := self._stream.receive(deadline)) is not None:
             match message:
                 case ("notification", "event" | "dropped" as what, dict(params)):
                     return what, params
-                case ("reply", _, (code, text), _):
-                    raise answered_error(code, text)
+                case ("reply", id, error, _):
+                    self.has_left = self.has_left or (id is not None and id == self._leaving)
+                    if error is not None:
+                        raise answered_error(*error)
+                    if self.has_left:
+                        return None
         return None
 
     def tell(self, method: str, **params: Any) -> None:
-        """ack, reject, retry or renew, without a wait for the answer. Raises Unreachable."""
+        """ack, reject, retry, renew or give_back, without a wait for the answer. Raises Unreachable."""
         self._stream.tell(method, params, None)
+
+    def leave(self) -> None:
+        """End the subscription, without a wait for the answer: once `has_left`, no more events come. What came may
+        still be settled. Raises Unreachable."""
+        if self._leaving is None:
+            self._leaving = self._stream.tell("unsubscribe", {"subscription": self.subscription}, None)
 
     def fileno(self) -> int:
         """The descriptor, for `select`: it is readable when something may have come."""

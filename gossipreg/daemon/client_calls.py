@@ -186,6 +186,6 @@ _OWN: dict[str, Callable[[ClientCalls, Params], bytes | Awaitable[bytes]]] = {
     "subscribe": ClientCalls._subscribe,
     **{
         method: lambda calls, params, method=method: calls._on_events(method, params)  # type: ignore[misc]
-        for method in ("unsubscribe", "ack", "reject", "retry", "renew")
+        for method in ("unsubscribe", "ack", "reject", "retry", "renew", "give_back")
     },
 }  # fmt: skip

@@ -46,7 +46,7 @@ STATUS = {
 """The status of each error code."""
 STREAMED = ("watch", "subscribe")
 """Methods that are answered with a stream, whatever the client accepts."""
-ON_EVENTS = frozenset(("subscribe", "unsubscribe", "ack", "reject", "retry", "renew"))
+ON_EVENTS = frozenset(("subscribe", "unsubscribe", "ack", "reject", "retry", "renew", "give_back"))
 """Methods of the further lines of a `subscribe`."""
 _PATH = b"/rpc/"
 _WITH_LINES = tuple(_PATH + method.encode() for method in STREAMED)

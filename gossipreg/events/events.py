@@ -343,6 +343,11 @@ class Events:
         self._handled.done(number, result, now)
         return self.receiving.done(number, subscription, result, text, after_ms, now)
 
+    def give_back(self, handed: HandleEvent, now: float) -> bool:
+        """A subscription here has not begun with this event, and will not. As `done`."""
+        self._handled.drop(handed.number)
+        return self.receiving.give_back(handed.number, handed.subscription, handed.event, now)
+
     def flush(self, now: float) -> list[EventEffect]:
         """What follows from commands to `receiving`."""
         return self._complete([], now)

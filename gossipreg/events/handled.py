@@ -45,6 +45,7 @@ class HandledEvents:
                 self._running.popitem(last=False)
 
     def drop(self, number: int) -> None:
+        """It was given back: it is handled elsewhere."""
         self._running.pop(number, None)
 
     def done(self, number: int, result: DeliveryResult, now: float) -> None:

@@ -95,6 +95,18 @@ class HandlerAnswers:
         self._answer(handling, result, "", 0, now)
         return True
 
+    def take_back(self, number: int, subscription: int, event: bytes) -> Handling | None:
+        """The subscription has not begun with this, and will not: it waits for another one. None: it was settled
+        before, or its time was over. Raises NotFound as `done` does."""
+        handling = self._handlings.get(number)
+        if handling is None:
+            self._check_known(number, subscription)
+            return None
+        self._check_holder(handling, number, subscription)
+        self._timers.cancel(HandlingDeadline(number))
+        handling.begun_at, handling.event = None, event
+        return handling
+
     def renew(self, number: int, subscription: int, now: float) -> bool:
         """See `Receiving.renew`."""
         handling = self._handlings.get(number)

@@ -10,6 +10,7 @@ event, who leads, or what a leader does with an answer.
     that is no event                                    REJECTED
     that no subscription takes now                      NO_SUBSCRIBER
     that no window has room for                         NO_ROOM; WindowOpened follows
+    that was given back, and that nobody else takes     NO_SUBSCRIBER or NO_ROOM, as above
     any other                                           what the handler says, or FAILED when its time is over
 
 Each delivery is answered once, and stays here until then: a leader has no timer for it. One handler runs for each
@@ -142,9 +143,16 @@ class Receiving:
                 self._place_again(handling, now)
 
     def _place_again(self, handling: Handling, now: float) -> None:
+        """Have another subscription handle it, which may begin at once if its key is free."""
         found = self._subscriptions.find(handling.delivery.group, handling.type)
+        found = [one for one in found if one is not handling.subscription]
         if chosen := self._choose(found):
+            former = handling.subscription
             self._handlings.move(handling, chosen)
+            self._subscriptions.forget(former)
+            self._replies.freed(handling.delivery.group)
+            if self._handlings.may_begin(handling):
+                self._answers.begin(handling, now)
             return
         leader = DeliveringLeader(handling.node, handling.delivery.journal)
         self._answers.release(handling, now)
@@ -261,6 +269,17 @@ class Receiving:
         if number == 0:
             return self._broadcast_taken(subscription)
         return self._answers.done(number, subscription, result, text, after_ms, now)
+
+    def give_back(self, number: int, subscription: int, event: bytes, now: float) -> bool:
+        """A subscription has not begun to handle this event, whose bytes these are, and will not. That is no attempt:
+        another subscription here gets it, or its leader gives it to another member. If the subscription goes on, the
+        event may come to it again. Returns and raises as `done` does."""
+        handling = self._answers.take_back(number, subscription, event)
+        if handling is None:
+            return False
+        self.counts["given_back"] += 1
+        self._place_again(handling, now)
+        return True
 
     def _broadcast_taken(self, subscription: int) -> bool:
         known = self._subscriptions[subscription]

@@ -136,6 +136,18 @@ class Deliveries(RuleBasedStateMachine):
         assert self.receiver.receiving.done(handed.number, handed.subscription, result, "why", 0, now)
         self.look()
 
+    @precondition(lambda self: self.running)
+    @rule(pick=picks)
+    def give_back(self, pick: int) -> None:
+        """Somebody else gets it, here or elsewhere; or it comes again."""
+        handed = self.running.pop(sorted(self.running)[pick % len(self.running)])
+        id, now = (handed.journal, handed.index, handed.group), self.receiver.now
+        assert self.receiver.receiving.give_back(handed.number, handed.subscription, handed.event, now)
+        self.look()
+        again = self.running.get(handed.number)
+        assert (again is None) is (id not in self.unanswered)
+        assert again is None or again.subscription != handed.subscription
+
     @precondition(lambda self: self.over)
     @rule(pick=picks)
     def acknowledge_late(self, pick: int) -> None:

@@ -216,3 +216,30 @@ def test_events_in_a_loop(run: Run, cluster: Sidecars, tmp_path: Path) -> None:
 
 def covers(found: list[Any], wanted: range) -> Callable[[], bool]:
     return lambda: all(one in found for one in wanted)
+
+
+def test_a_program_that_closes_gives_back_what_it_has_not_begun(cluster: Sidecars, tmp_path: Path) -> None:
+    """Nothing of it is an attempt: the next instance gets each as the first."""
+    [one] = durable(cluster, tmp_path, 1)
+    begun, end, handled = threading.Event(), threading.Event(), SimpleQueue[Event]()
+
+    def slow(_event: Event) -> None:
+        begun.set()
+        end.wait(BOUND_S)
+
+    with connected(one) as registry, connected(one) as other:
+        first = registry.subscribe("order.*", "stock", slow, threads=1, max_attempts=1)
+        wait_for(lambda: is_heard(registry))
+        for number in range(20):
+            registry.publish("order.paid", number)
+        assert begun.wait(BOUND_S)
+        wait_for(lambda: first.stats()["events"] > 20)
+        other.subscribe("order.*", "stock", handled.put, max_attempts=1)
+        closing = threading.Thread(target=first.close, args=(BOUND_S,))
+        closing.start()
+        found = [handled.get(timeout=BOUND_S) for _ in range(20)]
+        end.set()
+        closing.join(BOUND_S)
+        assert sorted(event.data for event in found if event.type == "order.paid") == list(range(20))
+        assert {event.attempt for event in found} == {1}
+        assert one.call("events-dead")["letters"] == []

@@ -22,7 +22,7 @@ from gossipreg.client.events.pump import FINISH_S, SubscriptionPump
 from gossipreg.client.events.settings import subscription_settings
 from gossipreg.client.events.subscription import CLOSE_S, abandon, pump_state, pump_stats
 from gossipreg.client.log import log_exception
-from gossipreg.client.loops import checkpoint, loop_event, loop_tasks
+from gossipreg.client.loops import checkpoint, loop_tasks, wait_for_changes
 from gossipreg.client.watching.waiters import LONGEST_S, Waiters
 from gossipreg.errors import BadParams
 
@@ -47,7 +47,7 @@ class AsyncRegistryEvents:
         settings = subscription_settings(pattern, group, **options)
         pump = self._events.begin(settings, TaskHandlers(handler, settings.name), has_handler=True, in_loop=True)
         try:
-            await _until(pump.changed, lambda: pump.answered, wait_s)
+            await wait_for_changes(pump.changed.on_change, lambda: pump.answered, wait_s)
         except BaseException:
             pump.begin_end(monotonic())
             raise
@@ -63,7 +63,7 @@ class AsyncRegistryEvents:
     async def close(self) -> None:
         """End all subscriptions of the registry; handlers that run get CLOSE_S to end."""
         for pump in self._events.begin_close():
-            await _until(pump.changed, partial(_is_over, pump), CLOSE_S + FINISH_S)
+            await _wait_over(pump, CLOSE_S + FINISH_S)
         self._publisher.close()
 
 
@@ -106,17 +106,16 @@ class AsyncSubscription:
         self.pump = pump
 
     async def close(self, timeout: float = CLOSE_S) -> None:
-        """End it. Handlers that run get so many seconds to end; what they miss is delivered again."""
+        """End it. As `HandlerSubscription.close`."""
         self.pump.refuse_in_child()
         self.pump.begin_end(monotonic() + timeout)
         if not self.pump.is_in_handler:
-            await _until(self.pump.changed, partial(_is_over, self.pump), timeout + FINISH_S)
+            await _wait_over(self.pump, timeout + FINISH_S)
 
     async def wait(self, timeout: float | None = None) -> bool:
         """As `Subscription.wait`."""
         self.pump.refuse_in_child()
-        wait_s = LONGEST_S if timeout is None else timeout
-        over = await _until(self.pump.changed, partial(_is_over, self.pump), wait_s)
+        over = await _wait_over(self.pump, LONGEST_S if timeout is None else timeout)
         if over and self.pump.error is not None:
             raise self.pump.error
         return over
@@ -190,14 +189,14 @@ class AsyncEventIterator:
         while (event := self._queue.pop()) is None:
             if self._queue.is_over:
                 raise self.pump.error or StopAsyncIteration
-            await _until(self._queue.news, lambda: self._queue.has_news, LONGEST_S)
+            await wait_for_changes(self._queue.news.on_change, lambda: self._queue.has_news, LONGEST_S)
         return event
 
     async def close(self) -> None:
-        """End it. Events that were not settled are delivered again."""
+        """End it. As `EventIterator.close`."""
         self.pump.refuse_in_child()
         self.pump.begin_end(monotonic())
-        await _until(self.pump.changed, partial(_is_over, self.pump), 2 * FINISH_S)
+        await _wait_over(self.pump, 2 * FINISH_S)
 
     def stats(self) -> dict[str, Any]:
         """As `Subscription.stats`."""
@@ -213,22 +212,6 @@ class AsyncEventIterator:
         return f"<AsyncEventIterator of {self.pump.settings.name}: {pump_state(self.pump)}>"
 
 
-def _is_over(pump: SubscriptionPump) -> bool:
-    return pump.is_over
-
-
-async def _until(waiters: Waiters, ready: Callable[[], bool], timeout_s: float) -> bool:
-    """Wait until `ready`, which is asked at each change; return whether it is ready in time."""
-    await checkpoint()
-    deadline = monotonic() + timeout_s
-    while not ready():
-        event = loop_event()
-        token = waiters.add(event.set)
-        try:
-            left_s = deadline - monotonic()
-            if ready() or left_s <= 0:
-                return ready()
-            await event.wait(left_s)
-        finally:
-            waiters.remove(token)
-    return True
+async def _wait_over(pump: SubscriptionPump, timeout_s: float) -> bool:
+    """Wait until the subscription is over; return whether it is in time."""
+    return await wait_for_changes(pump.changed.on_change, lambda: pump.is_over, timeout_s)

@@ -5,7 +5,8 @@ sink). Handlers say what became of an event from any thread; that is queued, and
 uses the connection.
 
 A connection that ends takes its deliveries with it: what is settled later has no meaning for the next connection, over
-which the sidecar delivers the event again. What no handler has begun is given back when the subscription ends.
+which the sidecar delivers the event again. When the subscription ends it leaves first, so that no more events come, and
+gives back what no handler has begun, which is no attempt. It goes once the sidecar has answered that.
 """
 
 import os
@@ -25,7 +26,7 @@ from gossipreg.client.events.held_events import HeldEvents
 from gossipreg.client.events.inheriting import HANDLED
 from gossipreg.client.events.key_turns import KeyTurns
 from gossipreg.client.events.settings import SubscriptionSettings
-from gossipreg.client.events.settling import ACK, GatheredAcks, Request, Settlement, refusal
+from gossipreg.client.events.settling import ACK, GatheredAcks, Request, Settlement, refusal, returns
 from gossipreg.client.log import log_exception, log_warning
 from gossipreg.client.watching.waiters import Waiters
 from gossipreg.errors import (
@@ -51,7 +52,7 @@ READS_A_TURN = 64
 FINISH_S = 1.0
 """How long the end of a subscription waits until the sidecar has read its last words."""
 LONGEST_S = 3600.0
-NOT_BEGUN, NOT_ENDED = "the program ended before it was handled", "the program ended while it was handled"
+NOT_ENDED = "the program ended while it was handled"
 
 
 class EventSink(Protocol):
@@ -223,17 +224,21 @@ class SubscriptionPump(threading.Thread):
     def _serve(self, stream: EventStream) -> None:
         poll = select.poll()
         poll.register(stream, select.POLLIN)
+        part_by = inf
         while True:
             more = self._read(stream)
             now = monotonic()
             self._take_said(now)
             if self.is_ending:
+                stream.leave()
                 self._give_back()
             self._send(stream, now)
             if self._is_done():
-                self._part(stream)
-                return
-            due = min(self._acks.due, self._held.due, self._ends_by)
+                part_by = min(part_by, now + FINISH_S)
+                if not more and (stream.has_left or now >= part_by):
+                    self._part(stream, part_by)
+                    return
+            due = min(self._acks.due, self._held.due, part_by if self._is_done() else self._ends_by)
             self._sleep(poll, 0.0 if more else due - monotonic())
             if self._bell.is_lost:
                 raise Unreachable("the program closed the descriptors of the subscription")
@@ -353,15 +358,15 @@ class SubscriptionPump(threading.Thread):
 
     def _give_back(self) -> None:
         """Have others handle what nobody has begun here."""
-        for event in self._held:
-            if event.begin():
-                self._held.pop(event.delivery)
-                self._outgoing.append(refusal(event.delivery, Settlement("retry", NOT_BEGUN)))
-                self._let_go(event)
+        events = [event for event in self._held if event.begin()]
+        for event in events:
+            self._held.pop(event.delivery)
+            self._let_go(event)
+        self._outgoing += returns([event.delivery for event in events])
 
-    def _part(self, stream: EventStream) -> None:
+    def _part(self, stream: EventStream, by: float) -> None:
         """Say the last words: handlers that still run have had their time."""
         for event in self._held:
             self._outgoing.append(refusal(event.delivery, Settlement("retry", NOT_ENDED)))
         self._send(stream, inf)
-        stream.finish(FINISH_S)
+        stream.finish(by - monotonic())

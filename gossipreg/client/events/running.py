@@ -4,7 +4,7 @@ Owns: the list. Never knows: what a subscription does.
 
 A subscription belongs to the process that made it: a forked child closes its copies of the descriptors, and goes on
 without it. At the end of the program handlers that run get EXIT_S to end, so that what they did is acknowledged; what
-they miss is given back, and is delivered again.
+they miss is delivered again.
 """
 
 import atexit

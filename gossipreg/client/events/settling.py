@@ -3,11 +3,14 @@
 Owns: acknowledgements that wait for others. Never knows: threads, connections, clocks.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 GATHER_S = 0.001
 GATHER_MAX = 64
 """Acknowledgements go out together once there are so many, or this long after the first, or when no other can come."""
+RETURNED_AT_ONCE = 1024
+"""Deliveries that one request gives back."""
 
 Request = tuple[str, dict[str, Any]]
 """A method of the local socket and its parameters."""
@@ -52,6 +55,14 @@ class GatheredAcks:
         return [
             ("ack", {"delivery": numbers[first : first + GATHER_MAX]}) for first in range(0, len(numbers), GATHER_MAX)
         ]
+
+
+def returns(deliveries: Sequence[int]) -> list[Request]:
+    """The requests that give these back: nobody here has begun to handle them."""
+    return [
+        ("give_back", {"delivery": list(deliveries[first : first + RETURNED_AT_ONCE])})
+        for first in range(0, len(deliveries), RETURNED_AT_ONCE)
+    ]
 
 
 def refusal(delivery: int, settlement: Settlement) -> Request:

@@ -24,8 +24,8 @@ class HandlerSubscription:
         self.pump = pump
 
     def close(self, timeout: float = CLOSE_S) -> None:
-        """End it. Handlers that run get so many seconds to end; what they miss, and what none has begun, is delivered
-        again. In a handler it does not wait. Raises Forked in a forked child."""
+        """End it. Handlers that run get so many seconds to end; what they miss is delivered again, which is an attempt,
+        and what none has begun goes to others. In a handler it does not wait. Raises Forked in a forked child."""
         self.pump.refuse_in_child()
         self.pump.begin_end(monotonic() + timeout)
         if not self.pump.is_in_handler:
@@ -116,7 +116,7 @@ class EventIterator:
         return event
 
     def close(self) -> None:
-        """End it. Events that were not settled are delivered again."""
+        """End it. Events that it gave out and that were not settled are delivered again, others go to others."""
         self.pump.refuse_in_child()
         self.pump.begin_end(monotonic())
         wait_over(self.pump, 2 * FINISH_S)

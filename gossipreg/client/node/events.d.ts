@@ -114,8 +114,8 @@ export class Subscription {
   private constructor();
   /** Whether a sidecar delivers to it now. */
   readonly isOpen: boolean;
-  /** End it. Handlers that run get `timeoutMs` (5,000) to end; what they miss, and what none has begun, is delivered
-   * again. In a handler of its own it does not wait. */
+  /** End it. Handlers that run get `timeoutMs` (5,000) to end; what they miss is delivered again, which is an attempt,
+   * and what none has begun goes to others. In a handler of its own it does not wait. */
   close(options?: { timeoutMs?: number }): Promise<void>;
   stats(): SubscriptionStats;
 }
@@ -126,7 +126,7 @@ export class EventIterator<Data = any> implements AsyncIterableIterator<Event<Da
   next(): Promise<IteratorResult<Event<Data>, undefined>>;
   return(value?: any): Promise<IteratorResult<Event<Data>, any>>;
   [Symbol.asyncIterator](): this;
-  /** End it. Events that were not settled are delivered again. */
+  /** End it. Events that it gave out and that were not settled are delivered again; others go to others. */
   close(): Promise<void>;
   stats(): SubscriptionStats;
 }

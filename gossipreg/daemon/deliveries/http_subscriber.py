@@ -82,7 +82,8 @@ class HttpSubscriber:
             self._events.suspend(self._number, takes=takes)
 
     def end(self) -> None:
-        """Requests that run are settled still."""
+        """Requests that run are settled still; others are not begun."""
+        self._takes = False
         if self._number is not None:
             self._events.unsubscribe(self._number, hung_up=False)
 
@@ -95,6 +96,11 @@ class HttpSubscriber:
         """The request goes on: nothing ends what it has begun."""
 
     async def _handle(self, handed: HandleEvent) -> None:
+        if not self._takes:
+            with suppress(NotFound):  # the subscription has ended
+                self._events.give_back(handed)
+            self._events.flush()
+            return
         try:
             verdict = await self._verdict(handed)
         except Exception as error:
@@ -105,8 +111,6 @@ class HttpSubscriber:
         self._events.flush()
 
     async def _verdict(self, handed: HandleEvent) -> Verdict:
-        if not self._takes:
-            return Verdict(DeliveryResult.UNREACHABLE, "the service takes no events now")
         event = decode_event(handed.event)
         call = self.routes.call(handed, event)
         if call is None:

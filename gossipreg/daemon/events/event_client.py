@@ -5,7 +5,8 @@ here is within the subscription's window. Never knows: other clients, or where a
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from gossipreg.daemon import params as check
@@ -89,8 +90,8 @@ class EventClient:
         if number not in self._subscriptions:
             raise NotFound(f"this connection has no subscription {number}")
         self._subscriptions.discard(number)
-        self._give_back(number)
         self._events.unsubscribe(number, hung_up=False)
+        self._give_back_waiting({number})
         return pack({})
 
     def ack(self, params: Params) -> bytes:
@@ -120,7 +121,19 @@ class EventClient:
         self._events.flush()
         return pack({"known": renewed})
 
+    def give_back(self, params: Params) -> bytes:
+        """{delivery: number or list}: not begun, and not to be. Others get it, and that is no attempt. -> {known}"""
+        numbers = take_untrusted("give_back", params, {"delivery": read.deliveries}, "delivery")["delivery"]
+        return self._let_go(numbers, self._events.give_back)
+
     def _settle(self, numbers: list[int], result: DeliveryResult, reason: str = "", after_s: float = 0.0) -> bytes:
+        def done(handed: HandleEvent) -> bool:
+            return self._events.done(handed.subscription, handed.number, result, reason, after_s)
+
+        return self._let_go(numbers, done)
+
+    def _let_go(self, numbers: list[int], say: Callable[[HandleEvent], bool]) -> bytes:
+        """The client has these no more: `say` what becomes of each."""
         if len(numbers) == 1:
             self._was_given(numbers[0])
         known = 0
@@ -128,7 +141,7 @@ class EventClient:
             handed = self._given.pop(number, None)
             if handed is not None:
                 self._note_settled(handed)
-                known += self._events.done(handed.subscription, number, result, reason, after_s)
+                known += say(handed)
         self._events.flush()
         self._give()
         return pack({"known": known})
@@ -179,22 +192,29 @@ class EventClient:
             if not handed.number:
                 self._events.done(handed.subscription, 0, DeliveryResult.ACKED)
 
-    def _give_back(self, subscription: int) -> None:
+    def _give_back_waiting(self, subscriptions: Collection[int]) -> None:
         """What waits here for its turn goes to others. What the client has it may still settle."""
-        for handed in [handed for handed in self._waiting if handed.subscription == subscription and handed.number]:
-            self._events.done(subscription, handed.number, DeliveryResult.FAILED, "the subscription ended")
-        self._waiting = deque(handed for handed in self._waiting if handed.subscription != subscription)
+        theirs = [handed for handed in self._waiting if handed.subscription in subscriptions]
+        self._waiting = deque(handed for handed in self._waiting if handed.subscription not in subscriptions)
+        for handed in theirs:
+            if handed.number:
+                self._events.give_back(handed)
+        self._events.flush()
 
     def end(self) -> None:
-        """The client is gone."""
-        for number in self._subscriptions | {handed.subscription for handed in self._given.values()}:
-            self._events.unsubscribe(number, hung_up=True)
-        self._subscriptions.clear()
+        """The client is gone. What it was given has died with it; what it never got goes to others."""
+        ended, self._subscriptions = self._subscriptions, set()
+        for number in ended:
+            self._events.unsubscribe(number, hung_up=False)
+        self._give_back_waiting(ended)
+        for number in {handed.subscription for handed in self._given.values()}:
+            with suppress(NotFound):  # its time was over after the subscription had ended
+                self._events.unsubscribe(number, hung_up=True)
         self._given.clear()
         self._waiting.clear()
 
 
 _METHODS: dict[str, Callable[[EventClient, Params], bytes]] = {
     "unsubscribe": EventClient.unsubscribe, "ack": EventClient.ack, "reject": EventClient.reject,
-    "retry": EventClient.retry, "renew": EventClient.renew,
+    "retry": EventClient.retry, "renew": EventClient.renew, "give_back": EventClient.give_back,
 }  # fmt: skip

@@ -255,6 +255,10 @@ class LocalEvents:
         before, or its time was over. `flush` must follow. Raises NotFound."""
         return self.events.done(subscription, number, result, reason, int(after_s * 1000), self._pump.now())
 
+    def give_back(self, handed: HandleEvent) -> bool:
+        """The subscriber has not begun to handle this, and will not: that is no attempt. As `done`."""
+        return self.events.give_back(handed, self._pump.now())
+
     def renew(self, subscription: int, number: int) -> bool:
         """The handler still runs. False: its time was over. `flush` must follow. Raises NotFound."""
         return self.events.receiving.renew(number, subscription, self._pump.now())

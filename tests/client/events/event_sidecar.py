@@ -3,6 +3,7 @@
 import itertools
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -32,6 +33,10 @@ class EventSidecar:
         self.refuses: list[RequestError] = []
         """Of the next subscribes."""
         self.seen: list[tuple[str, Shape]] = []
+        self.on_unsubscribe: Callable[[], object] = lambda: None
+        """Called before `unsubscribe` is answered."""
+        self.silent = False
+        """It answers nothing more."""
         self.accepted = 0
         self._news = threading.Condition()
         self._sockets: list[socket.socket] = []
@@ -107,8 +112,8 @@ class EventSidecar:
         def found() -> list[tuple[str, int]]:
             listed = []
             for method, params in self.seen:
-                if method in ("ack", "reject", "retry"):
-                    numbers = params["delivery"] if method == "ack" else [params["delivery"]]
+                if method in ("ack", "reject", "retry", "give_back"):
+                    numbers = params["delivery"] if method in ("ack", "give_back") else [params["delivery"]]
                     listed += [(method, number) for number in numbers]
             return listed
 
@@ -149,6 +154,10 @@ class EventSidecar:
                 answer = self.answers[0] if len(self.answers) == 1 else self.answers.pop(0)
             elif method == "subscribe":
                 answer = self.refuses.pop(0) if self.refuses else {"subscription": 1}
+        if method == "unsubscribe":
+            self.on_unsubscribe()
+        if self.silent:
+            return True
         answer = answer(params) if callable(answer) else answer
         with self._news:
             if isinstance(answer, RequestError):

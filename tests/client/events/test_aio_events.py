@@ -248,5 +248,5 @@ def test_events_after_the_end_of_the_loop_are_given_back(events: EventSidecar) -
     kept: list[aio.AsyncRegistry] = []
     run_asyncio(program)
     number = events.deliver("e1")
-    assert events.settled(1) == [("retry", number)]
+    assert events.settled(1) == [("give_back", number)]
     kept[0].close()

@@ -145,13 +145,31 @@ def test_close_waits_for_handlers_and_gives_the_rest_back(events: EventSidecar, 
     take(gate.begun)
     closing = threading.Thread(target=subscription.close, args=(BOUND_S,))
     closing.start()
-    [params] = events.wait_for("retry")
-    assert params == {"delivery": second, "reason": "the program ended before it was handled"}
+    assert events.wait_for("give_back") == [{"delivery": [second]}]
+    assert events.params("unsubscribe") == [{"subscription": 1}]
+    late = events.deliver("e3", index=3)
+    assert events.wait_for("give_back", 2)[1] == {"delivery": [late]}
     assert closing.is_alive()
     gate.let_go()
     closing.join(BOUND_S)
-    assert events.settled(2)[1] == ("ack", first)
+    assert events.settled(3)[2] == ("ack", first)
     assert gate.begun.empty()
+
+
+def test_close_takes_in_what_came_before_the_sidecar_knew(events: EventSidecar, registry: Registry) -> None:
+    """The event is on its way when the subscription ends: no handler has begun it, so it is no attempt of anybody."""
+    subscription = registry.subscribe("order.*", "stock", print)
+    events.on_unsubscribe = lambda: events.deliver("e1")
+    subscription.close(BOUND_S)
+    [(method, number)] = events.settled(1)
+    assert (method, number) == ("give_back", 1)
+
+
+def test_a_sidecar_that_is_silent_holds_up_close_for_a_second(events: EventSidecar, registry: Registry) -> None:
+    subscription = registry.subscribe("order.*", "stock", print)
+    events.silent = True
+    subscription.close(0.0)
+    assert subscription.wait(BOUND_S)
 
 
 def test_a_handler_that_outlives_close_is_given_back(events: EventSidecar, registry: Registry) -> None:
@@ -230,7 +248,7 @@ def test_a_forgotten_iterator_gives_its_events_back(events: EventSidecar, regist
         break
     deliver.join(BOUND_S)
     gc.collect()
-    assert sorted(method for method, _ in events.settled(2)) == ["ack", "retry"]
+    assert sorted(method for method, _ in events.settled(2)) == ["ack", "give_back"]
 
 
 def test_a_closed_iterator_wakes_those_that_wait(events: EventSidecar, registry: Registry) -> None:
@@ -288,7 +306,7 @@ def test_handlers_end_before_the_program_does(events: EventSidecar) -> None:
         events.path,
     )
     deliver.join(BOUND_S)
-    assert sorted(method for method, _ in events.settled(2)) == ["ack", "retry"]
+    assert sorted(method for method, _ in events.settled(2)) == ["ack", "give_back"]
 
 
 def test_a_handler_that_hangs_does_not_keep_the_program(events: EventSidecar) -> None:

@@ -257,11 +257,13 @@ test("close waits for handlers that run, and gives back what none has begun", as
   await until(() => subscription.stats().events === 2);
   let isClosed = false;
   const closed = subscription.close().then(() => (isClosed = true));
-  await until(() => stream.of("retry").length === 1);
-  const [{ params }] = stream.said;
-  assert.deepEqual(params, { delivery: 2, reason: "the program ended before it was handled" });
+  await until(() => stream.of("give_back").length === 1);
+  assert.deepEqual(stream.said, [
+    { method: "unsubscribe", params: { subscription: 1 } },
+    { method: "give_back", params: { delivery: [2] } },
+  ]);
   stream.event();
-  await until(() => stream.of("retry").includes(3), "nothing is begun any more");
+  await until(() => stream.of("give_back").includes(3), "nothing is begun any more");
   assert.equal(isClosed, false);
   end.open();
   await closed;
@@ -275,7 +277,8 @@ test("close gives up a handler that does not end in time", async () => {
   await until(() => subscription.stats().running === 1);
   await subscription.close({ timeoutMs: 50 });
   const params = { delivery: 1, reason: "the program ended while it was handled" };
-  assert.deepEqual(stream.said, [{ method: "retry", params }]);
+  const left = { method: "unsubscribe", params: { subscription: 1 } };
+  assert.deepEqual(stream.said, [left, { method: "retry", params }]);
   assert.equal(subscription.isOpen, false);
 });
 

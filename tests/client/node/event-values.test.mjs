@@ -23,7 +23,8 @@ test("a loop over events that is left gives back what it did not settle", async 
   const stream = await asked;
   assert.deepEqual(seen, [1, 2]);
   assert.deepEqual(stream.of("ack"), [1]);
-  assert.deepEqual(stream.of("retry").sort(), [2, 3]);
+  assert.deepEqual(stream.of("retry"), [2]);
+  assert.deepEqual(stream.of("give_back"), [3]);
 });
 
 test("close ends a loop that waits", async () => {

@@ -25,6 +25,9 @@ class Sidecar:
     def __init__(self) -> None:
         self.subscriptions = 0
         self.ended: list[tuple[int, bool]] = []
+        self.forgotten = False
+        """No subscription that has ended is known any more."""
+        self.returned: list[int] = []
         self.outcomes: list[tuple[int, DeliveryResult]] = []
         self.pushed: list[int] = []
 
@@ -34,6 +37,8 @@ class Sidecar:
         return self.subscriptions
 
     def unsubscribe(self, number: int, *, hung_up: bool) -> None:
+        if hung_up and self.forgotten:
+            raise NotFound("its time is over")
         self.ended.append((number, hung_up))
 
     def done(
@@ -41,6 +46,10 @@ class Sidecar:
     ) -> bool:
         del subscription, reason, after_s
         self.outcomes.append((number, result))
+        return True
+
+    def give_back(self, handed: HandleEvent) -> bool:
+        self.returned.append(handed.number)
         return True
 
     def renew(self, subscription: int, number: int) -> bool:
@@ -120,11 +129,55 @@ def test_hang_up_after_unsubscribe_lets_go_of_what_was_given() -> None:
     assert sidecar.ended == [(1, False), (1, True)]
 
 
-def test_unsubscribe_gives_back_what_the_client_never_got() -> None:
+def test_hang_up_long_after_unsubscribe_is_no_fault() -> None:
+    """The time of what it was given was over meanwhile, so nothing is left of the subscription."""
     sidecar, client = subscribed()
-    size = 150 * 1024
-    for number in range(1, 17):
-        client.handle(handed(number, size))
-    got = len(sidecar.pushed)
+    client.handle(handed(1))
     client.unsubscribe({"subscription": 1})
-    assert [number for number, _ in sidecar.outcomes] == list(range(got + 1, 17))
+    sidecar.forgotten = True
+    client.end()
+    assert sidecar.ended == [(1, False)]
+
+
+def with_some_waiting() -> tuple[Sidecar, EventClient, list[int]]:
+    """The numbers of the events that wait for room at the client."""
+    sidecar, client = subscribed()
+    for number in range(1, 17):
+        client.handle(handed(number, 150 * 1024))
+    waiting = list(range(len(sidecar.pushed) + 1, 17))
+    assert waiting
+    return sidecar, client, waiting
+
+
+def test_unsubscribe_gives_back_what_the_client_never_got() -> None:
+    sidecar, client, waiting = with_some_waiting()
+    client.unsubscribe({"subscription": 1})
+    assert (sidecar.returned, sidecar.outcomes) == (waiting, [])
+    assert sidecar.ended == [(1, False)]
+
+
+def test_hang_up_gives_back_what_the_client_never_got() -> None:
+    """Only what it had may have killed it."""
+    sidecar, client, waiting = with_some_waiting()
+    client.end()
+    assert sidecar.returned == waiting
+    assert sidecar.ended == [(1, False), (1, True)]
+
+
+def test_what_the_client_has_not_begun_it_gives_back_once() -> None:
+    sidecar, client = subscribed()
+    for number in (1, 2, 3):
+        client.handle(handed(number))
+    assert known(client.give_back({"delivery": [1, 2, 99]})) == 2
+    assert known(client.give_back({"delivery": 1})) == 0
+    assert (sidecar.returned, sidecar.outcomes) == ([1, 2], [])
+    with pytest.raises(NotFound, match="was not given delivery 7"):
+        client.give_back({"delivery": 7})
+    client.end()
+    assert sidecar.ended == [(1, False), (1, True)], "the third one was in its hands"
+
+
+def test_what_is_given_back_makes_room_for_the_next() -> None:
+    sidecar, client, waiting = with_some_waiting()
+    client.give_back({"delivery": 1})
+    assert sidecar.pushed[-1] == waiting[0]

@@ -11,7 +11,8 @@ import { openStream } from "../sidecar.mjs";
 
 const GATHER_MS = 1;
 const GATHER_MAX = 64;
-const RENEWED_AT_ONCE = 1024;
+/** Deliveries that one line renews or gives back. */
+const AT_ONCE = 1024;
 /** In one `ackTimeoutMs`. */
 const RENEWALS = 3;
 /** How long `finish` waits until the sidecar has read the last words. */
@@ -30,6 +31,8 @@ export class EventConnection {
   #unanswered = 1; // lines that were sent, `subscribe` being the first
   #isOver = false;
   #isFinished = () => {};
+  #subscription = null;
+  #isLeaving = false;
   isOpen = false;
 
   /**
@@ -82,6 +85,22 @@ export class EventConnection {
     else this.#ackTimer ??= setTimeout(() => this.#flushAcks(), GATHER_MS);
   }
 
+  /** End the subscription: no more events come once the sidecar has read that. What came may still be settled. */
+  leave() {
+    if (this.#isLeaving || this.#isOver) return;
+    this.#isLeaving = true;
+    if (this.isOpen) this.#send("unsubscribe", { subscription: this.#subscription });
+  }
+
+  /** Give these back: nobody here has begun to handle them. */
+  giveBack(numbers) {
+    const held = numbers.filter((number) => this.#held.delete(number));
+    if (this.#isOver) return;
+    for (let first = 0; first < held.length; first += AT_ONCE) {
+      this.#send("give_back", { delivery: held.slice(first, first + AT_ONCE) });
+    }
+  }
+
   /** End the connection as soon as the sidecar has read all that was said. */
   async finish() {
     if (this.#isOver) return;
@@ -112,19 +131,21 @@ export class EventConnection {
     if (isObject(line.error)) {
       throw new Unreachable(`the sidecar on ${this.#path} ended the stream: ${line.error.message}`);
     }
-    if (line.result !== undefined) this.#answered();
+    if (line.result !== undefined) this.#answered(line.result);
     else if (isObject(line.refused)) {
-      this.#answered();
+      this.#answered({});
       this.#on.refused(answeredError(line.refused));
     } else if (line.method === "event") this.#on.event(line.params);
     else if (line.method === "dropped") this.#on.dropped(line.params.delivery);
   }
 
-  #answered() {
+  #answered(result) {
     this.#unanswered--;
     if (!this.isOpen) {
       this.isOpen = true;
+      this.#subscription = result.subscription;
       clearTimeout(this.#boundTimer);
+      if (this.#isLeaving) this.#send("unsubscribe", { subscription: this.#subscription });
       this.#on.open();
     }
     if (!this.#unanswered) this.#isFinished();
@@ -141,8 +162,8 @@ export class EventConnection {
     this.#renewTimer = null;
     const numbers = [...this.#held.keys()];
     if (!numbers.length) return;
-    for (let first = 0; first < numbers.length; first += RENEWED_AT_ONCE) {
-      this.#send("renew", { delivery: numbers.slice(first, first + RENEWED_AT_ONCE) });
+    for (let first = 0; first < numbers.length; first += AT_ONCE) {
+      this.#send("renew", { delivery: numbers.slice(first, first + AT_ONCE) });
     }
     this.#renewTimer = idleTimer(() => this.#renew(), this.#renewS);
   }

@@ -5,7 +5,8 @@
 // sink). A delivery is {number, event, connection, isBegun}.
 //
 // A connection that ends takes its deliveries with it: what is settled later has no meaning for the next connection,
-// over which the sidecar delivers the event again. What no handler has begun is given back when the subscription ends.
+// over which the sidecar delivers the event again. When the subscription ends it leaves first, so that no more events
+// come, and gives back what no handler has begun, which is no attempt.
 
 import { busyTimer, monotonic } from "../clock.mjs";
 import { Busy, CannotKeep, Leaving, NotSynced, RequestError, Unavailable } from "../errors.mjs";
@@ -21,7 +22,6 @@ const LONGEST_WAIT_S = 2;
 const STABLE_S = 1;
 /** Refusals that do not end a subscription which was never accepted. */
 const MAY_PASS = [Busy, CannotKeep, Leaving, NotSynced, Unavailable];
-const NOT_BEGUN = "the program ended before it was handled";
 const NOT_ENDED = "the program ended while it was handled";
 
 export class SubscriptionPump {
@@ -89,6 +89,7 @@ export class SubscriptionPump {
     if (this.isOver) return;
     this.#isEnding = true;
     clearTimeout(this.#timer);
+    this.#connection?.leave();
     this.#giveBack();
     clearTimeout(this.#endTimer);
     this.#endTimer = busyTimer(() => void this.#part(), graceS);
@@ -230,11 +231,9 @@ export class SubscriptionPump {
 
   /** Have others handle what nobody has begun here. */
   #giveBack() {
-    for (const delivery of this.#connection?.held ?? []) {
-      if (delivery.isBegun) continue;
-      this.#connection.settle(delivery.number, { method: "retry", params: { reason: NOT_BEGUN } });
-      this.#letGo(delivery);
-    }
+    const deliveries = (this.#connection?.held ?? []).filter((delivery) => !delivery.isBegun);
+    this.#connection?.giveBack(deliveries.map(({ number }) => number));
+    for (const delivery of deliveries) this.#letGo(delivery);
   }
 
   #endIfIdle() {

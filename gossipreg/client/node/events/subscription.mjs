@@ -139,7 +139,7 @@ export class EventIterator {
     return { value, done: true };
   }
 
-  /** End it. Events that were not settled are delivered again. */
+  /** End it. Events that it gave out and that were not settled are delivered again; others go to others. */
   async close() {
     this.#pump.beginEnd(0);
     await this.#pump.over;
