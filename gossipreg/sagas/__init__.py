@@ -9,4 +9,16 @@ come in, effects go out.
     saga_effects     what the sagas of a sidecar ask of the world
     saga_messages    what sidecars say to each other about sagas
     saga_tuning      the settings
+    saga_templates   texts that are filled in from the input, and from the results of earlier steps
+    saga_secrets     `secret:NAME` in the value of a header
+    request_rules    what may stand in a command: service, method, path, headers
+    command_template   a command as it is written, with templates: from a map, to a map
+    command_rendering  a command with its values
+    step_template    a step as it is written: from a map, to a map
+    step_intent      a step with its values: what is recorded before its first attempt, and its undo
+    step_order       which steps come before which
+    step_outcome     what the answer to an attempt means: one table
+    definition_rules what the steps of a definition may say of each other
+    saga_definition  a declared saga: TOML or JSON, value, bytes
+    next_steps       which steps of a declared saga are next
 """
