@@ -26,7 +26,7 @@ from gossipreg.journal.model import (
     ReplicaId,
     ReplicaPlace,
 )
-from gossipreg.journal.progress import FollowerProgress, FollowerTimer
+from gossipreg.journal.progress import FollowerProgress, FollowerTimer, TellTimer
 from gossipreg.journal.replays import ReplayTimer
 from gossipreg.journal.replica_data import ReplicaData
 from gossipreg.journal.values import encode_configuration
@@ -231,12 +231,17 @@ class Leading:
             if follower.place.node == node:
                 follower.on_closed()
 
-    def on_follower_timer(self, timer: FollowerTimer | ReplayTimer) -> None:
+    def on_follower_timer(self, timer: FollowerTimer | ReplayTimer | TellTimer) -> None:
         follower = self.followers.get(timer.replica)
-        if follower is not None and isinstance(timer, ReplayTimer):
-            follower.on_turn()
-        elif follower is not None:
-            follower.retry()
+        if follower is None:
+            return
+        match timer:
+            case ReplayTimer():
+                follower.on_turn()
+            case TellTimer():
+                follower.tell()
+            case FollowerTimer():
+                follower.retry()
 
     def members_changed(self) -> None:
         """Try those again that live, or live again."""
@@ -288,8 +293,9 @@ class Leading:
         self.pump()
 
     def part(self) -> None:
-        """The journal has ended: let go of the replicas that may not hear of it otherwise."""
+        """The journal has ended: say so, and let go of the replicas that may not hear of it otherwise."""
         for follower in self.followers.values():
+            follower.tell()
             if not follower.current or not follower.knows_commit:
                 self.dismiss(follower.place)
 

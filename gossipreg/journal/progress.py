@@ -62,6 +62,14 @@ class _Installing:
     """The keys of the large records that are being read, for the piece with this number."""
 
 
+@dataclass(frozen=True, slots=True)
+class TellTimer:
+    """No append has told this follower what is committed."""
+
+    journal: JournalId
+    replica: ReplicaId
+
+
 class FollowerProgress:
     def __init__(self, data: ReplicaData, ballot: Ballot, place: ReplicaPlace) -> None:
         self._data = data
@@ -138,6 +146,18 @@ class FollowerProgress:
             if not self._append(probe=False):
                 return
         if not self._in_flight and not self.knows_commit:
+            self._tell_soon(tuning.tell_s)
+
+    def _tell_soon(self, wait_s: float) -> None:
+        data = self._data
+        if wait_s:
+            data.context.timers.set_earlier(TellTimer(data.journal, self.place.replica), data.context.now + wait_s)
+        else:
+            self.tell()
+
+    def tell(self) -> None:
+        """Say what is committed, if no append has said it meanwhile."""
+        if self.mode is Mode.FOLLOWING and not self._in_flight and not self.knows_commit and not self._reading:
             self._append(probe=True)
 
     def _append(self, *, probe: bool) -> bool:
@@ -243,7 +263,9 @@ class FollowerProgress:
 
     def end(self) -> None:
         """We send nothing to it any more."""
-        self._data.context.timers.cancel(FollowerTimer(self._data.journal, self.place.replica))
+        timers = self._data.context.timers
+        timers.cancel(FollowerTimer(self._data.journal, self.place.replica))
+        timers.cancel(TellTimer(self._data.journal, self.place.replica))
         self._end_replay()
 
     def on_hello(self, hello: ReplicaHello) -> None:

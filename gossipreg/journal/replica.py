@@ -39,7 +39,7 @@ from gossipreg.journal.messages import (
 )
 from gossipreg.journal.model import Ballot, JournalId, LogEntry, ReplicaId, ReplicaPlace
 from gossipreg.journal.orphan import OrphanTimer
-from gossipreg.journal.progress import FollowerTimer
+from gossipreg.journal.progress import FollowerTimer, TellTimer
 from gossipreg.journal.reading import FoundForFollower
 from gossipreg.journal.recovery import RecoveredJournal, recover
 from gossipreg.journal.replacing import ReplaceTimer
@@ -389,7 +389,7 @@ class Replica:
                 self._voting.on_question_over(name.number)
             case StuckTimer() if self._leads(name.ballot):
                 self.abdicate()
-            case FollowerTimer() | ReplayTimer() if self.leading is not None:
+            case FollowerTimer() | ReplayTimer() | TellTimer() if self.leading is not None:
                 self.leading.on_follower_timer(name)
             case HandOverTimer() | ReplaceTimer() | OrphanTimer():
                 if self._caring is not None and self._leads(name.ballot) and not self._caring.on_timer(name):

@@ -48,6 +48,9 @@ class JournalTuning:
     """Of the entries of one append. Less than a message of a stream may have."""
     appends_in_flight: int = 2
     """To one replica. What comes meanwhile goes with the next one."""
+    tell_s: float = 0.05
+    """A follower is told what is committed by the next append, or after this time (0: at once): telling it at once
+    would double the messages of a journal that is in use."""
     follower_again_first_s: float = 0.5
     follower_again_longest_s: float = 30.0
     """Between attempts to reach a replica that is behind."""
@@ -108,7 +111,7 @@ class JournalTuning:
         "again_first_s": (0.05, 60.0), "again_longest_s": (0.05, 600.0), "stuck_s": (0.1, 600.0),
         "abdicated_s": (0.0, 3600.0), "waiting_bytes": (1024 * 1024, 1024 * 1024 * 1024),
         "waiting_entries": (1, 1_000_000), "append_bytes": (4096, 1024 * 1024), "appends_in_flight": (1, 64),
-        "follower_again_first_s": (0.05, 60.0), "follower_again_longest_s": (0.05, 600.0),
+        "tell_s": (0.0, 60.0), "follower_again_first_s": (0.05, 60.0), "follower_again_longest_s": (0.05, 600.0),
         "piece_bytes": (1024, 1024 * 1024), "replays_at_once": (1, 1024),
         "replay_bytes_a_second": (1024, 1024 * 1024 * 1024), "journal_bytes": (4096, 16 * 1024 * 1024 * 1024),
         "cut_bytes": (4096, 1024 * 1024 * 1024),

@@ -40,7 +40,7 @@ from tests.journal.stored import Disk, apply_write
 from tests.journal.view import View
 
 JOURNAL = JournalId(b"j" * 16)
-TUNING = JournalTuning(append_bytes=4096)
+TUNING = JournalTuning(append_bytes=4096, tell_s=0.0)
 BIG = b"x" * 5000
 """Data of an entry that has an append of its own."""
 
