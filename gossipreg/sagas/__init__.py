@@ -5,6 +5,7 @@ come in, effects go out.
 
     saga_model       what a saga and its steps are, and the bounds of each
     saga_entries     the entry of a journal that is about sagas: a list of changes
+    saga_codec       that entry as bytes, and the arrays of the values in it
     saga_facts       what an applied entry has changed
     saga_effects     what the sagas of a sidecar ask of the world
     saga_messages    what sidecars say to each other about sagas
@@ -21,4 +22,11 @@ come in, effects go out.
     definition_rules what the steps of a definition may say of each other
     saga_definition  a declared saga: TOML or JSON, value, bytes
     next_steps       which steps of a declared saga are next
+    open_saga        a saga and its steps as the state machine shows them, and the records of those that are open
+    open_sagas       the open sagas of a journal: memory and records in step
+    ended_sagas      those that have ended and are remembered
+    saga_story       the story of an ended one, for people and programs
+    step_moves       how a step may move from one state to another, as a table
+    machine          the state machine of one journal's sagas
+    saga_reasons     what it says of a change that makes no sense
 """

@@ -102,3 +102,12 @@ class ExpireSagas:
 
 
 SagaChange = BeginSaga | IntendStep | NoteResult | DecideSaga | NoteUndo | NoteStuck | DecideByHand | ExpireSagas
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadChange:
+    """What stands in an entry and is no change that this release can read. It changes nothing."""
+
+    saga: str
+    reason: str
+    """For people."""

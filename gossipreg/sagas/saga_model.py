@@ -38,6 +38,12 @@ MAX_HEADERS = 32
 MAX_HEADER_BYTES = 4096
 """Of one header, name and value together."""
 MAX_PATH_BYTES = 4096
+MAX_INTENT_BYTES = 192 * 1024
+"""Of a step as it is recorded, command and undo together: it fits an entry."""
+MAX_METHOD_BYTES = 32
+MAX_CONTENT_TYPE_BYTES = 255
+MAX_INSTANCE_BYTES = 255
+MAX_TRACEPARENT_BYTES = 255
 MAX_TEXT_BYTES = 512
 """Of a reason, and of why an attempt failed."""
 MAX_OPEN_SAGAS = 10_000
@@ -46,6 +52,10 @@ MAX_OPEN_BYTES = 64 * 1024 * 1024
 """Of the open sagas of one journal, with their commands and results, which are in memory."""
 MAX_ENDED_SAGAS = 10_000
 """That a journal remembers."""
+MAX_STORIES_BYTES = 64 * 1024 * 1024
+"""Of the stories of ended sagas, on the disk: then the oldest go, and their sagas are still remembered."""
+MAX_HAND_NOTES = 8
+"""Decisions by people that are kept of one step: the last ones."""
 
 SAGA_ID = re.compile(r"[A-Za-z0-9_:@=+-][A-Za-z0-9_:@=+.-]*")
 STEP_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
