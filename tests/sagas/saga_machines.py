@@ -123,6 +123,14 @@ class SagasByHand:
         return sum(len(key) + len(value) for key, value in self.small().items() if key[:1] in (SAGA, STEP))
 
 
+def running(*steps: StepIntent) -> SagasByHand:
+    """With the saga 7, which has these steps."""
+    hand = SagasByHand()
+    hand.begin()
+    hand.intend(*steps)
+    return hand
+
+
 def ignored(facts: list[SagaFact]) -> str:
     """The reason for which the one change was ignored."""
     (fact,) = facts
