@@ -242,8 +242,8 @@ class SagasMachine:
         if len(saga.steps) >= saga_model.MAX_STEPS:
             raise _NoSense(f"a saga has at most {saga_model.MAX_STEPS} steps")
         size = intent_bytes(intent)
-        if size > saga_model.MAX_INTENT_BYTES:
-            raise _NoSense(f"the step takes {size} bytes: at most {saga_model.MAX_INTENT_BYTES} are kept")
+        if size > saga_model.MAX_STEP_RECORD_BYTES:
+            raise _NoSense(f"the step takes {size} bytes: at most {saga_model.MAX_STEP_RECORD_BYTES} are kept")
         self._check_room(size)
         step = OpenStep(intent, len(saga.steps), at.entry.led_ms, wall_ms, first_state(intent))
         self._open.add_step(saga, step, at.records)

@@ -144,7 +144,7 @@ def unpack_intent(raw: object) -> StepIntent:
 
 
 def intent_bytes(step: StepIntent) -> int:
-    """What an intent takes: more than MAX_INTENT_BYTES does not fit an entry."""
+    """What an intent takes: more than MAX_STEP_RECORD_BYTES is not recorded."""
     return len(_pack(pack_intent(step)))
 
 

@@ -38,8 +38,8 @@ MAX_HEADERS = 32
 MAX_HEADER_BYTES = 4096
 """Of one header, name and value together."""
 MAX_PATH_BYTES = 4096
-MAX_INTENT_BYTES = 192 * 1024
-"""Of a step as it is recorded, command and undo together: it fits an entry."""
+MAX_STEP_RECORD_BYTES = 192 * 1024
+"""Of a step as it is recorded, with all that stands around command and undo."""
 MAX_METHOD_BYTES = 32
 MAX_CONTENT_TYPE_BYTES = 255
 MAX_INSTANCE_BYTES = 255

@@ -17,8 +17,8 @@ from gossipreg.sagas.saga_facts import (
     StepSettled,
 )
 from gossipreg.sagas.saga_model import (
-    MAX_INTENT_BYTES,
     MAX_RESULT_BYTES,
+    MAX_STEP_RECORD_BYTES,
     MAX_STEPS,
     MAX_TEXT_BYTES,
     Decision,
@@ -120,7 +120,7 @@ def test_a_step_that_does_not_fit_an_entry_is_refused() -> None:
     hand = running()
     headers = tuple((f"x-{place}", "v" * 4000) for place in range(31))
     command = SagaCommand("stock", "PUT", "/", headers, bytes(50_000))
-    assert f"at most {MAX_INTENT_BYTES}" in ignored(hand.intend(StepIntent("reserve", command, command)))
+    assert f"at most {MAX_STEP_RECORD_BYTES}" in ignored(hand.intend(StepIntent("reserve", command, command)))
     assert hand.states() == {}
 
 

@@ -30,12 +30,12 @@ from gossipreg.sagas.saga_model import (
     MAX_HEADER_BYTES,
     MAX_HEADERS,
     MAX_INPUT_BYTES,
-    MAX_INTENT_BYTES,
     MAX_NAME_BYTES,
     MAX_PATH_BYTES,
     MAX_RESULT_BYTES,
     MAX_SAGA_BYTES,
     MAX_STEP_BYTES,
+    MAX_STEP_RECORD_BYTES,
     MAX_STEPS,
     MAX_TEXT_BYTES,
     HandDecision,
@@ -187,7 +187,7 @@ def test_texts_of_people_are_cut_where_they_are_packed() -> None:
 def test_the_largest_beginning_and_intent_fit_an_entry_each() -> None:
     saga = replace(begun(input=bytes(MAX_INPUT_BYTES)), definition=bytes(MAX_DEFINITION_BYTES))
     assert change_bytes(BeginSaga(saga)) < MAX_ENTRY_BYTES
-    assert MAX_INTENT_BYTES + MAX_RESULT_BYTES <= MAX_ENTRY_BYTES
+    assert MAX_STEP_RECORD_BYTES + MAX_RESULT_BYTES <= MAX_ENTRY_BYTES
 
 
 # -- whatever bytes stand in an entry ----------------------------------------------------------------------------------
