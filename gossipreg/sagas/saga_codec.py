@@ -52,6 +52,7 @@ from gossipreg.sagas.saga_model import (
     MAX_HEADERS,
     MAX_INPUT_BYTES,
     MAX_INSTANCE_BYTES,
+    MAX_INTENT_BYTES,
     MAX_METHOD_BYTES,
     MAX_NAME_BYTES,
     MAX_PATH_BYTES,
@@ -138,7 +139,7 @@ def unpack_intent(raw: object) -> StepIntent:
     name, command, undo, options, undo_template, needs = known(raw, 6)
     return StepIntent(
         _step_name(name), unpack_command(command), None if undo is None else unpack_command(undo),
-        unpack_options(options), data_untrusted(undo_template, MAX_BODY_BYTES),
+        unpack_options(options), data_untrusted(undo_template, MAX_INTENT_BYTES),
         tuple(map(_step_name, _array(needs, MAX_STEPS))),
     )  # fmt: skip
 
