@@ -227,7 +227,7 @@ def test_a_journal_at_rest_is_silent() -> None:
     world.run(600.0)
     silence.at_rest()
     publish(journaling, journal, 1)
-    with pytest.raises(Broken, match="journal_silence: .*at rest"):
+    with pytest.raises(Broken, match=r"journal_silence: .*at rest"):
         silence.at_rest()
 
 
