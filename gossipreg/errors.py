@@ -5,6 +5,7 @@ value, what to do) and, where a program has to tell cases apart, a `code`.
 """
 
 import errno
+from typing import Any
 
 
 class GossipregError(Exception):
@@ -117,15 +118,52 @@ class Unavailable(RequestError):
 
 
 class OutcomeUnknown(RequestError):
-    """No answer came in time: the event may be published or not. The same event, with the same id, counts once."""
+    """No answer came in time: the event may be published or not, the saga committed or not. The same event, with the
+    same id, counts once; a saga is asked by its name."""
 
     code = "outcome_unknown"
 
+    def __init__(self, text: str, *, saga: str = "") -> None:
+        super().__init__(text)
+        self.saga = saga
+        """JOURNAL.ID; empty: it is about no saga."""
+
 
 class Conflict(RequestError):
-    """Another event has this id and source. The caller is at fault, nothing changed."""
+    """Another event has this id and source, another saga or step this name. The caller is at fault, nothing changed."""
 
     code = "conflict"
+
+
+class SagaConflict(Conflict):
+    """A saga of this id with another name or input exists. The caller is at fault, nothing changed."""
+
+
+class SagaExists(RequestError):
+    """A saga of this id, name and input exists already. Nobody is at fault, nothing changed: it is not run again."""
+
+    code = "exists"
+
+    def __init__(self, text: str, *, saga: str = "", state: str = "", decision: str | None = None) -> None:
+        super().__init__(text)
+        self.saga = saga
+        """JOURNAL.ID."""
+        self.state = state
+        """`running`, `committed`, `aborted` or `ended`."""
+        self.decision = decision
+        """`commit`, `abort`; None: it runs."""
+
+
+class SagaAborted(RequestError):
+    """The saga is aborted: what its steps did is undone, or is being undone. The text says why."""
+
+    code = "aborted"
+
+    def __init__(self, reason: str, *, saga: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.saga = saga
+        """JOURNAL.ID."""
 
 
 class JournalFull(RequestError):
@@ -144,6 +182,28 @@ class TooFewCopies(RequestError):
     """Fewer disks hold the journal than --min-copies asks for. Nothing changed."""
 
     code = "too_few_copies"
+
+
+class StepRefused(GossipregError):
+    """A step of a saga was refused by its service, so it had no effect. The others are undone."""
+
+    code = "step_refused"
+
+    def __init__(self, text: str, answer: object = None) -> None:
+        super().__init__(text)
+        self.answer: Any = answer
+        """The StepAnswer."""
+
+
+class StepUnknown(GossipregError):
+    """A step of a saga got no answer in its time: it may be done or not. The abort that follows undoes it."""
+
+    code = "step_unknown"
+
+    def __init__(self, text: str, answer: object = None) -> None:
+        super().__init__(text)
+        self.answer: Any = answer
+        """The StepAnswer; None: not even the sidecar has answered."""
 
 
 class Unreachable(GossipregError):
@@ -218,7 +278,7 @@ REQUEST_ERRORS: dict[str, type[RequestError]] = {
     cls.code: cls
     for cls in (
         *(BadParams, UnknownMethod, NotFound, Refused, TooLarge, Busy, NotSynced, Leaving, CannotKeep, Unavailable),
-        *(OutcomeUnknown, Conflict, JournalFull, NoDataDirectory, TooFewCopies),
+        *(OutcomeUnknown, Conflict, JournalFull, NoDataDirectory, TooFewCopies, SagaExists, SagaAborted),
     )
 }
 """From the code on the socket back to the class, for clients."""

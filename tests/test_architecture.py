@@ -24,7 +24,15 @@ PURE = (
 )
 
 MAPPED = (
-    *("client", "client/picking", "client/watching", "client/adapters", "client/outbox", "client/events"),
+    *(
+        "client",
+        "client/picking",
+        "client/watching",
+        "client/adapters",
+        "client/outbox",
+        "client/events",
+        "client/sagas",
+    ),
     *(
         "journal",
         "streams",

@@ -20,6 +20,7 @@
     watching/    the thread and the connection that keep the snapshots
     outbox/      events written with a program's own data, and handled once; loaded only when used
     events/      publishing and handling events; loaded only when used
+    sagas/       taking the steps of sagas, and taking part in them; loaded only when used
     event_stream one subscription to events on one connection
     connection   Client, Watch, Attachment: single calls of the local socket
     pool         the streams that calls share, for threads and forks
@@ -44,12 +45,19 @@ if TYPE_CHECKING:
     from gossipreg.client.outbox.writing import AsyncOutbox, Outbox
     from gossipreg.client.picked import PickedInstance
     from gossipreg.client.registry import Registry, connect
+    from gossipreg.client.sagas.participant import AsyncParticipant, Participant
+    from gossipreg.client.sagas.participant_answer import ParticipantAnswer
+    from gossipreg.client.sagas.saga import Saga
+    from gossipreg.client.sagas.saga_answers import SagaStory, StepAnswer
+    from gossipreg.client.sagas.saga_handle import SagaHandle
+    from gossipreg.client.sagas.saga_step import SagaStep
     from gossipreg.client.service import Service
     from gossipreg.client.snapshot import Snapshot
 
 __all__ = [
-    "AsyncInbox", "AsyncOutbox", "Attachment", "Client", "Event", "Inbox", "Instance", "Outbox", "PickedInstance",
-    "Published", "Registry", "Reject", "Relay", "Retry", "Service", "Snapshot", "Watch", "connect", "relay_once",
+    "AsyncInbox", "AsyncOutbox", "AsyncParticipant", "Attachment", "Client", "Event", "Inbox", "Instance", "Outbox",
+    "Participant", "ParticipantAnswer", "PickedInstance", "Published", "Registry", "Reject", "Relay", "Retry", "Saga",
+    "SagaHandle", "SagaStep", "SagaStory", "Service", "Snapshot", "StepAnswer", "Watch", "connect", "relay_once",
 ]  # fmt: skip
 
 _LATER = {"Instance": "instance", "PickedInstance": "picked", "Registry": "registry",
@@ -57,7 +65,10 @@ _LATER = {"Instance": "instance", "PickedInstance": "picked", "Registry": "regis
           "AsyncInbox": "outbox.inbox", "Inbox": "outbox.inbox", "AsyncOutbox": "outbox.writing",
           "Outbox": "outbox.writing", "Relay": "outbox.relay", "relay_once": "outbox.relay",
           "Event": "events.event", "Reject": "events.event", "Retry": "events.event",
-          "Published": "events.published"}  # fmt: skip
+          "Published": "events.published", "AsyncParticipant": "sagas.participant", "Participant": "sagas.participant",
+          "ParticipantAnswer": "sagas.participant_answer", "Saga": "sagas.saga", "SagaHandle": "sagas.saga_handle",
+          "SagaStep": "sagas.saga_step", "SagaStory": "sagas.saga_answers",
+          "StepAnswer": "sagas.saga_answers"}  # fmt: skip
 
 
 def __getattr__(name: str) -> object:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from gossipreg.client.events.of_registry import RegistryEvents
     from gossipreg.client.events.published import Published
     from gossipreg.client.events.subscription import EventIterator, HandlerSubscription
+    from gossipreg.client.sagas.of_registry import RegistrySagas
+    from gossipreg.client.sagas.saga import Saga
+    from gossipreg.client.sagas.saga_handle import SagaHandle
 
 TIMEOUT_S = 5.0
 """A synced sidecar answers in a millisecond, one that starts in a few seconds."""
@@ -59,6 +62,7 @@ class Registry:
         self._named = path
         self._made_events: dict[None, RegistryEvents] = {}
         """Empty until an event is published or subscribed to."""
+        self._made_sagas: dict[None, RegistrySagas] = {}
         self._services: dict[tuple[str, frozenset[str], str | None], Service] = {}
         self._link = SidecarLink(path, max_stale)
         WATCHER.links[self._link] = None
@@ -176,6 +180,42 @@ class Registry:
             ack_timeout=ack_timeout, broadcast=broadcast,
         )  # fmt: skip
 
+    # -- sagas ---------------------------------------------------------------------------------------------------------
+
+    def saga(
+        self, name: str, *, id: str | None = None, input: object = None, timeout: float = 60.0, strict: bool = False,
+        traceparent: str | None = None,
+    ) -> "Saga":  # fmt: skip
+        """`with registry.saga("create-order") as saga:`: its steps are either all done, or those that may have happened
+        are undone. The end of the block commits; an exception in it aborts, and is raised on.
+
+        `id` names it in the journal of this sidecar; drawn if left out. `input`: what JSON can hold, for {input.a} in
+        steps. `timeout`: the seconds until its decision; then it is aborted. `strict`: steps are undone one after the
+        other. If the program ends, or is not heard for 10 s, it is aborted.
+
+        The block raises SagaExists or SagaConflict if the id is known, SagaAborted if it was aborted meanwhile, and
+        OutcomeUnknown if it cannot be learned whether it is committed: ask `saga_of(error.saga)`.
+        """
+        return self.saga_parts.saga(
+            name, id=id, input=input, timeout=timeout, strict=strict, traceparent=traceparent
+        )  # fmt: skip
+
+    def saga_of(self, saga: str) -> "SagaHandle":
+        """A saga that somebody has begun, by its full name, JOURNAL.ID, or its id: `wait()` and `show()` of it."""
+        return self.saga_parts.saga_of(saga)
+
+    @property
+    def saga_parts(self) -> "RegistrySagas":
+        """As `event_parts`."""
+        if self._link.closed:
+            raise Refused("this registry is closed: make another one")
+        found = self._made_sagas.get(None)
+        if found is None:
+            from gossipreg.client.sagas.of_registry import RegistrySagas
+
+            found = self._made_sagas.setdefault(None, RegistrySagas(self._named))
+        return found
+
     @property
     def timeout_s(self) -> float:
         """The `timeout` of `connect`."""
@@ -245,6 +285,8 @@ class Registry:
             self._finalizer.detach()
             for events in self._made_events.values():
                 events.close()
+            for sagas in self._made_sagas.values():
+                sagas.close()
             WATCHER.drop(self._link)
 
     def __enter__(self) -> Self:

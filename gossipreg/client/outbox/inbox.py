@@ -9,7 +9,7 @@ finds a note only if the first was committed.
 """
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from time import time
 from typing import Any
@@ -28,7 +28,8 @@ from gossipreg.client.outbox.tables import (
     sync_dialect,
     table_name,
 )
-from gossipreg.errors import BadParams, Refused
+from gossipreg.client.outbox.transactions import async_transaction, own_transaction, part_of_transaction
+from gossipreg.errors import BadParams
 
 LEAST_KEPT = timedelta(days=7)
 """As long as a dead letter is kept, and may be retried by hand."""
@@ -36,8 +37,6 @@ KEPT = timedelta(days=14)
 FORGET_ROWS = 10_000
 """Notes that one call of `forget` deletes: more would hold locks for long."""
 MAX_HANDLER = 256
-IDLE = 0
-"""psycopg.pq.TransactionStatus.IDLE: no transaction is open."""
 
 
 class Inbox:
@@ -69,7 +68,7 @@ class Inbox:
         the errors of the database; an event whose handler raises is delivered again.
         """
         note = _Note(self._table, self._dialect, event, handler)
-        transaction = _transaction if commit else _savepoint
+        transaction = own_transaction if commit else part_of_transaction
         with transaction(self._connection, self._dialect):
             yield note.is_new(self._dialect.execute(self._connection, note.statement, *note.values).rowcount)
 
@@ -101,13 +100,7 @@ class AsyncInbox:
     async def once(self, event: ReceivedEvent, handler: str, *, commit: bool = True) -> AsyncIterator[bool]:
         """As `Inbox.once`."""
         note = _Note(self._table, self._dialect, event, handler)
-        if commit:
-            _check_idle(self._connection)
-        elif self._connection.info.transaction_status == IDLE:
-            if self._connection.autocommit:
-                raise Refused(_NONE_OPEN)
-            await self._connection.execute("SELECT 1")  # begins the transaction, so that the next line is a savepoint
-        async with self._connection.transaction():
+        async with async_transaction(self._connection, commit=commit):
             yield note.is_new((await self._execute(note.statement, *note.values)).rowcount)
 
     async def forget(self, older_than: timedelta = KEPT) -> int:
@@ -149,69 +142,3 @@ def _forget(table: TableName, dialect: Dialect, older_than: timedelta) -> tuple[
         row, old, value = "ctid", "noted_at < now() - make_interval(secs => ?)", seconds
     found = f"SELECT {row} FROM {table.sql()} WHERE {old} LIMIT {FORGET_ROWS}"
     return f"DELETE FROM {table.sql()} WHERE {row} IN ({found})", value
-
-
-# -- transactions ----------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _transaction(connection: Any, dialect: Dialect) -> Iterator[None]:
-    """A transaction of its own, committed at the end."""
-    if dialect is not SQLITE:
-        _check_idle(connection)
-        with connection.transaction():
-            yield
-        return
-    if connection.in_transaction:
-        raise Refused(_OPEN)
-    dialect.execute(connection, "BEGIN IMMEDIATE")  # a handler beside this one waits here, and not with half its work
-    try:
-        yield
-        if not connection.in_transaction:
-            raise Refused("the block has ended the transaction of its event itself: leave that to Inbox.once")
-        connection.commit()
-    except BaseException:
-        connection.rollback()
-        raise
-
-
-_OPEN = (
-    "a transaction is open on this connection, so the note would be committed only with it: commit it before, or give "
-    "commit=False and commit before the event is acknowledged"
-)
-
-
-_NONE_OPEN = "no transaction is open on this connection, which is in autocommit mode: begin one before"
-
-
-def _check_idle(connection: Any) -> None:
-    if connection.info.transaction_status != IDLE:
-        raise Refused(_OPEN)
-
-
-@contextmanager
-def _savepoint(connection: Any, dialect: Dialect) -> Iterator[None]:
-    """A part of the program's transaction. If the block raises, its note goes too, even if the program commits."""
-    _begin(connection, dialect)
-    dialect.execute(connection, "SAVEPOINT gossipreg_inbox")
-    try:
-        yield
-        dialect.execute(connection, "RELEASE SAVEPOINT gossipreg_inbox")
-    except BaseException:
-        with suppress(Exception):  # the block has ended the transaction, or the connection is broken
-            dialect.execute(connection, "ROLLBACK TO SAVEPOINT gossipreg_inbox")
-            dialect.execute(connection, "RELEASE SAVEPOINT gossipreg_inbox")
-        raise
-
-
-def _begin(connection: Any, dialect: Dialect) -> None:
-    """Begin the program's transaction where its connection would do so by itself."""
-    if dialect is SQLITE:
-        if connection.in_transaction:
-            return
-        if connection.isolation_level is not None:
-            dialect.execute(connection, "BEGIN IMMEDIATE")
-            return
-    elif connection.info.transaction_status != IDLE or not connection.autocommit:
-        return
-    raise Refused(_NONE_OPEN)

@@ -82,14 +82,16 @@ def sync_dialect(connection: object) -> Dialect:
     """As `dialect_of`, for threads."""
     dialect = dialect_of(connection)
     if dialect is ASYNC_POSTGRES:
-        raise BadParams("connection is a psycopg.AsyncConnection: use AsyncOutbox or AsyncInbox with it")
+        raise BadParams(
+            "connection is a psycopg.AsyncConnection: use the class of the same name that begins with Async"
+        )
     return dialect
 
 
 def async_dialect(connection: object) -> Dialect:
     """As `dialect_of`, for asyncio."""
     if dialect_of(connection) is not ASYNC_POSTGRES:
-        raise BadParams(f"connection is {connection!r}: give a psycopg.AsyncConnection, or use Outbox or Inbox with it")
+        raise BadParams(f"connection is {connection!r}: give a psycopg.AsyncConnection, or use the class without Async")
     return ASYNC_POSTGRES
 
 

@@ -94,7 +94,7 @@ def test_each_kind_of_connection_has_its_class(postgres_database: Database) -> N
     async def run() -> None:
         async with await opened(postgres_database) as connection:
             for kind in (Outbox, Inbox):
-                with pytest.raises(BadParams, match="AsyncOutbox or AsyncInbox"):
+                with pytest.raises(BadParams, match="begins with Async"):
                     kind(connection)
 
     asyncio.run(run())

@@ -1,0 +1,182 @@
+"""The three rules of a participant as statements on its table. See `docs/sagas-clients.md`.
+
+Owns: the table, and which statement follows which answer of the database. Never knows: how a statement is executed, or
+what the program's work does.
+
+    1. A key has its effect once, and each repeat gets the first answer. The row of the key is written before the work:
+       of two at the same time, at two instances too, the second waits for the first, and finds its row.
+    2. An undo of a key that is unknown is answered 2xx, and leaves a row.
+    3. After its undo a key is refused for ever: that row answers 410 to a do that comes late.
+
+`doing` and `undoing` are generators: they yield a statement with its values and get its result, or yield WORK and get
+the program's answer. An answer that may be another one at the next attempt (5xx, 404, 409, ...) is raised as
+AnswerNotKept, so that the transaction ends without a trace of it.
+"""
+
+import re
+from collections.abc import Generator
+from datetime import timedelta
+from enum import Enum
+from time import time
+from typing import Any, Final, NamedTuple
+
+from gossipreg.client.outbox.tables import SQLITE, Dialect, TableName
+from gossipreg.client.sagas.participant_answer import GONE, NO_CONTENT, ParticipantAnswer, kept_answer
+from gossipreg.errors import BadParams, Unavailable
+
+PARTICIPANT_TABLE = "gossipreg_participant"
+KEPT = timedelta(days=90)
+LEAST_KEPT = timedelta(days=31)
+"""A saga may run for 30 days, and until it is decided its undo may come."""
+FORGET_ROWS = 4
+"""Rows that are too old and go with each new key: so the table has no more than came within the time."""
+MAX_KEY = 512
+LOOKS = 8
+"""How often a row is looked for that vanishes between two statements, since it is forgotten right now."""
+DONE, REFUSED, UNDONE = "done", "refused", "undone"
+_UNDO_KEY = re.compile(r"([0-9a-f]+\.[^/]+/[^/]+)/undo")
+
+
+class ProgramWork(Enum):
+    WORK = "work"
+
+
+WORK: Final = ProgramWork.WORK
+
+
+class StatementResult(NamedTuple):
+    """What a statement has done."""
+
+    rowcount: int
+    row: tuple[Any, ...] | None
+
+
+Statement = tuple[str, tuple[object, ...]]
+Rules = Generator[Statement | ProgramWork, Any, ParticipantAnswer]
+
+
+class AnswerNotKept(Exception):
+    """Inside: this is the answer, and nothing of it may stay. It never reaches the program."""
+
+    def __init__(self, answer: ParticipantAnswer) -> None:
+        super().__init__(answer.status)
+        self.answer = answer
+
+
+class ParticipantRules:
+    def __init__(self, table: TableName, dialect: Dialect, keep: timedelta) -> None:
+        """Raises BadParams."""
+        if not isinstance(keep, timedelta) or keep < LEAST_KEPT:
+            raise BadParams(f"keep is {keep!r}: give a timedelta of at least {LEAST_KEPT.days} days")
+        self._table = table.sql()
+        self._is_sqlite = dialect is SQLITE
+        self._keep_s = keep.total_seconds()
+
+    def doing(self, key: str) -> Rules:
+        row = yield from self._claimed(key, DONE, for_update=False)
+        if row is not None:
+            state, status, content_type, body = row
+            if state == UNDONE:
+                gone = {"error": {"code": "undone", "message": "this key was undone, so it is done no more"}}
+                return ParticipantAnswer(GONE, gone).repeated()
+            return kept_answer(status, content_type, body)
+        yield ("SAVEPOINT gossipreg_work", ())
+        answer: ParticipantAnswer = yield WORK
+        if answer.is_refusal:
+            yield ("ROLLBACK TO SAVEPOINT gossipreg_work", ())
+        elif not answer.is_done:
+            raise AnswerNotKept(answer)
+        yield ("RELEASE SAVEPOINT gossipreg_work", ())
+        yield self._keep(key, DONE if answer.is_done else REFUSED, answer)
+        yield self._forget()
+        return answer
+
+    def undoing(self, key: str) -> Rules:
+        row = yield from self._claimed(key, UNDONE, for_update=True)
+        if row is None:
+            yield self._forget()
+            return ParticipantAnswer(NO_CONTENT)
+        state, status, content_type, body = row
+        if state == UNDONE:
+            return kept_answer(status, content_type, body)
+        answer = (yield WORK) if state == DONE else ParticipantAnswer(NO_CONTENT)
+        if not answer.is_done:
+            raise AnswerNotKept(answer)
+        yield self._keep(key, UNDONE, answer)
+        return answer
+
+    def _claimed(
+        self, key: str, state: str, *, for_update: bool
+    ) -> Generator[Statement, StatementResult, tuple[str, int, str, bytes] | None]:
+        """Write the row of this key, and return None; or return what it had (state, status, content type, body)."""
+        insert = (
+            f"INSERT INTO {self._table} (key, state, status, content_type, body, noted_at) "
+            f"VALUES (?, ?, {NO_CONTENT}, '', ?, {self._now}) ON CONFLICT DO NOTHING"
+        )
+        lock = " FOR UPDATE" if for_update and not self._is_sqlite else ""
+        select = f"SELECT state, status, content_type, body FROM {self._table} WHERE key = ?{lock}"
+        for _ in range(LOOKS):
+            if (yield insert, (key, state, b"", *self._times)).rowcount == 1:
+                return None
+            if (row := (yield select, (key,)).row) is not None:
+                texts = [text.decode() if isinstance(text, bytes) else text for text in row[:3]]
+                return texts[0], int(texts[1]), texts[2], bytes(row[3])
+        raise Unavailable(f"the row of {key!r} in {self._table} comes and goes: try again")
+
+    def _keep(self, key: str, state: str, answer: ParticipantAnswer) -> Statement:
+        statement = (
+            f"UPDATE {self._table} SET state = ?, status = ?, content_type = ?, body = ?, noted_at = {self._now} "
+            "WHERE key = ?"
+        )
+        return statement, (state, answer.status, answer.content_type, answer.body, *self._times, key)
+
+    def _forget(self) -> Statement:
+        """Delete a few rows that are too old; not those that another transaction has locked."""
+        if self._is_sqlite:
+            row, old, value, lock = "rowid", "noted_at < ?", time() - self._keep_s, ""
+        else:
+            row, old, value = "ctid", "noted_at < now() - make_interval(secs => ?)", self._keep_s
+            lock = " FOR UPDATE SKIP LOCKED"
+        found = f"SELECT {row} FROM {self._table} WHERE {old} LIMIT {FORGET_ROWS}{lock}"
+        operator = "IN" if self._is_sqlite else "= ANY"
+        found = found if self._is_sqlite else f"ARRAY({found})"
+        return f"DELETE FROM {self._table} WHERE {row} {operator} ({found})", (value,)
+
+    @property
+    def _now(self) -> str:
+        return "?" if self._is_sqlite else "now()"
+
+    @property
+    def _times(self) -> tuple[float, ...]:
+        return (time(),) if self._is_sqlite else ()
+
+
+def participant_tables(table: TableName, dialect: Dialect) -> tuple[str, ...]:
+    """The statements that make the table, each harmless where it is there already."""
+    blob, noted = ("BLOB", "REAL") if dialect is SQLITE else ("bytea", "timestamptz")
+    return (
+        f"CREATE TABLE IF NOT EXISTS {table.sql()} (key TEXT NOT NULL PRIMARY KEY, state TEXT NOT NULL, "
+        f"status INTEGER NOT NULL, content_type TEXT NOT NULL, body {blob} NOT NULL, noted_at {noted} NOT NULL)",
+        f'CREATE INDEX IF NOT EXISTS "{table.name}_noted" ON {table.sql()} (noted_at)',
+    )
+
+
+def checked_do_key(key: object) -> str:
+    """Raises BadParams."""
+    text = _checked_key(key, "Idempotency-Key")
+    if _UNDO_KEY.fullmatch(text):
+        raise BadParams(f"key {text!r} is that of an undo: call undo with the header Gossipreg-Undoes")
+    return text
+
+
+def checked_undo_key(key: object) -> str:
+    """The key of what is undone; that of the undo itself stands for it. Raises BadParams."""
+    text = _checked_key(key, "Gossipreg-Undoes")
+    found = _UNDO_KEY.fullmatch(text)
+    return text if found is None else found[1]
+
+
+def _checked_key(key: object, header: str) -> str:
+    if not isinstance(key, str) or not 1 <= len(key) <= MAX_KEY or "\0" in key:
+        raise BadParams(f"key is {key!r}: give what the request has in its header {header}, 1 to {MAX_KEY} letters")
+    return key

@@ -1,0 +1,86 @@
+"""The connections of one saga. While it runs they are its program, for the sidecar: if they end, it is undone.
+
+Owns: which of them are free. Never knows: what goes over them. A saga has one, and others while several of its steps
+are taken at once; it keeps them all until its end, since the sidecar goes by the one that it heard last. A step that
+finds none free, and no place for another one, waits for those of its own saga: so it never waits for other sagas.
+"""
+
+from queue import Empty, SimpleQueue
+from time import monotonic
+
+from gossipreg.client.pool import Loan, StreamPool
+from gossipreg.errors import Unreachable
+
+
+class SagaLines:
+    def __init__(self, pool: StreamPool) -> None:
+        self._pool = pool
+        self._free: SimpleQueue[Loan | None] = SimpleQueue()
+        """None: one has broken, so there may be room for another."""
+        self._lent: dict[Loan, None] = {}
+        self._ended = False
+
+    def take(self, deadline: float) -> Loan:
+        """A connection for one call, by `deadline` (of `monotonic`). Raises Unreachable, Busy, ChooseSocket."""
+        while True:
+            loan = self._free_one() or self._new(deadline)
+            if loan is None:
+                try:
+                    loan = self._free.get(timeout=max(0.0, deadline - monotonic()))
+                except Empty:
+                    raise Unreachable("the connections of this saga are in use, and none came free in time") from None
+            if loan is not None and loan.stream.usable:
+                self._lent[loan] = None
+                return loan
+            if loan is not None:
+                loan.end()
+
+    def is_cut(self) -> bool:
+        """Whether none of them is left: those that are free have ended, and none is in use."""
+        for _ in range(self._free.qsize()):
+            loan = self._free_one()
+            if loan is None:
+                break
+            if loan.stream.usable:
+                self._free.put(loan)
+                return False
+            loan.end()
+        return not self._lent and not self._ended
+
+    def give(self, loan: Loan) -> None:
+        """After a call."""
+        self._lent.pop(loan, None)
+        if loan.stream.at_rest and not self._ended:
+            self._free.put(loan)
+        else:
+            loan.end()
+            self._free.put(None)
+
+    def end(self, *, decided: bool) -> None:
+        """The saga needs them no more. `decided`: others may use them; else they are closed, so that the sidecar sees
+        that its program is gone."""
+        self._ended = True
+        while (loan := self._free_one()) is not None:
+            if not decided:
+                loan.stream.close()
+            loan.end()
+        if not decided:
+            for loan in list(self._lent):
+                loan.stream.end()
+
+    def _free_one(self) -> Loan | None:
+        try:
+            while True:
+                if (loan := self._free.get_nowait()) is not None:
+                    return loan
+        except Empty:
+            return None
+
+    def _new(self, deadline: float) -> Loan | None:
+        """Another one; None where there is no room, and one of the saga's own will come free."""
+        if not self._lent:
+            return self._pool.lend(deadline)
+        try:
+            return self._pool.lend(monotonic())
+        except Unreachable:
+            return None
