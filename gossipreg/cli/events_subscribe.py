@@ -41,6 +41,7 @@ REASON_BYTES = 200
 @click.option("--exec", "command", metavar="CMD", help="Run this for each event; 0 acknowledges it.")
 @click.option("--on-dead", type=click.Choice(("go_on", "hold")), help="Does a dead letter hold its key? (go_on)")
 @click.option("--max-attempts", metavar="N", type=click.IntRange(1, 10_000), help="Before a dead letter (10).")
+@click.option("--past", is_flag=True, default=None, help="A new group begins with the events that are kept.")
 @click.option("--count", metavar="N", type=click.IntRange(1), help="End after so many events.")
 @click.option("--timeout", metavar="DURATION", type=Duration(), help="End with 1 if no event comes for so long.")
 @client_options

@@ -62,24 +62,24 @@ class AsyncRegistry:
         self, pattern: str | Iterable[str], group: str | None = None,
         handler: "Callable[[HandledEvent], Awaitable[object]] | None" = None, *, window: int | None = None,
         on_dead: str | None = None, max_attempts: int | None = None, ack_timeout: float | None = None,
-        broadcast: bool = False,
+        broadcast: bool = False, past: bool = False,
     ) -> "AsyncSubscription":  # fmt: skip
         """As `Registry.subscribe`, with a handler that is awaited: each event is a task of this loop, and as many run
         at once as `window` allows (64)."""
         return await self._events.subscribe(
             pattern, group, handler, self._timeout_s, window=window, on_dead=on_dead, max_attempts=max_attempts,
-            ack_timeout=ack_timeout, broadcast=broadcast,
+            ack_timeout=ack_timeout, broadcast=broadcast, past=past,
         )  # fmt: skip
 
     def events(
         self, pattern: str | Iterable[str], group: str | None = None, *, window: int | None = None,
         on_dead: str | None = None, max_attempts: int | None = None, ack_timeout: float | None = None,
-        broadcast: bool = False,
+        broadcast: bool = False, past: bool = False,
     ) -> "AsyncEventIterator":  # fmt: skip
         """`async for event in registry.events(...)`; as `Registry.events`. A refusal is raised by the loop."""
         return self._events.events(
             pattern, group, window=window, on_dead=on_dead, max_attempts=max_attempts, ack_timeout=ack_timeout,
-            broadcast=broadcast,
+            broadcast=broadcast, past=past,
         )  # fmt: skip
 
     @property

@@ -138,7 +138,7 @@ class Registry:
         self, pattern: str | Iterable[str], group: str | None = None,
         handler: "Callable[[HandledEvent], object] | None" = None, *, window: int | None = None,
         on_dead: str | None = None, max_attempts: int | None = None, ack_timeout: float | None = None,
-        broadcast: bool = False, threads: int | None = None,
+        broadcast: bool = False, past: bool = False, threads: int | None = None,
     ) -> "HandlerSubscription":  # fmt: skip
         """Have `handler` called with each event whose type the pattern means; `group` shares them with other
         processes. It runs until `close` of what this returns, until the registry is closed, or the program ends.
@@ -150,14 +150,15 @@ class Registry:
         `window`: how many events this process has at most (64). `threads`: how many handlers run at once (8, or the
         window if that is less). `ack_timeout`: how many seconds after this process has stopped an event is given to
         another (30). `on_dead`: "go_on", or "hold": a dead letter holds up the events of its key. `broadcast`: without
-        a group; every process gets each event while it lives, and nobody waits for an answer.
+        a group; every process gets each event while it lives, and nobody waits for an answer. `past`: a group that is
+        new begins with the events that are kept (`publish(keep=...)`), and not with those from now on.
 
         If no sidecar answers, the subscription begins when one does; that is logged. Raises BadParams, or what else the
         sidecar refuses it with.
         """
         return self.event_parts.subscribe(
             pattern, group, handler, threads, self.timeout_s, window=window, on_dead=on_dead,
-            max_attempts=max_attempts, ack_timeout=ack_timeout, broadcast=broadcast,
+            max_attempts=max_attempts, ack_timeout=ack_timeout, broadcast=broadcast, past=past,
         )  # fmt: skip
 
     def on(
@@ -171,13 +172,13 @@ class Registry:
     def events(
         self, pattern: str | Iterable[str], group: str | None = None, *, window: int | None = None,
         on_dead: str | None = None, max_attempts: int | None = None, ack_timeout: float | None = None,
-        broadcast: bool = False,
+        broadcast: bool = False, past: bool = False,
     ) -> "EventIterator":  # fmt: skip
         """As `subscribe`, for a loop: `for event in registry.events(...):`. Each event is settled by `event.ack()`,
         `event.reject(reason)` or `event.retry(after)`, or by `with event:`, which does what a handler does."""
         return self.event_parts.events(
             pattern, group, self.timeout_s, window=window, on_dead=on_dead, max_attempts=max_attempts,
-            ack_timeout=ack_timeout, broadcast=broadcast,
+            ack_timeout=ack_timeout, broadcast=broadcast, past=past,
         )  # fmt: skip
 
     # -- sagas ---------------------------------------------------------------------------------------------------------

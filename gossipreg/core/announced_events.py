@@ -53,6 +53,8 @@ class EventIndex:
         """Of each known group, with the number of announcements that have it."""
         self._declared: Counter[str] = Counter()
         """Groups that were declared, with the number of members that say so."""
+        self._past: Counter[str] = Counter()
+        """Groups that begin with the events that are kept, with the number of members whose subscriptions say so."""
         self._known: PatternIndex[str] = PatternIndex()
         """The names of groups."""
         self._cached_members: dict[tuple[str, EventType], tuple[NodeId, ...]] = {}
@@ -73,9 +75,10 @@ class EventIndex:
             self._forget(*known)
         for known in has - had:
             self._learn(*known)
-        self._declared.subtract(_declared(before))
-        self._declared.update(_declared(announced))
-        self._declared += Counter()  # none that nobody declares
+        for names, of in ((self._declared, _declared), (self._past, _past)):
+            names.subtract(of(before))
+            names.update(of(announced))
+            names += Counter()  # none of which nobody says so
         ran, runs = _running(before), _running(announced)
         for subscription in ran - runs:
             self._end(id, subscription)
@@ -148,9 +151,14 @@ class EventIndex:
             _keep(self._cached_groups, type, found)
         return found
 
+    def past_groups(self) -> Iterable[KnownGroup]:
+        """The groups of which a member that runs wants the events that are kept."""
+        return [self._group(name, ()) for name in sorted(self._past) if name in self._running]
+
     def _group(self, name: str, type: EventType) -> KnownGroup:
         patterns = sorted(self._patterns[name], key=lambda one: (not matches(_tokens(one), type), one))
-        return KnownGroup(name, tuple(sorted(patterns[:MAX_GROUP_PATTERNS])), name in self._declared)
+        known = tuple(sorted(patterns[:MAX_GROUP_PATTERNS]))
+        return KnownGroup(name, known, name in self._declared, name in self._past)
 
 
 def _tokens(pattern: str) -> tuple[str, ...]:
@@ -167,8 +175,13 @@ def _declared(announced: AnnouncedEvents) -> set[str]:
     return {group.name for group in announced.groups if group.declared}
 
 
+def _past(announced: AnnouncedEvents) -> set[str]:
+    return {one.group for one in announced.subscriptions if one.past}
+
+
 def _running(announced: AnnouncedEvents) -> set[AnnouncedSubscription]:
-    return set(announced.subscriptions) if announced.runs else set()
+    """Where it begins makes no other subscription of it."""
+    return {one._replace(past=False) for one in announced.subscriptions} if announced.runs else set()
 
 
 def _keep(cache: dict[K, V], key: K, value: V) -> None:

@@ -115,6 +115,9 @@ class EventRegistry:
     def groups_for(self, type: EventType) -> Iterable[KnownGroup]:
         return self._index.groups(type)
 
+    def past_groups(self) -> Iterable[KnownGroup]:
+        return self._index.past_groups()
+
     def leader(self, journal: JournalId) -> NodeId | None:
         """Only a claim of the member's present process counts."""
         claims = [

@@ -19,6 +19,7 @@
     stored_events    the values that it keeps, and their records
     known_ids        the ids that were published of late
     backlog          how much waits for one group
+    past_groups      groups that begin with the events that are kept, and that a journal lacks
     facts            what an applied entry has changed
     messages         what sidecars say to each other about events
     codec            those messages as bytes

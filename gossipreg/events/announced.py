@@ -1,6 +1,7 @@
 """What a member's row says of events: its subscriptions, and the groups that it remembers. Announcements as bytes.
 
-    subscription   [group, pattern, flags]    flags: 1, every instance gets the event (broadcast); it has no group then
+    subscription   [group, pattern, flags]    flags: 1, every instance gets the event (broadcast); it has no group then;
+                                              2, the group begins with the events that are kept
     group          [name, [pattern ...], flags]    a group of a journal that the member leads; flags: 1, one that it was
                                                    told of beforehand (`join --group`)
 
@@ -24,6 +25,7 @@ MAX_SUBSCRIPTIONS = MAX_ANNOUNCED_GROUPS = 1024
 MAX_DECLARED_GROUPS = 256
 """Of one member: a row has room for those that it remembers, too."""
 BROADCAST = DECLARED = 1
+PAST = 2
 MAX_ELEMENTS = MAX_GROUP_PATTERNS
 """Of one array: headers that promise more would cost memory before they are found wrong."""
 
@@ -35,6 +37,8 @@ class AnnouncedSubscription(NamedTuple):
     group: str
     """Empty: broadcast."""
     pattern: str
+    past: bool = False
+    """A journal that does not know the group yet gives it the events that are kept."""
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -42,7 +46,8 @@ class AnnouncedSubscription(NamedTuple):
 
 
 def encode_subscription(subscription: AnnouncedSubscription) -> bytes:
-    return _pack((subscription.group, subscription.pattern, 0 if subscription.group else BROADCAST))
+    flags = (PAST if subscription.past else 0) if subscription.group else BROADCAST
+    return _pack((subscription.group, subscription.pattern, flags))
 
 
 def decode_subscription_untrusted(value: bytes) -> AnnouncedSubscription:
@@ -54,7 +59,7 @@ def decode_subscription_untrusted(value: bytes) -> AnnouncedSubscription:
         if group != "":
             raise BadDatagram("bad_value", "a broadcast subscription has no group")
         return AnnouncedSubscription("", _pattern(pattern))
-    return AnnouncedSubscription(_group(group), _pattern(pattern))
+    return AnnouncedSubscription(_group(group), _pattern(pattern), bool(flags & PAST))
 
 
 def encode_group(group: KnownGroup) -> bytes:

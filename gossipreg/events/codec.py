@@ -6,7 +6,7 @@ sent it, or how it travels.
 The form of all messages, how it grows, and what it costs: `journal/message_forms.py`. Kinds are above those of
 replicas, since both travel over the same streams.
 
-    pattern    an item of ForwardPublish: [group, pattern, declared]
+    pattern    an item of ForwardPublish: [group, pattern, declared, past]; `past` may be left out
     ballot     two elements: round, replica id
     delivery   an item of Deliveries: [group, index, attempt, event]
     outcome    an item of DeliveryOutcomes: [0, group, index, attempt, result, text, after ms, hold, max attempts]
@@ -159,22 +159,23 @@ def _opened(items: list[Any], fields: dict[str, Any]) -> dict[str, object]:
 
 
 def _pattern_items(message: m.ForwardPublish) -> Iterable[Sequence[object]]:
-    items = ((group.name, pattern, group.declared) for group in message.groups for pattern in group.patterns)
+    items = ((one.name, pattern, one.declared, one.past) for one in message.groups for pattern in one.patterns)
     return islice(items, MAX_FORWARDED_PATTERNS)
 
 
 def _patterns(items: list[Any], fields: dict[str, Any]) -> dict[str, object]:
     del fields
-    groups: dict[tuple[str, bool], dict[str, None]] = {}
+    groups: dict[tuple[str, bool, bool], dict[str, None]] = {}
     for item in items[:MAX_FORWARDED_PATTERNS]:
         name, pattern, declared = known(item, 3)
+        past = flag_untrusted(item[3]) if len(item) > 3 else False
         text = text_untrusted(pattern, MAX_TYPE_BYTES)
         try:
             check_pattern(text)
         except BadParams as error:
             raise ValueError(str(error)) from None
-        groups.setdefault((_group(name), flag_untrusted(declared)), {})[text] = None
-    return {"groups": tuple(KnownGroup(name, tuple(found), declared) for (name, declared), found in groups.items())}
+        groups.setdefault((_group(name), flag_untrusted(declared), past), {})[text] = None
+    return {"groups": tuple(KnownGroup(name, tuple(found), *flags) for (name, *flags), found in groups.items())}
 
 
 _PATTERNS = MessageItems(("groups",), _pattern_items, _patterns)

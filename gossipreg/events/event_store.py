@@ -85,6 +85,11 @@ class EventStore:
         found = self._backlogs.get(group)
         return found if found is not None else GroupBacklog(group, self.events)
 
+    @property
+    def has_kept(self) -> bool:
+        """Whether any event has a keep time, which may be over since a moment."""
+        return bool(self._kept)
+
     def held_keys(self, group: int) -> frozenset[str]:
         return frozenset(self._held.get(group, ()))
 

@@ -35,6 +35,7 @@ from gossipreg.events.messages import (
     PublishAnswers,
     WindowOpened,
 )
+from gossipreg.events.past_groups import PastGroups
 from gossipreg.events.patterns import check_type
 from gossipreg.events.publish_queue import PublishQueue
 from gossipreg.events.publishing import PublishAgain, PublishDeadline, Publishing
@@ -79,6 +80,7 @@ class _Led:
     machine: EventsMachine
     queue: PublishQueue
     dispatch: JournalDispatch
+    past: PastGroups
     led_ms: Callable[[float], int]
     paused: bool = False
     told: int = 0
@@ -166,9 +168,10 @@ class Events:
             self._tuning, journal, effect.ballot, machine, self._membership, self._timers, self._rng, self._numbers
         )
         led_ms = partial(self._journals.led_ms, journal)
-        self.led[journal] = _Led(journal, machine, queue, dispatch, led_ms)
+        past = PastGroups(journal, machine, self._membership, self.next_ticket)
+        self.led[journal] = _Led(journal, machine, queue, dispatch, past, led_ms)
         groups = self.groups.begin(journal, {name: group.patterns for name, group in machine.groups.items()})
-        return [*groups, *dispatch.begin(now, led_ms(now)), *self.publishing.try_all(now)]
+        return [*groups, *dispatch.begin(now, led_ms(now)), *past.look(), *self.publishing.try_all(now)]
 
     def _end(self, effect: Deposed) -> list[EventEffect]:
         led = self.led.pop(effect.journal, None)
@@ -185,15 +188,16 @@ class Events:
             case Settled():
                 committed = effect.outcome is ProposalOutcome.COMMITTED
                 effects = led.queue.settled(effect) + led.dispatch.settled(effect.ticket, committed, now)
+                effects += led.past.settled(effect.ticket, committed)
                 return effects + self._questions.settled(effect.ticket, committed=committed)
             case RecordsFound():
                 return led.dispatch.payloads(effect.number, effect.values, now)
             case Pausing():
-                led.paused = led.queue.paused = True
+                led.paused = led.queue.paused = led.past.paused = True
                 return led.dispatch.pause(now)
             case Resumed():
                 led.paused = led.queue.paused = False
-                return led.dispatch.resume(now) + led.queue.pump()
+                return led.dispatch.resume(now) + led.queue.pump() + led.past.resume()
         return []
 
     def _on_applied(self, led: _Led, effect: AppliedEntry, now: float) -> list[EventEffect]:
@@ -203,7 +207,7 @@ class Events:
         if effect.entry.kind == EventEntryKind.PUBLISH:
             led.queue.applied(effect.entry.index, facts)
         groups = [] if effect.entry.kind == EventEntryKind.OUTCOMES else self._on_groups(led, facts)
-        return [*groups, *led.dispatch.applied(facts, effect.entry, now)]
+        return [*groups, *led.dispatch.applied(facts, effect.entry, now), *led.past.applied()]
 
     def _on_groups(self, led: _Led, facts: Iterable[EventFact]) -> list[EventEffect]:
         effects: list[EventEffect] = []
@@ -216,6 +220,7 @@ class Events:
                         effects += self.groups.put(led.journal, fact.name, group.patterns)
                 case GroupForgotten():
                     led.queue.group_forgotten(fact.name)
+                    led.past.group_forgotten(fact.name)
                     effects += self.groups.remove(led.journal, fact.name)
         return effects
 
@@ -226,6 +231,9 @@ class Events:
             return []
         if self._questions.owns(ticket):
             return self._complete(self._questions.refused(ticket, code, text), now)
+        if led.past.owns(ticket):
+            led.past.refused()
+            return []
         if not led.queue.owns(ticket):
             return self._complete(led.dispatch.refused(ticket, now), now)
         if code == "journal_full":
@@ -295,7 +303,7 @@ class Events:
         """The answers of the membership changed."""
         effects = self.publishing.try_all(now)
         for led in [*self.led.values()]:
-            effects += led.dispatch.members_changed(now) + led.acts()
+            effects += led.dispatch.members_changed(now) + led.past.look() + led.acts()
         self.receiving.members_changed()
         return self._complete(effects, now)
 

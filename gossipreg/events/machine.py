@@ -121,6 +121,11 @@ class EventsMachine:
         """The led time of the oldest id that is remembered; None where there is none."""
         return self._ids.since_ms
 
+    @property
+    def has_kept(self) -> bool:
+        """Whether there are events that a new group may ask for."""
+        return self._store.has_kept
+
     def held_keys(self, group: int) -> frozenset[str]:
         """The partition keys whose events wait because a dead letter holds the key."""
         return self._store.held_keys(group)

@@ -17,6 +17,8 @@ class KnownGroup(NamedTuple):
     patterns: tuple[str, ...]
     declared: bool = False
     """Whether a member was told of it by its operator: `join --group`."""
+    past: bool = False
+    """A subscription of it begins with the events that are kept."""
 
 
 class EventMembership(Protocol):
@@ -44,6 +46,9 @@ class EventMembership(Protocol):
     def groups_for(self, type: tuple[str, ...]) -> Iterable[KnownGroup]:
         """The groups that mean this type: subscriptions of members that live, restart or are dead, groups that were
         declared, and those that other members remember."""
+
+    def past_groups(self) -> Iterable[KnownGroup]:
+        """The groups with a subscription, of a member that runs, which begins with the events that are kept."""
 
     def leader(self, journal: JournalId) -> NodeId | None:
         """Who claims to lead this journal with the highest ballot, and runs."""

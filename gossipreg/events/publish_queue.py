@@ -132,6 +132,7 @@ class PublishQueue:
     def _missing_groups(self, batch: Iterable[_Asked]) -> tuple[NewGroup, ...]:
         """The groups, and patterns of groups, that these events go to and the journal lacks."""
         missing: dict[str, dict[str, None]] = {}
+        past: set[str] = set()
         for groups in self._known_groups(batch):
             for known in groups:
                 if known.name in self._forgotten and not self._is_wanted(known):
@@ -141,7 +142,9 @@ class PublishQueue:
                 lacks = [pattern for pattern in known.patterns if pattern not in has]
                 if lacks:
                     missing.setdefault(known.name, {}).update(dict.fromkeys(lacks))
-        return tuple(NewGroup(name, tuple(patterns)) for name, patterns in missing.items())
+                if known.past:
+                    past.add(known.name)
+        return tuple(NewGroup(name, tuple(patterns), name in past) for name, patterns in missing.items())
 
     def _known_groups(self, batch: Iterable[_Asked]) -> Iterable[tuple[KnownGroup, ...]]:
         """What is known here of the groups for these events, and what their publishers knew, each once."""
@@ -156,8 +159,9 @@ class PublishQueue:
     # -- answers -----------------------------------------------------------------------------------------------------
 
     def applied(self, entry_index: int, facts: Sequence[object]) -> None:
-        """An entry of ours with new events was applied."""
-        self._facts[entry_index] = facts
+        """An entry of ours was applied. One of groups alone has no events, and nobody waits for it here."""
+        if any(isinstance(fact, EventPublished) for fact in facts):
+            self._facts[entry_index] = facts
 
     def settled(self, settled: Settled) -> list[EventEffect]:
         """What became of an entry; nothing if it is not ours."""

@@ -94,13 +94,13 @@ class Receiving:
 
     def subscribe(
         self, group: str, patterns: Iterable[str], *, broadcast: bool = False, window: int | None = None,
-        on_dead: str = "go_on", max_attempts: int | None = None, ack_timeout_s: float | None = None,
+        on_dead: str = "go_on", max_attempts: int | None = None, ack_timeout_s: float | None = None, past: bool = False,
     ) -> int:  # fmt: skip
         """Begin a subscription; returns its number. None: the default. Raises BadParams, or Busy where there are too
         many; then nothing changed."""
         subscription = check_subscription(
             self._tuning, group, patterns, broadcast=broadcast, window=window, on_dead=on_dead,
-            max_attempts=max_attempts, ack_timeout_s=ack_timeout_s,
+            max_attempts=max_attempts, ack_timeout_s=ack_timeout_s, past=past,
         )  # fmt: skip
         self._effects += self._subscriptions.add(subscription)
         self._replies.freed(group, subscription.room)

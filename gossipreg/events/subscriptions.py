@@ -41,6 +41,8 @@ class Subscription:
     max_attempts: int
     """0: the leader's default."""
     ack_timeout_s: float
+    past: bool = False
+    """A journal that does not know the group yet gives it the events that are kept."""
     number: int = 0
     suspended: bool = False
     """It takes nothing for now."""
@@ -57,11 +59,13 @@ class Subscription:
 
 def check_subscription(
     tuning: EventsTuning, group: str, patterns: Iterable[str], *, broadcast: bool, window: int | None, on_dead: str,
-    max_attempts: int | None, ack_timeout_s: float | None,
+    max_attempts: int | None, ack_timeout_s: float | None, past: bool = False,
 ) -> Subscription:  # fmt: skip
     """A subscription of these values; None: the default. Raises BadParams with the value at fault."""
     if broadcast and group:
         raise BadParams(f"a broadcast subscription belongs to no group: leave out group {group!r} or broadcast")
+    if broadcast and past:
+        raise BadParams("a broadcast subscription gets events from now on: leave out past, or give a group")
     if not broadcast:
         check_group(group)
     checked = tuple(dict.fromkeys(patterns))
@@ -77,6 +81,7 @@ def check_subscription(
         on_dead == "hold",
         0 if max_attempts is None else int(_checked(tuning, "max_attempts", max_attempts, 0)),
         _checked(tuning, "ack_timeout_s", ack_timeout_s, tuning.ack_timeout_s),
+        past,
     )  # fmt: skip
 
 
@@ -192,4 +197,5 @@ class Subscriptions:
 
 
 def _announced(subscription: Subscription) -> list[AnnouncedSubscription]:
-    return [AnnouncedSubscription(subscription.group, pattern) for pattern in subscription.patterns]
+    group, past = subscription.group, subscription.past
+    return [AnnouncedSubscription(group, pattern, past) for pattern in subscription.patterns]

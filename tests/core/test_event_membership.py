@@ -72,6 +72,23 @@ class Trio:
         self.announce(host, KIND_SUBSCRIPTION, slot, encode_subscription(AnnouncedSubscription(group, pattern)))
 
 
+def test_a_group_that_wants_the_past_is_known_while_it_runs() -> None:
+    trio = Trio()
+    wants = encode_subscription(AnnouncedSubscription("late", "order.*", past=True))
+    trio.announce(trio.one, KIND_SUBSCRIPTION, 0, wants)
+    trio.announce(trio.one, KIND_SUBSCRIPTION, 1, encode_subscription(AnnouncedSubscription("late", "order.*")))
+    trio.subscribe(trio.two, 0, "late", "user.*")
+    trio.subscribe(trio.two, 1, "billing", "user.*")
+    late = KnownGroup("late", ("order.*", "user.*"), past=True)
+    assert list(trio.asked.past_groups()) == [late]
+    assert list(trio.asked.groups_for(PAID)) == [late]
+    trio.announce(trio.one, KIND_SUBSCRIPTION, 1, None)
+    assert trio.asked.subscribers("late", PAID) == (trio.one.id,), "one of two that differ in that alone goes"
+    trio.announce(trio.one, KIND_SUBSCRIPTION, 0, None)
+    assert list(trio.asked.past_groups()) == []
+    assert not any(group.past for group in trio.asked.groups_for(("user", "gone")))
+
+
 def test_a_subscription_is_known_to_all_and_goes_when_it_ends() -> None:
     trio = Trio()
     trio.subscribe(trio.one, 0, "billing", "order.*")

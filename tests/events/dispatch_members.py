@@ -138,5 +138,8 @@ class Members:
     def groups_for(self, type: tuple[str, ...]) -> list[KnownGroup]:  # noqa: ARG002  # the protocol's
         raise AssertionError("publishing asks for that")
 
+    def past_groups(self) -> list[KnownGroup]:
+        raise AssertionError("`PastGroups` asks for that")
+
     def leader(self, journal: JournalId) -> NodeId | None:  # noqa: ARG002  # the protocol's
         raise AssertionError("publishing asks for that")

@@ -62,6 +62,9 @@ class MadeUpMembership:
     def groups_for(self, type: tuple[str, ...]) -> Iterable[KnownGroup]:
         raise NotImplementedError("the receiving side asks for no groups")
 
+    def past_groups(self) -> Iterable[KnownGroup]:
+        raise NotImplementedError("the receiving side asks for no groups")
+
     def leader(self, journal: JournalId) -> NodeId | None:
         return self.leaders.get(journal)
 

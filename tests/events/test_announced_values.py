@@ -18,8 +18,12 @@ from gossipreg.events.membership import KnownGroup
 
 names = st.from_regex(r"[a-z]{1,20}(-[0-9]{1,3})?", fullmatch=True)
 patterns = st.lists(st.sampled_from(("order", "*", "paid", "x")), min_size=1, max_size=4).map(".".join)
-subscriptions = st.builds(AnnouncedSubscription, st.one_of(names, st.just("")), patterns)
-groups = st.builds(KnownGroup, names, st.lists(patterns, max_size=MAX_GROUP_PATTERNS).map(tuple), st.booleans())
+subscriptions = st.one_of(
+    st.builds(AnnouncedSubscription, names, patterns, st.booleans()),
+    st.builds(AnnouncedSubscription, st.just(""), patterns, st.just(False)),
+)
+group_patterns = st.lists(patterns, max_size=MAX_GROUP_PATTERNS).map(tuple)
+groups = st.builds(KnownGroup, names, group_patterns, st.booleans(), st.just(False))
 
 
 @given(subscriptions)
@@ -36,7 +40,7 @@ def test_a_group_survives_its_encoding(group: KnownGroup) -> None:
 def test_what_later_releases_add_to_announcements_is_ignored(
     subscription: AnnouncedSubscription, group: KnownGroup
 ) -> None:
-    flags = 2 | (0 if subscription.group else 1)
+    flags = 4 | 2 * subscription.past | (0 if subscription.group else 1)
     longer = msgpack.packb((subscription.group, subscription.pattern, flags, "more", [1]))
     assert decode_subscription_untrusted(longer) == subscription
     assert decode_group_untrusted(msgpack.packb((group.name, group.patterns, 2 | group.declared, "more"))) == group

@@ -22,9 +22,10 @@ outcomes = st.builds(
     st.integers(0, MAX_AFTER_MS), st.booleans(), st.integers(0, MAX_ATTEMPT),
 )  # fmt: skip
 
-known_groups = st.dictionaries(
-    groups, st.tuples(st.sets(st.sampled_from(("order.*", ">", "a.b.>", "x")), min_size=1), st.booleans()), max_size=3
-).map(lambda found: tuple(KnownGroup(name, tuple(sorted(some)), said) for name, (some, said) in found.items()))
+known_patterns = st.sets(st.sampled_from(("order.*", ">", "a.b.>", "x")), min_size=1)
+known_groups = st.dictionaries(groups, st.tuples(known_patterns, st.booleans(), st.booleans()), max_size=3).map(
+    lambda found: tuple(KnownGroup(name, tuple(sorted(some)), *flags) for name, (some, *flags) in found.items())
+)
 
 VALID: tuple[st.SearchStrategy[EventMessage], ...] = (
     st.builds(

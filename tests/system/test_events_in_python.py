@@ -243,3 +243,18 @@ def test_a_program_that_closes_gives_back_what_it_has_not_begun(cluster: Sidecar
         assert sorted(event.data for event in found if event.type == "order.paid") == list(range(20))
         assert {event.attempt for event in found} == {1}
         assert one.call("events-dead")["letters"] == []
+
+
+def test_a_new_group_begins_with_kept_events_if_it_says_so(cluster: Sidecars, tmp_path: Path) -> None:
+    """Nothing is published after it has subscribed."""
+    one, two, *_ = durable(cluster, tmp_path)
+    with connected(one) as shop, connected(two, "audit") as audit:
+        kept = [shop.publish("order.created", number, keep=3600, timeout=BOUND_S).id for number in range(3)]
+        assert not shop.publish("order.created", "not kept", timeout=BOUND_S).groups
+        late = audit.events("order.*", "late", past=True)
+        found = [next_of(late, "order.created").id for _ in kept]
+        assert sorted(found) == sorted(kept)
+        later = audit.events("order.*", "later")
+        wait_for(lambda: shop.publish("order.created", "new", timeout=BOUND_S).groups == 2)
+        assert next_of(later, "order.created").data == "new"
+        assert next_of(late, "order.created").data == "new"

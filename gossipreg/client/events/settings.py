@@ -23,7 +23,7 @@ class SubscriptionSettings(NamedTuple):
 
 def subscription_settings(
     pattern: str | Iterable[str], group: str | None, window: int | None, on_dead: str | None,
-    max_attempts: int | None, ack_timeout: float | None, broadcast: bool,
+    max_attempts: int | None, ack_timeout: float | None, broadcast: bool, past: bool,
 ) -> SubscriptionSettings:  # fmt: skip
     """See `Registry.subscribe`. Raises BadParams."""
     patterns = [pattern] if isinstance(pattern, str) else list(pattern) if isinstance(pattern, Iterable) else []
@@ -32,6 +32,9 @@ def subscription_settings(
     check_bool("broadcast", broadcast, "whether every instance gets every event")
     if broadcast == (group is not None):
         raise BadParams(f"group is {group!r} and broadcast is {broadcast}: give the name of a group, or broadcast=True")
+    check_bool("past", past, "whether a new group begins with the events that are kept")
+    if broadcast and past:
+        raise BadParams("a broadcast subscription gets events from now on: leave out past, or give a group")
     if group is not None and not isinstance(group, str):
         raise BadParams(f"group {group!r} is no text: give the name of the group that shares the events")
     for name, count in (("window", window), ("max_attempts", max_attempts)):
@@ -46,5 +49,7 @@ def subscription_settings(
     params |= {name: value for name, value in given.items() if value is not None}
     if broadcast:
         params["broadcast"] = True
+    if past:
+        params["past"] = True
     name = f"{', '.join(patterns)} ({f'group {group}' if group is not None else 'broadcast'})"
     return SubscriptionSettings(params, window or WINDOW, params["ack_timeout"], name)

@@ -45,6 +45,8 @@ export interface GroupOptions extends SubscribeBase {
   onDead?: "go_on" | "hold";
   /** Before it is a dead letter (10). */
   maxAttempts?: number;
+  /** A group that is new begins with the events that are kept (`keepMs`), and not with those from now on (false). */
+  past?: boolean;
   broadcast?: false;
 }
 
@@ -52,6 +54,7 @@ export interface BroadcastOptions extends SubscribeBase {
   /** Every event from now on, to every subscriber, best effort; nothing is acknowledged. */
   broadcast: true;
   group?: undefined;
+  past?: false;
 }
 
 export type SubscribeOptions = GroupOptions | BroadcastOptions;

@@ -113,6 +113,7 @@ _PUBLISH: dict[str, Check] = {
 _SUBSCRIBE: dict[str, Check] = {
     "pattern": _patterns, "group": group_name, "window": check.Whole(1, MAX_WINDOW), "on_dead": _on_dead,
     "max_attempts": check.Whole(1, MAX_ATTEMPTS), "ack_timeout": _seconds(0.1, 86400.0), "broadcast": check.boolean,
+    "past": check.boolean,
 }  # fmt: skip
 
 
@@ -133,6 +134,8 @@ class AskedSubscription:
     max_attempts: int
     """0: as the tuning says."""
     ack_timeout_s: float
+    past: bool = False
+    """The group begins with the events that are kept."""
 
 
 def publish_untrusted(params: dict[str, Any], tuning: EventsTuning, *, source: str) -> AskedPublish:
@@ -180,5 +183,5 @@ def subscription_untrusted(params: dict[str, Any], tuning: EventsTuning) -> Aske
         raise BadParams("a subscription has a group, or broadcast=true: give one of them")
     return AskedSubscription(
         given.get("group", ""), given["pattern"], given.get("window", tuning.window), given.get("on_dead", "go_on"),
-        given.get("max_attempts", 0), given.get("ack_timeout", tuning.ack_timeout_s),
+        given.get("max_attempts", 0), given.get("ack_timeout", tuning.ack_timeout_s), given.get("past", False),
     )  # fmt: skip

@@ -229,6 +229,7 @@ class LocalEvents:
         number = self.events.receiving.subscribe(
             asked.group, asked.patterns, window=asked.window, on_dead=asked.on_dead,
             max_attempts=asked.max_attempts or None, ack_timeout_s=asked.ack_timeout_s, broadcast=not asked.group,
+            past=asked.past,
         )  # fmt: skip
         self._subscribers[number] = subscriber
         self.flush()

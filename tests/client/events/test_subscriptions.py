@@ -262,6 +262,7 @@ def test_slow_broadcast_handlers_miss_events_beyond_the_window(events: EventSide
         ({"pattern": [7]}, "pattern"),
         ({"group": None}, "group is None"),
         ({"broadcast": True}, "broadcast is True"),
+        ({"past": 1}, "past"),
         ({"group": 7}, "group 7"),
         ({"handler": None}, "handler None"),
         ({"window": "5"}, "window"),

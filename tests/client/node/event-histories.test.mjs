@@ -46,10 +46,10 @@ test("a reason goes out as a sidecar takes it, whatever an error says", async ()
 });
 
 test("options of a subscription go out by their names", async () => {
-  const options = { group: "g", window: 3, onDead: "hold", maxAttempts: 4, ackTimeoutMs: 1500 };
+  const options = { group: "g", window: 3, onDead: "hold", maxAttempts: 4, ackTimeoutMs: 1500, past: true };
   await now.registry.subscribe(["a.*", "b.>"], options, () => {});
   const iterator = now.registry.events("a.*", { broadcast: true });
-  const wanted = { group: "g", window: 3, on_dead: "hold", max_attempts: 4, ack_timeout: 1.5 };
+  const wanted = { group: "g", window: 3, on_dead: "hold", max_attempts: 4, ack_timeout: 1.5, past: true };
   assert.deepEqual((await now.sidecar.stream(0)).params, { pattern: ["a.*", "b.>"], ...wanted });
   const broadcast = { pattern: ["a.*"], broadcast: true, window: 64, ack_timeout: 30 };
   assert.deepEqual((await now.sidecar.stream(1)).params, broadcast);

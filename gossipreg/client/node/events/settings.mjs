@@ -6,20 +6,25 @@ import { refuseUnknown } from "../unknown-options.mjs";
 
 const ACK_TIMEOUT_MS = 30_000;
 const WINDOW = 64;
-const OPTIONS = ["group", "window", "onDead", "maxAttempts", "ackTimeoutMs", "broadcast"];
+const OPTIONS = ["group", "window", "onDead", "maxAttempts", "ackTimeoutMs", "broadcast", "past"];
 
 /** {params: of the method `subscribe`, window, ackTimeoutS, name: for people}. where: what the options were given to.
  * Throws BadParams. */
 export function subscriptionSettings(where, pattern, options) {
   refuseUnknown(where, options, OPTIONS);
-  const { group, window = WINDOW, onDead, maxAttempts, ackTimeoutMs = ACK_TIMEOUT_MS, broadcast = false } = options;
+  const { group, window = WINDOW, onDead, maxAttempts, ackTimeoutMs = ACK_TIMEOUT_MS } = options;
+  const { broadcast = false, past = false } = options;
   const patterns = typeof pattern === "string" ? [pattern] : pattern;
   requireTexts("pattern", patterns, "patterns such as order.*");
   requireBoolean("broadcast", broadcast);
+  requireBoolean("past", past);
   if (group !== undefined) requireText("group", group);
   if (broadcast === (group !== undefined)) {
     const given = `group is ${shown(group)} and broadcast is ${broadcast}`;
     throw new BadParams(`${given}: give the name of a group, or broadcast: true`);
+  }
+  if (broadcast && past) {
+    throw new BadParams("a broadcast subscription gets events from now on: leave out past, or give a group");
   }
   requireCount("window", window);
   if (maxAttempts !== undefined) requireCount("maxAttempts", maxAttempts);
@@ -31,6 +36,7 @@ export function subscriptionSettings(where, pattern, options) {
   const params = { pattern: patterns, window, ack_timeout: ackTimeoutS };
   if (onDead !== undefined) params.on_dead = onDead;
   if (maxAttempts !== undefined) params.max_attempts = maxAttempts;
+  if (past) params.past = true;
   if (broadcast) params.broadcast = true;
   else params.group = group;
   const name = `${patterns.join(", ")} (${broadcast ? "broadcast" : `group ${group}`})`;
