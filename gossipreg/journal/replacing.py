@@ -105,7 +105,7 @@ class Replacing:
                 self._gone[replica] = min(self._gone.get(replica, latest), latest)
             elif replica not in self._gone and self._is_gone(place):
                 spread = context.rng.random() * tuning.replace_spread_s
-                self._gone[replica] = context.now + tuning.replace_s + spread
+                self._gone[replica] = self._gone_since(place) + tuning.replace_s + spread
         waiting = [due for due in self._gone.values() if due > context.now]
         if waiting:
             context.timers.set_earlier(self._timer, min(waiting))
@@ -117,6 +117,12 @@ class Replacing:
     def _is_gone(self, place: ReplicaPlace) -> bool:
         seen = self._data.context.membership.member(place.node)
         return self._is_lost(place.replica) or not seen.runs or self._leaving.get(place.replica) == seen.boot_id
+
+    def _gone_since(self, place: ReplicaPlace) -> float:
+        """Since before we led, perhaps: a change of the leader does not begin the wait anew."""
+        context = self._data.context
+        seen = context.membership.member(place.node)
+        return context.now if seen.runs else min(context.now, max(seen.since, context.membership.synced_at or 0.0))
 
     def _bad(self) -> set[ReplicaId]:
         now = self._data.context.now

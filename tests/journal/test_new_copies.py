@@ -116,3 +116,16 @@ def test_a_voter_that_lost_its_disk_is_replaced_at_once() -> None:
     data = owner.journals.replicas[journal].data
     assert cluster.until(lambda: data.place_of(lost) is None and not data.configuration.joint, 3.0)
     assert len(cluster.voters(journal)) == 3
+
+
+def test_a_new_leader_does_not_begin_the_wait_for_a_dead_voter_anew() -> None:
+    cluster, journal, owner = opened()
+    voters = [cluster.sidecars[number] for number in cluster.voters(journal) if number != owner.number]
+    gone, heir = voters
+    cluster.crash(gone)
+    cluster.run(50.0)
+    owner.journals.replicas[journal].abdicate()
+    cluster.act(owner, owner.journals.members_changed(cluster.now))
+    assert cluster.until(lambda: cluster.leader(journal) is heir, 10.0)
+    assert cluster.until(lambda: gone.number not in cluster.voters(journal), 42.0), "60 to 90 s after it died"
+    assert len(cluster.voters(journal)) == 3
