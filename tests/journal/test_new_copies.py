@@ -124,8 +124,7 @@ def test_a_new_leader_does_not_begin_the_wait_for_a_dead_voter_anew() -> None:
     gone, heir = voters
     cluster.crash(gone)
     cluster.run(50.0)
-    owner.journals.replicas[journal].abdicate()
-    cluster.act(owner, owner.journals.members_changed(cluster.now))
+    cluster.act(owner, owner.journals.leaving(cluster.now))
     assert cluster.until(lambda: cluster.leader(journal) is heir, 10.0)
     assert cluster.until(lambda: gone.number not in cluster.voters(journal), 42.0), "60 to 90 s after it died"
     assert len(cluster.voters(journal)) == 3
