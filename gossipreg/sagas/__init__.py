@@ -19,6 +19,7 @@ come in, effects go out.
     step_intent      a step with its values: what is recorded before its first attempt, and its undo
     step_order       which steps come before which
     step_outcome     what the answer to an attempt means: one table
+    undo_order       what may be undone now
     definition_rules what the steps of a definition may say of each other
     saga_definition  a declared saga: TOML or JSON, value, bytes
     next_steps       which steps of a declared saga are next
@@ -29,4 +30,5 @@ come in, effects go out.
     step_moves       how a step may move from one state to another, as a table
     machine          the state machine of one journal's sagas
     saga_reasons     what it says of a change that makes no sense
+    final_step       the step that cannot be undone is the last that a program takes
 """

@@ -7,10 +7,9 @@ import re
 
 from gossipreg.errors import BadParams, TooLarge
 from gossipreg.model import MAX_NAME_BYTES
-from gossipreg.sagas.saga_model import MAX_HEADER_BYTES, MAX_PATH_BYTES
+from gossipreg.sagas.saga_model import MAX_HEADER_BYTES, MAX_METHOD_BYTES, MAX_PATH_BYTES
 from gossipreg.sagas.saga_templates import short
 
-MAX_METHOD_BYTES = 32
 OUR_HEADERS = frozenset((
     "idempotency-key", "traceparent", "host", "content-length", "transfer-encoding", "connection", "keep-alive", "te",
     "trailer", "upgrade", "expect", "proxy-connection", "proxy-authorization",

@@ -119,14 +119,15 @@ def unpack_command(raw: object) -> SagaCommand:
 def pack_options(options: StepOptions) -> tuple[object, ...]:
     return (
         options.timeout_ms, options.attempt_timeout_ms, options.optional, int(options.unknown), options.after,
+        options.harmless,
     )  # fmt: skip
 
 
 def unpack_options(raw: object) -> StepOptions:
-    timeout_ms, attempt_timeout_ms, optional, unknown, after = known(raw, 5)
+    timeout_ms, attempt_timeout_ms, optional, unknown, after, harmless = known(raw, 6)
     return StepOptions(
         number_untrusted(timeout_ms), number_untrusted(attempt_timeout_ms), flag_untrusted(optional),
-        _one_of(WhenUnknown, unknown), flag_untrusted(after),
+        _one_of(WhenUnknown, unknown), flag_untrusted(after), flag_untrusted(harmless),
     )  # fmt: skip
 
 

@@ -33,7 +33,7 @@ MAX_RESULT_BYTES = 64 * 1024
 """Of an answer's body: what is longer is cut, and the step is done all the same."""
 MAX_DEFINITION_BYTES = 64 * 1024
 MAX_INTENT_BYTES = 160 * 1024
-"""Of a step's command and its undo together: with the beginning of its saga they fit into one entry."""
+"""Of a step as it is recorded, command and undo together: with the beginning of its saga it fits into one entry."""
 MAX_HEADERS = 32
 MAX_HEADER_BYTES = 4096
 """Of one header, name and value together."""

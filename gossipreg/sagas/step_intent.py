@@ -9,6 +9,7 @@ import msgpack
 from gossipreg.errors import BadParams, TooLarge
 from gossipreg.sagas.command_rendering import render_command
 from gossipreg.sagas.command_template import command_map, command_untrusted
+from gossipreg.sagas.saga_codec import intent_bytes
 from gossipreg.sagas.saga_model import MAX_INTENT_BYTES, SagaCommand, StepIntent
 from gossipreg.sagas.saga_templates import CannotRender, TemplateValues
 from gossipreg.sagas.step_template import StepTemplate, needs_of, results_in
@@ -24,10 +25,10 @@ def intent_of(step: StepTemplate, values: TemplateValues) -> StepIntent:
         later = msgpack.packb(command_map(step.undo))
     elif step.undo is not None:
         undo = render_command(step.undo, values, f"{what}: undo")
-    size = _size(command) + (_size(undo) if undo is not None else 0) + len(later)
-    if size > MAX_INTENT_BYTES:
+    intent = StepIntent(step.name, command, undo, step.options, later, needs_of(step))
+    if (size := intent_bytes(intent)) > MAX_INTENT_BYTES:
         raise TooLarge(f"{what} and its undo have {size} bytes together: at most {MAX_INTENT_BYTES}")
-    return StepIntent(step.name, command, undo, step.options, later, needs_of(step))
+    return intent
 
 
 def undo_of(intent: StepIntent, values: TemplateValues) -> SagaCommand | None:
@@ -41,8 +42,3 @@ def undo_of(intent: StepIntent, values: TemplateValues) -> SagaCommand | None:
     except (ValueError, TypeError, AttributeError, msgpack.UnpackException, BadParams) as error:
         raise CannotRender(f"{what} was recorded in a form that cannot be read: {error}") from None
     return render_command(undo, values, what)
-
-
-def _size(command: SagaCommand) -> int:
-    headers = sum(len(name) + len(value) for name, value in command.headers)
-    return len(command.service.encode()) + len(command.path) + headers + len(command.body)

@@ -43,7 +43,9 @@ commands = st.builds(
     SagaCommand, some_text, some_text.map(lambda text: text[:7]), texts.map("/{}".format),
     st.lists(st.tuples(some_text, texts), max_size=3).map(tuple), data,
 )  # fmt: skip
-options = st.builds(StepOptions, numbers, numbers, st.booleans(), st.sampled_from(WhenUnknown), st.booleans())
+options = st.builds(
+    StepOptions, numbers, numbers, st.booleans(), st.sampled_from(WhenUnknown), st.booleans(), st.booleans()
+)
 intents = st.builds(
     StepIntent, names, commands, st.none() | commands, options, data, st.lists(names, max_size=3).map(tuple)
 )
