@@ -32,8 +32,8 @@ DRAIN_S = 120.0
 PUBLISHED_S = 60.0
 """After the faults, for what has no acknowledgement yet."""
 WHOLE_S = 360.0
-"""A journal whose voter's disk was lost has all its copies again within this time. A member whose data directory is gone
-comes back as another one, so it is replaced as a dead one, after 60 to 90 s; and faults make other copies lag."""
+"""A journal whose voter's disk was lost has all its copies again within this time. A member whose data directory is
+gone comes back as another one, so it is replaced as a dead one, after 60 to 90 s; and faults make other copies lag."""
 CALM_S = 150.0
 """So long after a deletion, only handlers are hurt until all is whole: else a replacement may never come."""
 PROGRESS_S = 30.0
