@@ -9,8 +9,8 @@
 With --peers also Serf (Debian's package, fetched into .venv on first use) runs {peer_rows};
 with --memberlist PROGRAM memberlist does, through a program that speaks what the head of
 scripts/benchmarks/memberlist.py says. A ratio is the peer's p50 over ours. As root all runs in a network namespace of
-its own; elsewhere there are no partitions and no idle bytes. {named_only} fetches other people's servers: it runs only
-if it is named.
+its own; elsewhere there are no partitions and no idle bytes. {named_only} fetch other people's programs: they run
+only if they are named.
 
 Times are wall-clock on one machine, which the members share with this script and, if it is virtual, with strangers:
 read them beside what is printed before each row, the load and how much of a core a spinning loop got. `lost` counts
@@ -37,6 +37,8 @@ from scripts.benchmarks.cluster import Cluster, Failed
 from scripts.benchmarks.events import row as event_row
 from scripts.benchmarks.memberlist import MemberlistCluster
 from scripts.benchmarks.run import Figures, Run
+from scripts.benchmarks.sagas import peers as saga_peers
+from scripts.benchmarks.sagas import row as saga_row
 from scripts.benchmarks.serf import SerfCluster
 from scripts.benchmarks.sidecar_cluster import SidecarCluster
 from scripts.benchmarks.stop import Stop, Stopped
@@ -60,14 +62,18 @@ ROWS: dict[str, tuple[Callable[[Run], list[Figures]], int]] = {
     "journal-store": (journal_store.journal_store, 500),
     "streams": (stream_rows.streams, 2000),
     "events": (event_row.events, 3),
+    "sagas": (saga_row.sagas, 3),
     "stress": (sidecar_rows.stress, 1),
 }
 """Each row with the number of its repetitions if --reps does not give one."""
 PEER_ROWS = ("update", "crash", "pause", "leave", "join", "start", "idle")
-FIXED_N = {"start": [1], "client": [3], "streams": [2], "journal-store": [1], "events": [event_row.PUBLISHERS]}
-NAMED_ONLY = ("events",)
+FIXED_N = {
+    "start": [1], "client": [3], "streams": [2], "journal-store": [1], "events": [event_row.PUBLISHERS],
+    "sagas": [saga_row.AT_ONCE],
+}  # fmt: skip
+NAMED_ONLY = ("events", "sagas")
 """Rows that need other people's servers."""
-TITLES = {"events": f"{event_row.PUBLISHERS} publishers"}
+TITLES = {"events": f"{event_row.PUBLISHERS} publishers", "sagas": f"{saga_row.AT_ONCE} at once"}
 """For a row that is not about `n` of our members."""
 N = 32
 LEAST = {"partition": 4, "stress": 4}
@@ -131,8 +137,9 @@ def arguments_of(arguments: list[str]) -> argparse.Namespace:
         parser.error(f"--minutes {given.minutes:g}: more than 0")
     if given.processes < 1 or event_row.PUBLISHERS % given.processes:
         parser.error(f"--processes {given.processes}: {event_row.PUBLISHERS} publishers do not spread over them evenly")
-    if "events" in given.rows and (missing := event_row.missing()):
-        parser.error(f"events: {missing}")
+    for row, missing in (("events", event_row.missing), ("sagas", saga_peers.missing)):
+        if row in given.rows and (why := missing()):
+            parser.error(f"{row}: {why}")
     if given.peers and shutil.which("serf") is None:
         parser.error("--peers: there is no `serf` here: on Debian and Ubuntu scripts/bench fetches it with apt-get")
     if given.memberlist is not None:
