@@ -11,8 +11,6 @@ import random
 import shutil
 import signal
 import sys
-import time
-from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -20,138 +18,44 @@ from pathlib import Path
 from gossipreg.errors import GossipregError
 from scripts.soaking.event_notes import read_history
 from scripts.soaking.events_judge import EventHistory, LetterPlace, history_faults, repeats_of
-from scripts.soaking.events_world import EventMember, EventsWorld, HandlerProcess
+from scripts.soaking.events_world import EventsWorld
+from scripts.soaking.fault_rounds import FaultRounds
 from scripts.tools.figures import percentile
 from scripts.tools.wait import wait_for
 
-KINDS = (
-    "kill", "kill", "pause", "pause", "cut", "cut", "disk full", "handler killed", "handler paused",
-)  # fmt: skip
 DRAIN_S = 120.0
 """Groups that have not handled everything by then never will."""
 PUBLISHED_S = 60.0
 """After the faults, for what has no acknowledgement yet."""
-WHOLE_S = 360.0
-"""A journal whose voter's disk was lost has all its copies again within this time. A member whose data directory is
-gone comes back as another one, so it is replaced as a dead one, after 60 to 90 s; and faults make other copies lag."""
-CALM_S = 150.0
-"""So long after a deletion, only handlers are hurt until all is whole: else a replacement may never come."""
-PROGRESS_S = 30.0
 LETTERS = 2_000
-MIN_S = 30.0
 
 
-class EventsSoak:
+class EventsSoak(FaultRounds):
+    program_kinds = ("handler killed", "handler paused")
+
     def __init__(self, world: EventsWorld, seconds: float, rng: random.Random) -> None:
+        super().__init__(world, seconds, rng)
         self._world = world
-        self._seconds = seconds
-        self._rng = rng
-        self._faults: Counter[str] = Counter()
-        self._kinds = [kind for kind in KINDS if self._can(kind)]
-        self._deleted_at: float | None = None
-        """None: all journals have been whole since the last deletion."""
-        self._whole_after: list[float] = []
-        self._last_member = ""
-        self._wrong: list[str] = []
-        self._began = time.monotonic()
-
-    def _can(self, kind: str) -> bool:
-        if kind == "cut" and self._world.why_no_cuts:
-            return False
-        return kind != "disk full" or self._world.can_fill
 
     def run(self) -> int:
         world = self._world
         world.start_programs()
-        self._began = said_at = time.monotonic()
-        while self._passed_s() < self._seconds and not self._wrong:
-            self._round()
-            self._look_at_journals()
-            if time.monotonic() - said_at > PROGRESS_S:
-                said_at = time.monotonic()
-                self._say_progress()
+        self.run_rounds()
         letters = self._end()
         history = read_history(world.notes)
-        history.set_aside, history.faults = letters, sum(self._faults.values())
-        self._wrong += history_faults(history)
-        self._wrong += [f"a bug: {line}" for line in world.bugs()[:3]]
+        history.set_aside, history.faults = letters, sum(self.faults.values())
+        self.wrong += history_faults(history)
+        self.wrong += [f"a bug: {line}" for line in world.bugs()[:3]]
         self._report(history)
-        return 1 if self._wrong else 0
+        return self.report_end()
 
-    def _passed_s(self) -> float:
-        return time.monotonic() - self._began
-
-    # -- a round -----------------------------------------------------------------------------------------------------
-
-    def _round(self) -> None:
-        rng, calm = self._rng, self._deleted_at is not None and time.monotonic() - self._deleted_at > CALM_S
-        members = rng.sample(self._world.members, len(self._world.members))
-        handlers = rng.sample(self._world.handlers, len(self._world.handlers))
-        mend: list[Callable[[], None]] = []
-        kinds = [kind for kind in self._kinds if not calm or kind.startswith("handler")]
-        for kind in {rng.choice(kinds) for _ in range(rng.choice((1, 1, 1, 2, 3)))}:
-            self._faults[kind] += 1
-            mend.append(self._fault(kind, members, handlers))
-        time.sleep(rng.uniform(1.0, 8.0))
-        for mended in mend:
-            mended()
-        time.sleep(rng.uniform(0.5, 6.0))
-
-    def _fault(self, kind: str, members: list[EventMember], handlers: list[HandlerProcess]) -> Callable[[], None]:
-        """Hurt somebody; returns what mends it."""
-        world = self._world
-        match kind:
-            case "cut":
-                world.cut(self._rng.sample(world.members, self._rng.randrange(1, len(world.members) // 2 + 1)))
-                return world.heal
-            case "kill":
-                member = members.pop()
-                world.kill(member)
-                return lambda: world.restart(member)
-            case "pause":
-                member = members.pop()
-                world.pause(member)
-                return lambda: world.resume(member)
-            case "disk full":
-                member = members.pop()
-                member.disk.fill()
-                return member.disk.empty
-            case "handler killed":
-                handler = handlers.pop()
-                world.kill_handler(handler)
-                return lambda: world.restart_handler(handler)
-            case _:
-                handler = handlers.pop()
-                world.hang_handler(handler)
-                return lambda: world.resume_handler(handler)
-
-    # -- deleted data directories ------------------------------------------------------------------------------------
-
-    def _look_at_journals(self) -> None:
-        """Delete the next data directory, if all journals are whole."""
-        why = self._world.why_not_whole()
-        if why:
-            if self._deleted_at is not None and time.monotonic() - self._deleted_at > WHOLE_S:
-                self._wrong.append(f"not whole {WHOLE_S:g} s after the deletion at {self._last_member}: {why}")
-            return
-        if self._deleted_at is not None:
-            self._whole_after.append(time.monotonic() - self._deleted_at)
-            self._deleted_at = None
-        if self._seconds - self._passed_s() < MIN_S:
-            return
-        voters = sorted(self._world.voters() - {self._last_member})
-        self._last_member = name = self._rng.choice(voters)
-        self._delete(next(one for one in self._world.members if one.name == name))
-
-    def _delete(self, member: EventMember) -> None:
-        """Under the running sidecar, which is killed later and begins with nothing."""
-        self._faults["data deleted"] += 1
-        self._deleted_at = time.monotonic()
-        self._world.delete_data(member)
-        time.sleep(self._rng.uniform(0.0, 6.0))
-        self._world.kill(member)
-        time.sleep(self._rng.uniform(0.0, 3.0))
-        self._world.restart(member)
+    def hurt_program(self, kind: str) -> Callable[[], None]:
+        world, handler = self._world, self.rng.choice(self._world.handlers)
+        if kind == "handler killed":
+            world.kill_handler(handler)
+            return lambda: world.restart_handler(handler)
+        world.hang_handler(handler)
+        return lambda: world.resume_handler(handler)
 
     # -- the end -----------------------------------------------------------------------------------------------------
 
@@ -160,7 +64,7 @@ class EventsSoak:
         world = self._world
         late = world.end_publishers(PUBLISHED_S)
         if late:
-            self._wrong.append(
+            self.wrong.append(
                 f"{late} publishers had events without an acknowledgement {PUBLISHED_S:g} s after the end"
             )
         self._drain("the groups")
@@ -174,7 +78,7 @@ class EventsSoak:
         try:
             wait_for(lambda: not self._left(), DRAIN_S, 0.5)
         except AssertionError:
-            self._wrong.append(f"{what} did not drain within {DRAIN_S:g} s: {self._left()}")
+            self.wrong.append(f"{what} did not drain within {DRAIN_S:g} s: {self._left()}")
 
     def _left(self) -> str:
         """What waits, or cannot be known to wait: nobody tells of a journal that nobody leads."""
@@ -190,34 +94,30 @@ class EventsSoak:
             for group in sorted({one["group"] for one in letters}):
                 member.ask("events-retry", group=group)
             return frozenset((one["group"], one["journal"], one["index"]) for one in letters)
-        self._wrong.append(f"{member.name} did not list the dead letters")
+        self.wrong.append(f"{member.name} did not list the dead letters")
         return frozenset()
 
     # -- what is told ------------------------------------------------------------------------------------------------
 
-    def _say_progress(self) -> None:
+    def say_progress(self) -> None:
         history = read_history(self._world.notes)
         repeats, share = repeats_of(history.handled)
         print(
-            f"{self._passed_s():5.0f} s  {len(history.acked)} acknowledged, {len(history.handled)} handled, "
-            f"{repeats} repeats ({share:.2%}), {sum(self._faults.values())} faults",
+            f"{self.passed_s:5.0f} s  {len(history.acked)} acknowledged, {len(history.handled)} handled, "
+            f"{repeats} repeats ({share:.2%}), {sum(self.faults.values())} faults",
             flush=True,
         )
 
     def _report(self, history: EventHistory) -> None:
         took_s = [one.took_s for one in history.acked]
         repeats, share = repeats_of(history.handled)
-        print("faults          ", ", ".join(f"{kind} {count}" for kind, count in sorted(self._faults.items())))
+        self.report_faults()
         print("acknowledged    ", len(history.acked), f"of {len(history.asked)} events,", _seconds(took_s))
         print(
             "other answers   ", ", ".join(f"{code} {count}" for code, count in history.refused.most_common()) or "none"
         )
         print("handled         ", len(history.handled), f"of them {repeats} repeats ({share:.2%})")
         print("dead letters    ", len(history.set_aside))
-        print("whole again after", ", ".join(f"{one:.0f} s" for one in self._whole_after) or "nothing was deleted")
-        for one in self._wrong:
-            print("WRONG", one)
-        print("all held" if not self._wrong else f"{len(self._wrong)} things did not hold")
 
 
 def _seconds(took_s: list[float]) -> str:

@@ -3,6 +3,7 @@
     scripts/soak --minutes 30                 16 sealed sidecars with data directories
     scripts/soak --seconds 60 --members 6 --seed 7
     scripts/soak --events --minutes 20        events between 6 sidecars: see events_soak.py
+    scripts/soak --sagas --minutes 20         sagas between 6 sidecars: see sagas_soak.py
 
 Round after round some faults are drawn from the seed and hold for a while, under registrations, updates,
 deregistrations and lookups at everyone, and rubbish on the network and on the sockets: SIGKILL, a pause, a leave, a
@@ -27,6 +28,7 @@ from pathlib import Path
 from scripts.soaking.events_soak import soak_events
 from scripts.soaking.judge import GRACE_S, false_deaths, growth_faults, table_faults
 from scripts.soaking.looker import FREEZE_S, Looker
+from scripts.soaking.sagas_soak import soak_sagas
 from scripts.soaking.stranger import Stranger
 from scripts.soaking.world import Trouble, World
 from scripts.tools.figures import percentile
@@ -46,6 +48,9 @@ def main() -> int:
     if given.events:
         print(f"seed {given.seed}, events, {given.seconds:g} s", flush=True)
         return soak_events(given.seconds, given.seed, given.keep)
+    if given.sagas:
+        print(f"seed {given.seed}, sagas, {given.seconds:g} s", flush=True)
+        return soak_sagas(given.seconds, given.seed, given.keep)
     go_alone("scripts.soaking.soak", sys.argv[1:])
     print(f"seed {given.seed}, {given.members} members, {given.seconds:g} s", flush=True)
     world = World(given.members, random.Random(given.seed))
@@ -65,8 +70,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--members", type=int, default=16, help="how many sidecars (16)")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32), help="of the faults (random)")
     parser.add_argument("--events", action="store_true", help="publish and handle events, at 6 members")
+    parser.add_argument("--sagas", action="store_true", help="take sagas over services with ledgers, at 6 members")
     parser.add_argument(
-        "--keep", type=Path, metavar="FOLDER", help="with --events: leave logs and notes in a new folder"
+        "--keep", type=Path, metavar="FOLDER", help="with --events and --sagas: leave logs and notes in a new folder"
     )
     given = parser.parse_args()
     given.seconds = given.seconds or (given.minutes or 30) * 60
