@@ -9,6 +9,7 @@ come in, effects go out.
     saga_facts       what an applied entry has changed
     saga_effects     what the sagas of a sidecar ask of the world
     saga_messages    what sidecars say to each other about sagas
+    saga_message_codec   those messages as bytes
     saga_tuning      the settings
     saga_templates   texts that are filled in from the input, and from the results of earlier steps
     saga_secrets     `secret:NAME` in the value of a header

@@ -12,7 +12,11 @@ from dataclasses import dataclass
 
 from gossipreg.journal.model import JournalId
 
+MAX_SAGA_CALL_BYTES = 256 * 1024
+"""Of the params of a call."""
 MAX_SAGA_REPLY_BYTES = 256 * 1024
+MAX_SAGA_CODE_BYTES = 64
+"""Of the name of a method, and of the code of an error."""
 MAX_NAMED_SAGAS = 1024
 """Of one ProgramHere or ProgramLost."""
 

@@ -43,6 +43,9 @@ from gossipreg.journal.codec import decode_message_untrusted, encode_message
 from gossipreg.model import Address, CatalogInstance, Health, NodeId, RegisteredService, Version
 from gossipreg.net.http_framing import BODY_MAX_BYTES, HEAD_MAX_BYTES, Reader
 from gossipreg.net.http_message import Head, HttpError, Request, target_untrusted
+from gossipreg.sagas.saga_codec import decode_changes, encode_changes
+from gossipreg.sagas.saga_entries import UnreadChange
+from gossipreg.sagas.saga_message_codec import decode_saga_message_untrusted, encode_saga_message
 from gossipreg.streams.connection import StreamMessage, StreamState
 from gossipreg.streams.handshake import MAX_HANDSHAKE_BYTES
 from gossipreg.wire.rpc import Decoder
@@ -270,6 +273,20 @@ def event_message(data: bytes) -> None:
         assert message is None or decode_event_message_untrusted(encode_event_message(message)) == message
 
 
+def saga_message(data: bytes) -> None:
+    """What a member sends over a stream about sagas."""
+    with suppress(BadDatagram):
+        message = decode_saga_message_untrusted(data)
+        assert message is None or decode_saga_message_untrusted(encode_saga_message(message)) == message
+
+
+def saga_entry(data: bytes) -> None:
+    """What stands in an entry of sagas."""
+    with suppress(ValueError):
+        changes = [change for change in decode_changes(data) if not isinstance(change, UnreadChange)]
+        assert decode_changes(encode_changes(changes)) == changes
+
+
 def stream(data: bytes) -> None:
     """The first byte selects who sends: a stranger to a sidecar that opens or accepts a stream, somebody who has the
     key and sends any hello, or a member whose stream is open. No exception, and none but the last is believed."""
@@ -290,7 +307,8 @@ def stream(data: bytes) -> None:
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "datagram": datagram, "rpc": rpc, "check": check, "toml": toml, "key": key, "texts": texts, "dns": dns_message,
     "http": http, "lines": lines, "json": json_params, "filter": filter, "eureka": eureka,
-    "replica_message": replica_message, "event_message": event_message, "stream": stream,
+    "replica_message": replica_message, "event_message": event_message, "saga_message": saga_message,
+    "saga_entry": saga_entry, "stream": stream,
 }  # fmt: skip
 
 
