@@ -32,4 +32,33 @@ come in, effects go out.
     machine          the state machine of one journal's sagas
     saga_reasons     what it says of a change that makes no sense
     final_step       the step that cannot be undone is the last that a program takes
+
+At whoever leads a journal:
+
+    journal_sagas    what follows from what, from `Established` until `Deposed`
+    saga_context     what its parts share
+    live_sagas       sagas that run, with what is on its way into the journal
+    running_sagas    from the beginning to the decision
+    declared_sagas   those that go on by themselves
+    decided_sagas    undo, and what comes after a commit
+    step_commands    the commands of steps as they are sent, and the result that is recorded of an answer
+    command_attempts   when each attempt is made, and which are under way
+    leadership_proof   by which right
+    change_batch     what is to be committed: entries of many changes
+    saga_sizes       what a change takes in an entry
+    committed_changes  what follows once it is committed
+    program_leases   where the programs are
+    saga_calls       what a program or a person asks: methods and parameters, checked
+    waiting_calls    calls whose answer waits for something
+    saga_replies     what a call begins, and when it is answered
+    saga_questions   show and list
+    saga_shapes      sagas as maps
+
+At every sidecar:
+
+    sagas            all sagas of a sidecar
+    saga_membership  what it has to know of the cluster and of its journals
+    saga_forwarding  calls on their way to whoever leads
+    saga_survey      questions to all that lead a journal
+    local_programs   the programs that are connected here
 """

@@ -1,0 +1,336 @@
+"""The sagas of one journal, at the sidecar that leads it: from `Established` until `Deposed`.
+
+Owns: what follows from what: a call, a committed entry, an answer, a lost program. Never knows: streams, disks, clocks.
+It sends by what is committed alone, and each attempt needs a proof of leadership that is newer than when it was due.
+
+    machine            what the journal has of each saga
+    running_sagas      from the beginning to the decision; declared_sagas: those that go on by themselves
+    decided_sagas      undo, and what comes after a commit
+    saga_replies       what calls begin, and when they are answered; saga_questions: show and list
+    change_batch       what is to be committed; committed_changes: what follows once it is
+    command_attempts   what is sent when; leadership_proof: by which right
+    program_leases     where the programs are
+
+Each input returns its effects and ends with `_settle`: sagas that changed go on, their calls are answered, and what is
+due is sent and proposed. There is no timer while nothing waits.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from itertools import count
+from math import inf
+
+from gossipreg.errors import RequestError
+from gossipreg.journal.model import JournalId
+from gossipreg.model import NodeId
+from gossipreg.sagas.change_batch import ChangeBatch
+from gossipreg.sagas.command_attempts import CommandAttempts, CommandDeadline, CommandTimer, CommandWork
+from gossipreg.sagas.committed_changes import CommittedChanges
+from gossipreg.sagas.decided_sagas import DecidedSagas
+from gossipreg.sagas.declared_sagas import DeclaredSagas, DeclaredTimer
+from gossipreg.sagas.leadership_proof import LeadershipProof
+from gossipreg.sagas.live_sagas import SagaCaller
+from gossipreg.sagas.machine import SagasMachine
+from gossipreg.sagas.program_leases import LeaseTimer, ProgramLeases
+from gossipreg.sagas.running_sagas import RunningSagas, SagaDeadline
+from gossipreg.sagas.saga_calls import BeginAsked, ListAsked, RunAsked, ShowAsked, read_call
+from gossipreg.sagas.saga_context import SagaContext
+from gossipreg.sagas.saga_effects import CommandDone, CommandsUnderWay, SagaEffect
+from gossipreg.sagas.saga_entries import ExpireSagas
+from gossipreg.sagas.saga_facts import (
+    SagaFact,
+)
+from gossipreg.sagas.saga_membership import SagaMembership
+from gossipreg.sagas.saga_messages import ProgramHere, ProgramLost, SagaCall
+from gossipreg.sagas.saga_model import SagaState
+from gossipreg.sagas.saga_questions import SagaQuestions
+from gossipreg.sagas.saga_replies import SagaReplies
+from gossipreg.sagas.saga_shapes import fitting
+from gossipreg.sagas.saga_tuning import SagaTuning
+from gossipreg.sagas.waiting_calls import WaitingCalls, WaitTimer
+from gossipreg.timers import Timers
+
+EXPIRE_AGAIN_S = 60.0
+"""Between two looks at what is to be forgotten, at least."""
+
+
+class SagaWork(Enum):
+    """What a timer of a journal's sagas is for."""
+
+    BATCH = "batch"
+    PROOF = "proof"
+    EXPIRE = "expire"
+
+
+@dataclass(frozen=True, slots=True)
+class JournalTimer:
+    journal: JournalId
+    work: SagaWork
+
+
+class JournalSagas:
+    def __init__(
+        self, tuning: SagaTuning, journal: JournalId, machine: SagasMachine, membership: SagaMembership, timers: Timers,
+        *, numbers: "count[int]", has_takeover: Callable[[], bool], led_ms: Callable[[float], int],
+        now_wall_ms: Callable[[], int], counts: Counter[str],
+    ) -> None:  # fmt: skip
+        """`numbers` counts up for entries, proofs, commands and reads of a sidecar."""
+        self._tuning = tuning
+        self._journal = journal
+        self._machine = machine
+        self._membership = membership
+        self._timers = timers
+        self._led_ms = led_ms
+        self._proof = LeadershipProof(tuning, journal, numbers)
+        self._attempts = CommandAttempts(tuning, journal, timers, numbers, self._proof)
+        self._batch = ChangeBatch(journal, numbers)
+        self._context = SagaContext(
+            tuning, journal, machine, timers, self._batch, self._attempts,
+            ProgramLeases(tuning, journal, membership, timers), WaitingCalls(journal, timers), now_wall_ms, counts,
+        )  # fmt: skip
+        self._running = RunningSagas(self._context)
+        self._declared = DeclaredSagas(self._context, self._running)
+        self._decided = DecidedSagas(self._context)
+        self.questions = SagaQuestions(self._context, lambda: next(numbers), has_takeover)
+        self._replies = SagaReplies(self._context, self._running, self.questions, has_takeover)
+        self._committed = CommittedChanges(self._context, self._running, self._declared, self._decided, self._replies)
+        self._facts: dict[int, Sequence[SagaFact]] = {}
+        """By index: what an entry that was applied has changed, until it is settled, which follows at once."""
+        self._copies = 0
+        self._due = inf
+        """What follows from this input is due since then."""
+        self._expire_not_before = -inf
+        self._paused = False
+        self._told = 0
+        """How many commands the journal was told to be under way."""
+
+    # -- what is known -------------------------------------------------------------------------------------------------
+
+    @property
+    def machine(self) -> SagasMachine:
+        return self._machine
+
+    @property
+    def acting(self) -> int:
+        """Commands that are unanswered; while the journal is about to be handed over also what is not committed of
+        their answers."""
+        return self._attempts.under_way + (self._batch.under_way if self._paused else 0)
+
+    @property
+    def running(self) -> int:
+        """Sagas that are not decided."""
+        return len(self._context.live)
+
+    def owns_command(self, number: int) -> bool:
+        return self._attempts.owns(number)
+
+    # -- inputs: the journal -------------------------------------------------------------------------------------------
+
+    def begin(self, now: float) -> list[SagaEffect]:
+        """Our ballot is committed: go on with all that is open."""
+        self._now(now)
+        for saga in [*self._machine.open.values()]:
+            if saga.state is SagaState.RUNNING:
+                self._running.resume(saga)
+            else:
+                self._context.touch(saga.id)
+        return self._settle()
+
+    def applied(self, index: int, facts: Sequence[SagaFact]) -> None:
+        """An entry of ours was applied; `settled` follows at once."""
+        self._facts[index] = facts
+
+    def settled(self, ticket: int, index: int, copies: int, *, committed: bool, now: float) -> list[SagaEffect]:
+        """What became of an entry of ours. Where that is unknown another leader goes on from what is committed."""
+        if not self._batch.owns(ticket):
+            return []
+        self._now(now)
+        facts = self._facts.pop(index, ())
+        proposed = self._batch.settled(ticket, committed=committed)
+        if proposed is not None and committed:
+            self._copies, self._due = copies, proposed.proposed_at
+            self._proof.proven(proposed.proposed_at)
+            self._committed.committed(facts, proposed)
+        return self._settle()
+
+    def refused(self, ticket: int, code: str, text: str, now: float) -> list[SagaEffect]:
+        """The journal did not accept an entry of ours."""
+        self._now(now)
+        for change in self._batch.refused(ticket, code, now):
+            self._committed.give_up(change, code, text)
+        return self._settle()
+
+    def confirmed(self, number: int, now: float) -> list[SagaEffect]:
+        """The journal has proven that we lead it."""
+        self._now(now)
+        self._proof.confirmed(number)
+        return self._settle()
+
+    def records(self, number: int, values: Sequence[bytes | None], now: float) -> list[SagaEffect]:
+        self._now(now)
+        self.questions.found(number, values)
+        return self._settle()
+
+    def pause(self, now: float) -> list[SagaEffect]:
+        """The journal is about to be handed over: begin nothing."""
+        self._now(now)
+        self._paused = self._batch.paused = True
+        self._attempts.pause()
+        return self._settle()
+
+    def resume(self, now: float) -> list[SagaEffect]:
+        self._now(now)
+        self._paused = self._batch.paused = False
+        self._attempts.resume()
+        return self._settle()
+
+    def end(self, text: str) -> list[SagaEffect]:
+        """We do not lead any more. Whoever waits asks the next leader; what is under way is answered to nobody."""
+        context = self._context
+        for call in context.waiting.take_all():
+            context.refuse(call.caller, "unavailable", text)
+        self._attempts.clear()
+        context.leases.clear()
+        self._running.clear()
+        for work in SagaWork:
+            self._timers.cancel(JournalTimer(self._journal, work))
+        effects, context.effects = context.effects, []
+        return effects
+
+    # -- inputs: members and programs ----------------------------------------------------------------------------------
+
+    def call(self, node: NodeId, call: SagaCall, now: float) -> list[SagaEffect]:
+        """A program at this member asks; SagaReply follows."""
+        self._now(now)
+        caller = SagaCaller(node, self._membership.process(node), call.number)
+        try:
+            self._ask(read_call(call.method, call.params, self._tuning), caller)
+        except RequestError as error:
+            self._context.refuse(caller, error.code, str(error))
+        return self._settle()
+
+    def _ask(self, asked: object, caller: SagaCaller) -> None:
+        match asked:
+            case BeginAsked():
+                self._replies.begin(asked, caller)
+            case RunAsked():
+                self._replies.run(asked, caller)
+            case ListAsked():
+                self._context.reply(caller, fitting(self.questions.list(asked)))
+            case ShowAsked(saga, id):
+                self.questions.show(id if saga is None else saga.id, caller)
+            case _:
+                self._replies.ask(asked, caller)  # type: ignore[arg-type]  # the rest is about one saga
+
+    def show(self, saga: str, caller: SagaCaller, now: float) -> list[SagaEffect]:
+        """Answer with a list of the story of this saga, which is here."""
+        self._now(now)
+        self.questions.show(saga, caller, listed=True)
+        return self._settle()
+
+    def program(self, node: NodeId, message: ProgramHere | ProgramLost, now: float) -> list[SagaEffect]:
+        """A member says where programs are."""
+        self._now(now)
+        for saga in message.sagas:
+            if isinstance(message, ProgramHere):
+                self._context.leases.here(saga, node)
+            else:
+                self._context.leases.lost(saga, node, now)
+        return self._settle()
+
+    def closed(self, node: NodeId, now: float) -> list[SagaEffect]:
+        """The stream to this member broke."""
+        self._now(now)
+        self._context.leases.closed(node, now)
+        self._context.waiting.closed(node)
+        return self._settle()
+
+    def members_changed(self, now: float) -> list[SagaEffect]:
+        self._now(now)
+        self._context.leases.members_changed(now)
+        return self._settle()
+
+    def command_done(self, done: CommandDone, now: float) -> list[SagaEffect]:
+        """An attempt is over."""
+        self._now(now)
+        found = self._attempts.done(done)
+        if found is not None:
+            task, first = found
+            if task.id.work is CommandWork.STEP:
+                self._running.answered(task, done, first=first)
+            else:
+                self._decided.answered(task, done)
+        return self._settle()
+
+    def on_timer(self, name: object, now: float) -> list[SagaEffect]:
+        self._now(now)
+        match name:
+            case CommandTimer():
+                self._attempts.on_timer(name, now)
+            case CommandDeadline():
+                self._running.time_over(name)
+            case SagaDeadline(_, saga):
+                self._running.timed_out(saga)
+            case LeaseTimer(_, saga):
+                self._running.lost(saga)
+            case DeclaredTimer(_, saga):
+                self._context.touch(saga)
+            case WaitTimer(_, number):
+                call = self._context.waiting.find(number)
+                if call is not None:
+                    call.over = True
+                    self._context.touch(call.saga)
+            case JournalTimer(_, SagaWork.EXPIRE):
+                self._expire()
+        return self._settle()
+
+    def _expire(self) -> None:
+        if self._machine.oldest_ended_led_ms is not None and self._expire_due() <= self._context.now:
+            self._expire_not_before = self._context.now + EXPIRE_AGAIN_S
+            self._context.put(ExpireSagas())
+
+    def _expire_due(self) -> float:
+        oldest = self._machine.oldest_ended_led_ms
+        if oldest is None:
+            return inf
+        now = self._context.now
+        due_s = (oldest + self._tuning.kept_s * 1000 + 1 - self._led_ms(now)) / 1000
+        return max(now + due_s, self._expire_not_before)
+
+    # -- the end of an input -------------------------------------------------------------------------------------------
+
+    def _now(self, now: float) -> None:
+        self._context.now = self._due = now
+
+    def _settle(self) -> list[SagaEffect]:
+        context, now = self._context, self._context.now
+        while context.touched:
+            saga = next(iter(context.touched))
+            del context.touched[saga]
+            self._declared.look(saga)
+            self._decided.look(saga, self._due)
+            self._replies.look(saga, self._copies)
+        effects = [*context.effects, *self._attempts.flush(now), *self._batch.take(now), *self._acts()]
+        context.effects = []
+        self._arm(SagaWork.BATCH, self._batch.due())
+        self._arm(SagaWork.PROOF, self._proof.next_due())
+        self._arm(SagaWork.EXPIRE, self._expire_due())
+        return effects
+
+    def _acts(self) -> list[SagaEffect]:
+        """What is under way, so that the journal is not handed over meanwhile: told where it begins or ends, and each
+        number while it is about to be."""
+        acting = self.acting
+        if acting == self._told or not (self._paused or bool(acting) != bool(self._told)):
+            return []
+        self._told = acting
+        return [CommandsUnderWay(self._journal, acting)]
+
+    def _arm(self, work: SagaWork, due: float) -> None:
+        timer = JournalTimer(self._journal, work)
+        if due == inf:
+            self._timers.cancel(timer)
+        elif self._timers.due(timer) != due:
+            self._timers.set(timer, due)

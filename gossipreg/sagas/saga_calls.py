@@ -1,0 +1,327 @@
+"""The calls about sagas: what a program or a person asks of whoever leads the journal. Methods and parameters, checked.
+
+    begin    name, id, input, timeout_ms, traceparent, strict   a saga whose steps a program takes
+    run      definition, id, input, traceparent                 a saga that is declared
+    step     saga, step                                         take a step, and wait until it is settled
+    after    saga, step                                         to be done once the saga has committed
+    commit   saga
+    abort    saga, reason
+    show     saga, or a bare id
+    list     state, limit, after
+    wait     saga, until, timeout_ms
+    retry, skip, give_up   saga, step, who, why                 what a person decides
+
+`saga` is `JOURNAL.ID`; `input` is JSON as bytes; `definition` is what `saga_definition.encode_definition` gives; `step`
+is a map (`step_template.py`). An error's result is a map too: `text`, and what else its code says (`state` and
+`decision` with `exists`, `steps` with `not_done`, `reason` with `aborted`).
+
+The parameters come from other sidecars, and so are read as untrusted: BadParams alone is raised.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+
+from gossipreg.errors import BadParams, TooLarge, UnknownMethod
+from gossipreg.sagas.saga_definition import SagaDefinition, decode_definition
+from gossipreg.sagas.saga_model import (
+    MAX_DEFINITION_BYTES,
+    MAX_INPUT_BYTES,
+    MAX_NAME_BYTES,
+    MAX_SAGA_BYTES,
+    MAX_TEXT_BYTES,
+    SAGA_ID,
+    STEP_NAME,
+    HandDecision,
+    SagaRef,
+    read_saga,
+)
+from gossipreg.sagas.saga_tuning import SagaTuning
+from gossipreg.sagas.step_template import StepTemplate, read_step
+
+UNKNOWN = "unknown_outcome"
+"""The code where it cannot be learned whether a call had its effect."""
+MAX_LISTED = 1_000
+LISTED_DEFAULT = 100
+MAX_TRACEPARENT_BYTES = 128
+_MAX_PARAMS = 64
+LIST_STATES = ("open", "running", "committed", "aborted", "ended", "stuck")
+
+
+@dataclass(frozen=True, slots=True)
+class BeginAsked:
+    id: str
+    """Empty: the sidecar of the program makes one."""
+    name: str
+    input: bytes
+    timeout_ms: int
+    traceparent: str
+    strict: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunAsked:
+    id: str
+    definition: SagaDefinition
+    encoded: bytes
+    input: bytes
+    traceparent: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepAsked:
+    saga: SagaRef
+    step: StepTemplate
+
+
+@dataclass(frozen=True, slots=True)
+class AfterAsked:
+    saga: SagaRef
+    step: StepTemplate
+
+
+@dataclass(frozen=True, slots=True)
+class CommitAsked:
+    saga: SagaRef
+
+
+@dataclass(frozen=True, slots=True)
+class AbortAsked:
+    saga: SagaRef
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShowAsked:
+    saga: SagaRef | None
+    id: str
+    """In any journal, where `saga` is None."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListAsked:
+    state: str
+    """Empty: all."""
+    limit: int
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class WaitAsked:
+    saga: SagaRef
+    ended: bool
+    """Until it has ended; else until it is decided."""
+    timeout_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class HandAsked:
+    saga: SagaRef
+    decision: HandDecision
+    step: str
+    """Empty: all that are open."""
+    who: str
+    why: str
+
+
+AskedSaga = StepAsked | AfterAsked | CommitAsked | AbortAsked | WaitAsked | HandAsked
+"""What is asked of one saga, by its full name."""
+AskedCall = BeginAsked | RunAsked | ShowAsked | ListAsked | AskedSaga
+
+
+class AskedParams:
+    """The parameters of a call; each is taken once. Raises BadParams."""
+
+    def __init__(self, method: str, given: dict[str, Any]) -> None:
+        self._method = method
+        self._given = dict(given)
+
+    def text(self, name: str, most: int, *, default: str | None = None) -> str:
+        value = self._given.pop(name, None)
+        if value is None and default is not None:
+            return default
+        if type(value) is not str:
+            raise BadParams(f"{self._method}: {name} is {_shown(value)}: give text")
+        if len(value.encode(errors="replace")) > most:
+            raise BadParams(f"{self._method}: {name} has {len(value)} characters: give at most {most} bytes")
+        return value
+
+    def whole(self, name: str, least: int, most: int, *, default: int) -> int:
+        value = self._given.pop(name, None)
+        if value is None:
+            return default
+        if type(value) is not int or not least <= value <= most:
+            raise BadParams(f"{self._method}: {name} is {_shown(value)}: give a whole number from {least} to {most}")
+        return value
+
+    def flag(self, name: str) -> bool:
+        value = self._given.pop(name, None)
+        if value is not None and type(value) is not bool:
+            raise BadParams(f"{self._method}: {name} is {_shown(value)}: give true or false")
+        return bool(value)
+
+    def json(self, name: str, most: int) -> bytes:
+        """JSON; nothing given is null."""
+        value = self._given.pop(name, None)
+        if value is None:
+            return b"null"
+        data = value.encode() if type(value) is str else value
+        if type(data) is not bytes:
+            raise BadParams(f"{self._method}: {name} is {_shown(value)}: give JSON, as bytes or text")
+        if len(data) > most:
+            raise TooLarge(
+                f"{self._method}: {name} has {len(data)} bytes: give at most {most}, and keep the rest apart"
+            )
+        try:
+            json.loads(data, parse_constant=_no_constant)
+        except (ValueError, RecursionError) as error:
+            raise BadParams(f"{self._method}: {name} is no JSON: {error}") from None
+        return data
+
+    def bytes(self, name: str, most: int) -> bytes:
+        value = self._given.pop(name, None)
+        if type(value) is not bytes:
+            raise BadParams(f"{self._method}: {name} is {_shown(value)}: give bytes")
+        if len(value) > most:
+            raise TooLarge(f"{self._method}: {name} has {len(value)} bytes: give at most {most}")
+        return value
+
+    def saga(self) -> SagaRef:
+        text = self.text("saga", MAX_SAGA_BYTES + 64)
+        saga = read_saga(text)
+        if saga is None:
+            raise BadParams(
+                f"{self._method}: saga is {text[:80]!r}: give the whole name, JOURNAL.ID, as begin answered it"
+            )
+        return saga
+
+    def id(self) -> str:
+        """Of a saga; empty where none is given."""
+        id = self.text("id", MAX_SAGA_BYTES, default="")
+        if id and not SAGA_ID.fullmatch(id):
+            raise BadParams(f"{self._method}: id is {id[:80]!r}: use letters, digits and _:@=+-. (a dot not first)")
+        return id
+
+    def step(self, *, after: bool = False) -> StepTemplate:
+        value = self._given.pop("step", None)
+        if type(value) is not dict:
+            raise BadParams(f"{self._method}: step is {_shown(value)}: give a map with name, service, method and path")
+        return read_step(value, after=after)
+
+    def choice(self, name: str, choices: tuple[str, ...], *, default: str) -> str:
+        value = self.text(name, 64, default=default)
+        if value != default and value not in choices:
+            raise BadParams(f"{self._method}: {name} is {value!r}: choose {', '.join(choices)}")
+        return value
+
+    def end(self) -> None:
+        """All parameters were taken."""
+        if self._given:
+            raise BadParams(f"{self._method} takes no {', '.join(sorted(map(str, self._given)))[:200]}: leave it out")
+
+
+def read_call(method: str, params: bytes, tuning: SagaTuning) -> AskedCall:
+    """What is asked. Raises BadParams, TooLarge, UnknownMethod."""
+    read = _READERS.get(method)
+    if read is None:
+        raise UnknownMethod(f"no call {method[:80]!r} about sagas here: a newer release asks")
+    taken = AskedParams(method, _map(params))
+    asked = read(taken, tuning)
+    taken.end()
+    return asked
+
+
+def _map(params: bytes) -> dict[str, Any]:
+    try:
+        given = msgpack.unpackb(params, strict_map_key=False)
+    except (ValueError, msgpack.UnpackException, RecursionError):
+        given = None
+    if type(given) is not dict or not all(type(name) is str for name in given) or len(given) > _MAX_PARAMS:
+        raise BadParams("the parameters are no map of names")
+    return given
+
+
+def _begin(params: AskedParams, tuning: SagaTuning) -> BeginAsked:
+    name = params.text("name", MAX_NAME_BYTES)
+    if not STEP_NAME.fullmatch(name):
+        raise BadParams(f"begin: name is {name!r}: use letters, digits, _ and -, as create-order")
+    least, most = (int(bound * 1000) for bound in tuning.BOUNDS["timeout_s"])
+    return BeginAsked(
+        params.id(), name, params.json("input", MAX_INPUT_BYTES),
+        params.whole("timeout_ms", least, most, default=int(tuning.timeout_s * 1000)),
+        params.text("traceparent", MAX_TRACEPARENT_BYTES, default=""), params.flag("strict"),
+    )  # fmt: skip
+
+
+def _run(params: AskedParams, tuning: SagaTuning) -> RunAsked:
+    del tuning
+    encoded = params.bytes("definition", MAX_DEFINITION_BYTES)
+    return RunAsked(
+        params.id(), decode_definition(encoded), encoded, params.json("input", MAX_INPUT_BYTES),
+        params.text("traceparent", MAX_TRACEPARENT_BYTES, default=""),
+    )  # fmt: skip
+
+
+def _show(params: AskedParams, tuning: SagaTuning) -> ShowAsked:
+    del tuning
+    text = params.text("saga", MAX_SAGA_BYTES + 64)
+    saga = read_saga(text)
+    if saga is None and not (SAGA_ID.fullmatch(text) and len(text) <= MAX_SAGA_BYTES):
+        raise BadParams(f"show: saga is {text[:80]!r}: give JOURNAL.ID, or an id")
+    return ShowAsked(saga, "" if saga is not None else text)
+
+
+def _list(params: AskedParams, tuning: SagaTuning) -> ListAsked:
+    del tuning
+    return ListAsked(
+        params.choice("state", LIST_STATES, default=""),
+        params.whole("limit", 1, MAX_LISTED, default=LISTED_DEFAULT),
+        params.text("after", MAX_SAGA_BYTES + 64, default=""),
+    )  # fmt: skip
+
+
+def _wait(params: AskedParams, tuning: SagaTuning) -> WaitAsked:
+    most = int(tuning.BOUNDS["timeout_s"][1] * 1000)
+    return WaitAsked(
+        params.saga(), params.choice("until", ("decided", "ended"), default="decided") == "ended",
+        params.whole("timeout_ms", 0, most, default=int(tuning.timeout_s * 1000)),
+    )  # fmt: skip
+
+
+def _hand(decision: HandDecision) -> Callable[[AskedParams, SagaTuning], HandAsked]:
+    def read(params: AskedParams, tuning: SagaTuning) -> HandAsked:
+        del tuning
+        return HandAsked(
+            params.saga(), decision, params.text("step", MAX_NAME_BYTES, default=""),
+            params.text("who", 128, default=""), params.text("why", MAX_TEXT_BYTES, default=""),
+        )  # fmt: skip
+
+    return read
+
+
+_READERS: dict[str, Callable[[AskedParams, SagaTuning], AskedCall]] = {
+    "begin": _begin,
+    "run": _run,
+    "step": lambda params, _: StepAsked(params.saga(), params.step()),
+    "after": lambda params, _: AfterAsked(params.saga(), params.step(after=True)),
+    "commit": lambda params, _: CommitAsked(params.saga()),
+    "abort": lambda params, _: AbortAsked(params.saga(), params.text("reason", MAX_TEXT_BYTES, default="")),
+    "show": _show,
+    "list": _list,
+    "wait": _wait,
+    "retry": _hand(HandDecision.RETRY),
+    "skip": _hand(HandDecision.SKIP),
+    "give_up": _hand(HandDecision.GIVE_UP),
+}
+METHODS = tuple(_READERS)
+
+
+def _no_constant(text: str) -> object:
+    raise ValueError(f"{text} is no JSON")
+
+
+def _shown(value: object) -> str:
+    return "missing" if value is None else repr(value)[:80]

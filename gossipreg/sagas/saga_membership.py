@@ -1,0 +1,34 @@
+"""What sagas need to know of the cluster and of the journals: who leads, who lives.
+
+Owns: the questions. Never knows: how members are found out, or how a journal is kept.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from gossipreg.journal.model import JournalId
+from gossipreg.model import NodeId
+
+
+class SagaMembership(Protocol):
+    def leader(self, journal: JournalId) -> NodeId | None:
+        """Who claims to lead this journal with the highest ballot, and runs."""
+
+    def leaders(self) -> Sequence[NodeId]:
+        """The members that run and lead any journal."""
+
+    def process(self, node: NodeId) -> bytes:
+        """The boot id of its process; empty where it does not run."""
+
+
+class SagaJournals(Protocol):
+    """What sagas ask of the journals of this sidecar: `journal.journals.Journals`."""
+
+    def machine(self, journal: JournalId) -> object:
+        """The SagasMachine of a journal that is led here."""
+
+    def has_takeover(self, journal: JournalId) -> bool:
+        """Whether another member goes on if this one is lost."""
+
+    def led_ms(self, journal: JournalId, now: float) -> int:
+        """The led time of a journal that is led here."""

@@ -1,0 +1,119 @@
+"""What people ask of the sagas of a journal: the story of one, and the list of all.
+
+Owns: the answers, and who waits for a story that is on the disk. Never knows: what a saga does next.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from gossipreg.sagas.ended_sagas import EndedSaga
+from gossipreg.sagas.live_sagas import SagaCaller
+from gossipreg.sagas.open_saga import OpenSaga
+from gossipreg.sagas.saga_calls import ListAsked
+from gossipreg.sagas.saga_context import SagaContext
+from gossipreg.sagas.saga_effects import ReadEndedSagas
+from gossipreg.sagas.saga_model import SagaState
+from gossipreg.sagas.saga_shapes import Shape, short_ended, short_open, story, unrecorded_story
+from gossipreg.sagas.saga_story import decode_story, story_key
+
+MAX_READS = 1_024
+"""Stories that are being read; more are refused as `busy`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    saga: str
+    caller: SagaCaller
+    listed: bool
+
+
+class SagaQuestions:
+    def __init__(
+        self, context: SagaContext, next_number: Callable[[], int], has_takeover: Callable[[], bool]
+    ) -> None:  # fmt: skip
+        self._context = context
+        self._next_number = next_number
+        self._has_takeover = has_takeover
+        self._reading: dict[int, _Reading] = {}
+
+    def knows(self, saga: str) -> bool:
+        return saga in self._context.live or self._context.machine.find(saga) is not None
+
+    def show(self, saga: str, caller: SagaCaller, *, listed: bool = False) -> None:
+        """Answer with the story of this saga; `listed`: as a list of one."""
+        context, ref = self._context, self._context.ref(saga)
+        open, live, ended = context.machine.open.get(saga), context.live.get(saga), context.machine.ended(saga)
+        if open is not None:
+            self._reply(caller, story(ref, open, takeover=self._has_takeover()), listed)
+        elif live is not None:
+            self._reply(caller, unrecorded_story(ref, live, takeover=self._has_takeover()), listed)
+        elif ended is None:
+            context.refuse(caller, "not_found", f"no saga {ref} here: it may be forgotten, or was never begun")
+        elif not ended.story_bytes:
+            self._reply(caller, self._short_story(ended), listed)
+        else:
+            self._read(saga, caller, listed)
+
+    def _read(self, saga: str, caller: SagaCaller, listed: bool) -> None:
+        if len(self._reading) >= MAX_READS:
+            self._context.refuse(caller, "busy", f"{len(self._reading)} stories are being read: ask again in a moment")
+            return
+        number = self._next_number()
+        self._reading[number] = _Reading(saga, caller, listed)
+        self._context.effects.append(ReadEndedSagas(self._context.journal, number, (story_key(saga),)))
+
+    def found(self, number: int, values: Sequence[bytes | None]) -> None:
+        """Records were read; nothing if they are not ours."""
+        reading = self._reading.pop(number, None)
+        if reading is None:
+            return
+        context, saga = self._context, reading.saga
+        ended = context.machine.ended(saga)
+        read = _read_story(saga, values)
+        if read is not None:
+            self._reply(reading.caller, story(context.ref(saga), read, takeover=self._has_takeover()), reading.listed)
+        elif ended is not None:
+            self._reply(reading.caller, self._short_story(ended), reading.listed)
+        else:
+            context.refuse(reading.caller, "not_found", f"saga {context.ref(saga)} was just forgotten")
+
+    def _short_story(self, ended: EndedSaga) -> Shape:
+        """Its story is gone: what is still remembered of it."""
+        told = short_ended(self._context.ref(ended.id), ended)
+        return told | {"id": ended.id, "timeout_ms": 0, "input": b"", "takeover": self._has_takeover(), "steps": []}
+
+    def _reply(self, caller: SagaCaller, told: Shape, listed: bool) -> None:
+        self._context.reply(caller, [told] if listed else told)
+
+    # -- lists ---------------------------------------------------------------------------------------------------------
+
+    def list(self, asked: ListAsked) -> Iterator[Shape]:
+        """The sagas of this journal behind `after`, by name: no more than asked for."""
+        machine, ref = self._context.machine, self._context.ref
+        sagas: dict[str, OpenSaga | EndedSaga] = {}
+        if asked.state != "ended":
+            sagas |= {id: open for id, open in machine.open.items() if _is_listed(open, asked.state)}
+        if asked.state in ("", "ended"):
+            sagas |= {ended.id: ended for ended in machine.ended_last_first()}
+        names = sorted(id for id in sagas if str(ref(id)) > asked.after)
+        for id in names[: asked.limit]:
+            saga = sagas[id]
+            yield short_open(ref(id), saga) if isinstance(saga, OpenSaga) else short_ended(ref(id), saga)
+
+
+def _is_listed(saga: OpenSaga, state: str) -> bool:
+    if state in ("", "open"):
+        return True
+    if state == "stuck":
+        return saga.stuck
+    return saga.state is SagaState[state.upper()]
+
+
+def _read_story(saga: str, values: Sequence[bytes | None]) -> OpenSaga | None:
+    """None where it is gone, or damaged."""
+    if not values or values[0] is None:
+        return None
+    try:
+        return decode_story(saga, values[0])
+    except ValueError:
+        return None

@@ -1,0 +1,303 @@
+"""The answers of calls about sagas, at the leader of their journal.
+
+Owns: what each call begins, and when it can be answered. Never knows: how a saga goes on.
+
+A call is looked at when it comes, and again whenever its saga changed: whatever it asks for is begun once, and it is
+answered as soon as what it asks for is known. So the same call again, from a program whose connection broke or whose
+leader was replaced, joins what is there.
+"""
+
+from collections.abc import Callable
+
+from gossipreg.errors import RequestError
+from gossipreg.sagas.live_sagas import LiveSaga, LiveStep, SagaCaller
+from gossipreg.sagas.machine import SagasMachine
+from gossipreg.sagas.running_sagas import KnownSaga, RunningSagas, StepsFailed
+from gossipreg.sagas.saga_calls import (
+    AbortAsked,
+    AfterAsked,
+    AskedSaga,
+    BeginAsked,
+    CommitAsked,
+    HandAsked,
+    RunAsked,
+    StepAsked,
+    WaitAsked,
+)
+from gossipreg.sagas.saga_context import SagaContext
+from gossipreg.sagas.saga_entries import DecideByHand
+from gossipreg.sagas.saga_model import Decision
+from gossipreg.sagas.saga_questions import SagaQuestions
+from gossipreg.sagas.saga_shapes import step_answer
+from gossipreg.sagas.saga_templates import ResultMissing, TemplateValues
+from gossipreg.sagas.step_intent import intent_of
+from gossipreg.sagas.waiting_calls import MAX_WAITING_CALLS, WaitingCall
+
+_SAYS_WHERE = (StepAsked, AfterAsked, CommitAsked)
+"""Calls of a saga's program: it is where they come from."""
+
+
+class SagaReplies:
+    def __init__(
+        self, context: SagaContext, running: RunningSagas, questions: SagaQuestions, has_takeover: Callable[[], bool]
+    ) -> None:
+        self._context = context
+        self._running = running
+        self._questions = questions
+        self._has_takeover = has_takeover
+
+    # -- new sagas -----------------------------------------------------------------------------------------------------
+
+    def begin(self, asked: BeginAsked, caller: SagaCaller) -> None:
+        live = self._context.live.get(asked.id)
+        if live is not None and live.beginner == caller:
+            self._reply_begun(caller, live.ref.id, 0)
+        elif not self._refuse_known(asked.id, asked.name, asked.input, caller):
+            self._running.begin(asked, caller)
+            self._reply_begun(caller, asked.id, 0)
+
+    def run(self, asked: RunAsked, caller: SagaCaller) -> None:
+        live = self._context.live.get(asked.id)
+        if live is not None and live.beginner == caller:
+            self._wait(asked.id, asked, caller)
+        elif not self._refuse_known(asked.id, asked.definition.name, asked.input, caller):
+            self._running.run(asked, caller)
+            self._wait(asked.id, asked, caller)
+
+    def _refuse_known(self, id: str, name: str, input: bytes, caller: SagaCaller) -> bool:
+        known = self._running.known(id, name, input)
+        if known is None:
+            return False
+        ref = self._context.ref(id)
+        if known.same:
+            text = f"saga {ref} is {_standing(known)} already: it is not begun again"
+            decision = None if known.decision is None else known.decision.name.lower()
+            state = known.state.name.lower()
+            self._context.refuse(caller, "exists", text, saga=str(ref), id=id, state=state, decision=decision)
+        else:
+            text = f"saga {ref} has another name or input: give this one an id of its own"
+            self._context.refuse(caller, "conflict", text, saga=str(ref), id=id)
+        return True
+
+    def _reply_begun(self, caller: SagaCaller, id: str, copies: int) -> None:
+        answer = {"saga": str(self._context.ref(id)), "id": id, "state": "running", "copies": copies}
+        self._context.reply(caller, {**answer, "takeover": self._has_takeover()})
+
+    def _wait(self, saga: str, asked: AskedSaga | RunAsked, caller: SagaCaller, until: float | None = None) -> None:
+        waiting = self._context.waiting
+        for call in waiting.of(saga):
+            if call.caller == caller:
+                waiting.remove(call)
+        waiting.add(caller, saga, asked, *(() if until is None else (until,)))
+        self._context.touch(saga)
+
+    # -- calls about a saga --------------------------------------------------------------------------------------------
+
+    def ask(self, asked: AskedSaga, caller: SagaCaller) -> None:
+        """It is looked at when this input ends."""
+        context, id = self._context, asked.saga.id
+        if len(context.waiting) >= MAX_WAITING_CALLS:
+            context.refuse(caller, "busy", f"{len(context.waiting)} calls wait here: ask again in a moment")
+            return
+        if isinstance(asked, _SAYS_WHERE):
+            context.leases.here(id, caller.node)
+        until = context.now + asked.timeout_ms / 1000 if isinstance(asked, WaitAsked) else None
+        self._wait(id, asked, caller, until)
+
+    def look(self, saga: str, copies: int) -> None:
+        """Answer the calls about this saga that can be answered. `copies`: disks that have the last entry."""
+        for call in self._context.waiting.of(saga):
+            try:
+                answered = self._look(call, copies)
+            except StepsFailed as error:
+                answered = self._refuse(call, error.code, str(error), steps=error.steps)
+            except RequestError as error:
+                answered = self._refuse(call, error.code, str(error))
+            if answered:
+                self._context.waiting.remove(call)
+
+    def fail(self, saga: str, step: str, code: str, text: str) -> None:
+        """The journal did not take what this step, or with an empty name anything of this saga, is waiting for."""
+        for call in self._context.waiting.of(saga):
+            asked = call.asked
+            of_step = isinstance(asked, (StepAsked, AfterAsked)) and asked.step.name == step
+            if of_step or (not step and not isinstance(asked, WaitAsked)):
+                self._refuse(call, code, text)
+                self._context.waiting.remove(call)
+
+    def _look(self, call: WaitingCall, copies: int) -> bool:
+        """Whether it is answered."""
+        live = self._context.live.get(call.saga)
+        if isinstance(call.asked, WaitAsked):
+            return self._look_wait(call, call.asked, live)
+        if live is None:
+            return self._look_decided(call, copies)
+        match call.asked:
+            case StepAsked():
+                return self._look_step(call, call.asked, live)
+            case AfterAsked():
+                return self._look_after(call, call.asked, live)
+            case CommitAsked():
+                return self._look_commit(call, live)
+            case AbortAsked(_, reason):
+                return self._look_abort(call, live, reason)
+            case HandAsked(_, decision):
+                verb = decision.name.lower().replace("_", " ")
+                text = f"saga {live.ref} is not decided: there is nothing to {verb}; abort it instead"
+                return self._refuse(call, "refused", text)
+            case RunAsked():
+                return live.committed and self._run_began(call, copies)
+        return False
+
+    # -- of a saga that runs -------------------------------------------------------------------------------------------
+
+    def _look_step(self, call: WaitingCall, asked: StepAsked, live: LiveSaga) -> bool:
+        step = self._take(call, asked, live)
+        if step is None or not step.settled or step.result is None:
+            return False
+        self._context.reply(call.caller, step_answer(step.result))
+        return True
+
+    def _look_after(self, call: WaitingCall, asked: AfterAsked, live: LiveSaga) -> bool:
+        step = self._take(call, asked, live)
+        if step is None or not step.committed:
+            return False
+        self._context.reply(call.caller, {})
+        return True
+
+    def _take(self, call: WaitingCall, asked: StepAsked | AfterAsked, live: LiveSaga) -> LiveStep | None:
+        """Begin this step, or join the one that was. Raises RequestError."""
+        name = asked.step.name
+        if call.joined:
+            return live.steps.get(name)
+        if live.deciding is not None:
+            raise _Decided(f"saga {live.ref} is being decided: it takes no more steps")
+        try:
+            intent = intent_of(asked.step, _values(live, name))
+        except ResultMissing:
+            if live.inherits:
+                return None  # its program was told a result that this leader has yet to learn
+            raise
+        step = live.steps.get(name)
+        if step is None:
+            self._running.intend(live, intent)
+        elif step.intent != intent:
+            raise _StepConflict(f"step {name!r} of saga {live.ref} has another command: give this one its own name")
+        call.joined = True
+        return live.steps[name]
+
+    def _look_commit(self, call: WaitingCall, live: LiveSaga) -> bool:
+        if live.deciding is not None or live.inherits:
+            return False
+        if live.open_steps:
+            names = ", ".join(f"{name} ({live.steps[name].state.name.lower()})" for name in live.open_steps[:5])
+            return self._refuse(call, "not_done", f"saga {live.ref} cannot commit: {names}", steps=live.open_steps)
+        self._running.decide(live, Decision.COMMIT)
+        return False
+
+    def _look_abort(self, call: WaitingCall, live: LiveSaga, reason: str) -> bool:
+        recorded = live.recorded
+        self._running.decide(live, Decision.ABORT, reason or "its program aborted it")
+        if not recorded:
+            self._context.reply(call.caller, {"state": "aborted"})
+        return not recorded
+
+    def _run_began(self, call: WaitingCall, copies: int) -> bool:
+        self._reply_begun(call.caller, call.saga, copies)
+        return True
+
+    # -- of a saga that is decided -------------------------------------------------------------------------------------
+
+    def _look_decided(self, call: WaitingCall, copies: int) -> bool:
+        decision, reason, ended = self._decision(call.saga)
+        if decision is None:
+            text = f"no saga {self._context.ref(call.saga)} here: it was lost before its first step, or is forgotten"
+            return self._refuse(call, "not_found", text)
+        aborted = decision is Decision.ABORT
+        match call.asked:
+            case CommitAsked() if aborted:
+                return self._refuse(call, "aborted", f"the saga was aborted: {reason}", reason=reason)
+            case AbortAsked() if not aborted:
+                return self._refuse(call, "committed", "the saga has committed: it cannot be aborted any more")
+            case CommitAsked() | AbortAsked():
+                self._context.reply(call.caller, {"state": "aborted" if aborted else "committed"})
+                return True
+            case RunAsked():
+                return self._run_began(call, copies)
+            case HandAsked():
+                return self._look_by_hand(call, call.asked, ended=ended)
+        why = f"aborted: {reason}" if aborted else "committed"
+        return self._refuse(
+            call, "decided", f"the saga is {why}: it takes no more steps", decision=decision.name.lower(), reason=reason
+        )
+
+    def _decision(self, saga: str) -> tuple[Decision | None, str, bool]:
+        """(decision, reason, whether it has ended)"""
+        machine: SagasMachine = self._context.machine
+        open, ended = machine.open.get(saga), machine.ended(saga)
+        if open is not None:
+            return open.decision, open.reason, False
+        return (None, "", False) if ended is None else (ended.decision, ended.reason, True)
+
+    def _look_by_hand(self, call: WaitingCall, asked: HandAsked, *, ended: bool) -> bool:
+        """`decided_by_hand` answers it."""
+        if call.joined:
+            return False
+        if ended:
+            return self._refuse(call, "refused", "the saga has ended: nothing of it is open")
+        call.joined = True
+        wall_ms = self._context.now_wall_ms()
+        self._context.put(DecideByHand(call.saga, asked.step, asked.decision, asked.who, asked.why, wall_ms))
+        return False
+
+    def decided_by_hand(self, change: DecideByHand, steps: list[str], ignored: str) -> None:
+        """A decision by hand is committed: about these steps, or for this reason about none."""
+        for call in self._context.waiting.of(change.saga):
+            asked = call.asked
+            if not isinstance(asked, HandAsked) or not call.joined:
+                continue
+            if (asked.decision, asked.step, asked.who, asked.why) == (
+                change.decision, change.step, change.who, change.why,
+            ):  # fmt: skip
+                if ignored:
+                    self._refuse(call, "refused", f"nothing changed: {ignored}")
+                else:
+                    self._context.reply(call.caller, {"steps": steps})
+                self._context.waiting.remove(call)
+
+    def _look_wait(self, call: WaitingCall, asked: WaitAsked, live: LiveSaga | None) -> bool:
+        decision, _, ended = (None, "", False) if live is not None else self._decision(call.saga)
+        if live is None and decision is None:
+            text = f"no saga {self._context.ref(call.saga)} here: it was lost before its first step, or is forgotten"
+            return self._refuse(call, "not_found", text)
+        if not call.over and not (ended if asked.ended else decision is not None):
+            return False
+        self._questions.show(call.saga, call.caller)
+        return True
+
+    def _refuse(self, call: WaitingCall, code: str, text: str, **more: object) -> bool:
+        self._context.refuse(call.caller, code, text, **more)
+        return True
+
+
+class _Decided(RequestError):
+    """A step of a saga that is decided."""
+
+    code = "decided"
+
+
+class _StepConflict(RequestError):
+    """Another step of the saga has this name."""
+
+    code = "conflict"
+
+
+def _values(live: LiveSaga, step: str) -> TemplateValues:
+    results = {name: one.result for name, one in live.steps.items() if one.result is not None}
+    return TemplateValues(live.ref, step, live.begun.input, results)
+
+
+def _standing(known: KnownSaga) -> str:
+    if known.decision is None:
+        return "running"
+    return "committed" if known.decision is Decision.COMMIT else "aborted"

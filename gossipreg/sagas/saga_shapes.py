@@ -1,0 +1,160 @@
+"""Sagas as maps, for people and programs: the answer of a step, the story of a saga, and its line in a list.
+
+Owns: the names in these maps. Never knows: who asks.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgpack
+
+from gossipreg.sagas.ended_sagas import EndedSaga
+from gossipreg.sagas.live_sagas import LiveSaga
+from gossipreg.sagas.open_saga import OpenSaga, OpenStep
+from gossipreg.sagas.saga_messages import MAX_SAGA_REPLY_BYTES
+from gossipreg.sagas.saga_model import (
+    BegunSaga,
+    Decision,
+    SagaCommand,
+    SagaKind,
+    SagaRef,
+    SagaState,
+    StepResult,
+    StepState,
+)
+
+Shape = dict[str, Any]
+_ROOM_BYTES = MAX_SAGA_REPLY_BYTES - 1024
+_KINDS = {SagaKind.BY_CODE: "by_code", SagaKind.DECLARED: "declared"}
+
+_pack: Callable[[object], bytes] = msgpack.Packer().pack
+
+
+def step_answer(result: StepResult) -> Shape:
+    """What `step` answers."""
+    return {"state": _name(result.state), **_answer(result)}
+
+
+def _answer(result: StepResult | None) -> Shape:
+    if result is None:
+        return {"status": 0, "content_type": "", "body": b"", "cut": False, "attempts": 0, "text": "", "instance": ""}
+    return {
+        "status": result.status, "content_type": result.content_type, "body": result.body, "cut": result.cut,
+        "attempts": result.attempts, "text": result.text, "instance": result.instance,
+    }  # fmt: skip
+
+
+# -- one saga ----------------------------------------------------------------------------------------------------------
+
+
+def story(ref: SagaRef, saga: OpenSaga, *, takeover: bool) -> Shape:
+    """All of a saga; without the bodies of answers, and then without its input, where that is too much to send."""
+    told = _head(ref, saga.begun, saga.state, saga.decision, saga.reason)
+    told |= {
+        "decided": saga.decided_wall_ms or None, "ended": saga.ended_wall_ms or None, "takeover": takeover,
+        "steps": [_step(step) for step in saga.steps.values()],
+    }  # fmt: skip
+    return _fitting(told)
+
+
+def unrecorded_story(ref: SagaRef, live: LiveSaga, *, takeover: bool) -> Shape:
+    """Of a saga that the journal does not have yet."""
+    told = _head(ref, live.begun, SagaState.RUNNING, None, "")
+    return told | {"decided": None, "ended": None, "takeover": takeover, "steps": []}
+
+
+def _head(ref: SagaRef, begun: BegunSaga, state: SagaState, decision: Decision | None, reason: str) -> Shape:
+    return {
+        "saga": str(ref), "id": ref.id, "name": begun.name, "kind": _KINDS[begun.kind], "state": _name(state),
+        "decision": None if decision is None else _name(decision), "reason": reason, "began": begun.wall_ms or None,
+        "timeout_ms": begun.timeout_ms, "input": begun.input,
+    }  # fmt: skip
+
+
+def _step(step: OpenStep) -> Shape:
+    intent = step.intent
+    return {
+        "name": step.name, **_command(intent.command), "service": intent.command.service, "state": _name(step.state),
+        "optional": intent.options.optional, "after": intent.options.after, "stuck": step.stuck, **_answer(step.result),
+        "intended": step.intended_wall_ms or None, "settled": step.settled_wall_ms or None, "undo": _undo(step),
+        "by_hand": [
+            {"decision": _name(note.decision), "who": note.who, "why": note.why, "at": note.wall_ms}
+            for note in step.by_hand
+        ],
+    }  # fmt: skip
+
+
+def _undo(step: OpenStep) -> Shape | None:
+    undo, result = step.intent.undo, step.undo_result
+    if undo is None and result is None and not step.intent.undo_template:
+        return None
+    answer = _answer(result)
+    told = _command(undo) if undo is not None else {"method": "", "path": ""}
+    kept = ("status", "attempts", "text", "instance")
+    return {**told, **{name: answer[name] for name in kept}, "settled": step.undo_wall_ms or None}
+
+
+def _command(command: SagaCommand) -> Shape:
+    return {"method": command.method, "path": command.path}
+
+
+def _fitting(told: Shape) -> Shape:
+    if len(_pack(told)) <= _ROOM_BYTES:
+        return told
+    told["steps"] = [{**step, "body": b"", "cut": step["cut"] or bool(step["body"])} for step in told["steps"]]
+    if len(_pack(told)) > _ROOM_BYTES:
+        told["input"] = b""
+    if len(_pack(told)) > _ROOM_BYTES:
+        told["steps"] = [_tight(step) for step in told["steps"]]
+    return told
+
+
+def _tight(step: Shape) -> Shape:
+    """Of hundreds of steps with long paths and texts: as much as says what became of each."""
+    undo = step["undo"] and {**step["undo"], "path": step["undo"]["path"][:24], "text": step["undo"]["text"][:24]}
+    return {
+        **step, "path": step["path"][:24], "text": step["text"][:24], "content_type": "", "undo": undo,
+        "by_hand": [{**note, "who": note["who"][:24], "why": note["why"][:24]} for note in step["by_hand"][-1:]],
+    }  # fmt: skip
+
+
+# -- lists -------------------------------------------------------------------------------------------------------------
+
+
+def short_open(ref: SagaRef, saga: OpenSaga) -> Shape:
+    return _short(ref, saga.begun.name, saga.begun.kind, saga.state, saga.decision, saga.reason) | {
+        "began": saga.begun.wall_ms or None, "decided": saga.decided_wall_ms or None, "ended": None,
+        "steps": len(saga.steps), "stuck": [step.name for step in saga.steps.values() if step.stuck], "skipped": 0,
+    }  # fmt: skip
+
+
+def short_ended(ref: SagaRef, saga: EndedSaga) -> Shape:
+    return _short(ref, saga.name, saga.kind, SagaState.ENDED, saga.decision, saga.reason) | {
+        "began": saga.began_wall_ms or None, "decided": saga.decided_wall_ms or None,
+        "ended": saga.ended_wall_ms or None, "steps": saga.steps, "stuck": [], "skipped": saga.skipped,
+    }  # fmt: skip
+
+
+def _short(
+    ref: SagaRef, name: str, kind: SagaKind, state: SagaState, decision: Decision | None, reason: str
+) -> Shape:  # fmt: skip
+    return {
+        "saga": str(ref), "name": name, "kind": _KINDS[kind], "state": _name(state),
+        "decision": None if decision is None else _name(decision), "reason": reason,
+    }  # fmt: skip
+
+
+def fitting(shapes: Iterable[Shape]) -> list[Shape]:
+    """As many of these as fit a reply; the others are asked for with `after`."""
+    found: list[Shape] = []
+    room = _ROOM_BYTES
+    for shape in shapes:
+        room -= len(_pack(shape))
+        if room < 0:
+            break
+        found.append(shape)
+    return found
+
+
+def _name(value: SagaState | StepState | Decision | Any) -> str:
+    return str(value.name).lower()

@@ -1,0 +1,120 @@
+"""Questions to all members that lead a journal: the list of sagas, and the saga of a bare id.
+
+Owns: who was asked and has not answered, and what the others said. Never knows: sagas; it joins lists.
+
+What a member does not answer in time is left out of the list; a saga that nobody knows is `not_found` only where all
+have answered, and else `unavailable`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgpack
+from msgpack import packb
+
+from gossipreg.journal.model import JOURNAL_ID_BYTES, JournalId
+from gossipreg.model import NodeId
+from gossipreg.sagas.saga_calls import ListAsked, ShowAsked
+from gossipreg.sagas.saga_effects import SagaCallAnswered, SagaEffect, SendSagaMessage
+from gossipreg.sagas.saga_forwarding import failed
+from gossipreg.sagas.saga_messages import SagaCall, SagaReply
+from gossipreg.timers import Timers
+
+ALL_JOURNALS = JournalId(bytes(JOURNAL_ID_BYTES))
+"""Stands for all journals that the asked member leads."""
+MAX_SURVEYS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyDeadline:
+    ticket: int
+
+
+@dataclass(slots=True)
+class _Survey:
+    asked: ListAsked | ShowAsked
+    waits: set[NodeId]
+    found: list[Any] = field(default_factory=list)
+    silent: set[NodeId] = field(default_factory=set)
+    """They did not answer, or could not."""
+
+
+class SagaSurveys:
+    def __init__(self, timers: Timers, *, timeout_s: float) -> None:
+        self._timers = timers
+        self._timeout_s = timeout_s
+        self._surveys: dict[int, _Survey] = {}
+
+    def ask(
+        self, ticket: int, method: str, params: bytes, asked: ListAsked | ShowAsked, nodes: Sequence[NodeId], now: float
+    ) -> list[SagaEffect]:
+        """Ask these members; SagaCallAnswered with this ticket follows."""
+        if len(self._surveys) >= MAX_SURVEYS:
+            return [failed(ticket, "busy", f"{len(self._surveys)} questions wait for answers: ask again in a moment")]
+        survey = self._surveys[ticket] = _Survey(asked, set(nodes))
+        if not nodes:
+            return self._over(ticket, survey)
+        self._timers.set(SurveyDeadline(ticket), now + self._timeout_s)
+        call = SagaCall(journal=ALL_JOURNALS, number=ticket, method=method, params=params)
+        return [SendSagaMessage(node, call) for node in nodes]
+
+    def answered(self, node: NodeId, reply: SagaReply) -> list[SagaEffect]:
+        """Nothing where it is no answer to a question of ours."""
+        survey = self._surveys.get(reply.number)
+        if survey is None or node not in survey.waits:
+            return []
+        survey.waits.discard(node)
+        if not reply.code:
+            survey.found += _found(reply.result)
+        elif reply.code != "not_found":
+            survey.silent.add(node)
+        return [] if survey.waits else self._over(reply.number, survey)
+
+    def closed(self, node: NodeId) -> list[SagaEffect]:
+        """The stream to this member broke: its answer is lost."""
+        effects: list[SagaEffect] = []
+        for ticket, survey in [*self._surveys.items()]:
+            if node in survey.waits:
+                survey.waits.discard(node)
+                survey.silent.add(node)
+                effects += [] if survey.waits else self._over(ticket, survey)
+        return effects
+
+    def on_deadline(self, ticket: int) -> list[SagaEffect]:
+        survey = self._surveys.get(ticket)
+        if survey is None:
+            return []
+        survey.silent |= survey.waits
+        return self._over(ticket, survey)
+
+    def abandon(self, ticket: int) -> None:
+        """Nobody waits for this answer any more."""
+        self._surveys.pop(ticket, None)
+        self._timers.cancel(SurveyDeadline(ticket))
+
+    def _over(self, ticket: int, survey: _Survey) -> list[SagaEffect]:
+        self.abandon(ticket)
+        if isinstance(survey.asked, ListAsked):
+            stories = sorted(survey.found, key=lambda story: str(story.get("saga", "")))
+            return [SagaCallAnswered(ticket, "", packb(stories[: survey.asked.limit]))]
+        id = survey.asked.id
+        if len(survey.found) > 1:
+            names = ", ".join(str(story.get("saga", "")) for story in survey.found)
+            return [
+                failed(ticket, "bad_params", f"{len(survey.found)} journals have a saga {id!r}: name one of {names}")
+            ]
+        if survey.found:
+            return [SagaCallAnswered(ticket, "", packb(survey.found[0]))]
+        if survey.silent:
+            text = f"no saga {id!r} at those that answered, and {len(survey.silent)} members that lead journals did not"
+            return [failed(ticket, "unavailable", text)]
+        return [failed(ticket, "not_found", f"no journal that is led now has a saga {id!r}: it may be forgotten")]
+
+
+def _found(result: bytes) -> list[dict[str, Any]]:
+    try:
+        found = msgpack.unpackb(result, strict_map_key=False)
+    except (ValueError, msgpack.UnpackException, RecursionError):
+        return []
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []

@@ -1,0 +1,83 @@
+"""Calls at the leader whose answer waits for something: a step that is settled, a decision that is durable.
+
+Owns: who waits, by saga. Never knows: for what; whoever asks tries them again when their saga changed.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import inf
+
+from gossipreg.journal.model import JournalId
+from gossipreg.model import NodeId
+from gossipreg.sagas.live_sagas import SagaCaller
+from gossipreg.sagas.saga_calls import AskedSaga, RunAsked
+from gossipreg.timers import Timers
+
+MAX_WAITING_CALLS = 32_768
+"""Of one journal; more are refused as `busy`."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitTimer:
+    """This call waits no longer."""
+
+    journal: JournalId
+    number: int
+
+
+@dataclass(slots=True, eq=False)
+class WaitingCall:
+    number: int
+    caller: SagaCaller
+    saga: str
+    asked: AskedSaga | RunAsked
+    joined: bool = False
+    """What it asks for was begun, or is known to be the same."""
+    over: bool = False
+    """Its time is over: it is answered with what there is."""
+
+
+class WaitingCalls:
+    def __init__(self, journal: JournalId, timers: Timers) -> None:
+        self._journal = journal
+        self._timers = timers
+        self._of_saga: dict[str, list[WaitingCall]] = {}
+        self._all: dict[int, WaitingCall] = {}
+        self._next = 0
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def add(self, caller: SagaCaller, saga: str, asked: AskedSaga | RunAsked, until: float = inf) -> WaitingCall:
+        self._next += 1
+        call = self._all[self._next] = WaitingCall(self._next, caller, saga, asked)
+        self._of_saga.setdefault(saga, []).append(call)
+        if until < inf:
+            self._timers.set(WaitTimer(self._journal, call.number), until)
+        return call
+
+    def of(self, saga: str) -> list[WaitingCall]:
+        """A copy."""
+        return [*self._of_saga.get(saga, ())]
+
+    def find(self, number: int) -> WaitingCall | None:
+        return self._all.get(number)
+
+    def remove(self, call: WaitingCall) -> None:
+        if self._all.pop(call.number, None) is None:
+            return
+        self._timers.cancel(WaitTimer(self._journal, call.number))
+        calls = self._of_saga[call.saga]
+        calls.remove(call)
+        if not calls:
+            del self._of_saga[call.saga]
+
+    def closed(self, node: NodeId) -> None:
+        """Answers do not reach this member any more: it asks again."""
+        for call in [call for call in self._all.values() if call.caller.node == node]:
+            self.remove(call)
+
+    def take_all(self) -> Iterator[WaitingCall]:
+        for call in [*self._all.values()]:
+            self.remove(call)
+            yield call
