@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from gossipreg.errors import BadParams, Busy, RequestError, TooLarge
 from gossipreg.journal.model import JournalId
 from gossipreg.sagas.command_attempts import CommandDeadline, CommandId, CommandTask, CommandWork
+from gossipreg.sagas.final_step import check_final
 from gossipreg.sagas.live_sagas import LiveSaga, LiveStep, SagaCaller
 from gossipreg.sagas.open_saga import OpenSaga
 from gossipreg.sagas.saga_calls import BeginAsked, RunAsked
@@ -335,19 +336,10 @@ def check_step(live: LiveSaga, intent: StepIntent) -> None:
         raise BadParams(f"the saga has {MAX_STEPS} steps, the limit: begin another one for the rest")
     if intent.options.after:
         return
-    last = next((name for name, step in live.steps.items() if _is_last(step.intent)), None)
-    if last is not None:
-        raise BadParams(
-            f"step {last!r} has no undo, so it is the last before the commit: take {intent.name!r} before it, or say "
-            "how it is undone, or that it is harmless"
-        )
     failed = [name for name, step in live.steps.items() if step.failed]
     if failed:
         raise StepsFailed(failed)
-
-
-def _is_last(intent: StepIntent) -> bool:
-    return not (intent.undo or intent.undo_template or intent.options.harmless or intent.options.after)
+    check_final(live.steps, intent)
 
 
 class StepsFailed(RequestError):

@@ -10,6 +10,7 @@ leader was replaced, joins what is there.
 from collections.abc import Callable
 
 from gossipreg.errors import RequestError
+from gossipreg.sagas.final_step import is_final
 from gossipreg.sagas.live_sagas import LiveSaga, LiveStep, SagaCaller
 from gossipreg.sagas.machine import SagasMachine
 from gossipreg.sagas.running_sagas import KnownSaga, RunningSagas, StepsFailed
@@ -179,6 +180,8 @@ class SagaReplies:
                 return None  # its program was told a result that this leader has yet to learn
             raise
         step = live.steps.get(name)
+        if step is None and is_final(intent) and live.inherits:
+            return None  # so is one that has to be done before it
         if step is None:
             self._running.intend(live, intent)
         elif step.intent != intent:
