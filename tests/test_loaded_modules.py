@@ -27,7 +27,7 @@ NOT_IN_DAEMON = re.compile(
 ARGUMENTS = {
     "register": ["web", "--port", "80"], "deregister": ["web-80"], "lookup": ["web"], "wait": ["web"],
     "heartbeat": ["web-80"], "force-leave": ["web"], "exec": ["--service", "web", "--port", "80", "true"],
-    "help": ["lookup"], "client": ["node"], "events": ["groups"], "journal": ["list"],
+    "help": ["lookup"], "client": ["node"], "events": ["groups"], "journal": ["list"], "saga": ["list"],
 }  # fmt: skip
 
 
@@ -42,7 +42,7 @@ def test_a_client_command_loads_neither_trio_nor_cryptography(command: str, tmp_
         "print(*sys.modules, file=sys.stderr); sys.exit(code)"
     )
     with FakeSidecar(tmp_path / "s") as sidecar:
-        for method in (*COMMANDS, "journals"):
+        for method in (*COMMANDS, "journals", "saga-list"):
             sidecar.answers[method] = lambda params: []  # noqa: ARG005  # the shape of an answer
         sidecar.answers |= {"register": lambda _: {"id": "web-80"}, "info": lambda _: {"synced": True}}
         sidecar.answers["config"] = lambda _: {"file": None, "options": [], "ignored": []}

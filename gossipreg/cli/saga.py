@@ -1,0 +1,174 @@
+"""`gossipreg saga`: run declared sagas, see what became of sagas, and decide what no program decides."""
+
+import time
+from typing import Any
+
+import click
+
+from gossipreg.cli.options import Chosen, client_options, pass_chosen
+from gossipreg.cli.output import print_json, print_line, print_table, printable, say, short_duration
+from gossipreg.cli.saga_asking import ANSWER_S, full_name
+from gossipreg.cli.saga_run import run
+from gossipreg.cli.saga_show import show
+
+PAGE = 1000
+STATES = ("running", "committed", "aborted", "ended", "stuck", "open")
+
+
+@click.group(
+    epilog="""\b
+    Example: an order over two services; where the payment is refused, the stock is released.
+      gossipreg saga run order.toml --input '{"sku": "a-1", "count": 2}' --id order-7
+      gossipreg saga show order-7
+      gossipreg saga list --state stuck
+    """
+)
+@client_options
+def saga() -> None:
+    """Run sagas, which finish or are undone whoever dies, and see what became of them."""
+
+
+saga.add_command(run)
+saga.add_command(show)
+
+
+@saga.command(
+    name="list",
+    epilog="""\b
+    Example:
+      gossipreg saga list
+      gossipreg saga list --state stuck
+    """,
+)
+@click.option("--state", type=click.Choice(STATES), help="Those alone; `open` are all that have not ended.")
+@click.option("--limit", metavar="N", type=click.IntRange(1), help="At most so many (all).")
+@client_options
+@pass_chosen
+def list_(chosen: Chosen, state: str | None, limit: int | None) -> None:
+    """List the sagas of all journals: those that are open, and those that ended within the last day.
+
+    AGE is the time since the saga began; STUCK names the steps that a person should look at.
+    """
+    found: list[dict[str, Any]] = []
+    params: dict[str, Any] = {} if state is None else {"state": state}
+    with chosen.client(ANSWER_S) as client:
+        while limit is None or len(found) < limit:
+            more = client.call("saga-list", limit=min(PAGE, (limit or PAGE + len(found)) - len(found)), **params)
+            if not more or more[-1]["saga"] == params.get("after"):
+                break
+            found += more
+            params["after"] = found[-1]["saga"]
+    if chosen.json:
+        print_json(found)
+        return
+    now_ms = time.time() * 1000
+    print_table(
+        ("NAME", "STATE", "DECISION", "STEPS", "AGE", "STUCK", "SAGA", "WHY"),
+        (
+            (
+                one["name"], one["state"], one["decision"], one["steps"], _age(one["began"], now_ms),
+                " ".join(one["stuck"]), one["saga"], one["reason"],
+            )
+            for one in found
+        ),
+    )  # fmt: skip
+
+
+def _age(began_ms: int | None, now_ms: float) -> str:
+    return "-" if not began_ms else short_duration(max(0.0, now_ms - began_ms) / 1000)
+
+
+# -- decisions ---------------------------------------------------------------------------------------------------------
+
+
+@saga.command(
+    epilog="""\b
+    Example:
+      gossipreg saga abort order-7 --reason 'the customer has cancelled'
+    """
+)
+@click.argument("saga", metavar="SAGA")
+@click.option("--reason", metavar="TEXT", help="Why, as `saga show` tells it.")
+@client_options
+@pass_chosen
+def abort(chosen: Chosen, saga: str, reason: str | None) -> None:
+    """Abort a SAGA that is not decided: what its steps did is undone."""
+    with chosen.client(ANSWER_S) as client:
+        name = full_name(client, saga)
+        result = client.call("saga-abort", saga=name, **({} if reason is None else {"reason": reason}))
+    if chosen.json:
+        print_json(result)
+    else:
+        print_line(f"aborted {name}: what its steps did is being undone")
+
+
+@saga.command(
+    epilog="""\b
+    Example:
+      gossipreg saga retry order-7
+      gossipreg saga retry order-7 reserve
+    """
+)
+@click.argument("saga", metavar="SAGA")
+@click.argument("step", required=False, metavar="[STEP]")
+@click.option("--why", metavar="TEXT", default="", help="Why, as `saga show` tells it.")
+@client_options
+@pass_chosen
+def retry(chosen: Chosen, saga: str, step: str | None, why: str) -> None:
+    """Try the undo of STEP at once, or what it does after the commit; without STEP, all that is open of SAGA.
+
+    Its attempts are counted anew, so it is no longer stuck.
+    """
+    _decide(chosen, "saga-retry", saga, step, why, "tried again")
+
+
+@saga.command(
+    epilog="""\b
+    Example:
+      gossipreg saga skip order-7 reserve --why 'released by hand in the warehouse'
+    """
+)
+@click.argument("saga", metavar="SAGA")
+@click.argument("step", metavar="STEP")
+@click.option("--why", metavar="TEXT", required=True, help="Why, as `saga show` tells it.")
+@client_options
+@pass_chosen
+def skip(chosen: Chosen, saga: str, step: str, why: str) -> None:
+    """Leave STEP of a decided SAGA as it is: it is not undone (after a commit: not done). The others are."""
+    _decide(chosen, "saga-skip", saga, step, why, "skipped")
+
+
+@saga.command(
+    name="give-up",
+    epilog="""\b
+    Example:
+      gossipreg saga give-up order-7 --why 'the shop was closed; the books are corrected'
+    """,
+)
+@click.argument("saga", metavar="SAGA")
+@click.option("--why", metavar="TEXT", required=True, help="Why, as `saga show` tells it.")
+@client_options
+@pass_chosen
+def give_up(chosen: Chosen, saga: str, why: str) -> None:
+    """End a decided SAGA as it is: nothing more of it is undone, or done after its commit.
+
+    What its steps did, and was not undone, stays. `saga show` lists it.
+    """
+    _decide(chosen, "saga-give-up", saga, None, why, "given up")
+
+
+def _decide(chosen: Chosen, method: str, saga: str, step: str | None, why: str, done: str) -> None:
+    for name, value in (("STEP", step), ("--why", why if method != "saga-retry" else None)):
+        if value is not None and not value.strip():
+            raise click.UsageError(f"{name} is empty: it is kept with the saga, so write it out.")
+    params = {"step": step, "why": why or None}
+    with chosen.client(ANSWER_S) as client:
+        name = full_name(client, saga)
+        result = client.call(method, saga=name, **{key: value for key, value in params.items() if value is not None})
+    if chosen.json:
+        print_json(result)
+        return
+    for one in result["steps"]:
+        print_line(f"{printable(one)} {done}")
+    if not result["steps"]:
+        say(f"nothing of {printable(name)} is open")

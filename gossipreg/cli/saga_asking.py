@@ -1,0 +1,50 @@
+"""What the commands about sagas share when they ask the sidecar: names, and waiting through a change of leaders."""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from gossipreg.errors import Busy, NotSynced, OutcomeUnknown, Unavailable, Unreachable
+from gossipreg.retry import Retry
+
+if TYPE_CHECKING:
+    from gossipreg.client import Client
+
+ANSWER_S = 15.0
+"""The sidecar asks whoever leads the journal, which may have to be found first."""
+WAIT_S = 20.0
+"""One wait for a decision; longer ones are several."""
+PASSING = (Unreachable, Unavailable, Busy, NotSynced, OutcomeUnknown)
+"""The sidecar, or the leader of the journal, is away for a moment; a question may be asked again."""
+RETRY = Retry(0.1, 2.0)
+
+
+def full_name(client: "Client", saga: str) -> str:
+    """JOURNAL.ID of a saga that is named in full, or by its id alone."""
+    if "." in saga and len(saga.partition(".")[0]) == 32:
+        return saga
+    return str(client.call("saga-show", saga=saga)["saga"])
+
+
+def await_saga(ask: Callable[[float], "Client"], saga: str, until: str, timeout_s: float) -> dict[str, Any]:
+    """The story of the saga once it is decided, or has ended; or as it is when the time is up. `ask` makes a client
+    with this timeout. Raises what is not PASSING, and that too when the time is up before any answer."""
+    deadline, wait_s = time.monotonic() + timeout_s, RETRY.first_s
+    while True:
+        rest_s = max(0.0, deadline - time.monotonic())
+        once_s = min(rest_s, WAIT_S)
+        try:
+            with ask(once_s + ANSWER_S) as client:
+                story: dict[str, Any] = client.call("saga-wait", saga=saga, until=until, timeout_ms=int(once_s * 1000))
+            if is_over(story, until) or rest_s <= WAIT_S:
+                return story
+            wait_s = RETRY.first_s
+        except PASSING:
+            if rest_s <= wait_s:
+                raise
+            time.sleep(wait_s)
+            wait_s = RETRY.after(wait_s)
+
+
+def is_over(story: dict[str, Any], until: str) -> bool:
+    return bool(story["decision"]) if until == "decided" else story["state"] == "ended"

@@ -1,0 +1,153 @@
+"""`gossipreg saga run FILE`: begin a declared saga, and wait for its decision."""
+
+import sys
+from pathlib import Path
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gossipreg.cli.exit_codes import REFUSED
+from gossipreg.cli.options import Chosen, client_options, pass_chosen
+from gossipreg.cli.output import print_json, print_line, printable, say, say_error
+from gossipreg.cli.saga_asking import ANSWER_S, PASSING, await_saga, is_over
+from gossipreg.cli.saga_json import story_json
+from gossipreg.cli.units import Duration
+from gossipreg.errors import BadParams, OutcomeUnknown, RequestError, Unreachable
+
+if TYPE_CHECKING:
+    from gossipreg.sagas.saga_definition import SagaDefinition
+
+MORE_S = 30.0
+"""The wait for a decision beyond the saga's own timeout: a new leader of its journal counts that anew."""
+ID_BYTES = 8
+
+
+@click.command(
+    epilog="""\b
+    Example:
+      gossipreg saga run order.toml --input '{"sku": "a-1", "count": 2}' --id order-7
+      ./next-order | gossipreg saga run order.toml --input - --no-wait
+    """
+)
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, readable=True))
+@click.option("--input", "given", metavar="JSON|@FILE|-", help="What its templates name as {input...} (null).")
+@click.option(
+    "--id", metavar="ID", help="Its id, of letters, digits and _:@=+-. : the same again is not run again (drawn)."
+)
+@click.option("--wait/--no-wait", default=True, help="Wait for the decision (yes), or only until it is durable.")
+@click.option(
+    "--until", type=click.Choice(("decided", "ended")), default="decided", help="What is waited for (decided)."
+)
+@click.option("--timeout", metavar="DURATION", type=Duration(), help="Wait at most this (its own timeout and 30s).")
+@client_options
+@pass_chosen
+def run(
+    chosen: Chosen, file: str, given: str | None, id: str | None, wait: bool, until: str, timeout: float | None
+) -> int:  # fmt: skip
+    """Begin the saga that FILE declares, in TOML or JSON, and print its name.
+
+    Exit code 0 if it has committed, 1 if it was aborted, and so is undone, 4 if it did not begin, or was not decided in
+    time: then it goes on, and `gossipreg saga show` tells. `gossipreg docs saga-definitions` describes the file.
+    """
+    from gossipreg.sagas.saga_definition import encode_definition
+
+    definition, data = _read(file), _input(given)
+    _check(definition, data, file)
+    begun = _begin(chosen, id or token_hex(ID_BYTES), encode_definition(definition), data)
+    if not wait:
+        if chosen.json:
+            print_json(begun)
+        else:
+            print_line(begun["saga"])
+        return 0
+    return _wait(chosen, begun["saga"], until, timeout or definition.timeout_ms / 1000 + MORE_S)
+
+
+def _read(file: str) -> "SagaDefinition":
+    """Raises UsageError."""
+    from gossipreg.sagas.saga_definition import MAX_FILE_BYTES, read_definition
+
+    path = Path(file)
+    try:
+        with path.open("rb") as opened:
+            data = opened.read(MAX_FILE_BYTES + 1)
+        return read_definition(data, toml=not _is_json(path, data))
+    except OSError as error:
+        raise click.UsageError(f"{file} cannot be read: {error.strerror}") from None
+    except RequestError as error:
+        raise click.UsageError(printable(f"{file}: {error}")) from None
+
+
+def _is_json(path: Path, data: bytes) -> bool:
+    suffix = path.suffix.lower()
+    return suffix == ".json" or (suffix != ".toml" and data.lstrip().startswith(b"{"))
+
+
+def _input(given: str | None) -> bytes:
+    """Raises UsageError."""
+    from gossipreg.sagas.saga_model import MAX_INPUT_BYTES
+
+    if given is None:
+        return b"null"
+    try:
+        if given == "-":
+            data = sys.stdin.buffer.read(MAX_INPUT_BYTES + 1)
+        elif given.startswith("@"):
+            with Path(given[1:]).open("rb") as opened:
+                data = opened.read(MAX_INPUT_BYTES + 1)
+        else:
+            data = given.encode(errors="surrogateescape")
+    except OSError as error:
+        raise click.UsageError(f"--input: {given} cannot be read: {error.strerror}") from None
+    if len(data) > MAX_INPUT_BYTES:
+        raise click.UsageError(
+            f"--input has more than {MAX_INPUT_BYTES} bytes: give names of what is large, not all of it"
+        )
+    return data.strip()
+
+
+def _check(definition: "SagaDefinition", data: bytes, file: str) -> None:
+    """Raises UsageError."""
+    from gossipreg.sagas.saga_definition import check_input
+
+    try:
+        check_input(definition, data)
+    except BadParams as error:
+        raise click.UsageError(printable(f"{file} and --input do not fit: {error}")) from None
+
+
+def _begin(chosen: Chosen, id: str, definition: bytes, data: bytes) -> dict[str, Any]:
+    """A saga that was begun before, by the same command, is waited for as well."""
+    try:
+        with chosen.client(ANSWER_S) as client:
+            begun: dict[str, Any] = client.call("saga-run", definition=definition, id=id, input=data)
+    except OutcomeUnknown as error:
+        raise OutcomeUnknown(f"{error}; run it again with --id {id}: it begins once") from None
+    except Unreachable as error:
+        if not str(error).startswith("the sidecar on"):
+            raise  # it was never reached
+        raise Unreachable(f"{error}; it may have begun: run it again with --id {id}, which begins it once") from None
+    if begun.get("exists"):
+        say(f"saga {printable(begun['saga'])} was begun before: it is not run again")
+    return begun
+
+
+def _wait(chosen: Chosen, saga: str, until: str, timeout_s: float) -> int:
+    try:
+        story = await_saga(chosen.client, saga, until, timeout_s)
+    except PASSING as error:
+        say_error(error.code, f"{error}; {saga} was begun and goes on: `gossipreg saga show {saga}`", json=chosen.json)
+        return REFUSED
+    if not is_over(story, until):
+        text = f"{saga} is not {until} after {timeout_s:g}s, and goes on: `gossipreg saga show {saga}`"
+        say_error(OutcomeUnknown.code, text, json=chosen.json)
+        return REFUSED
+    committed = story["decision"] == "commit"
+    if chosen.json:
+        print_json(story_json(story))
+    elif committed:
+        print_line(f"committed {saga}")
+    else:
+        print_line(f"aborted {saga}: {printable(story['reason'])}")
+    return 0 if committed else 1
