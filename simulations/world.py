@@ -106,6 +106,7 @@ class World(Engine):
             member=Member(host.name, BootId(rng.randbytes(8)), (host.address,), zone=host.zone, durable=host.durable),
             id=host.id,
             generation=host.generation,
+            generation_before=host.generation_before,
             keyring=self.keyring,
             rng=rng,
             entropy=rng.randbytes,

@@ -39,6 +39,9 @@ class Context:
     """The versions of the protocol that this member speaks."""
     speaks: Callable[[Address], bool] = lambda _: True
     """Whether we have a socket of this address's family."""
+    generation_before: int = 0
+    """The last generation before that of our row of which our data directory knows; 0: none. It is ours, so a member
+    may hold our row at it, or below."""
     damped: bool = False
     """Declared dead for a fault of our own, and not back yet: see `flap_damping.py`."""
     synced: bool = False

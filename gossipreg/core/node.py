@@ -65,6 +65,7 @@ class Node(NodeTimers):
         member: Member,
         id: NodeId,
         generation: int,
+        generation_before: int = 0,
         keyring: Keyring | None,
         rng: random.Random,
         entropy: Callable[[int], bytes],
@@ -74,7 +75,8 @@ class Node(NodeTimers):
         speaks: Callable[[Address], bool] = lambda _: True,
     ) -> None:
         """`member` is our own entry as it is announced; its boot id also stands in every header. `now` is the core's
-        clock (CLOCK_BOOTTIME, seconds), `wall_ms` the wall clock at that moment; `entropy(n)` gives n random bytes.
+        clock (CLOCK_BOOTTIME, seconds), `generation_before` the last one that our data directory knows of before
+        `generation` (0: none), `wall_ms` the wall clock at that moment; `entropy(n)` gives n random bytes.
         Without `address_fixed` we announce the address from which two other members see our datagrams come.
         `speaks(address)` says whether there is a socket of its family."""
         self.config = config
@@ -85,7 +87,15 @@ class Node(NodeTimers):
         self._opener = Opener(keyring)
         self.table = table = self._make_table(generation, now, wall_ms)
         self._context = context = Context(
-            config, id, Timers(), rng, now, heard_at=float("-inf"), protocol=member.protocol, speaks=speaks
+            config,
+            id,
+            Timers(),
+            rng,
+            now,
+            heard_at=float("-inf"),
+            protocol=member.protocol,
+            speaks=speaks,
+            generation_before=generation_before,
         )
         self._ring = ring = Ring(id)
         self._sessions = sessions = PeerSessions(entropy)

@@ -26,7 +26,7 @@ from gossipreg.core.local.about_us import AboutUs
 from gossipreg.core.local.identity_conflict import IdentityConflict
 from gossipreg.core.local.last_known import LastKnown
 from gossipreg.core.local.own_address import OwnAddress
-from gossipreg.core.session.facts import AddressProven, OwnIdUsed, SessionMissing
+from gossipreg.core.session.facts import AddressProven, OldGenerationHeld, OwnIdUsed, SessionMissing
 from gossipreg.core.session.handshake import Handshake
 from gossipreg.core.session.sessions import Peer
 from gossipreg.core.table.facts import (
@@ -156,6 +156,8 @@ class NodeOrder(NodeCommands):
                     self._send_again(id)
                 case AddressProven(id, first):
                     self._on_proven(id, first)
+                case OldGenerationHeld(generation):
+                    self._identity_conflict.note_held(generation)
                 case OwnIdUsed():
                     self._identity_conflict.on_process(fact.boot_id, fact.address, fact.hello)
 

@@ -21,9 +21,11 @@ from gossipreg.daemon.database_file import DATABASE, MEND, Damaged, cannot_use, 
 from gossipreg.daemon.identity import Identity, draw_generation, draw_identity, identity_of
 from gossipreg.daemon.kept import Hold, KeptHealth, KeptNodeCheck, KeptService, KeptState, Moment, Statement
 from gossipreg.errors import CannotKeep, CannotStart, CannotStartYet, cannot_start
+from gossipreg.generation import MAX_GENERATION
 from gossipreg.model import NODE_ID_BYTES, Address, Health, NodeId
 
 LOCK = "lock"
+GENERATION_DIGITS = len(str(MAX_GENERATION))
 
 Peers = dict[NodeId, Address]
 
@@ -59,6 +61,8 @@ class DataDirectory:
         self._one_at_a_time = Lock()
         self.unwritten = ""
         """Why the generation that is in use could not be written at the start; empty if it was."""
+        self.generation_before = 0
+        """The last one before that which is in use; 0: there was none."""
         try:
             _refuse_emptied(self.path / DATABASE, self._lock_fd)
             self._database = open_database(self.path / DATABASE)
@@ -104,16 +108,17 @@ class DataDirectory:
     def next_generation(self, wall_ms: int) -> int:
         """Choose a new generation above all kept here. It is durable when this returns, except on a full disk: a
         sidecar that was here before starts all the same, so that its services can be taken out, and `unwritten` says
-        why. Its next generation is above this one too, unless the clock goes back meanwhile; then other members report
-        this one, and it is raised."""
+        why; the lock file has it then, which takes no room."""
         row = self._database.execute("SELECT last FROM generation").fetchone()
-        generation = draw_generation(wall_ms, int(row[0]) if row else 0)
+        self.generation_before = max(int(row[0]) if row else 0, _noted_generation(self._lock_fd))
+        generation = draw_generation(wall_ms, self.generation_before)
         try:
             self._write_at_start(_KEEP_GENERATION, str(generation))
         except CannotStartYet as error:
             if row is None:
                 raise
             self.unwritten = str(error).removesuffix(f"; {MEND}")
+            _note_generation(self._lock_fd, generation)
         return generation
 
     def _write_at_start(self, statement: str, value: bytes | str) -> None:
@@ -126,8 +131,12 @@ class DataDirectory:
             raise cannot_use(path, f"cannot write {path}: {error}; {MEND}", error) from None
 
     def keep_generation(self, generation: int) -> None:
-        """This one is in use; durable when this returns. Raises CannotKeep."""
-        self.write([(_KEEP_GENERATION, (str(generation),))])
+        """This one is in use; durable when this returns. Raises CannotKeep; the lock file has it then."""
+        try:
+            self.write([(_KEEP_GENERATION, (str(generation),))])
+        except CannotKeep:
+            _note_generation(self._lock_fd, generation)
+            raise
 
     def kept(self) -> KeptState:
         return KeptState(self.services(), self.healths(), self.hold(), self.node_checks(), self.maintenance())
@@ -187,9 +196,22 @@ def _lock(folder: Path) -> int:
 def _note(lock_fd: int, id: str) -> None:
     """Write the id of the directory's member into the lock file; empty for none."""
     with suppress(OSError):  # a full disk: it is written at the next start
-        if os.pread(lock_fd, 2 * NODE_ID_BYTES + 1, 0) != id.encode():
+        if os.pread(lock_fd, 2 * NODE_ID_BYTES, 0) != id.encode():
             os.ftruncate(lock_fd, 0)
             os.pwrite(lock_fd, id.encode(), 0)
+
+
+def _note_generation(lock_fd: int, generation: int) -> None:
+    """Write a generation that the database could not take behind the id. A full disk overwrites what is there."""
+    with suppress(OSError):
+        os.pwrite(lock_fd, f" {generation:<{GENERATION_DIGITS}}".encode(), 2 * NODE_ID_BYTES)
+        os.fdatasync(lock_fd)
+
+
+def _noted_generation(lock_fd: int) -> int:
+    """0: none is noted."""
+    noted = os.pread(lock_fd, GENERATION_DIGITS + 1, 2 * NODE_ID_BYTES).strip()
+    return min(int(noted), MAX_GENERATION) if noted.isdigit() else 0
 
 
 def _refuse_emptied(path: Path, lock_fd: int) -> None:

@@ -69,6 +69,8 @@ class OpenedSidecar:
     """The services of `--services`."""
     gateways: tuple[Gateway, ...]
     rights: Rights
+    generation_before: int = 0
+    """The last one that the data directory knows of before `generation`; 0: none."""
 
 
 @contextmanager
@@ -121,6 +123,7 @@ def opened(settings: Settings, gateways: tuple[GatewayOptions, ...] = ()) -> Ite
             settings, config, keyring, seeds, bind, identity, generation, member,
             settings.advertise is not None or not bind.wildcard, transport,
             tuple(stream_listeners), local_socket, data, file, tuple(open_gateways), rights,
+            generation_before=0 if data is None else data.generation_before,
         )  # fmt: skip
 
 

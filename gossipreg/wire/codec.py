@@ -157,20 +157,22 @@ def _join(fields: tuple[object, ...], items: Iterable[object]) -> bytes:
 
 
 def _hello(payload: bytes) -> m.Hello:
-    cluster, id, generation, nonce, echo, synced, up_ms, *protocol = _fields(payload, 5, (False, 0, *FIRST_PROTOCOL))
+    cluster, id, generation, nonce, echo, synced, up_ms, *later = _fields(payload, 5, (False, 0, *FIRST_PROTOCOL, 0, 0))
     _check_cluster(cluster)
     _check_id(id)
-    _check_ints(MAX_VERSION, generation, up_ms)
+    _check_ints(MAX_VERSION, generation, up_ms, *later[2:])
     _check_ints(m.MAX_HASH, nonce, echo)
     if type(synced) is not bool:
         raise ValueError("a flag is needed")
-    return m.Hello(cluster, id, generation, nonce, echo, synced, up_ms, _protocol(*protocol))
+    return m.Hello(cluster, id, generation, nonce, echo, synced, up_ms, _protocol(*later[:2]), *later[2:])
 
 
 def _encode_hello(hello: m.Hello) -> bytes:
-    protocol = () if hello.protocol == FIRST_PROTOCOL else hello.protocol
+    later: tuple[int, ...] = (*hello.protocol, hello.before, hello.held)
+    if not hello.held:
+        later = later[:3] if hello.before else () if hello.protocol == FIRST_PROTOCOL else later[:2]
     return _pack((
-        hello.cluster, hello.id, hello.generation, hello.nonce, hello.echo, hello.synced, hello.up_ms, *protocol,
+        hello.cluster, hello.id, hello.generation, hello.nonce, hello.echo, hello.synced, hello.up_ms, *later,
     ))  # fmt: skip
 
 

@@ -36,7 +36,7 @@ items follow the array, each a msgpack value of its own, to the end of the paylo
 elements, and nested headers that promise much cannot take memory that the bytes do not cover (as one array, a list of
 2,048 nested in itself cost 100 ms a datagram).
 
-    Hello     [cluster, id, generation, nonce, echo, synced, up_ms, oldest, newest]
+    Hello     [cluster, id, generation, nonce, echo, synced, up_ms, oldest, newest, before, held]
     Mismatch  [cluster, echo, oldest, newest, nonce]
     Nack      [number, refused]
     PingReq   [number, target]
@@ -62,8 +62,8 @@ Names are str, ids and hashes bin, flags bool, all else integers. Bounds, beside
     number of Probe to PingReq  32 bits; nonces, echoes, salts, digests, fingerprints 64
     generation, counters        63 bits: one above still fits its field; of a datagram (Receipt) 48, from 1
     incarnation                 32 bits
-    oldest, newest              1 to 65,535, oldest <= newest. Hello leaves both out if both are 1. Mismatch leaves out
-                                a nonce of 0, and then a range of 1 alone
+    oldest, newest              1 to 65,535, oldest <= newest. Hello leaves out a `held` of 0, then a `before` of 0, and
+                                then a range of 1 alone. Mismatch leaves out a nonce of 0, and then a range of 1 alone
     Delta                       base <= reached <= head, floor <= head; the entries' counters lie in (base, reached] and
                                 rise; key 45 bits (slot 32, part 8, kind 5); value at most 394 bytes (with the key, 400)
     bits                        0 to 11; digests are 4 << bits bytes; bucket is below 1 << bits. Buckets with fewer than
@@ -138,6 +138,11 @@ class Hello:
     protocol: ProtocolRange = FIRST_PROTOCOL
     """The versions of the protocol that the sender speaks. If they do not meet the receiver's, the answer is a
     Mismatch."""
+    before: int = 0
+    """The last generation before this one of which the sender's data directory knows; 0: none. Below it other members
+    may hold the sender's row, and at it; between it and `generation` only if the directory is a restored backup."""
+    held: int = 0
+    """In an answer: the generation at which the receiver's row is held here, if it is between those two; else 0."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from gossipreg.daemon.kept import (
     keep_hold,
     keep_node_check,
 )
-from gossipreg.errors import CannotStart
+from gossipreg.errors import CannotKeep, CannotStart
 from gossipreg.model import Health
 
 WALL_MS = 1_795_000_000_000
@@ -267,3 +267,63 @@ def _execute(path: Path, statement: str) -> None:
     with database:
         database.execute(statement)
     database.close()
+
+
+# -- generations before this one ---------------------------------------------------------------------------------------
+
+
+def generations(path: Path, wall_ms: int = WALL_MS) -> tuple[int, int]:
+    """(the one before, the one in use) of a start now"""
+    data = DataDirectory(str(path))
+    try:
+        data.identity()
+        generation = data.next_generation(wall_ms)
+        return data.generation_before, generation
+    finally:
+        data.close()
+
+
+def test_a_start_knows_the_generation_before_it(tmp_path: Path) -> None:
+    none, first = generations(tmp_path)
+    before, second = generations(tmp_path)
+    assert (none, before) == (0, first)
+    assert second > first
+
+
+@pytest.mark.parametrize("raised", [False, True])
+def test_a_generation_that_had_no_room_is_known_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: bool
+) -> None:
+    """Else other members would hold one that this directory has forgotten, as after a restored backup."""
+    generations(tmp_path)
+
+    def no_room(*_given: object) -> None:
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise error
+
+    data = DataDirectory(str(tmp_path))
+    if not raised:
+        monkeypatch.setattr(DataDirectory, "_write", no_room)
+    data.identity()
+    unwritten = data.next_generation(WALL_MS + 1000)
+    assert bool(data.unwritten) is not raised
+    if raised:
+        monkeypatch.setattr(DataDirectory, "_write", no_room)
+        unwritten += 1 << 20
+        with pytest.raises(CannotKeep):
+            data.keep_generation(unwritten)
+    data.close()
+    monkeypatch.undo()
+    before, now = generations(tmp_path)
+    assert before == unwritten
+    assert now > before
+    assert generations(tmp_path)[0] == now, "what is noted is not above what was written later"
+
+
+def test_a_lock_file_with_rubbish_notes_no_generation(tmp_path: Path) -> None:
+    generations(tmp_path)
+    with (tmp_path / "lock").open("ab") as file:
+        file.write(b" 12x4")
+    _, last = generations(tmp_path)
+    assert generations(tmp_path)[0] == last

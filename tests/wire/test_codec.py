@@ -165,7 +165,9 @@ WRONG: dict[str, tuple[object, ...]] = {
     "address": (None, [], [b"abcd"], [b"abc", 1], ["10.0.0.1", 1], [b"abcd", 0], [b"abcd", 2**16], [b"abcd", True]),
 }
 FIELDS: dict[int, tuple[list[str], ...]] = {
-    m.HELLO: (["cluster", "id", "version", "hash", "hash", "flag", "version", "oldest", "newest"],),
+    m.HELLO: (
+        ["cluster", "id", "version", "hash", "hash", "flag", "version", "oldest", "newest", "version", "version"],
+    ),
     m.MISMATCH: (["cluster", "hash", "oldest", "newest", "hash"],),
     m.NACK: (["number", "flag"],),
     m.PING_REQ: (["number", "id"],),
@@ -182,7 +184,7 @@ FIELDS: dict[int, tuple[list[str], ...]] = {
     m.PEERS: ([], ["id", "address"]),
 }
 
-ADDED_LATER = {m.HELLO: 4, m.MISMATCH: 3}
+ADDED_LATER = {m.HELLO: 6, m.MISMATCH: 3}
 
 
 @pytest.mark.parametrize("kind", FIELDS)
@@ -224,6 +226,8 @@ def test_a_message_without_a_range_is_of_protocol_1() -> None:
     [
         (m.Hello("default", ID, 5, 6, 7), 7),
         (m.Hello("default", ID, 5, 6, 7, protocol=ProtocolRange(1, 2)), 9),
+        (m.Hello("default", ID, 5, 6, 7, before=4), 10),
+        (m.Hello("default", ID, 5, 6, 7, held=4), 11),
         (m.Mismatch("default", 7), 2),
         (m.Mismatch("default", 7, ProtocolRange(1, 2)), 4),
         (m.Mismatch("default", 7, nonce=8), 5),

@@ -66,7 +66,9 @@ def hashes(draw: st.DrawFn) -> m.Hashes:
 
 
 VALID: dict[int, st.SearchStrategy[Message]] = {
-    m.HELLO: st.builds(m.Hello, clusters, ids, versions, hashes64, hashes64, st.booleans(), versions, ranges),
+    m.HELLO: st.builds(
+        m.Hello, clusters, ids, versions, hashes64, hashes64, st.booleans(), versions, ranges, versions, versions
+    ),
     m.MISMATCH: st.builds(m.Mismatch, clusters, hashes64, ranges, hashes64),
     m.PROBE: st.builds(m.Probe, numbers, hashes64),
     m.ACK: st.builds(m.Ack, numbers, hashes64, st.none() | addresses),
@@ -93,7 +95,7 @@ messages = st.one_of(*VALID.values())
 
 
 ARRAYS: dict[int, tuple[list[Any], ...]] = {
-    m.HELLO: (["default", ID, 5, 6, 7, True, 8, 2, 3],),
+    m.HELLO: (["default", ID, 5, 6, 7, True, 8, 2, 3, 4, 4],),
     m.MISMATCH: (["default", 7, 2, 3, 9],),
     m.NACK: ([1, False],),
     m.PING_REQ: ([1, ID],),

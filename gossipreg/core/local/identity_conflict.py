@@ -5,6 +5,7 @@ knows: how the higher generation reached us, or how our row starts a new generat
 
     seen                                           means                           what we do
     a higher generation, and no process answers    an old backup was restored      raise our generation above it
+    one between our last start and this one        the same, with a correct clock  note it: our row is the newest
     a living process that joined after us          a copy was started              report it, raise our generation
     a living process that joined before us         we are the copy                 stop, and name its address
 
@@ -84,6 +85,12 @@ class IdentityConflict:
     def note_generation(self, generation: int) -> None:
         """A member holds our row at this generation, by its list: what that means is decided when it sends more."""
         if generation > self._table.generation and self._own_row.can_raise_above(generation):
+            self.foreign_generation = max(self.foreign_generation, generation)
+
+    def note_held(self, generation: int) -> None:
+        """A member holds our row at a generation below ours. Above those that our data directory knows of it is of a
+        start that the directory has forgotten."""
+        if 0 < self._context.generation_before < generation < self._table.generation:
             self.foreign_generation = max(self.foreign_generation, generation)
 
     def on_address(self, address: Address) -> None:

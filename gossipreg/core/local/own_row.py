@@ -94,6 +94,8 @@ class OwnRow:
             context.count("drop.generation_exhausted")
             return
         raised = generation_above(generation, context.rng.getrandbits(RANDOM_BITS))
+        if context.generation_before:
+            context.generation_before = self._table.generation
         self._table.next_generation(raised, context.now)
         context.event("generation_raised", id=context.id.hex(), generation=str(raised))
         self._dissemination.queue_row(context.id, NOTHING)

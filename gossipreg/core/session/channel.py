@@ -114,8 +114,8 @@ class Channel:
 
     # -- messages that carry the state of this member ----------------------------------------------------------------
 
-    def hello(self, nonce: int, echo: int) -> Hello:
-        """Make a Hello: it says who we are."""
+    def hello(self, nonce: int, echo: int, held: int = 0) -> Hello:
+        """Make a Hello: it says who we are. `held` is for an answer: see Hello."""
         context = self._context
         return Hello(
             context.config.cluster,
@@ -126,6 +126,8 @@ class Channel:
             context.fully_synced,
             context.up_ms,
             context.protocol,
+            context.generation_before,
+            held,
         )
 
     def probe_of(self, number: int) -> Probe:

@@ -35,4 +35,11 @@ class OwnIdUsed:
     hello: Hello
 
 
-HandshakeFact = SessionMissing | AddressProven | OwnIdUsed
+@dataclass(frozen=True, slots=True)
+class OldGenerationHeld:
+    """A member holds our row at this generation, which is older than ours."""
+
+    generation: int
+
+
+HandshakeFact = SessionMissing | AddressProven | OwnIdUsed | OldGenerationHeld

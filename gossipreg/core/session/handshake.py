@@ -7,6 +7,9 @@ other after the handshake.
     called -> caller   Hello(echo n, nonce m)              m is a keyed hash of boot id, source and time: no memory
     caller -> called   Hello(echo m), then other messages  now both are bound, and both addresses proven
 
+The answer to a Hello also says if our row of the caller has a generation of which the caller's data directory does not
+know: then that is a restored backup (`local/identity_conflict.py`).
+
 A Hello of another cluster, or of a member that speaks no version of the protocol that we speak, is answered with a
 Mismatch, and binds nobody. A Mismatch about versions is answered with another one, so that both operators are told:
 
@@ -22,7 +25,7 @@ three times as many bytes to that address as came from it.
 from gossipreg.core.context import Context
 from gossipreg.core.effects import Send
 from gossipreg.core.session.channel import Channel
-from gossipreg.core.session.facts import AddressProven, HandshakeFact, OwnIdUsed, SessionMissing
+from gossipreg.core.session.facts import AddressProven, HandshakeFact, OldGenerationHeld, OwnIdUsed, SessionMissing
 from gossipreg.core.session.outbox import DatagramOutbox
 from gossipreg.core.session.reconnect import Reconnect
 from gossipreg.core.session.sessions import Peer, PeerSessions
@@ -92,10 +95,12 @@ class Handshake:
                 return []
         facts: list[HandshakeFact] = []
         if hello.nonce:
-            self._answer_hello(boot_id, source, hello.nonce, known=peer is not None and peer.source == source)
+            self._answer_hello(boot_id, source, hello, known=peer is not None and peer.source == source)
             if peer is not None and not hello.echo and context.now - peer.asked_at >= context.config.rtt_floor_s:
                 peer.asked_at = context.now  # it sends one Hello for each datagram of ours: react to the first one
                 facts.append(SessionMissing(hello.id))
+        if proven and hello.held:
+            facts.append(OldGenerationHeld(hello.held))
         if proven:
             facts.append(AddressProven(hello.id, first))
         return facts
@@ -103,7 +108,7 @@ class Handshake:
     def _own_id_used(self, boot_id: BootId, source: Address, hello: Hello) -> list[HandshakeFact]:
         """Another process has proven that it uses our node id. Prove our address too if it asks for that."""
         if hello.nonce and self._sessions.greeted(hello.echo) is not None:
-            self._answer_hello(boot_id, source, hello.nonce, known=True)
+            self._answer_hello(boot_id, source, hello, known=True)
         self._sessions.answered(hello.echo)
         return [OwnIdUsed(boot_id, source, hello)]
 
@@ -141,13 +146,21 @@ class Handshake:
             self._sessions.answered(hello.echo)
         return peer
 
-    def _answer_hello(self, boot_id: BootId, source: Address, nonce: int, *, known: bool) -> None:
-        """Echo this nonce. Send a nonce of ours too, unless the address is `known` to be that of the member."""
+    def _answer_hello(self, boot_id: BootId, source: Address, hello: Hello, *, known: bool) -> None:
+        """Echo its nonce. Send a nonce of ours too, unless the address is `known` to be that of the member."""
         context = self._context
         if not known and not self._may_answer(self._nonces):
             return
         challenge = 0 if known else self._sessions.challenge(boot_id, source, context.now)
-        self._outbox.put(source, self._channel.hello(challenge, nonce))
+        self._outbox.put(source, self._channel.hello(challenge, hello.nonce, self._held(hello)))
+
+    def _held(self, hello: Hello) -> int:
+        """The generation of the sender's row here, if it is one of a start that the sender has forgotten; else 0."""
+        row = self._table.rows.get(hello.id)
+        if row is None or not hello.before or hello.id == self._context.id:
+            return 0
+        held = row.liveness.generation
+        return held if hello.before < held < hello.generation else 0
 
     def challenge(self, boot_id: BootId, source: Address) -> None:
         """Send a nonce to a sender that is not bound, or whose address is not proven. It has to echo the nonce from

@@ -11,11 +11,15 @@ ELSEWHERE = Address("10.9.9.9", 7940)
 DAY_MS = 86_400_000
 
 
-def copied(cluster: Cluster, original: Host, seed: Host, *, clock_ms: int = 0, generation: int | None = None) -> Host:
-    """A process elsewhere with the data of this member, as they were when `generation` was its last."""
+def copied(
+    cluster: Cluster, original: Host, seed: Host, *, clock_ms: int = 0, generation: int | None = None, before: int = 0
+) -> Host:
+    """A process elsewhere with the data of this member, as they were when `generation` was its last. `before`: what it
+    says of that."""
     copy = cluster.add(id=original.id, address=ELSEWHERE, durable=True, zone="z")
     copy.wall_error_ms = clock_ms
     copy.generation = original.generation if generation is None else generation
+    copy.generation_before = before
     cluster.start(copy, (seed,), remembers={})
     return copy
 
@@ -204,15 +208,59 @@ def test_a_restored_backup_is_known_as_one_before_it_is_synced(seed: int, loss: 
     assert watcher.seen[restored.number] >= original.generation
 
 
-def test_a_plain_restart_knows_of_no_other_generation() -> None:
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("loss", [0.0, 0.3])
+@pytest.mark.parametrize("down_s", [0.1, 120.0])
+def test_a_restored_backup_is_known_though_the_clock_is_right(seed: int, loss: float, down_s: float) -> None:
+    """Its generation is the highest, so nobody objects: but the members hold one of which it has forgotten."""
+    cluster = Cluster(seed=seed)
+    hosts = cluster.grow(3)
+    original, old = hosts[2], hosts[2].generation - (1 << 30)
+    cluster.crash(original)
+    cluster.run(down_s)
+    watcher = _SeenAtSync()
+    cluster.watch(watcher)
+    cluster.network.loss = loss
+    restored = copied(cluster, original, hosts[0], generation=old, before=old)
+    assert restored.generation > original.generation
+    assert cluster.until(lambda: restored.number in watcher.seen, 60)
+    assert watcher.seen[restored.number] == original.generation
+    cluster.network.loss = 0.0
+    cluster.run(5)
+    assert cluster.converged([*hosts[:2], restored])
+    assert not restored.stopped
+    assert raises(cluster, restored) == 0
+
+
+@pytest.mark.parametrize("says", [False, True])
+def test_a_plain_restart_knows_of_no_other_generation(says: bool) -> None:
     cluster = Cluster(seed=1)
     hosts = cluster.grow(3)
     cluster.crash(hosts[2])
     cluster.run(2)
-    again = copied(cluster, hosts[2], hosts[0])
+    again = copied(cluster, hosts[2], hosts[0], before=hosts[2].generation if says else 0)
     cluster.run(10)
     assert again.node.synced
     assert again.node.foreign_generation == 0
+
+
+def test_a_generation_that_we_raised_ourselves_is_no_others() -> None:
+    """A restored backup with a clock that is behind raises its generation, and the next start remembers that."""
+    cluster = Cluster(seed=2)
+    hosts = cluster.grow(3)
+    cluster.crash(hosts[2])
+    cluster.run(2)
+    old = hosts[2].generation - (1 << 30)
+    restored = copied(cluster, hosts[2], hosts[0], clock_ms=-30 * DAY_MS, generation=old, before=old)
+    assert cluster.until(lambda: raises(cluster, restored) == 1, 30)
+    raised = restored.node.version.generation
+    cluster.run(5)
+    cluster.crash(restored)
+    restored.generation_before = restored.generation = raised
+    cluster.start(restored, (hosts[0],), remembers={})
+    cluster.run(10)
+    assert restored.node.synced
+    assert restored.node.foreign_generation == 0
 
 
 def test_original_and_copy_both_know_of_the_other() -> None:

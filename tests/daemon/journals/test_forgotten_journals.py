@@ -16,8 +16,12 @@ def day_before() -> int:
     return wall_ms() - 86_400_000
 
 
-async def test_a_restored_backup_gives_up_its_replicas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its clock is behind, so its generation is below that which the others know."""
+@pytest.mark.parametrize("clock_is_right", [False, True])
+async def test_a_restored_backup_gives_up_its_replicas(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock_is_right: bool
+) -> None:
+    """Where its clock is behind its generation is below that which the others know. Where it is right, they hold one
+    that its data directory has forgotten."""
     folder = tmp_path / "b"
     monkeypatch.setattr(start, "wall_ms", day_before)
     async with alone(tmp_path, "b") as one:
@@ -29,7 +33,8 @@ async def test_a_restored_backup_gives_up_its_replicas(tmp_path: Path, monkeypat
         await later.stop()
         shutil.rmtree(folder)
         shutil.copytree(tmp_path / "backup", folder)
-        monkeypatch.setattr(start, "wall_ms", day_before)
+        if not clock_is_right:
+            monkeypatch.setattr(start, "wall_ms", day_before)
         with a_sidecar(tmp_path, "b", socket=str(tmp_path / "restored.sock")) as restored:
             nursery.start_soon(restored.run, (a.address,))
             await until(lambda: "journals_retired" in restored.log.getvalue())
