@@ -42,7 +42,10 @@ class EventsTuning:
     """Outcomes wait so long for others to go into the same entry, unless a batch is under way already."""
 
     # -- retention ---------------------------------------------------------------------------------------------------
-    # All replicas of a journal forget by these, so they have to be the same on every member: no flag sets them.
+    # All replicas of a journal forget by these, so they have to be the same on every member and in every release: no
+    # flag sets them. Replicas that differ are no longer equal, and number their groups differently, so that an
+    # acknowledgement of one group may settle an event of another one. To change one, let entries carry it (EXPIRE has
+    # room for it, and so has each item of the others), and the constant stand for entries that carry none.
 
     dedup_s: float = 600.0
     dedup_ids: int = 100_000
