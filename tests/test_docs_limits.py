@@ -11,6 +11,7 @@ from gossipreg.client.events import publisher, running, settings
 from gossipreg.client.watching import conversation, known, link, state, watcher
 from gossipreg.daemon import all_clients, client_calls, keys, params, places, services_file, start
 from gossipreg.daemon.checks import options, parse, schedule, spec
+from gossipreg.daemon.deliveries import dapr_app, dapr_subscriptions, http_subscriber
 from gossipreg.daemon.events import event_client, event_params, events_shown
 from gossipreg.daemon.journals import store as journal_store
 from gossipreg.daemon.journals import waiting_messages
@@ -33,9 +34,10 @@ from gossipreg.gateway.dns import ports, rates, responder
 from gossipreg.gateway.dns import server as dns_server
 from gossipreg.gateway.http import ask, connections, events, tokens
 from gossipreg.gateway.http import filter as filters
+from gossipreg.gateway.http.dapr import picking
 from gossipreg.gateway.http.eureka import documents, recent
 from gossipreg.journal.tuning import JournalTuning
-from gossipreg.net import http_framing
+from gossipreg.net import http_client, http_framing
 from gossipreg.wire import rpc, values
 
 PAGE = (Path(model.__file__).parent / "docs" / "limits.md").read_text()
@@ -146,6 +148,17 @@ VALUES: dict[str, tuple[float, ...]] = {
     "dead letters in an answer or a decision": (questions.MAX_LETTERS,),
     "handled events that `trace` finds, of a sidecar": (handled.HANDLED_MOST,),
     "groups that `info` and `/metrics` show": (events_shown.GROUPS_SHOWN,),
+    "patterns of `--subscribe` of a service": (entries.MAX_GROUP_PATTERNS,),
+    "path of `--subscribe`": (params.MAX_PATH_BYTES,),
+    "topics of a Dapr app": (dapr_subscriptions.SUBSCRIPTIONS_MAX,),
+    "path of a topic of a Dapr app": (dapr_subscriptions.PATH_MAX,),
+    "answer of a Dapr app to `/dapr/subscribe`": (dapr_app.ANSWER_MAX_BYTES,),
+    "answer to a delivery": (http_subscriber.ANSWER_MAX_BYTES,),
+    "time of a delivery over HTTP": (EVENTS.ack_timeout_s,),
+    "requests of deliveries at the same time": (http_client.REQUESTS_MAX,),
+    "Dapr's invocations at the same time": (picking.CALLS_MAX,),
+    "time of an invocation": (picking.CALL_S,),
+    "response of an invocation": (picking.ANSWER_MAX_BYTES,),
     "requests that are not whole, of all clients": (all_clients.MAX_HELD_BYTES,),
     "connections of a process": (places.MAX_CLIENTS_A_PROCESS,),
     "connections of a user": (places.MOST.of_user,),

@@ -3,8 +3,12 @@
 LOCAL_CLIENTS_MAX = 4_096
 """Clients of the local socket: every program on the machine has one or two."""
 HTTP_CLIENTS_MAX = 16_384
-REST = 512
-"""Left for checks (144), connections of DNS (128), gossip and files."""
+REST = 3_328
+"""Left for all else that may be open: checks (144), connections of DNS (128), streams and those in their handshake
+(320), requests to services and the connections that are kept for more, of deliveries and of Dapr's API (2 x 1280), and
+gossip, the database and files (64)."""
+LEAST_REST = 512
+"""Where the system's limit is low: then fewer requests run at once."""
 WANTED = LOCAL_CLIENTS_MAX + HTTP_CLIENTS_MAX + REST
 
 
@@ -41,6 +45,11 @@ def for_local_clients(limit: int) -> int:
     return min(LOCAL_CLIENTS_MAX, limit // 2)
 
 
+def for_rest(limit: int) -> int:
+    """What is left for all else below this limit: a quarter of it, up to what may be open at most."""
+    return min(REST, max(LEAST_REST, limit // 4))
+
+
 def for_http_clients(limit: int) -> int:
     """The clients of the HTTP gateway for which there is room beside those of the local socket."""
-    return max(0, min(HTTP_CLIENTS_MAX, limit - for_local_clients(limit) - REST))
+    return max(0, min(HTTP_CLIENTS_MAX, limit - for_local_clients(limit) - for_rest(limit)))

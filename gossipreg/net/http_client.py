@@ -22,6 +22,8 @@ IDLE_S = 4.0
 KEPT_EACH = 16
 KEPT_ALL = 256
 """Connections that are kept, to one server and to all."""
+REQUESTS_MAX = 1024
+"""At once, of those that take a place before: each has a connection."""
 READ_BYTES = 64 * 1024
 HEAD_BYTES = 64 * 1024
 
@@ -86,6 +88,8 @@ class HttpClient:
     def __init__(self) -> None:
         self._kept: dict[Place, list[_Kept]] = {}
         """The last used is the last of its list."""
+        self.places = trio.CapacityLimiter(REQUESTS_MAX)
+        """For callers that have no other bound: they take one for the time of a request."""
 
     async def ask(self, place: Place, call: OutgoingCall, *, most_bytes: int, again: bool) -> HttpAnswer:
         """The server's answer, whatever its status, with at most `most_bytes` of body. `again`: the request may be sent

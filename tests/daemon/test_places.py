@@ -8,8 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gossipreg.callers import Caller
+from gossipreg.daemon.checks import schedule
 from gossipreg.daemon.places import MAX_CLIENTS_A_PROCESS, MOST, PlaceLimits, Places, limits_for
-from gossipreg.net.descriptors import LOCAL_CLIENTS_MAX, REST, WANTED, for_http_clients, for_local_clients
+from gossipreg.daemon.streams import accepting, node_streams
+from gossipreg.gateway.dns import server as dns_server
+from gossipreg.gateway.http.dapr import picking
+from gossipreg.net import http_client
+from gossipreg.net.descriptors import LOCAL_CLIENTS_MAX, REST, WANTED, for_http_clients, for_local_clients, for_rest
 
 LIMITS = PlaceLimits(all=8, of_user=4, kept=2, of_process=3)
 USERS = (os.geteuid(), 5001, 5002, 5003)
@@ -108,9 +113,18 @@ def test_a_refusal_by_the_limit_of_one_user_says_so() -> None:
 def test_every_limit_of_the_system_leaves_room_for_each_kind_of_client() -> None:
     for limit in range(256, 2 * WANTED, 97):
         local, http = for_local_clients(limit), for_http_clients(limit)
-        assert local + http <= max(limit - REST, local)
+        assert local + http <= max(limit - for_rest(limit), local)
         limits = limits_for(local)
         assert 0 < limits.kept < limits.of_user < limits.all <= LOCAL_CLIENTS_MAX
     assert limits_for(for_local_clients(WANTED)) == MOST
     assert limits_for(for_local_clients(1024)) == PlaceLimits(all=512, of_user=384, kept=64)
     assert MOST.of_user > MAX_CLIENTS_A_PROCESS
+
+
+def test_what_else_may_be_open_has_room_beside_the_clients() -> None:
+    requests = http_client.REQUESTS_MAX + http_client.KEPT_ALL
+    calls = picking.CALLS_MAX + http_client.KEPT_ALL
+    streams = node_streams.STREAMS_MAX + accepting.HALF_OPEN_MAX
+    checks, files = schedule.CONNECTIONS_MAX + schedule.COMMANDS_MAX, 64
+    assert requests + calls + streams + checks + dns_server.CONNECTIONS_MAX + files <= REST == for_rest(WANTED)
+    assert for_rest(1024) == 512

@@ -1,6 +1,7 @@
 """Events as HTTP requests, with real sidecars and a service that answers what a test says."""
 
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +12,10 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from scripts.tools.programs import free_port
 from scripts.tools.sidecars import Sidecar, Sidecars
 from scripts.tools.wait import BOUND_S, wait_for
+from tests.system.test_services import start_cli
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,3 +188,43 @@ def test_a_dapr_app_publishes_subscribes_and_is_asked_again() -> None:
         assert one.call("publish", type="new", data="own")["groups"] == 1
         wait_for(lambda: len(shop.at("/new")) == 1)
         assert (shop.at("/new")[0].json["data"], shop.at("/new")[0].json["type"]) == ("own", "new")
+
+
+TAKES = """if True:
+    import http.server, sys
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            data = self.rfile.read(int(self.headers["Content-Length"]))
+            print(self.path, data.decode(), self.headers["ce-type"], flush=True)
+            self.send_response(204)
+            self.end_headers()
+    http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+def test_a_program_under_exec_gets_events_at_its_routes() -> None:
+    with Sidecars() as cluster:
+        one = started(cluster, "one")
+        port = str(free_port())
+        flags = (
+            "--service",
+            "shop",
+            "--port",
+            port,
+            "--subscribe",
+            "order.*=/orders",
+            "--subscribe",
+            "refund=/refunds",
+        )
+        client = start_cli(one, "exec", *flags, "--", sys.executable, "-c", TAKES, port)
+        try:
+            wait_for(lambda: one.call("publish", type="order.created", data="first")["groups"] == 1)
+            one.call("publish", type="refund", data="second", key="k")
+            assert client.stdout is not None
+            said = {client.stdout.readline() for _ in range(2)}
+            assert said == {"/orders first order.created\n", "/refunds second refund\n"}
+        finally:
+            client.terminate()
+            client.communicate(timeout=BOUND_S)
+        wait_for(lambda: one.call("lookup", name="shop", all=True) == [])
+        assert one.call("publish", type="refund", data="later")["groups"] == 1, "it waits for the next program"

@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from gossipreg.daemon.events.local_events import LocalEvents
 
 ANSWER_MAX_BYTES = 64 * 1024
+PLACE_S = 5.0
+"""How long an event waits while as many requests run as may; then it is given back, which is no attempt."""
 MARGIN_S = 10.0
-"""By how much the time of a delivery is longer than that of its request."""
+"""By how much the time of a delivery is longer than that of its request: it may wait for a place."""
+assert MARGIN_S > PLACE_S
 
 
 class EventRoutes(Protocol):
@@ -96,11 +99,26 @@ class HttpSubscriber:
         """The request goes on: nothing ends what it has begun."""
 
     async def _handle(self, handed: HandleEvent) -> None:
-        if not self._takes:
-            with suppress(NotFound):  # the subscription has ended
-                self._events.give_back(handed)
-            self._events.flush()
+        begun = object()
+        with trio.move_on_after(PLACE_S) as waited:
+            await self._client.places.acquire_on_behalf_of(begun)
+        if waited.cancelled_caught:
+            self._give_back(handed)
             return
+        try:
+            if self._takes:
+                await self._ask(handed)
+            else:
+                self._give_back(handed)
+        finally:
+            self._client.places.release_on_behalf_of(begun)
+
+    def _give_back(self, handed: HandleEvent) -> None:
+        with suppress(NotFound):  # the subscription has ended
+            self._events.give_back(handed)
+        self._events.flush()
+
+    async def _ask(self, handed: HandleEvent) -> None:
         try:
             verdict = await self._verdict(handed)
         except Exception as error:
