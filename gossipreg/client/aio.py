@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from gossipreg.client.events.aio import AsyncEventIterator, AsyncRegistryEvents, AsyncSubscription
     from gossipreg.client.events.event import HandledEvent
     from gossipreg.client.events.published import Published
+    from gossipreg.client.sagas.aio_of_registry import AsyncRegistrySagas, AsyncSagaHandle
+    from gossipreg.client.sagas.aio_saga import AsyncSaga
 
 T = TypeVar("T")
 
@@ -41,6 +43,7 @@ class AsyncRegistry:
         """The same for threads: with `watch`, `stats`, `zone`."""
         self._timeout_s = registry.timeout_s
         self._made_events: dict[None, AsyncRegistryEvents] = {}
+        self._made_sagas: dict[None, AsyncRegistrySagas] = {}
 
     def service(self, name: str, tags: Iterable[str] = (), zone: str | None = None) -> "AsyncService":
         """As `Registry.service`."""
@@ -82,6 +85,29 @@ class AsyncRegistry:
             broadcast=broadcast, past=past,
         )  # fmt: skip
 
+    def saga(
+        self, name: str, *, id: str | None = None, input: object = None, timeout: float = 60.0, strict: bool = False,
+        traceparent: str | None = None,
+    ) -> "AsyncSaga":  # fmt: skip
+        """`async with registry.saga("create-order") as saga:`; as `Registry.saga`. A block that is cancelled aborts."""
+        return self._sagas.saga(
+            name, id=id, input=input, timeout=timeout, strict=strict, traceparent=traceparent
+        )  # fmt: skip
+
+    def saga_of(self, saga: str) -> "AsyncSagaHandle":
+        """As `Registry.saga_of`."""
+        return self._sagas.saga_of(saga)
+
+    @property
+    def _sagas(self) -> "AsyncRegistrySagas":
+        parts = self.registry.saga_parts
+        found = self._made_sagas.get(None)
+        if found is None:
+            from gossipreg.client.sagas.aio_of_registry import AsyncRegistrySagas
+
+            found = self._made_sagas.setdefault(None, AsyncRegistrySagas(parts))
+        return found
+
     @property
     def _events(self) -> "AsyncRegistryEvents":
         parts = self.registry.event_parts
@@ -98,6 +124,8 @@ class AsyncRegistry:
 
     def close(self) -> None:
         """As `Registry.close`. It does not wait for handlers; the end of `async with` does."""
+        for sagas in self._made_sagas.values():
+            sagas.close()
         self.registry.close()
 
     async def __aenter__(self) -> Self:

@@ -22,7 +22,8 @@ from gossipreg.errors import Busy, GossipregError, Unreachable
 class AsyncPlaces:
     """Room for so many publishes at once; the others wait, the first of them for the next place."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, what: str = "publishes") -> None:
+        self._what = what
         self._free: SimpleQueue[None] = SimpleQueue()
         for _ in range(most):
             self._free.put(None)
@@ -33,7 +34,9 @@ class AsyncPlaces:
         try:
             while not self._took():
                 if monotonic() >= deadline:
-                    raise Unreachable("too many publishes of this program wait for the sidecar, and none ended in time")
+                    raise Unreachable(
+                        f"too many {self._what} of this program wait for the sidecar, and none ended in time"
+                    )
                 await self._wait(deadline)
         except BaseException:
             self._wake()  # the place that it was woken for is another's
@@ -92,7 +95,9 @@ class AsyncEventPublisher:
         except (Unreachable, Busy) as error:
             return event.unsent(error, monotonic())
         try:
-            return Published.read(await _call(loan.stream, "publish", event.request(monotonic()), event.deadline))
+            return Published.read(
+                await call_in_loop(loan.stream, "publish", event.request(monotonic()), event.deadline)
+            )
         except GossipregError as error:
             return wait_after(event, error)
         finally:
@@ -103,7 +108,7 @@ class AsyncEventPublisher:
         self._pool.close()
 
 
-async def _call(stream: SidecarStream, method: str, params: dict[str, Any], deadline: float) -> Any:
+async def call_in_loop(stream: SidecarStream, method: str, params: dict[str, Any], deadline: float) -> Any:
     """As `SidecarStream.call`."""
     id, request = stream.begin(method, params)
     while request:

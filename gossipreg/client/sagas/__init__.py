@@ -10,6 +10,10 @@
     saga           Saga: the block of a program, for threads
     saga_handle    SagaHandle: a saga that somebody has begun; wait, show
     of_registry    all of it for one registry
+    aio_saga       AsyncSaga: the block of a program, for asyncio and trio
+    aio_caller     makes calls, for asyncio and trio
+    aio_together   several tasks that end together
+    aio_of_registry  all of it for one registry, for asyncio and trio
     participant_answer  ParticipantAnswer: what a participant answers to a step or an undo
     participant_rules   its three rules, as statements on its table. No I/O
     participant    Participant, AsyncParticipant: the rules in the participant's own transaction

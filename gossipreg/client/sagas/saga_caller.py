@@ -17,14 +17,17 @@ T = TypeVar("T")
 AT_ONCE = 48
 """Sagas of the threads of a registry at once, and as many of its loops; others wait for a place. A sidecar takes 128
 connections of a process."""
+FURTHER = 16
+"""Connections for steps that sagas take at once, beside one a saga."""
 
 
 class ProgramCaller:
     def __init__(self, client: RegistryClient) -> None:
         self._pool = StreamPool(client.open, open_max=AT_ONCE, idle_max=AT_ONCE)
+        self._further = StreamPool(client.open, open_max=FURTHER, idle_max=FURTHER)
 
     def lines(self) -> SagaLines:
-        return SagaLines(self._pool)
+        return SagaLines(self._pool, self._further)
 
     def call(self, call: ProgramCall, lines: SagaLines | None = None) -> Any:
         """The result. Raises GossipregError. Without `lines`: over any connection."""
@@ -39,6 +42,7 @@ class ProgramCaller:
     def close(self) -> None:
         """Close idle connections."""
         self._pool.close()
+        self._further.close()
 
 
 def follow(lines: SagaLines, flow: SagaFlow[T]) -> T:

@@ -13,8 +13,10 @@ from gossipreg.errors import Unreachable
 
 
 class SagaLines:
-    def __init__(self, pool: StreamPool) -> None:
+    def __init__(self, pool: StreamPool, further: StreamPool) -> None:
+        """The first comes from `pool`, others from `further`: so those of one saga take no place of other sagas."""
         self._pool = pool
+        self._further = further
         self._free: SimpleQueue[Loan | None] = SimpleQueue()
         """None: one has broken, so there may be room for another."""
         self._lent: dict[Loan, None] = {}
@@ -22,18 +24,22 @@ class SagaLines:
 
     def take(self, deadline: float) -> Loan:
         """A connection for one call, by `deadline` (of `monotonic`). Raises Unreachable, Busy, ChooseSocket."""
+        while (loan := self.take_now(deadline)) is None:
+            try:
+                self._free.put(self._free.get(timeout=max(0.0, deadline - monotonic())))
+            except Empty:
+                raise none_free() from None
+        return loan
+
+    def take_now(self, deadline: float) -> Loan | None:
+        """As `take`; None where one of those in use has to come free first."""
         while True:
             loan = self._free_one() or self._new(deadline)
-            if loan is None:
-                try:
-                    loan = self._free.get(timeout=max(0.0, deadline - monotonic()))
-                except Empty:
-                    raise Unreachable("the connections of this saga are in use, and none came free in time") from None
-            if loan is not None and loan.stream.usable:
-                self._lent[loan] = None
+            if loan is None or loan.stream.usable:
+                if loan is not None:
+                    self._lent[loan] = None
                 return loan
-            if loan is not None:
-                loan.end()
+            loan.end()
 
     def is_cut(self) -> bool:
         """Whether none of them is left: those that are free have ended, and none is in use."""
@@ -46,6 +52,11 @@ class SagaLines:
                 return False
             loan.end()
         return not self._lent and not self._ended
+
+    @property
+    def has_free(self) -> bool:
+        """Whether one may be free, or have broken."""
+        return not self._free.empty()
 
     def give(self, loan: Loan) -> None:
         """After a call."""
@@ -81,6 +92,10 @@ class SagaLines:
         if not self._lent:
             return self._pool.lend(deadline)
         try:
-            return self._pool.lend(monotonic())
+            return self._further.lend(monotonic())
         except Unreachable:
             return None
+
+
+def none_free() -> Unreachable:
+    return Unreachable("the connections of this saga are in use, and none came free in time")

@@ -1,0 +1,53 @@
+"""The sagas of one registry, for asyncio and trio.
+
+Owns: the connections that they share. Never knows: services and instances.
+"""
+
+from time import monotonic
+from typing import Any
+
+from gossipreg.client.sagas.aio_caller import AsyncCaller
+from gossipreg.client.sagas.aio_saga import AsyncSaga
+from gossipreg.client.sagas.of_registry import RegistrySagas
+from gossipreg.client.sagas.saga_answers import SagaStory
+from gossipreg.client.sagas.saga_handle import WAIT_S, SagaWaiting, checked_saga, show_call
+
+
+class AsyncRegistrySagas:
+    def __init__(self, sagas: RegistrySagas) -> None:
+        self._caller = AsyncCaller(sagas.client)
+
+    def saga(self, name: str, **options: Any) -> AsyncSaga:
+        """See `Registry.saga`."""
+        return AsyncSaga(self._caller, name, **options)
+
+    def saga_of(self, saga: str) -> "AsyncSagaHandle":
+        """See `Registry.saga_of`."""
+        return AsyncSagaHandle(self._caller, checked_saga(saga))
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._caller.close()
+
+
+class AsyncSagaHandle:
+    """As `SagaHandle`, for asyncio and trio."""
+
+    def __init__(self, caller: AsyncCaller, saga: str) -> None:
+        self._caller = caller
+        self.saga = saga
+
+    async def show(self) -> SagaStory:
+        """As `SagaHandle.show`."""
+        return SagaStory.read_untrusted(await self._caller.call(show_call(self.saga)))
+
+    async def wait(self, timeout: float = WAIT_S, *, until: str = "decided") -> SagaStory:
+        """As `SagaHandle.wait`."""
+        waiting = SagaWaiting(self.saga, until, timeout, monotonic())
+        while True:
+            story = waiting.found(await self._caller.call(waiting.next_call(monotonic())))
+            if story is not None:
+                return story
+
+    def __repr__(self) -> str:
+        return f"<AsyncSagaHandle of {self.saga}>"
