@@ -28,7 +28,8 @@ The map of the package. A module imports only from lines above its own, which a 
     sidecar_api      what a gateway may ask of the sidecar that runs it, and the sidecar of a gateway
     daemon/          trio: the UDP pump, the local socket, persistence, start and stop
     gateway/         other people's protocols, beside the daemon, and loaded only when asked for: dns/, http/
-    client/, aio     for programs; it imports only errors, model, retry, socket_path, wire.rpc and events.cloud_event
+    client/, aio     for programs; it imports only errors, model, retry, socket_path, wire.rpc, events.cloud_event and
+                     sagas.saga_definition
     cli/             the commands: parse, call, print. Only `join` loads the daemon
 
 How data flows:

@@ -105,7 +105,10 @@ ROOMS = tuple(
 )
 """The rooms of the core, from the lowest."""
 
-CLIENT_MAY_IMPORT = ("errors", "model", "retry", "socket_path", "events.cloud_event", "wire.rpc", "client")
+CLIENT_MAY_IMPORT = (
+    *("errors", "model", "retry", "socket_path", "events.cloud_event", "sagas.saga_definition", "sagas.saga_model"),
+    *("wire.rpc", "client"),
+)
 PICKING = ("client.picking", "client.instance")
 """Of the client: the pure part, and the values that it picks from. The laboratory runs it as it is, and the sidecar
 where it calls services for programs."""

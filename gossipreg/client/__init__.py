@@ -28,8 +28,8 @@
     checks       values of the wrong type are refused at once
     log          the logger `gossipreg`, loaded when there is something to say
 
-It may import errors, model, retry, socket_path, wire.rpc and events.cloud_event; never the core, trio or anything of
-cryptography.
+It may import errors, model, retry, socket_path, wire.rpc, events.cloud_event and sagas.saga_definition; never the core,
+trio or anything of cryptography.
 """
 
 from typing import TYPE_CHECKING

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gossipreg.client.events.subscription import EventIterator, HandlerSubscription
     from gossipreg.client.sagas.of_registry import RegistrySagas
     from gossipreg.client.sagas.saga import Saga
+    from gossipreg.client.sagas.saga_answers import BegunAnswer
     from gossipreg.client.sagas.saga_handle import SagaHandle
 
 TIMEOUT_S = 5.0
@@ -200,6 +201,18 @@ class Registry:
         return self.saga_parts.saga(
             name, id=id, input=input, timeout=timeout, strict=strict, traceparent=traceparent
         )  # fmt: skip
+
+    def run_saga(
+        self, definition: Mapping[str, Any] | str, input: object = None, *, id: str | None = None,
+        traceparent: str | None = None, timeout: float = 10.0,
+    ) -> "BegunAnswer":  # fmt: skip
+        """Begin a declared saga, and return once it is durable: this program is not needed any more. `definition` is a
+        map, or TOML or JSON as text. The same id, definition and input again is the same saga: `exists`.
+
+        If the connection breaks, or the sidecar has no leader yet, it is sent again with the same id, until `timeout`
+        seconds have passed. Raises SagaConflict if another saga has the id, OutcomeUnknown if it may be begun or not.
+        """
+        return self.saga_parts.run(definition, input, id, traceparent, timeout)
 
     def saga_of(self, saga: str) -> "SagaHandle":
         """A saga that somebody has begun, by its full name, JOURNAL.ID, or its id: `wait()` and `show()` of it."""

@@ -1,7 +1,7 @@
 """What a relay needs of a registry, and what an inbox needs of an event."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
 class Publisher(Protocol):
@@ -14,6 +14,19 @@ class Publisher(Protocol):
     ) -> object:  # fmt: skip
         """Publish an event, and return once it is durable. Bytes are taken as they are, text is text/plain, all else
         JSON. The same id and content again is the same event. Raises GossipregError; its `code` says what to do."""
+        ...
+
+
+@runtime_checkable
+class SagaStarter(Protocol):
+    """A publisher that begins sagas too; `gossipreg.Registry` is one."""
+
+    def run_saga(
+        self, definition: Mapping[str, Any] | str, input: object = None, *, id: str | None = None,
+        traceparent: str | None = None, timeout: float = 10.0,
+    ) -> object:  # fmt: skip
+        """Begin a declared saga, and return once it is durable; one that was begun before is fine. Raises
+        GossipregError, as `Publisher.publish`."""
         ...
 
 

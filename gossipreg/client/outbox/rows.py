@@ -20,6 +20,8 @@ from gossipreg.errors import BadParams
 from gossipreg.events.cloud_event import PARTITION_KEY, make_event
 
 NONE, BYTES, TEXT, JSON = "none", "bytes", "text", "json"
+SAGA = "saga"
+"""The form of a row that begins a saga: `saga_rows.py`."""
 _ANY_SOURCE = "-"
 """Stands for the registry's own source while a row without one is checked."""
 

@@ -14,14 +14,15 @@ pass: what comes later must not overtake.
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from gossipreg.client.log import log_warning
 from gossipreg.client.outbox.leases import RelayLease
-from gossipreg.client.outbox.publisher import Publisher
-from gossipreg.client.outbox.rows import COLUMNS, OutboxRow
+from gossipreg.client.outbox.publisher import Publisher, SagaStarter
+from gossipreg.client.outbox.rows import COLUMNS, SAGA, OutboxRow
 from gossipreg.client.outbox.tables import SQLITE, Dialect, TableName, sync_dialect, table_name
-from gossipreg.errors import GossipregError
+from gossipreg.errors import GossipregError, Refused
 
 READ_ROWS = 32
 """Rows in memory at a time: of the largest events that is 6 MiB."""
@@ -131,24 +132,33 @@ class OutboxSender:
         return [(values[0], OutboxRow.read(values[1:])) for values in self._execute(statement).fetchall()]
 
     def _publish(self, row: OutboxRow) -> str:
-        """Publish the event and wait until it is durable. Returns why it will never be taken; empty: it was."""
+        """Publish the event, or begin the saga, and wait until it is durable. Returns why it will never be taken;
+        empty: it was."""
         try:
-            arguments = row.call()
+            send = self._saga(row) if row.form == SAGA else partial(self._publisher.publish, **row.call())
         except ValueError as error:
             return f"bad_row: {error}"
         try:
-            self._publisher.publish(**arguments, timeout=PUBLISH_S)
+            send(timeout=PUBLISH_S)
         except GossipregError as error:
             if error.code not in REFUSED_CODES:
                 raise
             return f"{error.code}: {error}"
         return ""
 
+    def _saga(self, row: OutboxRow) -> Callable[..., object]:
+        from gossipreg.client.outbox.saga_rows import saga_call
+
+        if not isinstance(self._publisher, SagaStarter):
+            raise Refused(f"row {row.id} is a saga, and {self._publisher!r} begins none: give the relay a registry")
+        return partial(self._publisher.run_saga, **saga_call(row))
+
     def _set_aside(self, number: int, row: OutboxRow, reason: str) -> None:
         reason = reason[:MAX_REASON].replace("\0", "?")
         self._execute(f"UPDATE {self._table} SET refused = ? WHERE number = ?", reason, number)
+        what = "saga" if row.form == SAGA else "event"
         log_warning(
-            f"event {row.id} ({row.type}) is set aside in {self._table}, row {number}: {reason}; mend it and set "
+            f"{what} {row.id} ({row.type}) is set aside in {self._table}, row {number}: {reason}; mend it and set "
             "refused to NULL, or delete the row"
         )
 

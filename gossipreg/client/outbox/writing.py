@@ -8,7 +8,7 @@ Owns: the insert. Never knows: when the program commits, or who sends the row. N
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gossipreg.client.outbox.relays import RELAYS
 from gossipreg.client.outbox.rows import COLUMNS, OutboxRow, make_row
@@ -23,6 +23,9 @@ from gossipreg.client.outbox.tables import (
     sync_dialect,
     table_name,
 )
+
+if TYPE_CHECKING:
+    from gossipreg.client.outbox.saga_rows import Definition
 
 
 class Outbox:
@@ -63,6 +66,21 @@ class Outbox:
         self._dialect.execute(self._connection, self._insert, *row.values)
         return row.id
 
+    def begin_saga(
+        self, definition: "Definition", input: object = None, *, id: str | None = None
+    ) -> str:  # fmt: skip
+        """Write a declared saga into the transaction that is open, and return its id. It is begun after the commit, and
+        never without it.
+
+        `definition` is a map, or TOML or JSON as text (`gossipreg docs sagas`); `input` is what JSON can hold. Raises
+        BadParams or TooLarge for what no journal would take, and the errors of the database.
+        """
+        from gossipreg.client.outbox.saga_rows import make_saga_row
+
+        row = make_saga_row(definition, input, id)
+        self._dialect.execute(self._connection, self._insert, *row.values)
+        return row.id
+
     def wake(self) -> None:
         """Have the relays of this process that send this table look at once. Call it after the commit; without it they
         look every second."""
@@ -97,6 +115,16 @@ class AsyncOutbox:
             type, data, id=id, source=source, key=key, subject=subject, datacontenttype=datacontenttype, time=time,
             extensions=extensions,
         )  # fmt: skip
+        await self._dialect.cursor(self._connection).execute(self._insert, row.values)
+        return row.id
+
+    async def begin_saga(
+        self, definition: "Definition", input: object = None, *, id: str | None = None
+    ) -> str:  # fmt: skip
+        """As `Outbox.begin_saga`."""
+        from gossipreg.client.outbox.saga_rows import make_saga_row
+
+        row = make_saga_row(definition, input, id)
         await self._dialect.cursor(self._connection).execute(self._insert, row.values)
         return row.id
 

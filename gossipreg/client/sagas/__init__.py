@@ -8,6 +8,7 @@
     keeper         the thread that looks after the connections of sagas whose program is busy
     program_saga   the rules of a saga by code, for threads and loops
     saga           Saga: the block of a program, for threads
+    running        the call that begins a declared saga, and what its failure says
     saga_handle    SagaHandle: a saga that somebody has begun; wait, show
     of_registry    all of it for one registry
     aio_saga       AsyncSaga: the block of a program, for asyncio and trio

@@ -3,12 +3,16 @@
 Owns: the connections that they share. Never knows: services and instances.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from gossipreg.client.events.publisher import RegistryClient
+from gossipreg.client.sagas.running import run_call, run_failed
 from gossipreg.client.sagas.saga import Saga
+from gossipreg.client.sagas.saga_answers import BegunAnswer
 from gossipreg.client.sagas.saga_caller import ProgramCaller
 from gossipreg.client.sagas.saga_handle import SagaHandle, checked_saga
+from gossipreg.errors import GossipregError
 
 
 class RegistrySagas:
@@ -19,6 +23,17 @@ class RegistrySagas:
     def saga(self, name: str, **options: Any) -> Saga:
         """See `Registry.saga`."""
         return Saga(self.caller, name, **options)
+
+    def run(
+        self, definition: Mapping[str, Any] | str, input: object, id: str | None, traceparent: str | None,
+        timeout_s: float,
+    ) -> BegunAnswer:  # fmt: skip
+        """See `Registry.run_saga`."""
+        call = run_call(definition, input, id, traceparent, timeout_s)
+        try:
+            return BegunAnswer.read_untrusted("saga-run", self.caller.call(call))
+        except GossipregError as error:
+            raise run_failed(call, error) from error.__cause__
 
     def saga_of(self, saga: str) -> SagaHandle:
         """See `Registry.saga_of`."""

@@ -1,0 +1,43 @@
+"""The call that begins a declared saga, and what its failure says. No I/O."""
+
+import os
+from collections.abc import Mapping
+from time import monotonic
+from typing import Any
+
+from gossipreg.client.checks import check_number, check_text
+from gossipreg.client.sagas.saga_call import ProgramCall, is_unknown
+from gossipreg.client.sagas.saga_step import json_text
+from gossipreg.errors import BadParams, Conflict, GossipregError, OutcomeUnknown, SagaConflict, Unreachable
+
+
+def run_call(
+    definition: Mapping[str, Any] | str, input: object, id: str | None, traceparent: str | None, timeout_s: float
+) -> ProgramCall:
+    """Raises BadParams."""
+    if not isinstance(definition, Mapping | str):
+        raise BadParams(f"definition is {definition!r:.100}: give a map, or TOML or JSON as text")
+    check_text("id", id, "what names the saga")
+    check_text("traceparent", traceparent, "a traceparent")
+    check_number("timeout", timeout_s, "the seconds that a begin may take")
+    params: dict[str, Any] = {
+        "definition": definition if isinstance(definition, str) else dict(definition), "id": id or os.urandom(16).hex(),
+    }  # fmt: skip
+    if input is not None:
+        params["input"] = json_text("input", input).encode()
+    if traceparent:
+        params["traceparent"] = traceparent
+    return ProgramCall("saga-run", params, monotonic(), timeout_s)
+
+
+def run_failed(call: ProgramCall, error: GossipregError) -> GossipregError:
+    """The program's error for a run that was not answered well."""
+    id = call.params["id"]
+    if isinstance(error, Conflict):
+        return SagaConflict(f"another saga has the id {id}: {error}")
+    if call.is_lost and (isinstance(error, Unreachable) or is_unknown(error)):
+        return OutcomeUnknown(
+            f"the saga may be begun or not: no answer within {call.timeout_s:g} s; begin it again with id={id!r}, it "
+            f"counts once ({error})"
+        )
+    return error
