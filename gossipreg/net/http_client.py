@@ -54,6 +54,8 @@ class HttpAnswer:
     headers: tuple[tuple[str, str], ...]
     """Names in lower case."""
     body: bytes
+    cut: bool = False
+    """The body was longer than asked for: this is its beginning."""
 
     def header(self, name: str) -> str:
         """The first header of this name; empty if there is none."""
@@ -62,7 +64,7 @@ class HttpAnswer:
 
 @dataclass(frozen=True, slots=True)
 class OutgoingCall:
-    """A request. Host, Content-Length and Connection are added."""
+    """A request. Host, Content-Length and Connection are added. A header's value has a character for each byte."""
 
     method: str
     target: str
@@ -91,17 +93,23 @@ class HttpClient:
         self.places = trio.CapacityLimiter(REQUESTS_MAX)
         """For callers that have no other bound: they take one for the time of a request."""
 
-    async def ask(self, place: Place, call: OutgoingCall, *, most_bytes: int, again: bool) -> HttpAnswer:
-        """The server's answer, whatever its status, with at most `most_bytes` of body. `again`: the request may be sent
-        once more where the server closed a kept connection without a word. Raises NotReached or NoWholeAnswer."""
+    async def ask(
+        self, place: Place, call: OutgoingCall, *, most_bytes: int, again: bool, cuts: bool = False,
+        connect_s: float = CONNECT_S,
+    ) -> HttpAnswer:  # fmt: skip
+        """The server's answer, whatever its status, with at most `most_bytes` of body; `cuts`: a longer one is cut, and
+        is no whole answer otherwise. `again`: the request may be sent once more where the server closed a kept
+        connection without a word. `connect_s`: how long the server has to take a connection. Raises NotReached or
+        NoWholeAnswer; ValueError where the request has no form in HTTP/1.1, and is not sent."""
+        asked = _Asked(place, call, most_bytes, cuts)
         kept = self._take(place)
         if kept is not None:
             try:
-                return await self._converse(place, kept, call, most_bytes, kept_before=True)
+                return await self._converse(asked, kept, kept_before=True)
             except NoWholeAnswer as error:
                 if not (again and error.unheard):
                     raise
-        return await self._converse(place, await _connected(place), call, most_bytes, kept_before=False)
+        return await self._converse(asked, await _connected(place, connect_s), kept_before=False)
 
     def close(self) -> None:
         """Close the connections that are kept."""
@@ -120,15 +128,13 @@ class HttpClient:
             kept.stream.socket.close()
         return None
 
-    async def _converse(
-        self, place: Place, kept: _Kept, call: OutgoingCall, most_bytes: int, *, kept_before: bool
-    ) -> HttpAnswer:  # fmt: skip
+    async def _converse(self, asked: "_Asked", kept: _Kept, *, kept_before: bool) -> HttpAnswer:
         try:
-            answer = await _exchange(place, kept, call, most_bytes, kept_before=kept_before)
+            answer = await _exchange(asked, kept, kept_before=kept_before)
         except BaseException:
             kept.stream.socket.close()
             raise
-        self._keep(place, kept)
+        self._keep(asked.place, kept)
         return answer
 
     def _keep(self, place: Place, kept: _Kept) -> None:
@@ -155,22 +161,30 @@ class HttpClient:
                 del self._kept[place]
 
 
-async def _connected(place: Place) -> _Kept:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    place: Place
+    call: OutgoingCall
+    most_bytes: int
+    cuts: bool
+
+
+async def _connected(place: Place, connect_s: float) -> _Kept:
     host, port = place
     try:
-        with trio.fail_after(CONNECT_S):
+        with trio.fail_after(connect_s):
             stream = await trio.open_tcp_stream(host, port)
     except trio.TooSlowError:
-        raise NotReached(f"{_shown(place)} takes no connection within {CONNECT_S:g} s") from None
+        raise NotReached(f"{shown_place(place)} takes no connection within {connect_s:.2g} s") from None
     except OSError as error:
-        raise NotReached(f"{_shown(place)} takes no connection: {_why(error)}") from None
+        raise NotReached(f"{shown_place(place)} takes no connection: {_why(error)}") from None
     return _Kept(stream, h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_BYTES), 0.0)
 
 
-async def _exchange(place: Place, kept: _Kept, call: OutgoingCall, most_bytes: int, *, kept_before: bool) -> HttpAnswer:
-    heard = False
+async def _exchange(asked: _Asked, kept: _Kept, *, kept_before: bool) -> HttpAnswer:
+    shown, heard = shown_place(asked.place), False
     try:
-        await kept.stream.send_all(_request_bytes(kept.parser, place, call))
+        await kept.stream.send_all(_request_bytes(kept.parser, asked.place, asked.call))
         status, body = 0, bytearray()
         headers: tuple[tuple[str, str], ...] = ()
         while True:
@@ -184,24 +198,31 @@ async def _exchange(place: Place, kept: _Kept, call: OutgoingCall, most_bytes: i
                     status, headers = event.status_code, _headers(event)
                 case h11.Data():
                     body += event.data
-                    if len(body) > most_bytes:
-                        raise NoWholeAnswer(f"the answer of {_shown(place)} has more than {most_bytes} bytes")
+                    if len(body) > asked.most_bytes:
+                        if asked.cuts:
+                            return HttpAnswer(status, headers, bytes(body[: asked.most_bytes]), cut=True)
+                        raise NoWholeAnswer(f"the answer of {shown} has more than {asked.most_bytes} bytes")
                 case h11.EndOfMessage():
                     return HttpAnswer(status, headers, bytes(body))
     except h11.RemoteProtocolError as error:
         if not heard:
-            raise NoWholeAnswer(f"{_shown(place)} closed the connection", unheard=kept_before) from None
-        raise NoWholeAnswer(f"{_shown(place)} does not answer in HTTP/1.1: {error}") from None
+            raise NoWholeAnswer(f"{shown} closed the connection", unheard=kept_before) from None
+        raise NoWholeAnswer(f"{shown} does not answer in HTTP/1.1: {error}") from None
     except (OSError, trio.BrokenResourceError) as error:
-        why = f"the connection to {_shown(place)} broke: {_why(error.__cause__ or error)}"
+        why = f"the connection to {shown} broke: {_why(error.__cause__ or error)}"
         raise NoWholeAnswer(why, unheard=kept_before and not heard) from None
 
 
 def _request_bytes(parser: h11.Connection, place: Place, call: OutgoingCall) -> bytes:
-    headers = [("Host", _shown(place)), *call.headers]
+    """Raises ValueError where it has no form in HTTP/1.1."""
+    headers = [("Host", shown_place(place)), *call.headers]
     if call.body or call.method not in ("GET", "HEAD"):
         headers.append(("Content-Length", str(len(call.body))))
-    data = parser.send(h11.Request(method=call.method, target=call.target, headers=headers)) or b""
+    try:
+        encoded = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers]
+        data = parser.send(h11.Request(method=call.method, target=call.target, headers=encoded)) or b""
+    except h11.LocalProtocolError as error:
+        raise ValueError(f"the request has no form in HTTP/1.1: {error}") from None
     if call.body:
         data += parser.send(h11.Data(call.body)) or b""
     return data + (parser.send(h11.EndOfMessage()) or b"")
@@ -211,7 +232,8 @@ def _headers(event: h11.Response) -> tuple[tuple[str, str], ...]:
     return tuple((name.decode("ascii"), value.decode("latin-1")) for name, value in event.headers)
 
 
-def _shown(place: Place) -> str:
+def shown_place(place: Place) -> str:
+    """`host:port`."""
     host, port = place
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 

@@ -177,3 +177,15 @@ async def test_no_more_connections_are_kept_than_the_bound(client: HttpClient, m
             await trio.lowlevel.checkpoint()
         assert await ask(client, place) == (200, b"hi")
         assert len(open_now) == 1
+
+
+async def test_an_answer_that_is_too_long_is_cut_where_that_is_asked_for(client: HttpClient) -> None:
+    async def serve(stream: trio.SocketStream, _number: int) -> None:
+        while await whole_request(stream):
+            await stream.send_all(b"HTTP/1.1 201 OK\r\nContent-Length: 2000\r\n\r\n" + b"x" * 2000)
+
+    async with server(serve) as place:
+        answer = await client.ask(place, GET, most_bytes=1000, again=False, cuts=True)
+        assert (answer.status, len(answer.body), answer.cut) == (201, 1000, True)
+        with pytest.raises(NoWholeAnswer, match="more than 1000 bytes"):
+            await client.ask(place, GET, most_bytes=1000, again=False)
