@@ -140,6 +140,7 @@ FILE = _File(readable=False)
     multiple=True,
     help="A group that gets events before it first subscribes; repeatable.",
 )
+@click.option("--secrets", metavar="DIR", type=FILE, help="Files with secrets that steps of sagas name: secret:NAME.")
 @click.option("--dns", metavar="HOST:PORT", help="Answer DNS on this address, as Consul does (port 8600).")
 @click.option("--dns-domain", metavar="NAME", help="Answer the same names under this domain, beside consul.")
 @click.option("--dns-ttl", metavar="TIME", type=Duration(), help="How long resolvers may keep records (0).")

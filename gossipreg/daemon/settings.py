@@ -71,6 +71,8 @@ class Settings:
     """Names the machine, for tests with several on one. None: the kernel's boot id."""
     forget_journals: bool = False
     """Give up the copies of journals in the data directory at the start."""
+    secrets: str | None = None
+    """A folder with a file for each secret that steps of sagas name."""
     dapr_app: str | None = None
     """The service here that is written for Dapr."""
     groups: tuple[str, ...] = ()

@@ -140,6 +140,8 @@ def _config(settings: Settings) -> Config:
     if settings.min_copies > settings.copies:
         raise BadConfig(f"--min-copies {settings.min_copies} is more than --copies {settings.copies}")
     _check_groups(settings)
+    if settings.secrets is not None and not Path(settings.secrets).is_dir():
+        raise CannotStart(f"--secrets {settings.secrets}: there is no such directory")
     return replace(profile, cluster=settings.cluster)
 
 
