@@ -44,6 +44,7 @@ MAPPED = (
         "daemon/checks",
         "daemon/deliveries",
         "daemon/journals",
+        "daemon/sagas",
         "daemon/streams",
     ),
     *("gateway/dns", "gateway/http", "net"),

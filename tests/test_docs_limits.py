@@ -15,6 +15,7 @@ from gossipreg.daemon.deliveries import dapr_app, dapr_subscriptions, http_subsc
 from gossipreg.daemon.events import event_client, event_params, events_shown
 from gossipreg.daemon.journals import store as journal_store
 from gossipreg.daemon.journals import waiting_messages
+from gossipreg.daemon.sagas import command_sender, saga_programs, secrets_folder
 from gossipreg.daemon.streams import accepting, node_streams
 from gossipreg.events import (
     announced,
@@ -38,6 +39,8 @@ from gossipreg.gateway.http.dapr import picking
 from gossipreg.gateway.http.eureka import documents, recent
 from gossipreg.journal.tuning import JournalTuning
 from gossipreg.net import http_client, http_framing
+from gossipreg.sagas import saga_calls, saga_forwarding, saga_model
+from gossipreg.sagas.saga_tuning import SagaTuning
 from gossipreg.wire import rpc, values
 
 PAGE = (Path(model.__file__).parent / "docs" / "limits.md").read_text()
@@ -48,6 +51,7 @@ ROWS = {
 }
 
 EVENTS = EventsTuning()
+SAGAS = SagaTuning()
 DAY_S = 86_400
 
 VALUES: dict[str, tuple[float, ...]] = {
@@ -159,6 +163,29 @@ VALUES: dict[str, tuple[float, ...]] = {
     "Dapr's invocations at the same time": (picking.CALLS_MAX,),
     "time of an invocation": (picking.CALL_S,),
     "response of an invocation": (picking.ANSWER_MAX_BYTES,),
+    "id of a saga": (saga_model.MAX_SAGA_BYTES,),
+    "name of a saga": (saga_model.MAX_NAME_BYTES,),
+    "name of a step": (saga_model.MAX_STEP_BYTES,),
+    "steps of a saga": (saga_model.MAX_STEPS,),
+    "input of a saga": (saga_model.MAX_INPUT_BYTES,),
+    "definition of a saga": (saga_model.MAX_DEFINITION_BYTES,),
+    "body of a command": (saga_model.MAX_BODY_BYTES,),
+    "headers of a command": (saga_model.MAX_HEADERS,),
+    "a header, name and value": (saga_model.MAX_HEADER_BYTES,),
+    "path of a command": (saga_model.MAX_PATH_BYTES,),
+    "answer of a participant": (saga_model.MAX_RESULT_BYTES,),
+    "a secret": (secrets_folder.MAX_SECRET_BYTES,),
+    "open sagas of a journal": (saga_model.MAX_OPEN_SAGAS,),
+    "bytes of these sagas": (saga_model.MAX_OPEN_BYTES,),
+    "sagas that have ended, in a journal": (saga_model.MAX_ENDED_SAGAS,),
+    "how long they are remembered": (SAGAS.kept_s / DAY_S,),
+    "commands of a journal at the same time": (SAGAS.commands_at_once,),
+    "commands of a sidecar at the same time": (command_sender.COMMANDS_MAX,),
+    "calls about sagas of a sidecar that wait": (saga_forwarding.MAX_CALLS,),
+    "sagas of a connection": (saga_programs.MAX_SAGAS_A_CONNECTION,),
+    "sagas whose programs are at a sidecar": (saga_programs.MAX_PROGRAMS,),
+    "sagas of a `saga-list`": (saga_calls.MAX_LISTED,),
+    "a lost program may come back": (SAGAS.lost_s,),
     "requests that are not whole, of all clients": (all_clients.MAX_HELD_BYTES,),
     "connections of a process": (places.MAX_CLIENTS_A_PROCESS,),
     "connections of a user": (places.MOST.of_user,),

@@ -99,10 +99,11 @@ def test_methods_stand_under_the_right_that_they_need() -> None:
     for title, right in (
         ("Methods that read", Right.READ), ("Methods that change", Right.OWN), ("Methods that operate", Right.OPERATE),
     ):  # fmt: skip
-        others = HTTP_ALONE | of["Methods about events"]
+        others = HTTP_ALONE | of["Methods about events"] | of["Methods about sagas"]
         assert of[title] == {name for name in RIGHTS.keys() - others if RIGHTS[name] is right}
-    operate = {name for name in of["Methods about events"] if RIGHTS[name] is Right.OPERATE}
-    assert operate == {name for name in of["Methods about events"] if "(operate)" in SECTIONS[name]}
+    for names in (of["Methods about events"], of["Methods about sagas"]):
+        operate = {name for name in names if RIGHTS[name] is Right.OPERATE}
+        assert operate == {name for name in names if "(operate)" in SECTIONS[name]}
 
 
 def test_the_bytes_of_the_example_are_what_its_json_says() -> None:

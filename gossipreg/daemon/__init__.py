@@ -21,6 +21,7 @@ The core and the network:
     seeds           from what the user wrote to addresses;  seed_greeter: when they are greeted
     keys            the cluster's keys;  key_agreement: whether every member opens ours
     orchestration   when journals and streams are loaded, and what our row says of this machine
+    events_and_sagas  what stands on the journals: events/ for programs here, and sagas/
     streams/        streams to other members over TCP; loaded only when used
     gateways        runs DNS and HTTP beside the rest
 

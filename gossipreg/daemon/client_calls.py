@@ -60,9 +60,11 @@ class ClientCalls:
 
     @property
     def stays(self) -> bool:
-        """Whether the client would lose something if the connection ended: a watch, a subscription, or a service that
-        it holds."""
-        return bool(self._watching) or self._client.attached or (self._events is not None and self._events.busy)
+        """Whether the client would lose something if the connection ended: a watch, a subscription, or a service or a
+        saga that it holds."""
+        client = self._client
+        holds = client.attached or client.sagas > 0
+        return bool(self._watching) or holds or (self._events is not None and self._events.busy)
 
     def call(self, method: str, params: Params) -> bytes | Awaitable[bytes]:
         """The packed result, or an awaitable of it. Raises GossipregError for the client; anything else is a bug."""

@@ -14,6 +14,7 @@ The bounds, and what happens at each:
 - 4,096 watches a connection, 131,072 of all: the next is refused as busy
 """
 
+import select
 import socket
 from collections.abc import Callable
 from typing import Protocol
@@ -35,6 +36,8 @@ TURN_BYTES = 16 * 1024
 """Bytes of replies on one connection before the other connections have their turn."""
 REQUEST_COST_BYTES = 512
 """The cost of a request beside its reply: 32 of the smallest make a turn, about half a millisecond."""
+LOOK_S = 0.5
+"""How often it is looked whether a client hung up that sent further requests before the answer to one."""
 LET_READ_BYTES = 64 * 1024
 """Requests are read on while no more than this waits to be written."""
 
@@ -64,6 +67,7 @@ class LocalConnection:
     ) -> None:  # fmt: skip
         self.api = api
         self.client = SocketClient(caller)
+        self.client.hung_up = self._hung_up
         self.outgoing = Outgoing(sock, all, api.methods.dropped, rpc_last_words)
         self._sock = sock
         self._places = places
@@ -136,6 +140,17 @@ class LocalConnection:
             except OSError:
                 break
         return b""
+
+    async def _hung_up(self) -> None:
+        """Return when the client has closed its side. While a request is worked on nobody reads what it sends, so the
+        kernel is asked."""
+        poll = select.poll()
+        poll.register(self._sock.fileno(), select.POLLRDHUP)
+        while not poll.poll(0):
+            with trio.move_on_after(LOOK_S):
+                await trio.lowlevel.wait_readable(self._sock)
+                if not poll.poll(0):
+                    await trio.sleep_forever()
 
     def hold(self, held_bytes: int) -> bool:
         """Note that this number of bytes waits for the rest of a request. Returns False if all clients together

@@ -41,9 +41,12 @@ STATUS = {
     "leaving": HTTPStatus.SERVICE_UNAVAILABLE, "cannot_keep": HTTPStatus.SERVICE_UNAVAILABLE,
     "unavailable": HTTPStatus.SERVICE_UNAVAILABLE, "too_few_copies": HTTPStatus.SERVICE_UNAVAILABLE,
     "no_data_directory": HTTPStatus.FORBIDDEN, "conflict": HTTPStatus.CONFLICT,
+    "exists": HTTPStatus.CONFLICT, "aborted": HTTPStatus.CONFLICT,
     "outcome_unknown": HTTPStatus.GATEWAY_TIMEOUT, "journal_full": HTTPStatus.INSUFFICIENT_STORAGE,
 }  # fmt: skip
 """The status of each error code."""
+OF_SAGAS = dict.fromkeys(("committed", "decided", "not_done"), HTTPStatus.CONFLICT)
+"""Codes of a saga that is decided, or cannot be."""
 STREAMED = ("watch", "subscribe")
 """Methods that are answered with a stream, whatever the client accepts."""
 ON_EVENTS = frozenset(("subscribe", "unsubscribe", "ack", "reject", "retry", "renew", "give_back"))
@@ -117,7 +120,7 @@ class HttpSpeaker:
             response = error_response(error)
         except Exception as error:
             fault = self._calls.fault(method, error)
-            status = STATUS.get(fault.code, HTTPStatus.BAD_REQUEST) if fault is error else 500
+            status = (STATUS | OF_SAGAS).get(fault.code, HTTPStatus.BAD_REQUEST) if fault is error else 500
             response = error_response(HttpError(status, fault.code, str(fault)))
         else:
             if streams:

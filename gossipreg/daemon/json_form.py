@@ -1,10 +1,12 @@
 """JSON for clients of the local socket that speak HTTP: their parameters, and the results and notifications for them.
 
 A whole number beyond 2**53 - 1 becomes text, since a JavaScript number cannot hold it. Infinity and NaN become null.
+Bytes become text, or {"base64": ...} where they are not UTF-8.
 """
 
 import json
 import re
+from base64 import b64encode
 from math import isfinite
 from typing import Any
 
@@ -92,7 +94,17 @@ def _refuse(constant: str) -> None:
 
 
 def _dumps(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+    return json.dumps(value, separators=(",", ":"), allow_nan=False, default=_of_bytes).encode()
+
+
+def _of_bytes(value: Any) -> Any:
+    """Bytes are text in JSON, where they are UTF-8."""
+    if type(value) is not bytes:
+        raise TypeError(f"{type(value).__name__} has no form in JSON")
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return {"base64": b64encode(value).decode()}
 
 
 def _exact(value: Any) -> Any:

@@ -51,15 +51,18 @@ class Methods:
         more_fields: Callable[[], Shape] = dict,
         more: Mapping[str, Handler] | None = None,
         more_commands: "Mapping[str, Command] | None" = None,
+        more_gone: Callable[[SocketClient], None] | None = None,
     ) -> None:
         """`leave(hold_s, by)` returns when the leave is over; `troubles()` lists what goes wrong now; `about` holds the
         fields of `info` that the node does not know, `more_counts()` further counters and `more_fields()` further
-        fields; `more` and `more_commands` are further methods, by name."""
+        fields; `more` and `more_commands` are further methods, by name; `more_gone(client)` is told of connections that
+        have ended."""
         self._node = node
         self._pump = pump
         self._services = services
         self._leave = leave
         self._durable = durable
+        self._more_gone = more_gone
         self._maintenance = MaintenanceMethods(services, RowAckWaits(node, pump), node.name)
         self.rights = services.rights
         self.dropped: Counter[str] = Counter()
@@ -157,6 +160,8 @@ class Methods:
         """This connection has ended."""
         client.gone = True
         self._services.detach(client)
+        if self._more_gone is not None:
+            self._more_gone(client)
 
     def leave(self, params: Params, client: SocketClient) -> Awaitable[bytes]:
         """{hold}: seconds for which the services stay in the answers. Answered when the leave is done."""

@@ -7,6 +7,7 @@ is for.
 
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -30,9 +31,11 @@ from gossipreg.wire.shapes import Shape
 
 if TYPE_CHECKING:
     from gossipreg.daemon.events.local_events import LocalEvents
+    from gossipreg.daemon.events_and_sagas import EventsAndSagas
     from gossipreg.daemon.journals.follower import JournalFollower
     from gossipreg.daemon.journals.journals_shown import JournalsShown
     from gossipreg.daemon.journals.runtime import JournalRuntime
+    from gossipreg.daemon.sagas.local_sagas import LocalSagas
     from gossipreg.events.membership import KnownGroup
     from gossipreg.wire.seal import Keyring
 
@@ -52,19 +55,26 @@ EVENT_METHODS = (
     "events-trace",
 )
 """As `events/event_methods.py` has them, which is not loaded for their names."""
+SAGA_METHODS = (
+    *("saga-begin", "saga-run", "saga-step", "saga-after", "saga-commit", "saga-abort", "saga-show", "saga-list"),
+    *("saga-wait", "saga-retry", "saga-skip", "saga-give-up"),
+)
+"""As `sagas/saga_methods.py` has them."""
 
 
 class Orchestration:
     def __init__(
-        self, opened: OpenedSidecar, node: Node, pump: Pump, log: Log, troubles: Troubles, *,
+        self, opened: OpenedSidecar, node: Node, pump: Pump, log: Log, troubles: Troubles, audit: Audit, *,
         follower: "Callable[[], JournalFollower] | None" = None,
     ) -> None:  # fmt: skip
-        """`follower` makes what stands on the journals instead of the events, once they are loaded."""
+        """`follower` makes what stands on the journals instead of events and sagas, once they are loaded; `audit` is
+        told of what people decide about sagas."""
         self._opened = opened
         self._node = node
         self._pump = pump
         self._log = log
         self._troubles = troubles
+        self._audit = audit
         self._follower = follower
         self._wanted = trio.Event()
         self._started = trio.Event()
@@ -72,6 +82,8 @@ class Orchestration:
         """None until it is loaded."""
         self.events: LocalEvents | None = None
         """None until they are loaded."""
+        self.sagas: LocalSagas | None = None
+        """As `events`."""
         self._shown: JournalsShown | None = None
         self._declared: tuple[KnownGroup, ...] = ()
         self._host = host_of(opened.settings)
@@ -108,6 +120,8 @@ class Orchestration:
             self._fail()
             return
         async with trio.open_nursery() as nursery:
+            if self.sagas is not None:
+                await nursery.start(self.sagas.run)
             await nursery.start(self.runtime.run, listeners)
             if self.events is not None:
                 nursery.start_soon(self.events.run)
@@ -117,7 +131,7 @@ class Orchestration:
         """The modules cannot be loaded: another release was installed while this sidecar runs, or memory is short. The
         sidecar goes on without journals and events, and says so to whoever asks for them."""
         self._troubles.saw("journals_not_loaded", NOT_LOADED, lasting=True)
-        self.events = None
+        self.events = self.sagas = None
         self._started.set()
 
     async def _wait_until_needed(self, listeners: Sequence[socket.socket]) -> None:
@@ -133,22 +147,18 @@ class Orchestration:
 
     async def _load(self) -> "tuple[JournalRuntime, JournalsShown]":
         """Reading the modules from the disk takes some tens of ms, so that is in a thread."""
-        compose, shown, events = await trio.to_thread.run_sync(_load_modules)
-        follower: JournalFollower
+        load = await trio.to_thread.run_sync(_load_modules)
+        about = self._node, self._pump, self._log, self._troubles
         if self._follower is not None:
-            follower = self._follower()
-        else:
-            source = self._opened.member.name
-            follower = self.events = events(
-                self._node, self._pump, self._log, self._troubles, source=source, declared=self._declared
-            )
-        runtime = compose(
-            self._opened, self._node, self._pump, self._log, self._troubles, host=self._host,
-            follower=follower,
-        )  # fmt: skip
-        if self.events is not None:
-            self.events.begin(runtime)
-        return runtime, shown(runtime, self._node)
+            runtime = load.compose(self._opened, *about, host=self._host, follower=self._follower())
+            return runtime, load.shown(runtime, self._node)
+        opened = self._opened
+        self.events = load.events(*about, source=opened.member.name, declared=self._declared)
+        self.sagas = load.sagas(*about, rights=opened.rights, audit=self._audit, secrets=opened.settings.secrets)
+        both = load.both(self.events, self.sagas)
+        runtime = load.compose(opened, *about, host=self._host, follower=both)
+        both.begin(runtime)
+        return runtime, load.shown(runtime, self._node)
 
     async def wanted(self) -> "JournalRuntime":
         """The runtime, loaded if need be. Raises Unavailable if it cannot be."""
@@ -165,6 +175,27 @@ class Orchestration:
         assert self.events is not None, "another follower is for tests alone"
         return self.events
 
+    async def wanted_sagas(self) -> "LocalSagas":
+        """The sagas, loaded if need be. Raises Unavailable if they cannot be."""
+        if self.sagas is None or not self._started.is_set():
+            await self.wanted()
+        assert self.sagas is not None, "another follower is for tests alone"
+        return self.sagas
+
+    def saga_method(self, name: str) -> Command:
+        """A method about sagas (`sagas/saga_methods.py`), which is loaded with them."""
+
+        async def call(params: Params, client: SocketClient) -> bytes:
+            sagas = await self.wanted_sagas()
+            return await sagas.call(name, params, client)
+
+        return call
+
+    def client_gone(self, client: SocketClient) -> None:
+        """A connection to the local socket has ended: it may be the program of sagas."""
+        if client.sagas and self.sagas is not None:
+            self.sagas.client_gone(client)
+
     def method(self, name: str) -> Handler:
         """A method about events (`events/event_methods.py`), which is loaded with them."""
 
@@ -177,14 +208,16 @@ class Orchestration:
     # -- what people see ---------------------------------------------------------------------------------------------
 
     def section(self) -> Shape:
-        """The fields `journals` and `events` of `info`; none as long as nothing is loaded."""
+        """The fields `journals`, `events` and `sagas` of `info`; none as long as nothing is loaded."""
         journals = {} if self._shown is None else {"journals": self._shown.section()}
         events = {} if self.events is None else self.events.section()
-        return {**journals, "events": events} if events else journals
+        sagas = {} if self.sagas is None else self.sagas.section()
+        return {**journals, **({"events": events} if events else {}), **({"sagas": sagas} if sagas else {})}
 
     def counts(self) -> dict[str, int]:
         journals = {} if self._shown is None else self._shown.counts()
-        return journals if self.events is None else {**journals, **self.events.figures()}
+        events = {} if self.events is None else self.events.figures()
+        return {**journals, **events, **({} if self.sagas is None else self.sagas.figures())}
 
     def look(self) -> None:
         """See what an operator should know: now and then, and before troubles are shown."""
@@ -192,6 +225,8 @@ class Orchestration:
             self.runtime.reports.orphans(self._shown.orphaned())
         if self.events is not None and self._started.is_set():
             self.events.look()
+        if self.sagas is not None and self._started.is_set():
+            self.sagas.look()
 
     def journals(self, params: Params) -> bytes:
         """The method `journals`: those of which a copy is here."""
@@ -261,10 +296,26 @@ def _kernel_boot_id() -> str:
         return socket.gethostname()
 
 
-def _load_modules() -> "tuple[Callable[..., JournalRuntime], type[JournalsShown], Callable[..., LocalEvents]]":
-    from gossipreg.daemon.events.event_methods import METHODS  # what they need is loaded in this thread, too
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """What makes the parts, once their modules are loaded."""
+
+    compose: "Callable[..., JournalRuntime]"
+    shown: "type[JournalsShown]"
+    events: "Callable[..., LocalEvents]"
+    sagas: "Callable[..., LocalSagas]"
+    both: "type[EventsAndSagas]"
+
+
+def _load_modules() -> _Loaded:
+    from gossipreg.daemon.events import event_methods  # what they need is loaded in this thread, too
     from gossipreg.daemon.events.local_events import LocalEvents
+    from gossipreg.daemon.events_and_sagas import EventsAndSagas
     from gossipreg.daemon.journals.composing import compose_journals
     from gossipreg.daemon.journals.journals_shown import JournalsShown
+    from gossipreg.daemon.sagas import saga_methods
+    from gossipreg.daemon.sagas.local_sagas import LocalSagas
 
-    return compose_journals, JournalsShown, partial(LocalEvents, methods=METHODS)
+    events = partial(LocalEvents, methods=event_methods.METHODS)
+    sagas = partial(LocalSagas, methods=saga_methods.METHODS)
+    return _Loaded(compose_journals, JournalsShown, events, sagas, EventsAndSagas)

@@ -22,7 +22,7 @@ from gossipreg.daemon.in_force import OptionsInForce, config_method
 from gossipreg.daemon.keeping import Keeping
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.methods import Methods
-from gossipreg.daemon.orchestration import EVENT_METHODS, Orchestration
+from gossipreg.daemon.orchestration import EVENT_METHODS, SAGA_METHODS, Orchestration
 from gossipreg.daemon.own_addresses import FollowAddresses
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.reactions import Reactions
@@ -67,7 +67,7 @@ class Sidecar:
             self.node, boot_s, cluster=settings.cluster, name=opened.member.name, zone=opened.member.zone,
             run=opened.member.boot_id.hex(),
         )  # fmt: skip
-        self.orchestration = Orchestration(opened, self.node, self.pump, log, self._troubles)
+        self.orchestration = Orchestration(opened, self.node, self.pump, log, self._troubles, self.services.audit)
         self.ending = Ending(
             self.node, self.pump, self.services, self.keeping.store, log, leave_s=config.leave_s,
             hold_on_sigterm=settings.on_sigterm == "hold", leave_journals=self.orchestration.leave_journals,
@@ -132,10 +132,12 @@ class Sidecar:
                 **{name: self.orchestration.method(name) for name in EVENT_METHODS},
             },
             more_commands={
+                **{name: self.orchestration.saga_method(name) for name in SAGA_METHODS},
                 "reload": reload_method(self.reload, settings, self.services),
                 "force-leave": self._force_leave.method,
                 "journal-recover": self.orchestration.recover_method(self.services.audit),
             },
+            more_gone=self.orchestration.client_gone,
         )
 
     def api(self) -> SidecarApi:

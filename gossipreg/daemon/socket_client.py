@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+import trio
 from msgpack import packb
 
 from gossipreg.callers import Caller
@@ -23,6 +24,10 @@ class SocketClient:
     gone: bool = False
     attached: bool = False
     """A service lives, or lived, on it."""
+    sagas: int = 0
+    """Sagas whose program is at this connection."""
+    hung_up: Callable[[], Awaitable[None]] = trio.sleep_forever
+    """Return when the client has closed its side, though a request of it is being worked on."""
     notify: Callable[[str, Params], None] = lambda _method, _params: None
     """Write a notification to it."""
 

@@ -6,7 +6,7 @@ Owns: sums over the journals that are led here. Never knows: who looks, or what 
 from collections import Counter
 from dataclasses import dataclass
 
-from gossipreg.daemon.events.led_journals import JournalsOfRuntime
+from gossipreg.daemon.journals.led_journals import JournalsOfRuntime
 from gossipreg.events.events import Events
 from gossipreg.wire.shapes import Shape
 

@@ -20,7 +20,8 @@ from gossipreg.core.event_membership import EventRegistry
 from gossipreg.daemon.events.event_params import AskedPublish, AskedSubscription
 from gossipreg.daemon.events.event_reports import EventReports
 from gossipreg.daemon.events.events_shown import EventsShown
-from gossipreg.daemon.events.led_journals import JournalsOfRuntime
+from gossipreg.daemon.journals.journal_share import JournalShare
+from gossipreg.daemon.journals.led_journals import JournalsOfRuntime
 from gossipreg.daemon.journals.runtime import JournalRuntime
 from gossipreg.daemon.pump import AFTER_BUG_S, Pump
 from gossipreg.daemon.socket_client import Params
@@ -115,7 +116,7 @@ class LocalEvents:
         self._pump = pump
         self._reports = EventReports(log, troubles, max_age_s=tuning.max_age_s)
         self._rng = random.Random(os.urandom(16))
-        self._runtime: JournalRuntime | None = None
+        self._share: JournalShare | None = None
         self._events: Events | None = None
         self._shown: EventsShown | None = None
         self._registry: EventRegistry | None = None
@@ -126,11 +127,11 @@ class LocalEvents:
         self._sleep: trio.CancelScope | None = None
         self._not_before = -inf
 
-    def begin(self, runtime: JournalRuntime) -> None:
+    def begin(self, share: JournalShare) -> None:
         """The runtime that this follows is there; it has no journals yet."""
-        self._runtime = runtime
-        self._registry = EventRegistry(self._node, runtime.membership)
-        journals = JournalsOfRuntime(runtime)
+        self._share = share
+        self._registry = EventRegistry(self._node, share.runtime.membership)
+        journals = JournalsOfRuntime(share.runtime, EventsMachine)
         self._events = Events(
             self.tuning, node=self._node.id, journals=journals, membership=self._registry, rng=self._rng,
             declared=self._declared,
@@ -138,9 +139,18 @@ class LocalEvents:
         self._shown = EventsShown(self._events, journals, self._reports.counts)
 
     @property
+    def share(self) -> JournalShare:
+        assert self._share is not None, "begin comes first"
+        return self._share
+
+    @property
     def runtime(self) -> JournalRuntime:
-        assert self._runtime is not None, "begin comes first"
-        return self._runtime
+        return self.share.runtime
+
+    @property
+    def registry(self) -> EventRegistry:
+        assert self._registry is not None, "begin comes first"
+        return self._registry
 
     @property
     def events(self) -> Events:
@@ -194,8 +204,7 @@ class LocalEvents:
     async def ask_all(self, method: str, params: Mapping[str, Any], *, handlers: bool = False) -> list[MemberAnswer]:
         """Ask all members that lead a journal, or with `handlers` also all that subscribe (`questions.py`). Those that
         do not answer in time are `unavailable`."""
-        assert self._registry is not None, "begin comes first"
-        members = self._registry.participants() if handlers else self._registry.leaders()
+        members = self.registry.participants() if handlers else self.registry.leaders()
         packed = packb(dict(params))
         asked: list[tuple[NodeId, int, _Waiter]] = []
         for node in members:
@@ -221,8 +230,7 @@ class LocalEvents:
 
     def instances_of(self, group: str) -> int:
         """How many members have a subscription of this group now."""
-        assert self._registry is not None, "begin comes first"
-        return self._registry.instances_of(group)
+        return self.registry.instances_of(group)
 
     def subscribe(self, subscriber: EventSubscriber, asked: AskedSubscription) -> int:
         """Hand events to this subscriber from now on. Returns the number of the subscription. Raises RequestError."""
@@ -285,8 +293,7 @@ class LocalEvents:
                 self._carry_out(self.events.received(news.node, news.message, self._pump.now()))
 
     def on_members(self, ids: Collection[NodeId]) -> None:
-        assert self._registry is not None, "begin comes first"
-        self._registry.follow(ids)
+        self.registry.follow(ids)
         self._carry_out(self.events.members_changed(self._pump.now()))
 
     # -- time --------------------------------------------------------------------------------------------------------
@@ -351,17 +358,14 @@ class LocalEvents:
                 if (waiter := self._waiters.get(effect.number)) is not None:
                     waiter.settle(effect)
             case ReadPayloads():
-                keys = tuple(map(payload_key, effect.indexes))
-                self.runtime.order(
-                    lambda journals, now: journals.read_records(effect.journal, keys, effect.number, now)
-                )
+                self.share.read_records(effect.journal, tuple(map(payload_key, effect.indexes)), effect.number)
             case DropHandling():
                 if (subscriber := self._subscribers.get(effect.subscription)) is not None:
                     subscriber.drop(effect.number)
             case OpenOwnJournal():
                 self._open()
             case ActsUnderWay():
-                self.runtime.order(lambda journals, now: journals.acts(effect.journal, effect.count, now))
+                self.share.acts(effect.journal, effect.count)
             case AnnounceSubscription():
                 self._announce(effect)
             case LogEvents():
@@ -381,11 +385,7 @@ class LocalEvents:
 
     def _propose(self, effect: ProposeEntry) -> None:
         try:
-            self.runtime.order(
-                lambda journals, now: journals.propose(
-                    effect.journal, effect.data, effect.ticket, now, kind=effect.kind, ends=effect.ends
-                )
-            )
+            self.share.propose(effect.journal, effect.data, effect.ticket, kind=effect.kind, ends=effect.ends)
         except ProposalRefused as refusal:
             now = self._pump.now()
             self._carry_out(self.events.refused(effect.journal, effect.ticket, refusal.code, str(refusal), now))

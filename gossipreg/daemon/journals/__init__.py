@@ -4,6 +4,8 @@ by a sidecar that has journals.
     composing    the journals of a sidecar, with its node, streams and data directory
     journal_setup  what was chosen for them
     runtime      the journals in the daemon: inputs in, effects carried out;  follower: what stands on them
+    journal_share  how several stand on them: tickets that do not meet, the sum of acts
+    led_journals  what these ask of the journals here
     journal_disk  the store over the life of a sidecar: opened, and opened again;  journal_reports: log and troubles
     journals_shown  what `info`, `gossipreg journal` and the metrics show
     leaving      how a sidecar hands over its journals before it leaves

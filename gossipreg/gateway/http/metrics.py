@@ -59,6 +59,13 @@ _COUNTER_GAUGES = {
     "events_subscriptions": ("gossipreg_subscriptions", "Subscriptions of programs here"),
     "events_handlings": ("gossipreg_handlings", "Events that programs here handle now, or that wait for their key"),
     "events_handlings_bytes": ("gossipreg_handlings_bytes", "Size of these events"),
+    "sagas_running": ("gossipreg_sagas_running", "Sagas of journals led here that are not decided"),
+    "sagas_undoing": ("gossipreg_sagas_undoing", "Aborted sagas of journals led here that are not undone yet"),
+    "sagas_finishing": ("gossipreg_sagas_finishing", "Committed sagas led here of which something is still to be done"),
+    "sagas_stuck": ("gossipreg_sagas_stuck", "Sagas of journals led here that a person has to look at"),
+    "sagas_commands": ("gossipreg_saga_commands", "Commands of sagas that are under way from here"),
+    "sagas_programs": ("gossipreg_saga_programs", "Sagas whose program is connected here"),
+    "sagas_calls": ("gossipreg_queue_saga_calls", "Calls of programs here about sagas that have no answer yet"),
     "journal_writes_waiting": ("gossipreg_queue_journal_writes", "Writes of journals that wait for the disk"),
 }
 _COUNTERS = {
@@ -100,6 +107,7 @@ _FAMILIES = {
     "http.": ("gossipreg_http_total", "event", "The HTTP gateway's counters"),
     "streams.": ("gossipreg_streams_total", "event", "Streams opened, not opened and ended, by reason"),
     "events.": ("gossipreg_events_total", "event", "Events published, delivered, acknowledged, set aside"),
+    "sagas.": ("gossipreg_sagas_total", "event", "Sagas begun, decided, ended; attempts; what was stuck"),
     "journal.": ("gossipreg_journal_total", "event", "The journals' counters"),
     "table.": ("gossipreg_table_total", "event", "What the table refused or removed"),
     "": ("gossipreg_core_total", "event", "Other counters"),

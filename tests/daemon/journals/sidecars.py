@@ -13,6 +13,7 @@ import trio
 
 from gossipreg.config import local
 from gossipreg.core.node import Node
+from gossipreg.daemon.audit import Audit
 from gossipreg.daemon.clock import boot_s, wall_ms
 from gossipreg.daemon.journals.runtime import JournalRuntime
 from gossipreg.daemon.logs import Log
@@ -98,7 +99,7 @@ class LiveSidecar:
         self.troubles = Troubles(boot_s)
         self.follows = Follows()
         self.orchestration = Orchestration(
-            open_things, self.node, self.pump, log, self.troubles, follower=lambda: self.follows
+            open_things, self.node, self.pump, log, self.troubles, Audit(boot_s), follower=lambda: self.follows
         )
         self.address = open_things.transport.local_addresses[0]
         self._scope = trio.CancelScope()

@@ -1,18 +1,24 @@
-"""What events ask of the journals here (`events.LedJournals`); there are none before the database is open."""
+"""What events and sagas ask of the journals here; there are none before the database is open."""
 
 from dataclasses import dataclass
 
 from gossipreg.daemon.journals.runtime import JournalRuntime
+from gossipreg.journal.combined import part_of
 from gossipreg.journal.model import JournalId
 
 
 @dataclass(frozen=True, slots=True)
 class JournalsOfRuntime:
+    """See `events.LedJournals` and `saga_membership.SagaJournals`."""
+
     runtime: JournalRuntime
+    part: type
+    """The class of the state machine of whoever asks."""
 
     def machine(self, journal: JournalId) -> object:
+        """None where there is no replica here."""
         journals = self.runtime.journals
-        return None if journals is None else journals.machine(journal)
+        return None if journals is None else part_of(journals.machine(journal), self.part)
 
     def has_takeover(self, journal: JournalId) -> bool:
         journals = self.runtime.journals

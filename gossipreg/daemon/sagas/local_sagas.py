@@ -1,0 +1,355 @@
+"""The sagas of this sidecar, over its journals, its streams and its local clients.
+
+Owns: who waits for the answer of a call, and the commands that are under way here. Never knows: how a saga is kept,
+decided or undone; `gossipreg/sagas/` does. It follows the journals beside the events (`events_and_sagas.py`), and each
+of its effects is carried out in their order, behind those that are being carried out.
+"""
+
+import os
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+import trio
+from msgpack import unpackb
+
+from gossipreg.daemon.clock import wall_ms
+from gossipreg.daemon.journals.journal_share import JournalShare
+from gossipreg.daemon.journals.led_journals import JournalsOfRuntime
+from gossipreg.daemon.pump import AFTER_BUG_S, Pump
+from gossipreg.daemon.sagas.saga_programs import SagaPrograms
+from gossipreg.daemon.sagas.saga_reports import SagaReports
+from gossipreg.daemon.sagas.sagas_shown import SagasShown
+from gossipreg.daemon.sagas.secrets_folder import SecretsFolder
+from gossipreg.daemon.socket_client import Params, SocketClient
+from gossipreg.daemon.streams.inbox import StreamClosed, StreamNews, StreamReceived
+from gossipreg.errors import REQUEST_ERRORS, NoDataDirectory, OutcomeUnknown, RequestError
+from gossipreg.journal.effects import JournalEffect
+from gossipreg.journal.leading import ProposalRefused
+from gossipreg.journal.model import JournalId
+from gossipreg.model import NodeId
+from gossipreg.sagas import saga_tuning
+from gossipreg.sagas.machine import SagasMachine
+from gossipreg.sagas.saga_calls import UNKNOWN
+from gossipreg.sagas.saga_effects import (
+    CommandDone,
+    CommandsUnderWay,
+    LogSagas,
+    OpenSagaJournal,
+    ProposeSagas,
+    ProveLeadership,
+    ReadEndedSagas,
+    SagaCallAnswered,
+    SagaEffect,
+    SendCommand,
+    SendSagaMessage,
+)
+from gossipreg.sagas.saga_entries import SAGA_ENTRY
+from gossipreg.sagas.saga_membership import SagaMembership
+from gossipreg.sagas.saga_messages import SagaMessage
+from gossipreg.sagas.saga_model import SagaRef
+from gossipreg.sagas.saga_tuning import SagaTuning
+from gossipreg.sagas.sagas import Sagas
+
+if TYPE_CHECKING:
+    from gossipreg.core.node import Node
+    from gossipreg.daemon.audit import Audit
+    from gossipreg.daemon.logs import Log
+    from gossipreg.daemon.sagas.command_sender import CommandSender
+    from gossipreg.daemon.troubles import Troubles
+    from gossipreg.rights import Rights
+    from gossipreg.wire.shapes import Shape
+
+SagaMethod = Callable[["LocalSagas", Params, SocketClient], Awaitable[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class SagaAnswer:
+    """What came of a call."""
+
+    code: str
+    """Empty: it is the answer. Otherwise that of the error."""
+    result: bytes
+    """As the answer is packed."""
+
+    def value(self) -> Any:
+        return unpackb(self.result)
+
+
+class _Waiter:
+    __slots__ = ("answer", "event")
+
+    def __init__(self) -> None:
+        self.event = trio.Event()
+        self.answer: SagaCallAnswered | None = None
+
+
+class LocalSagas:
+    def __init__(
+        self, node: "Node", pump: Pump, log: "Log", troubles: "Troubles", *, rights: "Rights", audit: "Audit",
+        secrets: str | None, methods: "Mapping[str, SagaMethod]", tuning: SagaTuning = saga_tuning.default,
+    ) -> None:  # fmt: skip
+        """`secrets` is the folder of `--secrets`; `methods` are those of the local socket, by name. `begin` comes
+        next."""
+        self.rights = rights
+        self.audit = audit
+        self.tuning = tuning
+        self.name = node.name
+        self.reports = SagaReports(log, troubles)
+        self.programs = SagaPrograms(self._program_here, self._program_lost)
+        self._methods = methods
+        self._node = node
+        self._pump = pump
+        self._secrets = SecretsFolder(secrets)
+        self._rng = random.Random(os.urandom(16))
+        self._share: JournalShare | None = None
+        self._sagas: Sagas | None = None
+        self._shown: SagasShown | None = None
+        self._sender: CommandSender | None = None
+        self._commands: trio.Nursery | None = None
+        self._waiters: dict[int, _Waiter] = {}
+        self._effects: deque[SagaEffect] = deque()
+        self._acting = False
+        self._sleep: trio.CancelScope | None = None
+        self._not_before = -inf
+
+    def begin(self, share: JournalShare, membership: SagaMembership) -> None:
+        """The runtime that this follows is there; it has no journals yet."""
+        self._share = share
+        journals = JournalsOfRuntime(share.runtime, SagasMachine)
+        self._sagas = Sagas(
+            self.tuning, node=self._node.id, journals=journals, membership=membership, rng=self._rng,
+            now_wall_ms=wall_ms,
+        )  # fmt: skip
+        self._shown = SagasShown(
+            self._sagas, journals, self.programs, self.reports.counts, calls=lambda: len(self._waiters),
+            commands=lambda: 0 if self._sender is None else self._sender.running,
+        )  # fmt: skip
+
+    @property
+    def share(self) -> JournalShare:
+        assert self._share is not None, "begin comes first"
+        return self._share
+
+    @property
+    def sagas(self) -> Sagas:
+        assert self._sagas is not None, "begin comes first"
+        return self._sagas
+
+    # -- what people see ---------------------------------------------------------------------------------------------
+
+    def section(self) -> "Shape":
+        """The section `sagas` of `info`; empty where nothing here has used sagas."""
+        return {} if self._shown is None else self._shown.section(self._pump.now())
+
+    def figures(self) -> dict[str, int]:
+        """Figures and counters, for `info` and the metrics."""
+        return {} if self._shown is None else self._shown.counts()
+
+    def look(self) -> None:
+        """See what an operator should know: now and then."""
+        if self._shown is not None:
+            self.reports.stuck(self._shown.stuck())
+
+    # -- for local clients -------------------------------------------------------------------------------------------
+
+    async def call(self, method: str, params: Params, client: SocketClient) -> bytes:
+        """A method of the local socket about sagas."""
+        return await self._methods[method](self, params, client)
+
+    async def ask(self, method: str, params: Mapping[str, Any], client: SocketClient) -> SagaAnswer:
+        """Make a call, and wait for what comes of it. A client that hangs up meanwhile is noticed: it may be the
+        program of sagas. Raises RequestError."""
+        if method in ("begin", "run") and self.share.runtime.disk is None:
+            raise NoDataDirectory("this sidecar has no disk to keep sagas on: start it with --data-dir DIR")
+        ticket, effects = self.sagas.call(method, dict(params), self._pump.now())
+        waiter = self._waiters[ticket] = _Waiter()
+        self._carry_out(effects)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._notice_end, client)
+                await waiter.event.wait()
+                nursery.cancel_scope.cancel()
+        finally:
+            del self._waiters[ticket]
+            if waiter.answer is None:
+                self.sagas.abandon(ticket)
+        assert waiter.answer is not None, "the event is set with it"
+        return SagaAnswer(waiter.answer.code, waiter.answer.result)
+
+    async def _notice_end(self, client: SocketClient) -> None:
+        await client.hung_up()
+        self.client_gone(client)
+
+    def client_gone(self, client: SocketClient) -> None:
+        """This connection has ended. It may be called again."""
+        self.programs.gone(client)
+
+    def _program_here(self, sagas: Sequence[SagaRef]) -> None:
+        self._carry_out(self.sagas.program_here(sagas, self._pump.now()))
+
+    def _program_lost(self, sagas: Sequence[SagaRef]) -> None:
+        self._carry_out(self.sagas.program_lost(sagas, self._pump.now()))
+
+    # -- the journals (see JournalFollower) --------------------------------------------------------------------------
+
+    def machine(self, journal: JournalId) -> SagasMachine:
+        del journal
+        return SagasMachine(self.tuning)
+
+    def on_journal(self, effect: JournalEffect) -> None:
+        self._carry_out(self.sagas.on_journal(effect, self._pump.now()))
+
+    def on_stream(self, news: StreamNews) -> None:
+        match news:
+            case StreamClosed():
+                self._carry_out(self.sagas.closed(news.node, self._pump.now()))
+            case StreamReceived() if isinstance(news.message, SagaMessage):
+                self._carry_out(self.sagas.received(news.node, news.message, self._pump.now()))
+
+    def on_members(self, ids: Collection[NodeId]) -> None:
+        del ids
+        self._carry_out(self.sagas.members_changed(self._pump.now()))
+
+    # -- tasks -------------------------------------------------------------------------------------------------------
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Fire the timers, and send commands, until cancelled."""
+        try:
+            async with trio.open_nursery() as self._commands:
+                task_status.started()
+                await self._keep_time()
+        finally:
+            self._commands = None
+            if self._sender is not None:
+                self._sender.close()
+
+    async def _keep_time(self) -> None:
+        while True:
+            with trio.CancelScope(deadline=self._trio_deadline()) as self._sleep:
+                await trio.sleep_forever()
+            self._sleep = None
+            now = self._pump.now()
+            if self._deadline() > now:
+                continue
+            try:
+                effects = self.sagas.advance(now)
+            except Exception as error:
+                self._pump.bug("sagas_advance", error)
+                self._not_before = now + AFTER_BUG_S
+            else:
+                self._carry_out(effects)
+
+    def _deadline(self) -> float:
+        return max(self.sagas.next_deadline(), self._not_before)
+
+    def _trio_deadline(self) -> float:
+        return trio.current_time() + (self._deadline() - self._pump.now())
+
+    def _wake(self) -> None:
+        if self._sleep is not None:
+            self._sleep.deadline = self._trio_deadline()
+
+    async def _send(self, sent: SendCommand) -> None:
+        try:
+            if self._sender is None:
+                await self._load_sender()
+            assert self._sender is not None, "it was just loaded"
+            done = await self._sender.send(sent)
+        except Exception as error:
+            self._pump.bug("saga_command", error)
+            text = "this failed inside the sidecar, and its log says how"
+            done = CommandDone(sent.number, True, 0, b"", False, "", 0.0, "", text)
+        self._carry_out(self.sagas.command_done(done, self._pump.now()))
+
+    async def _load_sender(self) -> None:
+        """Reading its modules from the disk takes some tens of ms, so that is in a thread."""
+        make = await trio.to_thread.run_sync(_load_sender)
+        if self._sender is None:
+            self._sender = make(
+                self._node, self._secrets, self._rng, missing=self.reports.secret_missing,
+                found=self.reports.secret_found,
+            )  # fmt: skip
+
+    # -- effects -----------------------------------------------------------------------------------------------------
+
+    def _carry_out(self, effects: Iterable[SagaEffect]) -> None:
+        self._effects.extend(effects)
+        if self._acting:
+            return
+        self._acting = True
+        try:
+            while self._effects:
+                effect = self._effects.popleft()
+                try:
+                    self._carry_out_one(effect)
+                except Exception as error:
+                    self._pump.bug("sagas_effect", error)
+        finally:
+            self._acting = False
+        self._wake()
+
+    def _carry_out_one(self, effect: SagaEffect) -> None:
+        match effect:
+            case SendSagaMessage():
+                self.share.runtime.streams.send(effect.node, effect.message)
+            case ProposeSagas():
+                self._propose(effect)
+            case SendCommand():
+                assert self._commands is not None, "tasks begin before journals"
+                self._commands.start_soon(self._send, effect)
+            case ProveLeadership():
+                self._prove(effect)
+            case CommandsUnderWay():
+                self.share.acts(effect.journal, effect.count)
+            case SagaCallAnswered():
+                if (waiter := self._waiters.get(effect.ticket)) is not None:
+                    waiter.answer = effect
+                    waiter.event.set()
+            case ReadEndedSagas():
+                self.share.read_records(effect.journal, effect.keys, effect.number)
+            case OpenSagaJournal():
+                self._open()
+            case LogSagas():
+                self.reports.event(effect)
+
+    def _propose(self, effect: ProposeSagas) -> None:
+        try:
+            self.share.propose(effect.journal, effect.data, effect.ticket, kind=SAGA_ENTRY, ends=effect.ends)
+        except ProposalRefused as refusal:
+            now = self._pump.now()
+            self._carry_out(self.sagas.refused(effect.journal, effect.ticket, refusal.code, str(refusal), now))
+
+    def _prove(self, effect: ProveLeadership) -> None:
+        with suppress(ProposalRefused):  # whoever asked asks again
+            self.share.confirm(effect.journal, effect.number)
+
+    def _open(self) -> None:
+        runtime = self.share.runtime
+        runtime.need_disk()
+        try:
+            journal = runtime.command(lambda journals, now: journals.open(now))
+        except ProposalRefused as refusal:
+            self._carry_out(self.sagas.not_opened(refusal.code, str(refusal), self._pump.now()))
+        else:
+            self._carry_out(self.sagas.opened(journal, self._pump.now()))
+
+
+def raise_error(answer: SagaAnswer) -> None:
+    """Raises RequestError, where it is one."""
+    if answer.code:
+        text = str(answer.value().get("text", answer.code))
+        code = OutcomeUnknown.code if answer.code == UNKNOWN else answer.code
+        error = REQUEST_ERRORS.get(code, RequestError)(text)
+        error.code = code
+        raise error
+
+
+def _load_sender() -> "type[CommandSender]":
+    from gossipreg.daemon.sagas.command_sender import CommandSender
+
+    return CommandSender

@@ -1,0 +1,184 @@
+"""The methods of the local socket about sagas. Most of their parameters go to the leader of the saga's journal as they
+are, and are checked there (`sagas/saga_calls.py`).
+
+Owns: who may do what, which connection is a saga's program, and the forms in which people write JSON. Never knows: what
+a call does.
+
+Whoever may publish may begin sagas, and take their steps. The steps of a saga, its commit and its abort are for the
+user whose program has it; operators may do all that, and decide by hand.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from gossipreg.daemon import params as check
+from gossipreg.daemon.params import Check, take_untrusted
+from gossipreg.daemon.sagas.local_sagas import LocalSagas, SagaAnswer, SagaMethod, raise_error
+from gossipreg.daemon.socket_client import Params, SocketClient, pack
+from gossipreg.errors import BadParams
+from gossipreg.sagas.saga_definition import definition_untrusted, encode_definition, read_definition
+from gossipreg.sagas.saga_model import MAX_TEXT_BYTES, SagaRef, read_saga
+
+_OVER = frozenset(("not_found", "decided", "aborted", "committed"))
+"""Codes that say that a saga needs no program."""
+MAX_WHO_BYTES = 128
+
+
+def _any(name: str, value: Any) -> Any:
+    """Checked where the call is carried out."""
+    del name
+    return value
+
+
+def _json(name: str, value: Any) -> bytes:
+    """JSON as bytes or text, or any other value."""
+    if type(value) in (bytes, str):
+        return value.encode() if type(value) is str else value
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BadParams(f"{name} has no form in JSON: {error}") from None
+
+
+def _definition(name: str, value: Any) -> bytes:
+    """As `encode_definition` gives it, or TOML or JSON as text, or a map."""
+    if type(value) is bytes:
+        return value
+    if type(value) is dict:
+        return encode_definition(definition_untrusted(value))
+    if type(value) is not str:
+        raise BadParams(f"{name} is of type {type(value).__name__}: give TOML or JSON as text, or a map")
+    return encode_definition(read_definition(value.encode(), toml=not value.lstrip().startswith("{")))
+
+
+def _why(name: str, value: Any) -> str:
+    return check.text(name, value, most_bytes=MAX_TEXT_BYTES)
+
+
+_BEGIN: dict[str, Check] = {
+    "name": _any, "id": _any, "input": _json, "timeout_ms": _any, "traceparent": _any, "strict": _any,
+}  # fmt: skip
+_RUN: dict[str, Check] = {"definition": _definition, "id": _any, "input": _json, "traceparent": _any}
+_STEP: dict[str, Check] = {"saga": _any, "step": _any}
+_SAGA: dict[str, Check] = {"saga": _any}
+_ABORT: dict[str, Check] = {"saga": _any, "reason": _any}
+_SHOW: dict[str, Check] = {"saga": _any, "program": check.boolean}
+_LIST: dict[str, Check] = {"state": _any, "limit": _any, "after": _any}
+_WAIT: dict[str, Check] = {"saga": _any, "until": _any, "timeout_ms": _any}
+_HAND: dict[str, Check] = {"saga": _any, "step": _any, "why": _why}
+
+
+async def begin(sagas: LocalSagas, params: Params, client: SocketClient) -> bytes:
+    """{name, id, input, timeout_ms, traceparent, strict} -> {saga, id, state, copies, takeover}, or with `exists` and
+    `decision` where it was begun before"""
+    given = take_untrusted("saga-begin", params, _BEGIN, "name")
+    sagas.programs.check_room(client)
+    answer = await sagas.ask("begin", given, client)
+    begun = _begun(answer)
+    saga = read_saga(str(begun["saga"]))
+    if saga is not None and not begun["exists"]:
+        sagas.programs.spoke(client, saga)
+    return pack(begun)
+
+
+async def run(sagas: LocalSagas, params: Params, client: SocketClient) -> bytes:
+    """{definition, id, input, traceparent} -> as `begin`"""
+    given = take_untrusted("saga-run", params, _RUN, "definition")
+    return pack(_begun(await sagas.ask("run", given, client)))
+
+
+def _begun(answer: SagaAnswer) -> dict[str, Any]:
+    """A saga that exists is an answer, which says how it stands. Raises RequestError."""
+    if answer.code != "exists":
+        raise_error(answer)
+        return {**answer.value(), "exists": False}
+    found = answer.value()
+    return {"saga": found["saga"], "id": found["id"], "state": found["state"], "decision": found["decision"],
+            "exists": True}  # fmt: skip
+
+
+def _of_program(method: str, allowed: Mapping[str, Check], *required: str, ends: bool = False) -> SagaMethod:
+    """A call of a saga's program. `ends`: after its answer the saga needs none."""
+
+    async def call(sagas: LocalSagas, params: Params, client: SocketClient) -> bytes:
+        given = take_untrusted(f"saga-{method}", params, dict(allowed), "saga", *required)
+        saga = _saga(given["saga"])
+        _check_owner(sagas, method, saga, client, sagas.programs.uid(saga))
+        if method != "abort":
+            sagas.programs.check_room(client)
+            sagas.programs.spoke(client, saga)
+        answer = await sagas.ask(method, given, client)
+        if answer.code in _OVER or (ends and not answer.code):
+            sagas.programs.forget(saga)
+        return _result(answer)
+
+    return call
+
+
+def _check_owner(sagas: LocalSagas, method: str, saga: SagaRef, client: SocketClient, uid: int | None) -> None:
+    """Raises NotAllowed. Where nobody knows whose saga it is, whoever is its program may go on; to abort it is for
+    operators."""
+    if uid is None and method == "abort":
+        sagas.rights.check("saga-abort of another's saga", client.caller)
+    sagas.rights.check_owner(f"saga-{method}", str(saga), uid, client.caller)
+
+
+async def show(sagas: LocalSagas, params: Params, client: SocketClient) -> bytes:
+    """{saga, program} -> the story; `program`: this connection is where its steps are taken"""
+    given = take_untrusted("saga-show", params, _SHOW, "saga")
+    if given.pop("program", False):
+        saga = _saga(given["saga"])
+        _check_owner(sagas, "show", saga, client, sagas.programs.uid(saga))
+        sagas.programs.check_room(client)
+        answer = await sagas.ask("show", given, client)
+        if not answer.code and answer.value().get("state") == "running":
+            sagas.programs.spoke(client, saga)
+        return _result(answer)
+    return _result(await sagas.ask("show", given, client))
+
+
+async def list_(sagas: LocalSagas, params: Params, client: SocketClient) -> bytes:
+    """{state, limit, after} -> [short story ...] of all journals"""
+    return _result(await sagas.ask("list", take_untrusted("saga-list", params, _LIST), client))
+
+
+async def wait(sagas: LocalSagas, params: Params, client: SocketClient) -> bytes:
+    """{saga, until, timeout_ms} -> the story, when it is decided or has ended, or at the end of the time"""
+    return _result(await sagas.ask("wait", take_untrusted("saga-wait", params, _WAIT, "saga"), client))
+
+
+def _by_hand(verb: str, method: str) -> SagaMethod:
+    """What a person decides: {saga, step, why}. The journal keeps who it was."""
+
+    async def call(sagas: LocalSagas, params: Params, client: SocketClient) -> bytes:
+        given = take_untrusted(verb, params, _HAND, "saga")
+        who = f"{client.caller} at {sagas.name}".encode()[:MAX_WHO_BYTES].decode(errors="ignore")
+        answer = await sagas.ask(method, {**given, "who": who}, client)
+        raise_error(answer)
+        by = sagas.audit.record(verb, str(given["saga"]), client.caller)
+        sagas.reports.by_hand(method, str(given["saga"]), str(given.get("step", "")), given.get("why", ""), by)
+        return answer.result
+
+    return call
+
+
+def _saga(value: Any) -> SagaRef:
+    saga = read_saga(value) if type(value) is str else None
+    if saga is None:
+        raise BadParams(f"saga is {str(value)[:80]!r}: give the whole name, JOURNAL.ID, as saga-begin answered it")
+    return saga
+
+
+def _result(answer: SagaAnswer) -> bytes:
+    raise_error(answer)
+    return answer.result
+
+
+METHODS: dict[str, Callable[[LocalSagas, Params, SocketClient], Awaitable[bytes]]] = {
+    "saga-begin": begin, "saga-run": run, "saga-step": _of_program("step", _STEP, "step"),
+    "saga-after": _of_program("after", _STEP, "step"), "saga-commit": _of_program("commit", _SAGA, ends=True),
+    "saga-abort": _of_program("abort", _ABORT, ends=True), "saga-show": show, "saga-list": list_, "saga-wait": wait,
+    "saga-retry": _by_hand("saga-retry", "retry"), "saga-skip": _by_hand("saga-skip", "skip"),
+    "saga-give-up": _by_hand("saga-give-up", "give_up"),
+}  # fmt: skip
