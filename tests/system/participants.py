@@ -42,6 +42,9 @@ class Participant:
         self.ledger = ParticipantLedger()
         self.refuses = False
         """Answer 422 to what is to be done."""
+        self.broken = False
+        """Answer 503 to everything."""
+        self.authorizations: list[str] = []
         self.slow = threading.Event()
         """While it is not set, what is to be done is done, and its answer waits."""
         self.slow.set()
@@ -71,6 +74,10 @@ class Participant:
         self.port = self._server.server_port
 
     def _answer(self, method: str, headers: Any) -> int:
+        if authorization := headers.get("authorization"):
+            self.authorizations.append(authorization)
+        if self.broken:
+            return 503
         if undoes := headers.get("gossipreg-undoes"):
             return self.ledger.undo(undoes)
         if self.refuses:
