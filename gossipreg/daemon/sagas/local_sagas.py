@@ -98,7 +98,7 @@ class LocalSagas:
         self.rights = rights
         self.audit = audit
         self.tuning = tuning
-        self.name = node.name
+        self.name = node.name(node.id)
         self.reports = SagaReports(log, troubles)
         self.programs = SagaPrograms(self._program_here, self._program_lost)
         self._methods = methods
