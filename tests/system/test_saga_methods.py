@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gossipreg.errors import OutcomeUnknown, RequestError
+from gossipreg.wire.rpc import Decoder, encode_request
 from scripts.tools.sidecars import Sidecar, Sidecars
 from scripts.tools.wait import BOUND_S, wait_for
 from tests.system.participants import Participant
@@ -168,3 +169,22 @@ def _ended(sidecar: Sidecar, saga: str) -> bool:
         return bool(story(sidecar, saga)["decision"] == "commit")
     except (RequestError, OutcomeUnknown):
         return False
+
+
+def test_program_that_hangs_up_in_a_step_is_noticed_at_once(sidecar: Sidecar, stock: Participant) -> None:
+    """Also where it has sent further requests, which nobody has read."""
+    stock.slow.clear()
+    try:
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(BOUND_S)
+            sock.connect(str(sidecar.socket))
+            sock.sendall(encode_request(1, "saga-begin", {"name": "create-order", "input": {"item": "book"}}))
+            [(_, _, _, begun)] = Decoder().feed_untrusted(sock.recv(65536))
+            sock.sendall(encode_request(2, "saga-step", {"saga": begun["saga"], "step": RESERVE}))
+            sock.sendall(encode_request(3, "lookup", {"name": "stock"}))
+            wait_for(lambda: sidecar.call("info")["sagas"]["commands"] == 1)
+            assert sidecar.call("info")["sagas"]["programs"] == 1
+        wait_for(lambda: sidecar.call("info")["sagas"]["programs"] == 0, 5.0)
+        assert story(sidecar, begun["saga"])["state"] == "running"
+    finally:
+        stock.slow.set()
