@@ -21,7 +21,8 @@ ROOT = Path(__file__).parent.parent
 
 HEAVY = re.compile(r"(trio|cryptography|cffi|asyncio|ssl|sqlite3|dns|gossipreg\.(core|daemon|gateway|config))(\.|$)")
 NOT_IN_DAEMON = re.compile(
-    r"(asyncio|sqlite3|dns|h11|tomllib|gossipreg\.(client|gateway|journal|streams|daemon\.(journals|streams)))(\.|$)"
+    r"(asyncio|sqlite3|dns|h11|tomllib|gossipreg\.(client|gateway|journal|streams|events|sagas|"
+    r"daemon\.(journals|streams|events|sagas|events_and_sagas)))(\.|$)"
 )
 
 ARGUMENTS = {
@@ -114,7 +115,7 @@ def test_the_daemon_loads_http_when_the_first_client_speaks_it(tmp_path: Path) -
     assert " gossipreg.gateway" not in after
 
 
-JOURNALS = re.compile(r"gossipreg\.(journal|streams|events|daemon\.(journals|streams))(\.|$)")
+JOURNALS = re.compile(r"gossipreg\.(journal|streams|events|sagas|daemon\.(journals|streams|events|sagas))(\.|$)")
 OF_A_HOST = {f"gossipreg.journal{name}" for name in ("", ".announced", ".model", ".values")}
 """What a sidecar with a data directory needs to say that it takes copies."""
 
@@ -140,6 +141,9 @@ def test_a_daemon_loads_streams_when_a_connection_comes_to_its_port(tmp_path: Pa
                 wait_for(lambda: "journals" in client.call("info"), 20)
         after = errors.read_text().removeprefix(before)
     assert " gossipreg.daemon.streams.node_streams\n" in after
+    assert " gossipreg.daemon.sagas.local_sagas\n" in after
+    assert " gossipreg.daemon.sagas.command_sender\n" not in after, "no command was sent"
+    assert " h11\n" not in after
     assert not (tmp_path / "data" / "journals.db").exists(), "a stranger has shown nothing"
 
 

@@ -264,6 +264,7 @@ class LocalSagas:
             self._pump.bug("saga_command", error)
             text = "this failed inside the sidecar, and its log says how"
             done = CommandDone(sent.number, True, 0, b"", False, "", 0.0, "", text)
+        self.reports.command(done)
         self._carry_out(self.sagas.command_done(done, self._pump.now()))
 
     async def _load_sender(self) -> None:
@@ -300,8 +301,8 @@ class LocalSagas:
             case ProposeSagas():
                 self._propose(effect)
             case SendCommand():
-                assert self._commands is not None, "tasks begin before journals"
-                self._commands.start_soon(self._send, effect)
+                if self._commands is not None:  # else this process is about to end
+                    self._commands.start_soon(self._send, effect)
             case ProveLeadership():
                 self._prove(effect)
             case CommandsUnderWay():

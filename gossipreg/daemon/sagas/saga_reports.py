@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from gossipreg.daemon.logs import Field, Log
 from gossipreg.daemon.sagas.sagas_shown import StuckStep
 from gossipreg.daemon.troubles import Troubles
-from gossipreg.sagas.saga_effects import LogSagas
+from gossipreg.sagas.saga_effects import CommandDone, LogSagas
 
 SECRET_S = 600.0
 """For how long `info` shows that a secret is missing, after the last command that needed it: those of an undo that is
@@ -18,6 +18,8 @@ LINES_A_MINUTE = 16
 """Of one kind: each may come for every saga."""
 NAMED = 3
 """Steps that one line names."""
+_COUNTED = {"saga_stuck": "sagas.stuck_steps", "saga_by_hand": "sagas.decided_by_hand"}
+"""What the sagas say and do not count themselves."""
 
 
 class SagaReports:
@@ -31,7 +33,8 @@ class SagaReports:
     def event(self, event: LogSagas) -> None:
         """What the sagas of the journals that are led here say themselves."""
         fields: dict[str, Field] = dict(event.fields)
-        self.counts[f"sagas.{event.kind.removeprefix('saga_')}"] += 1
+        if event.kind in _COUNTED:
+            self.counts[_COUNTED[event.kind]] += 1
         if event.kind == "saga_stuck":
             fields["message"] = (
                 f"it is tried on, every 5 minutes, and a person should look: `gossipreg saga show {fields.get('saga')}`"
@@ -41,9 +44,14 @@ class SagaReports:
             self._log.line("info", event.kind, fields, kind_burst=LINES_A_MINUTE)
 
     def by_hand(self, decision: str, saga: str, step: str, why: str, by: dict[str, Field]) -> None:
-        """A person has decided about a step."""
+        """A person here has decided about a step."""
         fields: dict[str, Field] = {"decision": decision, "saga": saga, "step": step, "why": why, **by}
-        self._log.line("info", "saga_by_hand", fields)
+        self._log.line("info", "saga_decided_here", fields)
+
+    def command(self, done: CommandDone) -> None:
+        """What came of a command."""
+        what = "unsent" if not done.sent else "unanswered" if not done.status else "answered"
+        self.counts[f"sagas.commands_{what}"] += 1
 
     # -- troubles ----------------------------------------------------------------------------------------------------
 
