@@ -127,6 +127,17 @@ def test_events_are_what_they_say_and_loops_give_them_back() -> None:
     assert node_test("event-values") == 7
 
 
+# -- sagas -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_saga_commits_or_aborts_whatever_is_lost() -> None:
+    assert node_test("sagas") == 30
+
+
+def test_a_participant_keeps_its_rules_as_in_python() -> None:
+    assert node_test("participant") == 22
+
+
 # -- the package -------------------------------------------------------------------------------------------------------
 
 
@@ -202,7 +213,7 @@ def test_a_module_has_at_most_400_lines_of_120_characters(folder: Path) -> None:
 def test_everything_that_is_exported_has_a_type(project: Project) -> None:
     script = "console.log(JSON.stringify(Object.keys(await import('gossipreg'))))"
     exported = set(json.loads(project.run(script)))
-    types = "".join((CLIENT / name).read_text() for name in ("index.d.ts", "events.d.ts"))
+    types = "".join((CLIENT / name).read_text() for name in ("index.d.ts", "events.d.ts", "sagas.d.ts"))
     assert exported == set(re.findall(r"^export (?:class|function) (\w+)", types, re.MULTILINE))
 
 
@@ -317,7 +328,10 @@ def test_opentelemetry_collects_the_counters(project: Project, socket: str) -> N
 def test_types_fit_the_manual_and_refuse_what_is_wrong(project: Project) -> None:
     project.need("typescript@5", "@types/node@20")
     (project.folder / "manual.mts").write_text(
-        blocks() + blocks("events") + blocks("stop").replace("server", "({ close(_: () => void) {} })")
+        blocks()
+        + blocks("events")
+        + blocks("sagas")
+        + blocks("stop").replace("server", "({ close(_: () => void) {} })")
     )
     shutil.copy(TESTS / "types.mts", project.folder)
     options = ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022", "--skipLibCheck", "false"]

@@ -73,14 +73,67 @@ export class Unavailable extends RequestError {
   static code = "unavailable";
 }
 
-/** No answer came in time: the event may be published or not. The same event, with the same id, counts once. */
+/** No answer came in time: the event may be published or not, the saga committed or not. The same event, with the same
+ * id, counts once; a saga is asked by its name. */
 export class OutcomeUnknown extends RequestError {
   static code = "outcome_unknown";
+
+  constructor(message, { saga = "", ...options } = {}) {
+    super(message, options);
+    /** JOURNAL.ID; empty: it is about no saga. */
+    this.saga = saga;
+  }
 }
 
-/** Another event has this id and source. Nothing changed. */
+/** Another event has this id and source, another saga or step this name. Nothing changed. */
 export class Conflict extends RequestError {
   static code = "conflict";
+}
+
+/** A saga of this id with another name or input exists. Nothing changed. */
+export class SagaConflict extends Conflict {}
+
+/** A saga of this id, name and input exists already: it is not run again. Nothing changed. */
+export class SagaExists extends RequestError {
+  static code = "exists";
+
+  constructor(message, { saga = "", state = "", decision = null } = {}) {
+    super(message);
+    this.saga = saga;
+    this.state = state;
+    this.decision = decision;
+  }
+}
+
+/** The saga is aborted: what its steps did is undone, or is being undone. */
+export class SagaAborted extends RequestError {
+  static code = "aborted";
+
+  constructor(reason, { saga = "" } = {}) {
+    super(reason);
+    this.reason = reason;
+    this.saga = saga;
+  }
+}
+
+/** A step of a saga was refused by its service, so it had no effect. */
+export class StepRefused extends GossipregError {
+  static code = "step_refused";
+
+  constructor(message, { answer = null, ...options } = {}) {
+    super(message, options);
+    this.answer = answer;
+  }
+}
+
+/** A step of a saga got no answer in its time: it may be done or not. */
+export class StepUnknown extends GossipregError {
+  static code = "step_unknown";
+
+  constructor(message, { answer = null, ...options } = {}) {
+    super(message, options);
+    this.answer = answer;
+  }
 }
 
 /** The journal has no room until a group, which the message names, acknowledges events or is forgotten. */
@@ -120,7 +173,7 @@ export class DeadlineExceeded extends GossipregError {
 
 const OF_THE_SOCKET = [
   ...[BadParams, UnknownMethod, NotFound, Refused, TooLarge, Busy, NotSynced, Leaving, CannotKeep],
-  ...[Unavailable, OutcomeUnknown, Conflict, JournalFull, NoDataDirectory, TooFewCopies],
+  ...[Unavailable, OutcomeUnknown, Conflict, JournalFull, NoDataDirectory, TooFewCopies, SagaExists, SagaAborted],
 ];
 const BY_CODE = new Map(OF_THE_SOCKET.map((kind) => [kind.code, kind]));
 

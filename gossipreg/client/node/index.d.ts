@@ -22,7 +22,9 @@ export interface ConnectOptions {
 }
 
 import type { Event, EventIterator, Published, PublishOptions, SubscribeOptions, Subscription } from "./events.js";
+import type { Saga, SagaHandle, SagaOptions, StepAnswer } from "./sagas.js";
 export * from "./events.js";
+export * from "./sagas.js";
 
 /** A registry of the services that the sidecar next to this program knows. It opens nothing yet. */
 export function connect(options?: ConnectOptions): Promise<Registry>;
@@ -55,6 +57,13 @@ export class Registry {
    * OutcomeUnknown if no answer came within `timeoutMs`. In a handler, the event names the one that is handled as its
    * cause. */
   publish(type: string, data?: unknown, options?: PublishOptions): Promise<Published>;
+  /** Call `work` with a saga that has begun: its steps are either all done, or those that may have happened are undone.
+   * Once `work` is done it is committed, and its result given; what it throws aborts, and is thrown on. If this program
+   * ends, or is not heard for 10 s, it is aborted. Rejects with SagaExists or SagaConflict if the id is known,
+   * SagaAborted if it was aborted meanwhile, and OutcomeUnknown if it cannot be learned whether it is committed. */
+  saga<Result>(name: string, options: SagaOptions, work: (saga: Saga) => Result | Promise<Result>): Promise<Result>;
+  /** A saga that somebody has begun, by its full name, JOURNAL.ID, or its id. */
+  sagaOf(saga: string): SagaHandle;
   /** Have the events of these patterns handled, until `close` of the result, which keeps the process alive until then.
    * What the handler returns is waited for: then the event is acknowledged. It throws Reject, or Retry; all else that
    * it throws is warned of, and is tried again. Rejects if the sidecar refuses the subscription; a sidecar that is away
@@ -293,8 +302,29 @@ export class Busy extends RequestError {}
 export class NotSynced extends RequestError {}
 export class TooStale extends NotSynced {}
 export class Unavailable extends RequestError {}
-export class OutcomeUnknown extends RequestError {}
+export class OutcomeUnknown extends RequestError {
+  /** Of a saga: JOURNAL.ID; empty: it is about none. */
+  readonly saga: string;
+}
 export class Conflict extends RequestError {}
+export class SagaConflict extends Conflict {}
+export class SagaExists extends RequestError {
+  /** JOURNAL.ID. */
+  readonly saga: string;
+  readonly state: "running" | "committed" | "aborted" | "ended";
+  readonly decision: "commit" | "abort" | null;
+}
+export class SagaAborted extends RequestError {
+  readonly reason: string;
+  readonly saga: string;
+}
+export class StepRefused extends GossipregError {
+  readonly answer: StepAnswer;
+}
+export class StepUnknown extends GossipregError {
+  /** null: not even the sidecar has answered. */
+  readonly answer: StepAnswer | null;
+}
 export class JournalFull extends RequestError {}
 export class NoDataDirectory extends RequestError {}
 export class TooFewCopies extends RequestError {}

@@ -6,7 +6,7 @@
 //
 // The map, from the lowest: errors, given, unknown-options, clock, names, sorted, instance, snapshot; socket-path and
 // sidecar (the local socket); picking/ (who gets a request, pure); watching/ (snapshots that follow the sidecar);
-// picker, service; calling/ (requests); attachment; events/ (publish and subscribe); registry; otel (metrics,
+// picker, service; calling/ (requests); attachment; events/ (publish and subscribe); sagas/; registry; otel (metrics,
 // `gossipreg/otel`).
 
 import { Registry } from "./registry.mjs";
@@ -29,6 +29,11 @@ export {
   OutcomeUnknown,
   Refused,
   RequestError,
+  SagaAborted,
+  SagaConflict,
+  SagaExists,
+  StepRefused,
+  StepUnknown,
   TooFewCopies,
   TooLarge,
   TooStale,
@@ -40,6 +45,11 @@ export { Reject, Retry } from "./events/event.mjs";
 export { EventIterator, Subscription } from "./events/subscription.mjs";
 export { Instance } from "./instance.mjs";
 export { Registry } from "./registry.mjs";
+export { Participant } from "./sagas/participant.mjs";
+export { ParticipantAnswer } from "./sagas/participant-answer.mjs";
+export { Saga } from "./sagas/saga.mjs";
+export { SagaHandle } from "./sagas/of-registry.mjs";
+export { StepAnswer } from "./sagas/saga-answers.mjs";
 export { Service } from "./service.mjs";
 export { Snapshot } from "./snapshot.mjs";
 

@@ -16,6 +16,7 @@ import {
   shown,
 } from "./given.mjs";
 import { foldName } from "./names.mjs";
+import { RegistrySagas } from "./sagas/of-registry.mjs";
 import { Service } from "./service.mjs";
 import { findSocket } from "./socket-path.mjs";
 import { refuseUnknown } from "./unknown-options.mjs";
@@ -37,6 +38,7 @@ export class Registry {
   #settings;
   #agents;
   #events;
+  #sagas;
   #services = new Map();
   #attachments = new Set();
 
@@ -72,6 +74,7 @@ export class Registry {
       source: service,
       timeoutS: timeoutMs / 1000,
     });
+    this.#sagas = new RegistrySagas(async () => findSocket(this.#path));
   }
 
   /** The service of this name; names are compared in lower case. tags: only instances that have all of them. zone: only
@@ -162,6 +165,18 @@ export class Registry {
     return this.#events.events(pattern, options);
   }
 
+  /** Call `work` with a saga, and commit it when that is done; abort it if that throws. See index.d.ts. */
+  async saga(name, options, work) {
+    this.#refuseClosed();
+    return this.#sagas.saga(name, options, work);
+  }
+
+  /** A saga that somebody has begun. See index.d.ts. */
+  sagaOf(saga) {
+    this.#refuseClosed();
+    return this.#sagas.sagaOf(saga);
+  }
+
   /** Call a method of the local socket, and return its result: see `gossipreg docs local-socket`. */
   async call(method, params = {}) {
     this.#refuseClosed();
@@ -207,6 +222,7 @@ export class Registry {
    * throw Refused. */
   close() {
     this.#events.close();
+    this.#sagas.close();
     for (const attachment of this.#attachments) attachment.close();
     this.#attachments.clear();
     this.#link.close();

@@ -1,7 +1,7 @@
 // What the types of the client allow, and what they refuse: compiled, never run.
 
 import http from "node:http";
-import { connect, NoInstance, Reject, Retry } from "gossipreg";
+import { connect, NoInstance, Participant, ParticipantAnswer, Reject, Retry, StepRefused } from "gossipreg";
 import type { Event, Instance, Published, Snapshot } from "gossipreg";
 import { loadMiddleware, withLoad } from "gossipreg/load";
 import { observe } from "gossipreg/otel";
@@ -31,6 +31,22 @@ for await (const event of registry.events("order.*", { broadcast: true })) {
   event.retry({ afterMs: result, reason: event.key });
 }
 
+const paid: number = await registry.saga("create-order", { input: { n: 1 }, timeoutMs: 5 }, async (saga) => {
+  await saga.after("mail", "mailer", "POST", "/mails", { json: {} });
+  const { status } = await saga.step("pay", "billing", "PUT", "/{key}", { undo: ["DELETE", "/{key}"] });
+  return status || saga.abort("not paid");
+});
+if (!(await registry.sagaOf("s1").wait({ until: "ended" })).isCommitted) console.log(paid);
+declare const database: { exec(script: string): void; prepare(statement: string): any };
+http.createServer((request, answer) =>
+  new Participant(database).do(request.headers["x"]?.toString(), () => new ParticipantAnswer(422)).send(answer),
+);
+if (new Error() instanceof StepRefused) console.log((new Error() as StepRefused).answer.status);
+
+// @ts-expect-error: an option that does not exist
+await registry.saga("create-order", { timeout: 5 }, () => {});
+// @ts-expect-error: there is no service
+await registry.saga("create-order", {}, (saga) => saga.step("pay", { undo: null }));
 // @ts-expect-error: an option that does not exist
 await registry.publish("order.created", 1, { timeout: 5 });
 // @ts-expect-error: a group, or broadcast

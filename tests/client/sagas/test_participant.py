@@ -1,9 +1,10 @@
 """A participant keeps its three rules, in SQLite and PostgreSQL, beside itself and after its own end."""
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
@@ -236,6 +237,26 @@ def test_wrong_values_are_refused(database: Database) -> None:
 
 async def _async_work() -> None:
     pass
+
+
+CASES = json.loads((Path(__file__).parent / "participant-cases.json").read_text())["cases"]
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
+def test_the_cases_of_both_languages_hold(stock: Stock, case: dict[str, Any]) -> None:
+    for what, status, expected, runs in case["acts"]:
+        ran: list[bool] = []
+
+        def work(status: int | None = status, ran: list[bool] = ran) -> None:
+            ran.append(True)
+            assert status is not None, "it raises"
+
+        answer = None if status is None else ParticipantAnswer(status)
+        with pytest.raises(AssertionError, match="it raises") if expected is None else nullcontext():
+            found = getattr(stock, what)(answer=answer, before=work)
+            assert found.status == expected
+        assert bool(ran) is runs
+    assert stock.done == case["holds"]
 
 
 @given(st.lists(st.tuples(st.sampled_from(["do", "undo"]), st.sampled_from([200, 204, 422, 503])), max_size=8))

@@ -1,0 +1,84 @@
+// The sagas of one registry.
+
+import { monotonic } from "../clock.mjs";
+import { BadParams, DeadlineExceeded } from "../errors.mjs";
+import { requireFunction, requireWait, shown } from "../given.mjs";
+import { refuseUnknown } from "../unknown-options.mjs";
+import { ANSWER_S, ProgramCall } from "./program-call.mjs";
+import { storyUntrusted } from "./saga-answers.mjs";
+import { ProgramCaller } from "./saga-caller.mjs";
+import { Saga, requireSaga } from "./saga.mjs";
+
+const WAIT_MS = 60_000;
+/** A wait is asked for in pieces of this length. */
+const ASK_S = 10;
+const WAIT_OPTIONS = ["timeoutMs", "until"];
+
+export class RegistrySagas {
+  #caller;
+
+  /** findPath(): a promise of the socket's path. */
+  constructor(findPath) {
+    this.#caller = new ProgramCaller(findPath);
+  }
+
+  /** See `Registry.saga` in index.d.ts. */
+  async saga(name, options, work) {
+    const saga = new Saga(this.#caller, name, options);
+    requireFunction("work", work);
+    return saga.run(work);
+  }
+
+  /** See `Registry.sagaOf` in index.d.ts. */
+  sagaOf(saga) {
+    requireSaga(saga);
+    return new SagaHandle(this.#caller, saga);
+  }
+
+  close() {
+    this.#caller.close();
+  }
+}
+
+/** A saga that somebody has begun; see sagas.d.ts. */
+export class SagaHandle {
+  #caller;
+
+  constructor(caller, saga) {
+    this.#caller = caller;
+    this.saga = saga;
+  }
+
+  async show() {
+    return storyUntrusted(await this.#call("saga-show", { saga: this.saga }));
+  }
+
+  async wait(options = {}) {
+    refuseUnknown("wait", options, WAIT_OPTIONS);
+    const { timeoutMs = WAIT_MS, until = "decided" } = options;
+    requireWait("timeoutMs", timeoutMs, "give how long to wait");
+    if (until !== "decided" && until !== "ended") {
+      throw new BadParams(`until is ${shown(until)}: give "decided" or "ended"`);
+    }
+    const deadline = monotonic() + timeoutMs / 1000;
+    let saga = this.saga.includes(".") ? this.saga : null;
+    for (let state = "running"; ; ) {
+      const leftS = deadline - monotonic();
+      if (leftS <= 0) {
+        throw new DeadlineExceeded(`saga ${this.saga} is not ${until} after ${timeoutMs / 1000} s: ${state}`);
+      }
+      const story = saga === null ? await this.show() : await this.#wait(saga, until, Math.min(ASK_S, leftS));
+      if (story.isEnded || (until === "decided" && story.isDecided)) return story;
+      ({ saga, state } = story);
+    }
+  }
+
+  async #wait(saga, until, pieceS) {
+    const params = { saga, until, timeout_ms: Math.max(1, Math.round(pieceS * 1000)) };
+    return storyUntrusted(await this.#call("saga-wait", params, pieceS + ANSWER_S));
+  }
+
+  #call(method, params, timeoutS) {
+    return this.#caller.callAlone(new ProgramCall(method, params, monotonic(), timeoutS));
+  }
+}

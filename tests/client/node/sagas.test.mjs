@@ -1,0 +1,245 @@
+// `registry.saga`, against a sidecar whose answers a test sets.
+
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { client } from "./client.mjs";
+import { CLOSE, JOURNAL, SagaSidecar, begun, failure, stepAnswer, story } from "./saga-sidecar.mjs";
+import { until } from "./sidecars.mjs";
+
+const { connect } = await client("index.mjs");
+const { ProgramCall } = await client("sagas/program-call.mjs");
+const { Unreachable } = await client("errors.mjs");
+const UNDO = ["DELETE", "/reservations/{key}"];
+const PATH = "/reservations/{key}";
+
+let sidecar;
+let registry;
+let warnings;
+const warned = (warning) => void warnings.push(warning.message);
+beforeEach(async () => {
+  warnings = [];
+  process.on("warning", warned);
+  sidecar = await new SagaSidecar().start();
+  registry = await connect({ path: sidecar.path, timeoutMs: 1000 });
+});
+afterEach(async () => {
+  registry.close();
+  await sidecar.end();
+  process.off("warning", warned);
+});
+
+const reserve = (saga, name = "reserve", options = {}) =>
+  saga.step(name, "stock", "PUT", PATH, { undo: UNDO, json: { n: 1 }, ...options });
+const order = (options = {}) =>
+  registry.saga("create-order", { id: "s1" }, (saga) => reserve(saga, "reserve", options));
+
+test("a saga begins, takes steps and commits, and gives what its function does", async () => {
+  const options = { id: "s1", input: { item: "tea" }, timeoutMs: 5000, strict: true };
+  const result = await registry.saga("create-order", options, async (saga) => {
+    const answer = await reserve(saga, "reserve", { timeoutMs: 2000, attemptTimeoutMs: 500, headers: { a: "b" } });
+    assert.deepEqual([answer.ok, answer.status, answer.json()], [true, 200, { n: 7 }]);
+    await saga.after("mail", "mailer", "POST", "/mails", { json: { to: "{input.to}" } });
+    return [saga.saga, saga.copies, saga.takeover];
+  });
+  assert.deepEqual(result, [`${JOURNAL}.s1`, 3, true]);
+  const saga = `${JOURNAL}.s1`;
+  const undo = { method: "DELETE", path: PATH };
+  const mail = { name: "mail", service: "mailer", method: "POST", path: "/mails", json: { to: "{input.to}" } };
+  const step = { name: "reserve", service: "stock", method: "PUT", path: PATH, json: { n: 1 }, headers: { a: "b" } };
+  assert.deepEqual(sidecar.seen, [
+    ["begin", { name: "create-order", id: "s1", input: '{"item":"tea"}', timeout_ms: 5000, strict: true }],
+    ["step", { saga, step: { ...step, undo, timeout_ms: 2000, attempt_timeout_ms: 500 } }],
+    ["after", { saga, step: mail }],
+    ["commit", { saga }],
+  ]);
+  assert.equal(sidecar.accepted, 1);
+});
+
+test("what the function throws aborts, and is thrown on", async () => {
+  const error = new TypeError("no\nway");
+  const failing = registry.saga("create-order", {}, async (saga) => {
+    await reserve(saga);
+    throw error;
+  });
+  await assert.rejects(failing, (thrown) => thrown === error);
+  assert.deepEqual(sidecar.methods, ["begin", "step", "abort"]);
+  assert.equal(sidecar.params("abort")[0].reason, "its program threw TypeError: no way");
+});
+
+test("abort leaves the function", async () => {
+  const aborted = registry.saga("create-order", { id: "s1" }, (saga) => saga.abort("out of tea"));
+  await assert.rejects(aborted, { name: "SagaAborted", reason: "out of tea", saga: `${JOURNAL}.s1` });
+  assert.deepEqual(sidecar.methods, ["begin", "abort"]);
+});
+
+test("a refused step and an unknown one throw and abort", async () => {
+  const refused = stepAnswer({ state: "refused", status: 422, body: "no" });
+  sidecar.script.step = [refused, stepAnswer({ state: "unknown", status: 0 })];
+  await assert.rejects(order(), (error) => error.name === "StepRefused" && error.answer.text === "no");
+  await assert.rejects(order(), { name: "StepUnknown", message: /may be done or not, no answer$/ });
+  assert.deepEqual(sidecar.methods, ["begin", "step", "abort", "begin", "step", "abort"]);
+});
+
+test("an optional step that is refused goes on", async () => {
+  sidecar.script.step = [stepAnswer({ state: "refused", status: 422 })];
+  assert.equal((await order({ optional: true })).ok, false);
+  assert.deepEqual(sidecar.methods, ["begin", "step", "commit"]);
+});
+
+test("a swallowed failure does not commit", async () => {
+  sidecar.script.step = [stepAnswer({ state: "refused", status: 422 })];
+  sidecar.script.commit = [failure("not_done", "saga cannot commit: reserve is refused")];
+  const swallowing = registry.saga("create-order", {}, async (saga) => void (await reserve(saga).catch(() => {})));
+  await assert.rejects(swallowing, { name: "SagaAborted", message: /reserve is refused/ });
+  assert.deepEqual(sidecar.methods, ["begin", "step", "commit", "abort"]);
+});
+
+test("a saga that was decided meanwhile is aborted", async () => {
+  const decided = failure("decided", "the saga is aborted: too late: it takes no more steps");
+  sidecar.script.step = [decided, decided];
+  await assert.rejects(order(), { name: "SagaAborted", reason: "too late" });
+  const swallowing = registry.saga("create-order", {}, async (saga) => void (await reserve(saga).catch(() => {})));
+  await assert.rejects(swallowing, { name: "SagaAborted" });
+  sidecar.script.commit = [failure("aborted", "the saga was aborted: its program was lost")];
+  await assert.rejects(order(), { name: "SagaAborted", reason: "its program was lost" });
+  assert.deepEqual(sidecar.methods, ["begin", "step", "begin", "step", "begin", "step", "commit"]);
+});
+
+test("a known id does not call the function", async () => {
+  const never = () => assert.fail("it is called");
+  sidecar.script.begin = [
+    (params) => ({ ...begun(params), exists: true, state: "ended", decision: "commit" }),
+    failure("conflict", "another name"),
+  ];
+  const exists = { name: "SagaExists", state: "ended", decision: "commit", saga: `${JOURNAL}.s1` };
+  await assert.rejects(registry.saga("create-order", { id: "s1" }, never), exists);
+  await assert.rejects(registry.saga("create-order", { id: "s1" }, never), { name: "SagaConflict", code: "conflict" });
+});
+
+test("a begin whose answer is lost is found again by the id that was drawn", async () => {
+  const again = (params) => ({ ...begun(params), exists: true });
+  sidecar.script.begin = [CLOSE, again];
+  await registry.saga("create-order", {}, () => {});
+  assert.deepEqual(sidecar.methods, ["begin", "begin", "commit"]);
+  sidecar.script.begin = [CLOSE, again];
+  const given = registry.saga("create-order", { id: "given" }, () => {});
+  await assert.rejects(given, { name: "SagaExists", message: /may be the one that this program began/ });
+});
+
+test("a saga that was lost before its first step begins again", async () => {
+  const lost = failure("not_found", "lost before its first step");
+  sidecar.script.step = [lost, stepAnswer(), lost];
+  const twice = registry.saga("create-order", {}, async (saga) => {
+    await reserve(saga);
+    await reserve(saga, "second");
+  });
+  await assert.rejects(twice, { name: "NotFound" });
+  assert.deepEqual(sidecar.methods, ["begin", "step", "begin", "step", "step", "abort"]);
+});
+
+test("a step whose connection breaks is asked for again, and so is a commit", async () => {
+  sidecar.script.step = [CLOSE, failure("unavailable"), failure("outcome_unknown"), stepAnswer()];
+  sidecar.script.commit = [CLOSE, failure("unavailable")];
+  await order();
+  assert.deepEqual(sidecar.methods, ["begin", "step", "step", "step", "step", "commit", "commit", "commit"]);
+});
+
+test("a restarted sidecar gets the same saga, also while the program is busy", async () => {
+  await registry.saga("create-order", { id: "s1" }, async (saga) => {
+    await reserve(saga);
+    await sidecar.stop();
+    await sidecar.start();
+    await until(() => sidecar.params("show").length, "the program is heard again");
+    await reserve(saga, "second");
+  });
+  assert.deepEqual(sidecar.params("show"), [{ saga: `${JOURNAL}.s1`, program: true }]);
+  assert.deepEqual(sidecar.methods, ["begin", "step", "show", "step", "commit"]);
+});
+
+test("steps may be taken at once", async () => {
+  let waiting = 0;
+  sidecar.usual.step = async ({ step }) => {
+    waiting++;
+    await until(() => waiting === 4, "all are there");
+    return stepAnswer({ body: JSON.stringify(step.name) });
+  };
+  const answers = await registry.saga("create-order", {}, (saga) =>
+    Promise.all(["a", "b", "c", "d"].map((name) => reserve(saga, name))),
+  );
+  assert.deepEqual(answers.map((answer) => answer.json()), ["a", "b", "c", "d"]);
+  assert.equal(sidecar.accepted, 4);
+});
+
+test("a commit without answer is of unknown outcome, and never aborts", async () => {
+  sidecar.script.commit = [failure("refused", "no answer is known")];
+  await assert.rejects(order(), { name: "OutcomeUnknown", saga: `${JOURNAL}.s1`, message: /sagaOf/ });
+  assert.deepEqual(sidecar.methods, ["begin", "step", "commit"]);
+  await until(() => sidecar.sockets.size === 0, "the sidecar sees that the program is gone");
+});
+
+test("a call is given up once the sidecar is away for long", () => {
+  const away = () => new Unreachable("gone");
+  const unsent = () => Object.assign(away(), { neverSent: true });
+  const call = new ProgramCall("saga-step", {}, 0, 45);
+  assert.ok(call.waitAfter(unsent(), 1) > 0);
+  assert.equal(call.isLost, false);
+  assert.throws(() => call.waitAfter(unsent(), 11), Unreachable);
+  assert.ok(call.waitAfter(away(), 12) > 0);
+  assert.equal(call.isLost, true);
+  assert.ok(call.waitAfter(unsent(), 21) > 0);
+  assert.throws(() => call.waitAfter(unsent(), 22), Unreachable);
+  assert.throws(() => call.waitAfter(away(), 45), Unreachable);
+});
+
+test("sagas share connections, and more than 48 wait", async () => {
+  for (let count = 0; count < 3; count++) await order();
+  assert.equal(sidecar.accepted, 1);
+  await Promise.all(Array.from({ length: 60 }, () => registry.saga("create-order", {}, () => sleep(5))));
+  assert.equal(sidecar.accepted, 48);
+});
+
+test("a saga is asked for by its name or its id", async () => {
+  const aborted = { state: "aborted", decision: "abort", reason: "no tea" };
+  sidecar.script.show = [story({ steps: [{ name: "reserve", stuck: true }] })];
+  sidecar.script.wait = [story(), CLOSE, story(aborted), story({ ...aborted, state: "ended" })];
+  const found = await registry.sagaOf("s1").wait({ until: "ended" });
+  const { isDecided, isCommitted, isEnded, reason } = found;
+  assert.deepEqual([isDecided, isCommitted, isEnded, reason], [true, false, true, "no tea"]);
+  assert.deepEqual(new Set(sidecar.params("wait").map(({ saga }) => saga)), new Set([`${JOURNAL}.s1`]));
+  sidecar.usual.wait = () => story();
+  const late = registry.sagaOf(`${JOURNAL}.s1`).wait({ timeoutMs: 30 });
+  await assert.rejects(late, { name: "DeadlineExceeded", message: /not decided after 0.03 s: running/ });
+  sidecar.script.show = [story({ steps: [{ name: "reserve", stuck: true }, { name: "pay" }] })];
+  assert.deepEqual((await registry.sagaOf("s1").show()).stuck, ["reserve"]);
+});
+
+for (const [options, message] of [
+  [{ undo: undefined }, /says not how it is undone/],
+  [{ undo: "DELETE /x" }, /METHOD, PATH/],
+  [{ undo: { method: "DELETE", path: "/x", url: "/" } }, /has no option url/],
+  [{ undo: { method: "DELETE" } }, /a path as text/],
+  [{ body: "x" }, /json and body/],
+  [{ json: 1n }, /no form in JSON/],
+  [{ headers: { a: 1 } }, /headers of step reserve: a 1/],
+  [{ unknown: "ignore" }, /"repeat"/],
+  [{ timeoutMs: 0 }, /more than 0/],
+  [{ needs: "reserve" }, /is no list/],
+  [{ optional: "no" }, /neither true nor false/],
+  [{ timeout: 5 }, /step has no option timeout/],
+]) {
+  test(`a wrong step is refused before anything is sent: ${message}`, async () => {
+    await assert.rejects(order(options), { name: "BadParams", message });
+    assert.deepEqual(sidecar.methods, ["begin", "abort"]);
+  });
+}
+
+test("a program whose abort is not heard is warned", async () => {
+  sidecar.script.abort = [failure("not_allowed", "of another user")];
+  await assert.rejects(
+    registry.saga("create-order", {}, () => Promise.reject(new Error("no"))),
+    { message: "no" },
+  );
+  await until(() => warnings.length, "the warning");
+  assert.match(warnings[0], /not known to be aborted yet \(of another user\)/);
+});
