@@ -53,7 +53,7 @@ export class Saga {
   readonly id: string;
   /** Its full name, JOURNAL.ID. */
   readonly saga: string;
-  /** The disks that hold its journal. */
+  /** The disks that hold it when it begins. 0: nothing is written before its first step. */
   readonly copies: number;
   /** Whether it is finished even if the disk of this host is lost. */
   readonly takeover: boolean;

@@ -37,6 +37,7 @@ SAGA_S = 60.0
 ABORT_S = 5.0
 """How long the end of a block waits for the answer that its saga is aborted. A sidecar that is not reached aborts it by
 itself, once it has missed the program for 10 s."""
+_DECIDED = {"commit": "committed", "abort": "aborted"}
 _ABORTED = re.compile(r"the saga (?:is|was) aborted: (.+?)(?:: it takes no more steps)?")
 MAX_REASON_BYTES = 512
 MAX_BEGINS = 4
@@ -64,7 +65,7 @@ class ProgramSaga:
         self.saga = ""
         """Its full name, JOURNAL.ID: any sidecar knows it by that, and so do participants. Empty until it is begun."""
         self.copies = 0
-        """The disks that hold its journal."""
+        """The disks that hold it when it begins. 0: nothing is written before its first step."""
         self.takeover = False
         """Whether it is finished even if the disk of this host is lost."""
         self.is_open = False
@@ -114,7 +115,8 @@ class ProgramSaga:
         return state == "running" and (bool(self.saga) or (call.is_lost and self._drawn))
 
     def _exists(self, call: ProgramCall, found: BegunAnswer) -> SagaExists:
-        text = f"saga {found.saga} exists, and its block is not run again: it is {found.decision or found.state}"
+        how = _DECIDED.get(found.decision or "", found.state)
+        text = f"saga {found.saga} exists, and its block is not run again: it is {how}"
         if call.is_lost and found.state == "running":
             text += f"; it may be the one that this program began just now, which is aborted within {LOST_S:g} s"
         return SagaExists(text, saga=found.saga, state=found.state, decision=found.decision)
@@ -154,11 +156,10 @@ class ProgramSaga:
         answer = StepAnswer.read_untrusted(step.name, result)
         if answer.state == DONE or (answer.state == REFUSED and step.optional):
             return answer
-        said = f"status {answer.status}" if answer.status else "no answer"
-        why = f": {answer.reason}" if answer.reason else ""
+        why = answer.reason or (f"status {answer.status}" if answer.status else "no answer")
         if answer.state == REFUSED:
-            raise StepRefused(f"step {step.name} of {self.saga} was refused by {step.service}, {said}{why}", answer)
-        raise StepUnknown(f"step {step.name} of {self.saga} may be done or not, {said}{why}", answer)
+            raise StepRefused(f"step {step.name} of {self.saga} was refused by {step.service}: {why}", answer)
+        raise StepUnknown(f"step {step.name} of {self.saga} may be done or not: {why}", answer)
 
     def _not_answered(self, step: SagaStep, call: ProgramCall, error: GossipregError) -> GossipregError:
         """The program's error for a call about a step that has no result."""
@@ -211,7 +212,7 @@ class ProgramSaga:
         if not isinstance(reason, str):
             raise BadParams(f"reason is {reason!r}: give a text that says why")
         yield from self.aborting(shown_reason(reason))
-        raise SagaAborted(reason, saga=self.saga)
+        raise SagaAborted(shown_reason(reason), saga=self.saga)
 
     def leaving(self, error: BaseException | None) -> SagaFlow[None]:
         """The end of the block, which raised this. In a forked child it decides nothing."""

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
 from gossipreg.errors import Unreachable
@@ -68,8 +68,8 @@ class SagaStory:
     """`commit`, `abort`, or None while it runs."""
     reason: str
     """Why it was aborted."""
-    steps: tuple[Mapping[str, Any], ...]
-    raw: Mapping[str, Any]
+    steps: tuple[Mapping[str, Any], ...] = field(repr=False)
+    raw: Mapping[str, Any] = field(repr=False)
     """All that the sidecar said; `gossipreg docs sagas` has the fields."""
 
     @property
@@ -112,7 +112,7 @@ class BegunAnswer:
     id: str
     state: str
     copies: int
-    """The disks that hold its journal now."""
+    """The disks that hold it now. 0: nothing was written of it yet."""
     takeover: bool
     """Whether it is finished even if the disk of this host is lost now."""
     exists: bool

@@ -77,7 +77,7 @@ test("a refused step and an unknown one throw and abort", async () => {
   const refused = stepAnswer({ state: "refused", status: 422, body: "no" });
   sidecar.script.step = [refused, stepAnswer({ state: "unknown", status: 0 })];
   await assert.rejects(order(), (error) => error.name === "StepRefused" && error.answer.text === "no");
-  await assert.rejects(order(), { name: "StepUnknown", message: /may be done or not, no answer$/ });
+  await assert.rejects(order(), { name: "StepUnknown", message: /may be done or not: no answer$/ });
   assert.deepEqual(sidecar.methods, ["begin", "step", "abort", "begin", "step", "abort"]);
 });
 

@@ -85,7 +85,7 @@ def test_abort_leaves_the_block(sagas: SagaSidecar, registry: Registry) -> None:
 
 def test_a_refused_step_raises_and_aborts(sagas: SagaSidecar, registry: Registry) -> None:
     sagas.script["saga-step"] = [step_answer(state="refused", status=422, body=b"no", text="422 on the first attempt")]
-    with pytest.raises(StepRefused, match=r"reserve .* refused by stock, status 422") as raised:
+    with pytest.raises(StepRefused, match=r"reserve .* refused by stock: 422 on the first attempt") as raised:
         order(registry)
     assert (raised.value.answer.status, raised.value.answer.text) == (422, "no")
     assert sagas.methods == ["begin", "step", "abort"]

@@ -49,7 +49,7 @@ export class Saga {
   #isOpen = false;
   /** Its full name, JOURNAL.ID; empty until it is begun. */
   saga = "";
-  /** The disks that hold its journal. */
+  /** The disks that hold it when it begins. 0: nothing is written before its first step. */
   copies = 0;
   /** Whether it is finished even if the disk of this host is lost. */
   takeover = false;
@@ -105,12 +105,11 @@ export class Saga {
     const timeoutS = (template.timeout_ms ?? STEP_MS) / 1000 + CALL_S + ANSWER_S;
     const answer = stepAnswerUntrusted(name, await this.#say("saga-step", template, timeoutS));
     if (answer.ok || (answer.state === "refused" && template.optional)) return answer;
-    const said = answer.status ? `status ${answer.status}` : "no answer";
-    const why = answer.reason ? `: ${answer.reason}` : "";
+    const why = answer.reason || (answer.status ? `status ${answer.status}` : "no answer");
     if (answer.state === "refused") {
-      throw new StepRefused(`step ${name} of ${this.saga} was refused by ${service}, ${said}${why}`, { answer });
+      throw new StepRefused(`step ${name} of ${this.saga} was refused by ${service}: ${why}`, { answer });
     }
-    throw new StepUnknown(`step ${name} of ${this.saga} may be done or not, ${said}${why}`, { answer });
+    throw new StepUnknown(`step ${name} of ${this.saga} may be done or not: ${why}`, { answer });
   }
 
   /** See sagas.d.ts. */
@@ -124,7 +123,7 @@ export class Saga {
     this.#refuseOver();
     requireText("reason", reason);
     await this.#abort(shownReason(reason));
-    throw this.#aborted(reason);
+    throw this.#aborted(shownReason(reason));
   }
 
   async #begin() {
@@ -246,7 +245,8 @@ export class Saga {
 }
 
 function existsError(found, call) {
-  let text = `saga ${found.saga} exists, and its function is not called again: it is ${found.decision ?? found.state}`;
+  const how = { commit: "committed", abort: "aborted" }[found.decision] ?? found.state;
+  let text = `saga ${found.saga} exists, and its function is not called again: it is ${how}`;
   if (call.isLost && found.state === "running") {
     text += `; it may be the one that this program began just now, which is aborted within ${LOST_S} s`;
   }
