@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gossipreg.client.events.published import Published
     from gossipreg.client.sagas.aio_of_registry import AsyncRegistrySagas, AsyncSagaHandle
     from gossipreg.client.sagas.aio_saga import AsyncSaga
+    from gossipreg.client.sagas.saga_answers import BegunAnswer
 
 T = TypeVar("T")
 
@@ -93,6 +94,13 @@ class AsyncRegistry:
         return self._sagas.saga(
             name, id=id, input=input, timeout=timeout, strict=strict, traceparent=traceparent
         )  # fmt: skip
+
+    async def run_saga(
+        self, definition: Mapping[str, Any] | str, input: object = None, *, id: str | None = None,
+        traceparent: str | None = None, timeout: float = 10.0,
+    ) -> "BegunAnswer":  # fmt: skip
+        """As `Registry.run_saga`. If it is cancelled, the saga may be begun or not."""
+        return await self._sagas.run(definition, input, id, traceparent, timeout)
 
     def saga_of(self, saga: str) -> "AsyncSagaHandle":
         """As `Registry.saga_of`."""

@@ -3,14 +3,17 @@
 Owns: the connections that they share. Never knows: services and instances.
 """
 
+from collections.abc import Mapping
 from time import monotonic
 from typing import Any
 
 from gossipreg.client.sagas.aio_caller import AsyncCaller
 from gossipreg.client.sagas.aio_saga import AsyncSaga
 from gossipreg.client.sagas.of_registry import RegistrySagas
-from gossipreg.client.sagas.saga_answers import SagaStory
+from gossipreg.client.sagas.running import run_call, run_failed
+from gossipreg.client.sagas.saga_answers import BegunAnswer, SagaStory
 from gossipreg.client.sagas.saga_handle import WAIT_S, SagaWaiting, checked_saga, show_call
+from gossipreg.errors import GossipregError
 
 
 class AsyncRegistrySagas:
@@ -20,6 +23,17 @@ class AsyncRegistrySagas:
     def saga(self, name: str, **options: Any) -> AsyncSaga:
         """See `Registry.saga`."""
         return AsyncSaga(self._caller, name, **options)
+
+    async def run(
+        self, definition: Mapping[str, Any] | str, input: object, id: str | None, traceparent: str | None,
+        timeout_s: float,
+    ) -> BegunAnswer:  # fmt: skip
+        """See `Registry.run_saga`."""
+        call = run_call(definition, input, id, traceparent, timeout_s)
+        try:
+            return BegunAnswer.read_untrusted("saga-run", await self._caller.call(call))
+        except GossipregError as error:
+            raise run_failed(call, error) from error.__cause__
 
     def saga_of(self, saga: str) -> "AsyncSagaHandle":
         """See `Registry.saga_of`."""

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from gossipreg import SagaAborted, SagaExists, SagaStep, StepAnswer, StepRefused, aio
+from gossipreg import SagaAborted, SagaConflict, SagaExists, SagaStep, StepAnswer, StepRefused, aio
 from gossipreg.client.loops import sleep, within
 from gossipreg.client.sagas.aio_saga import AsyncSaga
 from gossipreg.client.sagas.saga_caller import AT_ONCE
 from gossipreg.errors import OutcomeUnknown, Refused, Unavailable
 from tests.client.events.event_sidecar import BOUND_S
 from tests.client.events.test_aio_events import together, until
-from tests.client.sagas.saga_sidecar import CLOSE, JOURNAL, SagaSidecar, begun, step_answer, story
+from tests.client.sagas.saga_sidecar import CLOSE, JOURNAL, SagaSidecar, begun, failure, step_answer, story
 from tests.client.sagas.test_sagas import UNDO, ends
 from tests.client.test_aio import Run, loops
 
@@ -154,6 +154,19 @@ def test_more_sagas_than_connections_wait_in_the_loop(run: Run, sagas: SagaSidec
     run_connected(run, sagas, use)
     assert sagas.methods.count("commit") == AT_ONCE + 20
     assert sagas.accepted == AT_ONCE
+
+
+@loops
+def test_run_saga_begins_a_declared_saga_once(run: Run, sagas: SagaSidecar) -> None:
+    sagas.script["saga-run"] = [CLOSE, lambda params: begun(params) | {"exists": True}, failure("conflict")]
+
+    async def use(registry: aio.AsyncRegistry) -> None:
+        assert (await registry.run_saga({"name": "ask"}, [1])).exists
+        with pytest.raises(SagaConflict):
+            await registry.run_saga({"name": "ask"}, id="s1")
+
+    run_connected(run, sagas, use)
+    assert sagas.params("saga-run")[0]["input"] == b"[1]"
 
 
 @loops

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from gossipreg import BadParams, Participant, ParticipantAnswer, Refused, TooLarge
 from gossipreg.client.sagas.participant_answer import TRIED_AGAIN
+from gossipreg.sagas.step_outcome import StepOutcome, step_outcome
 from scripts.tools.wait import wait_for
 from tests.client.outbox.conftest import postgres  # noqa: F401  # a fixture
 from tests.client.outbox.databases import Database, sqlite_database
@@ -233,6 +234,14 @@ def test_wrong_values_are_refused(database: Database) -> None:
         with pytest.raises(BadParams, match="status"):
             ParticipantAnswer(100)
     assert Stock(database).keys == 0
+
+
+def test_a_refusal_is_what_the_engine_takes_for_one() -> None:
+    for status in range(200, 600):
+        outcome = step_outcome(status, sent=True, first=True)
+        answer = ParticipantAnswer(status)
+        assert answer.is_done == (outcome is StepOutcome.DONE)
+        assert answer.is_refusal == (outcome is StepOutcome.REFUSED)
 
 
 async def _async_work() -> None:

@@ -1,12 +1,13 @@
 """The programs of docs/sagas-clients.md run as they stand there."""
 
+import asyncio
 import re
 import textwrap
 import threading
 from http.client import HTTPConnection
 from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
@@ -36,12 +37,18 @@ def test_the_order_of_the_page_runs(sagas: SagaSidecar, monkeypatch: pytest.Monk
     assert sagas.params("saga-after")[0]["step"]["json"] == {"text": "paid with visa"}
 
 
-def test_the_participant_of_the_page_keeps_the_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def stock_of_the_page() -> dict[str, Any]:
+    """The names of the page's `stock.py`, with its tables made."""
     (source,) = re.findall(r"^`stock.py`[^\n]*:\n\n((?:    .*\n|\n(?=    ))+)", PAGE, re.MULTILINE)
     names: dict[str, Any] = {"__name__": "stock"}
     exec(textwrap.dedent(source), names)
     names["prepare"]()
+    return names
+
+
+def test_the_participant_of_the_page_keeps_the_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = stock_of_the_page()
     names["Stock"].log_message = lambda *_: None
     with ThreadingHTTPServer(("127.0.0.1", 0), names["Stock"]) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
@@ -61,6 +68,26 @@ def test_the_participant_of_the_page_keeps_the_rules(tmp_path: Path, monkeypatch
         assert [ask("PUT", "other", "coffee")[0], ask("DELETE", "other")[0]] == [422, 204]
         server.shutdown()
         thread.join(30)
+
+
+def test_the_lines_of_fastapi_answer_a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fastapi = pytest.importorskip("fastapi")
+    httpx = pytest.importorskip("httpx")
+    monkeypatch.chdir(tmp_path)
+    names = stock_of_the_page()
+    (source,) = [block for block in blocks() if block.startswith("@app.put")]
+    names |= {"app": fastapi.FastAPI(), "Annotated": Annotated, "Header": fastapi.Header, "Response": fastapi.Response}
+    exec(source, names)
+
+    async def ask() -> None:
+        transport = httpx.ASGITransport(app=names["app"])
+        async with httpx.AsyncClient(transport=transport, base_url="http://stock") as client:
+            for item in ("tea", "coffee"):
+                headers = {"Idempotency-Key": KEY}
+                answer = await client.put(f"/reservations/{KEY}", json={"item": item}, headers=headers)
+                assert (answer.status_code, answer.json()) == (200, {"reserved": "tea"})
+
+    asyncio.run(ask())
 
 
 def test_the_page_has_the_figures_of_the_code() -> None:
