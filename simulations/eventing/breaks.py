@@ -12,6 +12,7 @@ from gossipreg.events.delivering import Delivering
 from gossipreg.events.delivery_answers import DeliveryAnswers
 from gossipreg.events.dispatch import JournalDispatch
 from gossipreg.events.effects import SendEventMessage
+from gossipreg.events.event_store import EventStore
 from gossipreg.events.facts import PublishVerdict
 from gossipreg.events.group_queue import GroupQueue
 from gossipreg.events.handlings import Handlings
@@ -19,6 +20,7 @@ from gossipreg.events.known_ids import KnownIds
 from gossipreg.events.messages import DeliveryResult, PublishAnswers
 from gossipreg.events.payload_cache import PayloadCache
 from gossipreg.events.publish_queue import PublishQueue
+from gossipreg.events.receiving import Receiving
 from gossipreg.events.subscriptions import Subscription, Subscriptions
 from simulations.breaks import Break
 from simulations.scenario import Case
@@ -108,6 +110,26 @@ def payloads_kept(_: Any) -> Any:
     return lambda _self, _index: None
 
 
+def nothing_held(_: Any) -> Any:
+    return lambda _self, _key: None
+
+
+def dropped_comes_again(_: Any) -> Any:
+    return lambda self, event, group, change: self.bring_back(event, group, change)
+
+
+def no_past(_: Any) -> Any:
+    return lambda _self, _group, _means, _change: None
+
+
+def broadcast_twice(broadcast: Any) -> Any:
+    def broken(self: Receiving, message: Any, delivery: Any) -> None:
+        broadcast(self, message, delivery)
+        broadcast(self, message, delivery)
+
+    return broken
+
+
 _CASE = Case(nodes=3, duration_s=12.0)
 
 
@@ -129,5 +151,11 @@ EVENT_BREAKS: tuple[Break, ...] = (
     _break("a conflict that is not told", ("one_event",), PublishQueue, "_answer", conflict_untold),
     _break("an answer before the entry", ("one_event",), PublishQueue, "put", answered_too_early),
     _break("a timer of events at rest", ("event_silence",), JournalDispatch, "_arm", timer_kept),
+    _break("a dead letter that holds nothing", ("letters_decided",), GroupQueue, "hold", nothing_held, 7),
+    _break(
+        "a dropped letter comes again", ("letters_decided", *_HANDLED), EventStore, "drop_letter", dropped_comes_again
+    ),
+    _break("a group without its past", ("kept_events",), EventStore, "begin_in_the_past", no_past),
+    _break("a broadcast that comes twice", ("broadcast_once",), Receiving, "_broadcast", broadcast_twice),
     _break("payloads that stay in memory", ("events_bounded",), PayloadCache, "drop", payloads_kept),
 )

@@ -176,7 +176,7 @@ class EventProcess(Follower):
     ) -> None:  # fmt: skip
         """Publish; `settle` is called with what becomes of it, unless this process ends before."""
         self._watcher.on_publish(self, publication)
-        ticket, effects = self.events.publish(publication.event, 0, timeout_s, self.now)
+        ticket, effects = self.events.publish(publication.event, publication.keep_ms, timeout_s, self.now)
         self._publications[ticket] = publication, settle
         self.act(effects)
 
@@ -184,7 +184,8 @@ class EventProcess(Follower):
         """Begin the subscription of this program; return its number."""
         number = self.events.receiving.subscribe(
             subscriber.group, subscriber.patterns, window=subscriber.window, max_attempts=subscriber.max_attempts,
-            ack_timeout_s=subscriber.ack_timeout_s,
+            ack_timeout_s=subscriber.ack_timeout_s, broadcast=not subscriber.group, past=subscriber.past,
+            on_dead="hold" if subscriber.hold else "go_on",
         )  # fmt: skip
         self.subscribers[number] = subscriber
         self.flush()
@@ -203,6 +204,11 @@ class EventProcess(Follower):
         self._watcher.on_answer(self, subscriber, handed, result)
         if self.events.done(handed.subscription, handed.number, result, result.name, after_ms, self.now):
             self._watcher.on_over(self, subscriber, handed.number)
+        self.flush()
+
+    def take(self, handed: HandleEvent) -> None:
+        """A program has taken an event that was broadcast."""
+        self.events.done(handed.subscription, 0, DeliveryResult.ACKED, "", 0, self.now)
         self.flush()
 
     def renew(self, handed: HandleEvent) -> bool:

@@ -15,6 +15,7 @@ class Publication:
     data: bytes
     """What its handlers do with it: see `subscriber.py`."""
     host: int
+    keep_ms: int
     """The number of the publisher's host."""
     known: frozenset[str] | None = None
     """The groups that the publisher's sidecar knew for its type when it was published first; None before that."""

@@ -23,9 +23,10 @@ _KNOWN = ("", "conflict")
 """What settles an event: it is durable, or refused for good."""
 _TIMEOUTS_S = (0.5, 2.0, 10.0)
 _AGAIN_S = (0.2, 2.0)
-_REPEATED, _CONFLICTING, _POISONOUS, _KEYED = 0.05, 0.02, 0.04, 0.8
-"""The shares of events that are published once more, that have the id of another one, that no handler can handle, and
-that have a partition key."""
+_REPEATED, _CONFLICTING, _POISONOUS, _KEYED, _KEPT = 0.05, 0.02, 0.04, 0.8, 0.1
+"""The shares of events that are published once more, that have the id of another one, that no handler can handle, that
+have a partition key, and that are kept for groups that come later."""
+_KEEP_MS = (5_000, 60_000)
 
 
 class Publisher:
@@ -82,7 +83,13 @@ class Publisher:
         data = rng.choice(POISON) if rng.random() < _POISONOUS else b"ok"
         key = rng.choice(self._keys) if rng.random() < _KEYED else ""
         publication = Publication(
-            f"e{number}", f"publisher-{self.host}", rng.choice(self._types), key, data.ljust(size, b"."), self.host
+            f"e{number}",
+            f"publisher-{self.host}",
+            rng.choice(self._types),
+            key,
+            data.ljust(size, b"."),
+            self.host,
+            rng.randint(*_KEEP_MS) if rng.random() < _KEPT else 0,
         )
         self._add(publication)
 

@@ -33,9 +33,14 @@ _BEGIN_S = (0.0, 1.5)
 class Subscriber:
     def __init__(
         self, group: str, patterns: tuple[str, ...], *, host: int, window: int, max_attempts: int, ack_timeout_s: float,
-        rng: random.Random,
+        hold: bool, past: bool, rng: random.Random,
     ) -> None:  # fmt: skip
         self.group = group
+        """Empty: broadcast."""
+        self.hold = hold
+        """A dead letter of it holds its key."""
+        self.past = past
+        """It begins with the events that are kept."""
         self.patterns = patterns
         self.host = host
         """The number of the host on which it runs."""
@@ -92,7 +97,10 @@ class Subscriber:
     # -- events ------------------------------------------------------------------------------------------------------
 
     def handle(self, handed: HandleEvent) -> None:
-        """Its sidecar hands it an event."""
+        """Its sidecar hands it an event. Nobody waits for what becomes of a broadcast."""
+        if not handed.group:
+            self._later(self._takes_s(), partial(self._take, handed))
+            return
         self._running[handed.number] = handed
         does, takes_s = self._does(handed), self._takes_s()
         match does:
@@ -139,6 +147,11 @@ class Subscriber:
         process = self._process
         if process is not None and self._running.pop(handed.number, None) is handed:
             process.answer(self, handed, result, after_ms)
+
+    def _take(self, handed: HandleEvent) -> None:
+        process = self._process
+        if process is not None and self._number == handed.subscription:
+            process.take(handed)
 
     def _crash_of(self, handed: HandleEvent) -> None:
         if self._running.get(handed.number) is handed:

@@ -7,7 +7,9 @@ publish again whatever has an unknown outcome, and now and then what is durable,
 faults are those of `journal`, with more pauses, so that members are wrongly declared dead. All checkers run, those of
 journals too. Then everything is healed and handlers are steady: each event that was acknowledged must have been handled
 by each group that its journal had or its publisher knew, or be a dead letter, within 60 s. Dead letters are dropped,
-and all must come to rest.
+and all must come to rest. Of some groups a dead letter holds its key; a person retries letters, and drops others, while
+faults are on. One event in ten is kept, for a group that begins late with what is kept; one program listens to what is
+broadcast.
 
 `nodes` 0: the number of members is drawn, 3 to 7. `duration_s` is the length of the phase of faults. Keys of the label:
 `publishers=N` (3), `gap=` mean seconds between two events of one (0.4).
@@ -17,6 +19,8 @@ and all must come to rest.
     deliveries   events with each of their groups
     repeats      handlings beyond the first of each delivery, in percent
     dead         dead letters
+    decided      dead letters that the person has dropped
+    broadcast    broadcast events that came
     unseen       ... of deliveries that no program ever got
     disks_lost   disks lost, unlinked or restored
     done         from the end of the faults until everything was acknowledged and handled
@@ -35,6 +39,7 @@ from simulations.checkers.checker import Broken
 from simulations.checkers.events import EventCheckers
 from simulations.checkers.journals import JournalCheckers
 from simulations.eventing.eventing import Eventing
+from simulations.eventing.person import LetterKeeper
 from simulations.eventing.workload import DrawnSubscriber, add_programs, draw_subscribers
 from simulations.failure import Recorder, described, from_exception
 from simulations.faults import Draw, Faults, draw_faults
@@ -49,6 +54,8 @@ from simulations.world import World
 
 HANDLED_S = 60.0
 """The longest time from the end of the faults until everything that was published is durable and handled."""
+LOOK_S = 100.0
+"""What is kept goes with a look, which is hourly elsewhere."""
 LED_S = 20.0
 SETTLED_S = 2400.0
 _STILL_S = 10.0
@@ -106,7 +113,8 @@ class Run:
         self.world = world = World(case.seed, config=case.config)
         self.recorder = Recorder(world)
         world.watch(self.recorder)
-        self.eventing = Eventing(world, EventsTuning(), drawn.tuning)
+        self.eventing = Eventing(world, EventsTuning(seen_every_s=LOOK_S), drawn.tuning)
+        self.person = LetterKeeper(self.eventing, world.randomness.of("events", "person"))
         self.journaling = self.eventing.journaling
         self.journal_checkers = JournalCheckers(self.journaling)
         self.checkers = EventCheckers(self.eventing)
@@ -154,6 +162,7 @@ class Run:
                 eventing.start(subscriber)
         for publisher in eventing.publishers:
             publisher.run()
+        self.person.run()
         voters = 3 if len(self.hosts) >= 3 else 1
         world.until(lambda: self._formed(voters), _FORMED_S, 0.05)
 
@@ -166,6 +175,7 @@ class Run:
     def _come_to_rest(self) -> None:
         world, eventing = self.world, self.eventing
         healed = world.now
+        self.person.stopped = True
         for publisher in eventing.publishers:
             publisher.stopped = True
         for subscriber in eventing.subscribers:
@@ -174,13 +184,14 @@ class Run:
         led = lambda: all(len(self.journaling.leaders(one)) == 1 for one in self.journaling.ids)  # noqa: E731
         world.until(led, LED_S, 0.05)
         self.journal_checkers.at_rest()
+        self._drop_held()
         world.until(self._all_done, healed + HANDLED_S - world.now, 0.05)
         self.done_s = world.now - healed
         self.checkers.handled.at_rest()
         if not eventing.all_known:
             waits = next(one for publisher in eventing.publishers for one in publisher.open)
             self.checkers.handled.fail(f"the publisher of {waits.id} at n{waits.host} is told {waits.code!r} at rest")
-        self._drop_letters()
+        self._drop_all()
         world.until(self._quiet, SETTLED_S, _STILL_S)
         self.settled_s = world.now - healed
         self.journal_checkers.at_rest()
@@ -194,16 +205,30 @@ class Run:
     def _all_done(self) -> bool:
         return self.eventing.all_known and next(self.checkers.handled.waiting(), None) is None
 
-    def _drop_letters(self) -> None:
-        """As a person does with `gossipreg events drop`; again until there are none."""
-        again = False
+    def _drop_held(self) -> None:
+        """Drop the dead letters that hold a key, or what waits behind them would wait for ever; until all is done."""
+        if not self._all_done():
+            self._drop_letters(held=True)
+            self.world.after(1.0, self._drop_held)
+
+    def _drop_all(self) -> None:
+        """Again until there are none."""
+        if self._drop_letters():
+            self.world.after(5.0, self._drop_all)
+
+    def _drop_letters(self, *, held: bool = False) -> bool:
+        """As a person does with `gossipreg events drop`: all, or those that hold a key. Return whether there are
+        some."""
+        found = False
         for process in [*self.eventing.running()]:
-            for led in [*process.events.led.values()]:
-                for group in sorted({led.machine.group(number).name for number, _ in led.machine.dead}):  # type: ignore[union-attr]
-                    again = True
-                    process.ask(process.host.id, "drop", packb({"group": group}))
-        if again:
-            self.world.after(5.0, self._drop_letters)
+            for journal, led in [*process.events.led.items()]:
+                for (number, index), letter in [*led.machine.dead.items()]:
+                    group = led.machine.group(number)
+                    if group is not None and (letter.holds or not held):
+                        found = True
+                        letter_of = {"group": group.name, "journal": journal.hex(), "index": index}
+                        process.ask(process.host.id, "drop", packb(letter_of))
+        return found
 
     def _quiet(self) -> bool:
         """Return whether nothing has a timer, and nothing was sent since the last time."""
@@ -224,6 +249,8 @@ class Run:
             *(Figure(name, "", (value,)) for name, value in found.items()),
             Figure("repeats", "%", (repeats,)),
             Figure("dead", "", (float(len(ledger.dead)),)),
+            Figure("decided", "", (float(len(ledger.dropped)),)),
+            Figure("broadcast", "", (float(self.checkers.broadcast.count),)),
             Figure("unseen", "", (float(unseen),)),
             Figure("disks_lost", "", (float(self.doer.lost),)),
             Figure("done", "s", (self.done_s,)),

@@ -4,11 +4,14 @@
 """
 
 from simulations.checkers.events.at_rest import EventsBounded, EventSilence
+from simulations.checkers.events.broadcast import BroadcastOnce
 from simulations.checkers.events.checker import EventChecker
 from simulations.checkers.events.event_ledger import EventLedger
 from simulations.checkers.events.handled import EveryGroupHandles
 from simulations.checkers.events.in_order import KeysInOrder
+from simulations.checkers.events.kept import KeptEvents
 from simulations.checkers.events.known_groups import KnownGroups
+from simulations.checkers.events.letters import LettersDecided
 from simulations.checkers.events.meant import OnlyMeant
 from simulations.checkers.events.one_event import OneEvent
 from simulations.checkers.events.one_handler import OneHandler
@@ -23,11 +26,15 @@ class EventCheckers:
         self.ledger = ledger = EventLedger()
         self.silence = EventSilence(eventing, ledger)
         self.handled = EveryGroupHandles(eventing, ledger)
+        self.broadcast = BroadcastOnce(eventing, ledger)
         self.all: list[EventChecker] = [
             OneEvent(eventing, ledger),
             KnownGroups(eventing, ledger),
             OnlyMeant(eventing, ledger),
             KeysInOrder(eventing, ledger),
+            LettersDecided(eventing, ledger),
+            KeptEvents(eventing, ledger),
+            self.broadcast,
             OneHandler(eventing, ledger),
             EventsBounded(eventing, ledger),
             self.handled,

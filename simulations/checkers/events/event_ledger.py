@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 from gossipreg.events.cloud_event import event_head
 from gossipreg.events.effects import HandleEvent, LogEvents
-from gossipreg.events.entries import EventEntryKind, OutcomeCode, decode_outcomes, decode_publish
-from gossipreg.events.facts import EventAdded, EventFact, EventPublished, PublishVerdict
+from gossipreg.events.entries import EventEntryKind, OutcomeCode, decode_letters, decode_outcomes, decode_publish
+from gossipreg.events.facts import EventAdded, EventFact, EventPublished, GroupAdded, KeptEventAdded, PublishVerdict
 from gossipreg.events.machine import EventsMachine
 from gossipreg.events.messages import DeliveryResult
+from gossipreg.events.patterns import matches
 from gossipreg.journal.combined import part_of
 from gossipreg.journal.effects import AppliedEntry, JournalEffect
 from gossipreg.journal.model import JournalId, LogEntry
@@ -34,6 +35,8 @@ class Committed:
     source: str
     type: str
     key: str
+    kept_until_ms: int
+    """In led time; that of its entry: it is not kept."""
     groups: frozenset[str] = frozenset()
 
 
@@ -48,6 +51,12 @@ class EventLedger(EventObserver):
         """A program has acknowledged it."""
         self.dead: dict[LedgerDelivery, str] = {}
         """It was set aside, or its leader has said so; with the reason."""
+        self.letters: dict[LedgerDelivery, bool] = {}
+        """Dead letters that are committed; whether each holds its key."""
+        self.dropped: set[LedgerDelivery] = set()
+        """A person has thrown it away."""
+        self.kept_added: dict[tuple[JournalId, int], tuple[set[int], set[int]]] = {}
+        """By journal and entry that added a group with its past: the events that it should have got, and has."""
         self.handed: dict[LedgerDelivery, int] = {}
         """How often it was handed to a program."""
         self._applied: set[tuple[JournalId, int]] = set()
@@ -56,6 +65,8 @@ class EventLedger(EventObserver):
         return delivery in self.handled or delivery in self.dead
 
     def on_handle(self, process: EventProcess, subscriber: Subscriber, handed: HandleEvent) -> None:  # noqa: ARG002
+        if not handed.group:
+            return
         delivery = handed.journal, handed.group, handed.index
         self.handed[delivery] = self.handed.get(delivery, 0) + 1
 
@@ -72,10 +83,14 @@ class EventLedger(EventObserver):
         machine = None if journals is None else part_of(journals.machine(effect.journal), EventsMachine)
         if machine is None or not isinstance(effect.result, tuple):
             return
-        if effect.entry.kind == EventEntryKind.PUBLISH:
-            self._publish(effect.journal, machine, effect.entry, effect.result)
-        elif effect.entry.kind == EventEntryKind.OUTCOMES:
-            self._note_dead(effect.journal, machine, effect.entry)
+        match effect.entry.kind:
+            case EventEntryKind.PUBLISH:
+                self._add_groups(effect.journal, machine, effect.entry, effect.result)
+                self._publish(effect.journal, machine, effect.entry, effect.result)
+            case EventEntryKind.OUTCOMES:
+                self._note_dead(effect.journal, machine, effect.entry)
+            case EventEntryKind.DEAD_AGAIN | EventEntryKind.DEAD_DROPPED:
+                self._decide(effect.journal, machine, effect.entry)
 
     def _publish(self, journal: JournalId, machine: EventsMachine, entry: LogEntry, facts: Sequence[EventFact]) -> None:
         _, events = decode_publish(entry.data)
@@ -86,16 +101,66 @@ class EventLedger(EventObserver):
                 continue
             head = event_head(event.data)
             names = frozenset(_name(machine, number) for number in groups.get(fact.index, ()))
-            committed = Committed(journal, fact.index, head.id, head.source, head.type, head.key, names)
+            until_ms = entry.led_ms + event.keep_ms
+            committed = Committed(journal, fact.index, head.id, head.source, head.type, head.key, until_ms, names)
             self.events[journal, fact.index] = committed
             self.of_id.setdefault((journal, head.source, head.id), committed)
             for group in sorted(names) if head.key else ():
                 self.of_key.setdefault((journal, group, head.key), []).append(committed)
 
+    def _add_groups(
+        self, journal: JournalId, machine: EventsMachine, entry: LogEntry, facts: Sequence[EventFact]
+    ) -> None:
+        """Groups that begin with the events that are kept."""
+        new, _ = decode_publish(entry.data)
+        added = {fact.name for fact in facts if isinstance(fact, GroupAdded)}
+        wanted, got = set[int](), set[int]()
+        for group in new:
+            if group.past and group.name in added:
+                patterns = [tuple(pattern.split(".")) for pattern in group.patterns]
+                wanted |= {
+                    index for (of, index), event in self.events.items()
+                    if of == journal and event.kept_until_ms > entry.led_ms
+                    and any(matches(pattern, tuple(event.type.split("."))) for pattern in patterns)
+                }  # fmt: skip
+        for fact in facts:
+            if isinstance(fact, KeptEventAdded):
+                got.add(fact.index)
+                self.events[journal, fact.index].groups |= {_name(machine, fact.group)}
+        if wanted or got:
+            self.kept_added[journal, entry.index] = wanted, got
+
     def _note_dead(self, journal: JournalId, machine: EventsMachine, entry: LogEntry) -> None:
         for note in decode_outcomes(entry.data):
+            delivery = journal, _name(machine, note.group), note.index
             if note.code in (OutcomeCode.DEAD, OutcomeCode.DEAD_HOLDS):
-                self.dead[journal, _name(machine, note.group), note.index] = note.text
+                self.dead[delivery] = note.text
+            self._look_at_letter(machine, note.group, delivery)
+
+    def _look_at_letter(self, machine: EventsMachine, group: int, delivery: LedgerDelivery) -> None:
+        letter = machine.dead.get((group, delivery[2]))
+        if letter is None:
+            self.letters.pop(delivery, None)
+        else:
+            self.letters[delivery] = letter.holds
+
+    def _decide(self, journal: JournalId, machine: EventsMachine, entry: LogEntry) -> None:
+        """A person retries dead letters, or drops them. One that is retried comes beside later ones of its key."""
+        for group, index in decode_letters(entry.data):
+            if machine.group(group) is None:
+                continue
+            delivery = journal, _name(machine, group), index
+            was_letter = delivery in self.letters
+            self._look_at_letter(machine, group, delivery)
+            if not was_letter or delivery in self.letters:
+                continue
+            if entry.kind == EventEntryKind.DEAD_DROPPED:
+                self.dropped.add(delivery)
+                continue
+            self.dead.pop(delivery, None)
+            key = self.events[journal, index].key
+            same = self.of_key.get((journal, delivery[1], key), [])
+            same[:] = [event for event in same if event.index != index]
 
     def on_log(self, process: EventProcess, effect: LogEvents) -> None:
         """Its leader has set it aside, and goes on: the entry follows."""

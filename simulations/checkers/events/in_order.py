@@ -11,11 +11,9 @@ from simulations.eventing.process import EventProcess
 from simulations.eventing.subscriber import Subscriber
 
 
-class KeysInOrder(EventChecker):
-    """Whatever the leader with the highest ballot hands to a program: all earlier events of its key and group were
-    acknowledged by a program, or set aside. (A leader that was replaced, and does not know it, may be behind.)"""
-
-    name = "keys_in_order"
+class HighestBallots(EventChecker):
+    """Base class: knows what the leader with the highest ballot delivers. (A leader that was replaced, and does not
+    know it, may be behind.)"""
 
     def __init__(self, *given: object) -> None:
         super().__init__(*given)  # type: ignore[arg-type]  # those of every checker
@@ -33,17 +31,8 @@ class KeysInOrder(EventChecker):
             key = process.host.name, process.process.starts, (message.journal, delivery.group, delivery.index)
             self._ballots[key] = max(message.ballot, self._ballots.get(key, message.ballot))
 
-    def on_handle(self, process: EventProcess, subscriber: Subscriber, handed: HandleEvent) -> None:  # noqa: ARG002
-        journal, group = handed.journal, handed.group
-        event = self.ledger.events.get((journal, handed.index))
-        if event is None or not event.key or self._ballot(process, handed) != self._highest.get(journal):
-            return
-        same = self.ledger.of_key.get((journal, group, event.key), [])
-        while same and self.ledger.is_done((journal, group, same[0].index)):
-            del same[0]
-        if same and same[0].index < event.index:
-            what = f"{process.host.name} gets event {event.index} of key {event.key} for {group}, while {same[0].index}"
-            self.fail(f"{what} is neither acknowledged nor set aside", process.host)
+    def is_of_the_highest(self, process: EventProcess, handed: HandleEvent) -> bool:
+        return self._ballot(process, handed) == self._highest.get(handed.journal)
 
     def _ballot(self, process: EventProcess, handed: HandleEvent) -> Ballot | None:
         """The one with which it came; what we lead ourselves came with ours."""
@@ -54,3 +43,22 @@ class KeysInOrder(EventChecker):
         if told is None or own is None:
             return own if told is None else told
         return max(own, told)
+
+
+class KeysInOrder(HighestBallots):
+    """Whatever the leader with the highest ballot hands to a program: all earlier events of its key and group were
+    acknowledged by a program, or set aside."""
+
+    name = "keys_in_order"
+
+    def on_handle(self, process: EventProcess, subscriber: Subscriber, handed: HandleEvent) -> None:  # noqa: ARG002
+        journal, group = handed.journal, handed.group
+        event = self.ledger.events.get((journal, handed.index))
+        if event is None or not event.key or not self.is_of_the_highest(process, handed):
+            return
+        same = self.ledger.of_key.get((journal, group, event.key), [])
+        while same and self.ledger.is_done((journal, group, same[0].index)):
+            del same[0]
+        if same and same[0].index < event.index:
+            what = f"{process.host.name} gets event {event.index} of key {event.key} for {group}, while {same[0].index}"
+            self.fail(f"{what} is neither acknowledged nor set aside", process.host)

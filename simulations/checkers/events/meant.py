@@ -19,7 +19,7 @@ class OnlyMeant(EventChecker):
         committed = self.ledger.events.get((handed.journal, handed.index))
         if committed is None or (committed.id, committed.source) != (head.id, head.source):
             self.fail(f"{gets} as event {handed.index}, which it is not", process.host)
-        if handed.group != subscriber.group or handed.group not in committed.groups:
+        if handed.group != subscriber.group or (handed.group and handed.group not in committed.groups):
             self.fail(f"{gets}, which is not for its group", process.host)
         tokens = tuple(head.type.split("."))
         if not any(matches(tuple(pattern.split(".")), tokens) for pattern in subscriber.patterns):

@@ -22,6 +22,8 @@ class OneHandler(EventChecker):
         self._running.pop(process, None)
 
     def on_handle(self, process: EventProcess, subscriber: Subscriber, handed: HandleEvent) -> None:
+        if not handed.group:
+            return
         running = self._running.setdefault(process, {})
         key = event_head(handed.event).key
         at = f"at {process.host.name} an instance of {handed.group} gets event {handed.index}"
