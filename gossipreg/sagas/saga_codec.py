@@ -214,12 +214,12 @@ def decode_changes(data: bytes) -> list[SagaChange | UnreadChange]:
 def _change(raw: object) -> SagaChange | UnreadChange:
     saga = ""
     try:
-        operation, id, *rest = known(raw, 2) + raw[2:]  # type: ignore[index]  # it is a tuple, or `known` raised
+        operation, id = known(raw, 2)
         saga = text_untrusted(id, MAX_SAGA_BYTES)
         read = _READERS.get(number_untrusted(operation))
         if read is None:
             return UnreadChange(saga, f"operation {operation} is not known to this release")
-        return read(saga, tuple(rest))
+        return read(saga, raw[2:])  # type: ignore[index]  # it is a tuple, or `known` had raised
     except ValueError as error:
         return UnreadChange(saga, str(error))
 

@@ -15,7 +15,7 @@ import msgpack
 
 from gossipreg.journal.message_forms import cut_text
 from gossipreg.sagas.open_saga import OpenSaga, OpenStep, first_state, pack_progress, unpack_progress
-from gossipreg.sagas.saga_codec import pack_begun, pack_intent, unpack_begun, unpack_intent
+from gossipreg.sagas.saga_codec import pack_begun, pack_options, unpack_begun, unpack_intent
 from gossipreg.sagas.saga_model import Decision, SagaCommand, SagaState, StepResult
 
 MAX_STORY_BYTES = 160 * 1024
@@ -32,11 +32,10 @@ def story_key(id: str) -> bytes:
 
 def encode_story(saga: OpenSaga) -> bytes:
     """Of a saga that has ended. As much as fits MAX_STORY_BYTES."""
-    data = b""
-    for tell in (_with_bodies, _without_bodies, _tight):
-        data = _encode(tell(saga))
-        if len(data) <= MAX_STORY_BYTES:
-            break
+    data = _encode(saga)
+    for tell in (_without_bodies, _tight):
+        if len(data) > MAX_STORY_BYTES:
+            data = _encode(tell(saga))
     return data
 
 
@@ -54,12 +53,25 @@ def decode_story(id: str, data: bytes) -> OpenSaga:
 
 
 def _encode(saga: OpenSaga) -> bytes:
+    begun = replace(saga.begun, definition=b"") if saga.begun.definition else saga.begun
     times = saga.began_led_ms, saga.decided_led_ms, saga.decided_wall_ms, saga.ended_wall_ms
-    steps = [
-        (step.intended_led_ms, step.intended_wall_ms, pack_intent(step.intent), pack_progress(step))
-        for step in saga.steps.values()
-    ]
-    return _pack((saga.number, pack_begun(saga.begun), int(saga.decision or 0), saga.reason, times, steps))
+    steps = list(map(_pack_step, saga.steps.values()))
+    return _pack((saga.number, pack_begun(begun), int(saga.decision or 0), saga.reason, times, steps))
+
+
+def _pack_step(step: OpenStep) -> tuple[object, ...]:
+    """Without what its commands carried."""
+    intent = step.intent
+    undo = None if intent.undo is None else _pack_line(intent.undo)
+    packed = (
+        intent.name, _pack_line(intent.command), undo, pack_options(intent.options), intent.undo_template, intent.needs,
+    )  # fmt: skip
+    return step.intended_led_ms, step.intended_wall_ms, packed, pack_progress(step)
+
+
+def _pack_line(command: SagaCommand) -> tuple[object, ...]:
+    """Of a request, its first line."""
+    return command.service, command.method, command.path, (), b""
 
 
 def _step(place: int, raw: Any) -> OpenStep:
@@ -73,30 +85,12 @@ def _step(place: int, raw: Any) -> OpenStep:
 # -- how much is told --------------------------------------------------------------------------------------------------
 
 
-def _with_bodies(saga: OpenSaga) -> OpenSaga:
-    """All but what the commands carried."""
-    begun = replace(saga.begun, definition=b"")
-    return replace(saga, begun=begun, steps={step.name: _bare(step) for step in saga.steps.values()})
-
-
-def _bare(step: OpenStep) -> OpenStep:
-    intent, undo = step.intent, step.intent.undo
-    return replace(
-        step, intent=replace(intent, command=_line(intent.command), undo=None if undo is None else _line(undo))
-    )
-
-
-def _line(command: SagaCommand) -> SagaCommand:
-    return SagaCommand(command.service, command.method, command.path)
-
-
 def _without_bodies(saga: OpenSaga) -> OpenSaga:
-    told = _with_bodies(saga)
     steps = {
         step.name: replace(step, result=_no_body(step.result), undo_result=_no_body(step.undo_result))
-        for step in told.steps.values()
+        for step in saga.steps.values()
     }
-    return replace(told, steps=steps)
+    return replace(saga, steps=steps)
 
 
 def _no_body(result: StepResult | None) -> StepResult | None:

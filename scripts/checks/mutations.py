@@ -1,9 +1,9 @@
 """Break the core on purpose and see which test fails: `scripts/check --mutations`.
 
 For each entry of `mutations_table.py` the tree is copied, the entry's lines are replaced in the copy, and the tests of
-the core, of journals and of the laboratory are run there, those that probably catch it first, until one fails.
-A mutation that no test catches survives: then a test is missing, or the mutation changes nothing that matters. The
-breaks of `simulations/selftest.py`, which a checker of the laboratory must see, stand in the same report.
+the core, of journals, of sagas and of the laboratory are run there, those that probably catch it first, until one
+fails. A mutation that no test catches survives: then a test is missing, or the mutation changes nothing that matters.
+The breaks of `simulations/selftest.py`, which a checker of the laboratory must see, stand in the same report.
 
 Results are compared with `mutations.txt` by caught and survived alone, since names of tests change.
 """
@@ -27,10 +27,10 @@ from scripts.checks.mutations_table import MUTATIONS
 
 ROOT = Path(__file__).parents[2]
 KEPT = Path(__file__).with_name("mutations.txt")
-PURE = Path("gossipreg", "core"), Path("gossipreg", "journal")
+PURE = Path("gossipreg", "core"), Path("gossipreg", "journal"), Path("gossipreg", "sagas")
 COPIED = ("gossipreg", "scripts", "simulations", "tests", "pyproject.toml")
 
-SUITES = ("tests/core", "tests/journal", "tests/simulations")
+SUITES = ("tests/core", "tests/journal", "tests/sagas", "tests/simulations")
 LEFT_OUT = ("test_digest.py",)
 """Digests say that a decision has changed, not that it is wrong: they are written anew with the next one."""
 DESELECTED = "tests/simulations/test_checkers.py::test_a_core_broken_on_purpose_is_seen"
@@ -68,7 +68,7 @@ def block(text: str) -> str:
 
 
 def places(tree: Path, mutation: Mutation) -> list[Place]:
-    """All places in the core and the journals of this tree that have the lines of this mutation."""
+    """All places in the core, the journals and the sagas of this tree that have the lines of this mutation."""
     before = block(mutation.before).splitlines()
     found = []
     for path in sorted(path for part in PURE for path in (tree / part).rglob("*.py")):

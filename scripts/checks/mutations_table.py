@@ -1,9 +1,10 @@
-"""Mutations of the core and of journals: one small change each that breaks a rule, for `scripts/check --mutations`.
+"""Mutations of the core, of journals and of sagas: one small change each that breaks a rule, for
+`scripts/check --mutations`.
 
 `name` claims what the broken core does. `before` is one or more whole lines that stand exactly once in all files of
-`gossipreg/core/` and `gossipreg/journal/`, at whatever depth they are indented, so an entry survives when code moves to
-another file. `after` takes their place; an empty one drops them. `likely` is a word in the names of the test files that
-are run first.
+`gossipreg/core/`, `gossipreg/journal/` and `gossipreg/sagas/`, at whatever depth they are indented, so an entry
+survives when code moves to another file. `after` takes their place; an empty one drops them. `likely` is a word in the
+names of the test files that are run first.
 
 If you rename or rewrite a line that stands here, change it here too: `tests/test_mutations.py` says which entry is
 lost.
@@ -11,6 +12,7 @@ lost.
 
 from scripts.checks.journal_mutations import JOURNAL_MUTATIONS
 from scripts.checks.mutation import Mutation
+from scripts.checks.saga_mutations import SAGA_MUTATIONS
 
 MUTATIONS = [
     # -- rows and the table --------------------------------------------------------------------------------------------
@@ -362,4 +364,5 @@ MUTATIONS = [
         likely="table_limits",
     ),
     *JOURNAL_MUTATIONS,
+    *SAGA_MUTATIONS,
 ]

@@ -40,8 +40,8 @@ IDS, NAMES = ["1", "2", "1:2"], ["a", "b", "mail"]
 sagas = st.sampled_from(IDS)
 steps = st.sampled_from(NAMES)
 results = st.builds(
-    StepResult, st.sampled_from(S), st.sampled_from([0, 200, 409]), st.sampled_from([b"", b"[1]"]),
-    attempts=st.integers(0, 3),
+    StepResult, st.sampled_from([S.DONE, S.REFUSED, S.UNKNOWN, *S]), st.sampled_from([0, 200, 409]),
+    st.sampled_from([b"", b"[1]"]), attempts=st.integers(0, 3),
 )  # fmt: skip
 intents = st.builds(intent, steps, optional=st.booleans(), repeat=st.booleans()).map(
     lambda step: replace(step, options=replace(step.options, after=step.name == "mail"))
