@@ -39,6 +39,7 @@ from scripts.benchmarks.memberlist import MemberlistCluster
 from scripts.benchmarks.run import Figures, Run
 from scripts.benchmarks.sagas import peers as saga_peers
 from scripts.benchmarks.sagas import row as saga_row
+from scripts.benchmarks.sagas import takeover
 from scripts.benchmarks.serf import SerfCluster
 from scripts.benchmarks.sidecar_cluster import SidecarCluster
 from scripts.benchmarks.stop import Stop, Stopped
@@ -63,13 +64,14 @@ ROWS: dict[str, tuple[Callable[[Run], list[Figures]], int]] = {
     "streams": (stream_rows.streams, 2000),
     "events": (event_row.events, 3),
     "sagas": (saga_row.sagas, 3),
+    "sagas-takeover": (takeover.sagas_takeover, 5),
     "stress": (sidecar_rows.stress, 1),
 }
 """Each row with the number of its repetitions if --reps does not give one."""
 PEER_ROWS = ("update", "crash", "pause", "leave", "join", "start", "idle")
 FIXED_N = {
     "start": [1], "client": [3], "streams": [2], "journal-store": [1], "events": [event_row.PUBLISHERS],
-    "sagas": [saga_row.AT_ONCE],
+    "sagas": [saga_row.AT_ONCE], "sagas-takeover": [3],
 }  # fmt: skip
 NAMED_ONLY = ("events", "sagas")
 """Rows that need other people's servers."""
