@@ -6,12 +6,14 @@ whoever gets it ends the command, or says when it is tried again.
     waits for its time -> waits for room (`commands_at_once`) -> is due: waits for a proof of leadership -> under way
 
 A command that waited for room is due when there is room, and needs a proof from then on: so a leader that was replaced
-and does not know it makes no attempt that became due after that, however long its queue is. The attempts of a command
-are never under way at the same time, and one whose command was ended counts until it is answered.
+and does not know it makes no attempt that became due after that, however long its queue is.
+
+No attempt of a step, or of its undo, begins while another one of either is under way here: also one that was begun
+before this sidecar lost the journal and got it back.
 """
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from math import inf
@@ -101,11 +103,20 @@ class CommandTask:
             self.avoid = (*self.avoid, instance)[-MAX_AVOIDED:]
 
 
+def _ended_task(id: CommandId, number: int) -> CommandTask:
+    """An attempt whose answer means nothing any more, but that it is over."""
+    return CommandTask(
+        id, SagaCommand("", "", ""), (), 0.0, Retry(1.0, 1.0), maybe_sent=True, number=number, ended=True
+    )
+
+
 class CommandAttempts:
     def __init__(
-        self, tuning: SagaTuning, journal: JournalId, timers: Timers, numbers: Iterator[int], proof: LeadershipProof
-    ) -> None:
-        """`numbers` counts up over all commands of a sidecar."""
+        self, tuning: SagaTuning, journal: JournalId, timers: Timers, numbers: Iterator[int], proof: LeadershipProof,
+        before: Mapping[int, CommandId],
+    ) -> None:  # fmt: skip
+        """`numbers` counts up over all commands of a sidecar; `before`: attempts that are under way since this sidecar
+        led the journal the last time."""
         self._tuning = tuning
         self._journal = journal
         self._timers = timers
@@ -118,7 +129,13 @@ class CommandAttempts:
         self._under_way: dict[int, CommandTask] = {}
         self._of_saga: Counter[str] = Counter()
         """How many attempts of its steps are under way, before or in spite of its decision."""
+        self._busy: set[tuple[str, str]] = set()
+        """The steps of which an attempt, of command or undo, is under way."""
+        self._behind: dict[tuple[str, str], list[CommandTask]] = {}
+        """Commands that are due, behind an attempt of the same step that is under way."""
         self._paused = False
+        for number, id in before.items():
+            self._begun(_ended_task(id, number))
 
     def __contains__(self, id: CommandId) -> bool:
         return id in self._tasks
@@ -128,7 +145,12 @@ class CommandAttempts:
 
     @property
     def under_way(self) -> int:
+        """How many attempts are unanswered."""
         return len(self._under_way)
+
+    def unanswered(self) -> dict[int, CommandId]:
+        """By number."""
+        return {number: task.id for number, task in self._under_way.items()}
 
     def steps_under_way(self, saga: str) -> int:
         """How many attempts of steps of this saga are unanswered; without undo, and what comes after a decision."""
@@ -156,8 +178,9 @@ class CommandAttempts:
         if task is None or task.settled:
             return
         task.wait_s, task.attempts, task.avoid = 0.0, 0, ()
-        if not task.number and task.id not in self._due and task not in self._waits_for_room:
-            self._timers.cancel(CommandTimer(self._journal, id))
+        timer = CommandTimer(self._journal, id)
+        if timer in self._timers:
+            self._timers.cancel(timer)
             self._enter(task, now)
 
     def end(self, id: CommandId) -> CommandTask | None:
@@ -179,8 +202,15 @@ class CommandAttempts:
             return None
         first, task.number, task.last = not task.maybe_sent, 0, done
         task.maybe_sent = task.maybe_sent or done.sent
+        self._busy.discard(task.id[:2])
+        self._waits_for_room.extend(self._behind.pop(task.id[:2], ()))
         self._count(task, -1)
         return task, first
+
+    def _begun(self, task: CommandTask) -> None:
+        self._under_way[task.number] = task
+        self._busy.add(task.id[:2])
+        self._count(task, 1)
 
     def _count(self, task: CommandTask, change: int) -> None:
         if task.id.work is not CommandWork.STEP:
@@ -203,11 +233,17 @@ class CommandAttempts:
     # -- sending -----------------------------------------------------------------------------------------------------
 
     def _enter(self, task: CommandTask, due: float) -> None:
+        if self._is_behind(task):
+            self._behind.setdefault(task.id[:2], []).append(task)
+            return
         if self._paused or self._room <= 0 or self._waits_for_room:
             self._waits_for_room.append(task)
             return
         task.due = due
         self._due[task.id] = task
+
+    def _is_behind(self, task: CommandTask) -> bool:
+        return task.id[:2] in self._busy
 
     @property
     def _room(self) -> int:
@@ -226,7 +262,9 @@ class CommandAttempts:
         """Send what is due and proven; ask for the proof of the rest."""
         while self._waits_for_room and self._room > 0 and not self._paused:
             task = self._waits_for_room.popleft()
-            if not task.ended:
+            if self._is_behind(task):
+                self._behind.setdefault(task.id[:2], []).append(task)
+            elif not task.ended:
                 task.due = now
                 self._due[task.id] = task
         effects: list[SagaEffect] = []
@@ -244,7 +282,6 @@ class CommandAttempts:
         del self._due[task.id]
         task.number = next(self._numbers)
         task.attempts += 1
-        self._under_way[task.number] = task
-        self._count(task, 1)
+        self._begun(task)
         headers = (*task.headers, ("gossipreg-attempt", str(task.attempts)))
         return [SendCommand(task.number, task.command, headers, timeout_s, task.avoid)]

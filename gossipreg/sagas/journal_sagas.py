@@ -16,7 +16,7 @@ due is sent and proposed. There is no timer while nothing waits.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import count
@@ -26,7 +26,7 @@ from gossipreg.errors import RequestError
 from gossipreg.journal.model import JournalId
 from gossipreg.model import NodeId
 from gossipreg.sagas.change_batch import ChangeBatch
-from gossipreg.sagas.command_attempts import CommandAttempts, CommandDeadline, CommandTimer, CommandWork
+from gossipreg.sagas.command_attempts import CommandAttempts, CommandDeadline, CommandId, CommandTimer, CommandWork
 from gossipreg.sagas.committed_changes import CommittedChanges
 from gossipreg.sagas.decided_sagas import DecidedSagas
 from gossipreg.sagas.declared_sagas import DeclaredSagas, DeclaredTimer
@@ -74,9 +74,10 @@ class JournalSagas:
     def __init__(
         self, tuning: SagaTuning, journal: JournalId, machine: SagasMachine, membership: SagaMembership, timers: Timers,
         *, numbers: "count[int]", has_takeover: Callable[[], bool], led_ms: Callable[[float], int],
-        now_wall_ms: Callable[[], int], counts: Counter[str],
+        now_wall_ms: Callable[[], int], counts: Counter[str], before: Mapping[int, CommandId],
     ) -> None:  # fmt: skip
-        """`numbers` counts up for entries, proofs, commands and reads of a sidecar."""
+        """`numbers` counts up for entries, proofs, commands and reads of a sidecar; `before`: attempts that are under
+        way since this sidecar led the journal the last time."""
         self._tuning = tuning
         self._journal = journal
         self._machine = machine
@@ -84,7 +85,7 @@ class JournalSagas:
         self._timers = timers
         self._led_ms = led_ms
         self._proof = LeadershipProof(tuning, journal, numbers)
-        self._attempts = CommandAttempts(tuning, journal, timers, numbers, self._proof)
+        self._attempts = CommandAttempts(tuning, journal, timers, numbers, self._proof, before)
         self._batch = ChangeBatch(journal, numbers)
         self._context = SagaContext(
             tuning, journal, machine, timers, self._batch, self._attempts,
@@ -122,6 +123,10 @@ class JournalSagas:
     def running(self) -> int:
         """Sagas that are not decided."""
         return len(self._context.live)
+
+    def unanswered(self) -> dict[int, CommandId]:
+        """The attempts that are under way, by number."""
+        return self._attempts.unanswered()
 
     def owns_command(self, number: int) -> bool:
         return self._attempts.owns(number)
@@ -258,7 +263,9 @@ class JournalSagas:
         found = self._attempts.done(done)
         if found is not None:
             task, first = found
-            if task.id.work is CommandWork.STEP:
+            if task.ended:
+                self._context.touch(task.id.saga)
+            elif task.id.work is CommandWork.STEP:
                 self._running.answered(task, done, first=first)
             else:
                 self._decided.answered(task, done)

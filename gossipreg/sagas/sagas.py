@@ -30,6 +30,7 @@ from gossipreg.journal.effects import (
 )
 from gossipreg.journal.model import JournalId
 from gossipreg.model import NodeId
+from gossipreg.sagas.command_attempts import CommandId
 from gossipreg.sagas.journal_sagas import JournalSagas
 from gossipreg.sagas.live_sagas import SagaCaller
 from gossipreg.sagas.local_programs import LocalPrograms, ProgramsAgain
@@ -84,6 +85,8 @@ class Sagas:
         self._numbers = count(FIRST_NUMBER)
         self.led: dict[JournalId, JournalSagas] = {}
         """The sagas of the journals that are led here."""
+        self._left: dict[JournalId, dict[int, CommandId]] = {}
+        """Attempts that were under way when a journal was lost: if we lead it again, nothing is sent beside them."""
         self.counts: Counter[str] = Counter()
         """Of the journals that are led here, by what became of their sagas."""
         self._forwarding = SagaForwarding(self._timers, self._leader)
@@ -116,7 +119,7 @@ class Sagas:
         led = self.led[journal] = JournalSagas(
             self._tuning, journal, machine, self._membership, self._timers, numbers=self._numbers,
             has_takeover=partial(self._journals.has_takeover, journal), led_ms=partial(self._journals.led_ms, journal),
-            now_wall_ms=self._now_wall_ms, counts=self.counts,
+            now_wall_ms=self._now_wall_ms, counts=self.counts, before=self._left.pop(journal, {}),
         )  # fmt: skip
         return [*led.begin(now), *self._leaders_changed(now)]
 
@@ -124,6 +127,8 @@ class Sagas:
         led = self.led.pop(journal, None)
         if led is None:
             return []
+        if left := led.unanswered():
+            self._left[journal] = left
         effects = led.end(f"this sidecar does not lead the journal any more: {reason}")
         return [*effects, *self._leaders_changed(now)]
 
@@ -192,7 +197,12 @@ class Sagas:
     def command_done(self, done: CommandDone, now: float) -> list[SagaEffect]:
         """A SendCommand is over. Nothing where its journal is not led here any more."""
         led = next((led for led in self.led.values() if led.owns_command(done.number)), None)
-        return [] if led is None else self._complete(led.command_done(done, now), now)
+        if led is not None:
+            return self._complete(led.command_done(done, now), now)
+        for journal, left in [*self._left.items()]:
+            if left.pop(done.number, None) is not None and not left:
+                del self._left[journal]
+        return []
 
     def advance(self, now: float) -> list[SagaEffect]:
         """Fire the timers that are due."""

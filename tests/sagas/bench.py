@@ -86,7 +86,7 @@ class Bench:
         self.refuses: Callable[[ProposeSagas], tuple[str, str] | None] = lambda _: None
         self.participants: dict[str, Participant] = {}
         self.attempts: list[Attempt] = []
-        self.under_way: dict[tuple[NodeId, int], Attempt] = {}
+        self.under_way: dict[tuple[bytes, int], Attempt] = {}
         self.answers: dict[Ticket, tuple[str, Any]] = {}
         self.logged: list[LogSagas] = []
         self.acts: list[int] = []
@@ -147,8 +147,9 @@ class Bench:
         before, self.leader = self.leader, None
         self.waiting.clear()
         self.round += 1
-        if before is not None and before.leads and not fenced:
-            self.depose(before)
+        for one in {id(one): one for one in (before, sidecar) if one is not None}.values():
+            if one.leads and not (fenced and one is not sidecar):
+                self.depose(one)
         self.leader, self.led_since = sidecar, self.now
         self._apply(sidecar)
         sidecar.leads = True
@@ -240,7 +241,7 @@ class Bench:
                 found = RecordsFound(JOURNAL, effect.number, values)
                 self.act(sidecar, sidecar.sagas.on_journal(found, self.now))
             case SagaCallAnswered():
-                self.answers[sidecar.node, effect.ticket] = effect.code, msgpack.unpackb(effect.result)
+                self.answers[sidecar.boot, effect.ticket] = effect.code, msgpack.unpackb(effect.result)
             case CommandsUnderWay():
                 self.acts.append(effect.count)
             case LogSagas():
@@ -315,25 +316,24 @@ class Bench:
     def _send(self, sidecar: SagaSidecar, effect: SendCommand) -> None:
         command = effect.command
         attempt = Attempt(
-            self.now, sidecar.node, effect.number, command.service, command.method, command.path, command.body,
-            {**dict(command.headers), **dict(effect.headers)}, effect.timeout_s, effect.avoid,
+            self.now, sidecar.node, sidecar.boot, effect.number, command.service, command.method, command.path,
+            command.body, {**dict(command.headers), **dict(effect.headers)}, effect.timeout_s, effect.avoid,
         )  # fmt: skip
         late_s = 0.0 if sidecar is self.leader else self.now - self.led_since
         self.faults += attempt_faults(attempt, self.truth, self.under_way.values(), late_s)
         self.attempts.append(attempt)
-        self.under_way[attempt.node, attempt.number] = attempt
+        self.under_way[attempt.boot, attempt.number] = attempt
         participant = self.participants.get(attempt.service)
         answer = Answer() if participant is None else participant(attempt)
-        boot = sidecar.boot
         if answer is None or answer.lost or answer.after_s >= effect.timeout_s:
-            self.after(effect.timeout_s, lambda: self.answer(attempt, Answer(0, b""), boot))
+            self.after(effect.timeout_s, lambda: self.answer(attempt, Answer(0, b"")))
         else:
-            self.after(answer.after_s, lambda: self.answer(attempt, answer, boot))
+            self.after(answer.after_s, lambda: self.answer(attempt, answer))
 
-    def answer(self, attempt: Attempt, answer: Answer, boot: bytes | None = None) -> None:
+    def answer(self, attempt: Attempt, answer: Answer) -> None:
         """An attempt is over, unless it was."""
         sidecar = self.by_node[attempt.node]
-        if self.under_way.pop((attempt.node, attempt.number), None) is None or boot not in (None, sidecar.boot):
+        if self.under_way.pop((attempt.boot, attempt.number), None) is None or attempt.boot != sidecar.boot:
             return
         done = CommandDone(
             attempt.number, answer.sent, answer.status, answer.body, False, "application/json", answer.retry_after_s,
@@ -356,7 +356,7 @@ class Bench:
         sidecar = at or self.sidecars[0]
         ticket, effects = sidecar.sagas.call(method, params, self.now)
         self.act(sidecar, effects)
-        return sidecar.node, ticket
+        return sidecar.boot, ticket
 
     def ask(self, method: str, at: SagaSidecar | None = None, **params: Any) -> tuple[str, Any]:
         """Call, and wait for (code, answer)."""

@@ -44,6 +44,7 @@ class Attempt:
 
     at: float
     node: NodeId
+    boot: bytes
     number: int
     service: str
     method: str
@@ -67,8 +68,8 @@ class Attempt:
         return self.key.partition("/")[2]
 
 
-Ticket = tuple[NodeId, int]
-"""Of a call at a sidecar."""
+Ticket = tuple[bytes, int]
+"""Of a call at a process of a sidecar."""
 
 Participant = Callable[[Attempt], Answer | None]
 """None: it does not answer; the test does, or it is over at its timeout."""
@@ -155,7 +156,7 @@ def attempt_faults(
 
 
 def _is_beside(attempt: Attempt, other: Attempt) -> bool:
-    return other.node == attempt.node and other.key.removesuffix("/undo") == attempt.key.removesuffix("/undo")
+    return other.boot == attempt.boot and other.key.removesuffix("/undo") == attempt.key.removesuffix("/undo")
 
 
 def _out_of_turn(open: OpenSaga, step: OpenStep, undo: bool) -> list[str]:

@@ -332,3 +332,19 @@ def test_case_24_giving_up_ends_a_saga_with_all_that_is_open() -> None:
     assert bench.ok("give_up", saga=saga, step="", who="ann", why="a test") == {"steps": ["a", "b"]}
     bench.run(600.0)
     assert (is_over(bench), {one["state"] for one in bench.story(saga)["steps"]}) == (True, {"skipped"})
+
+
+def test_case_5_an_attempt_of_before_a_lost_lead_is_waited_for() -> None:
+    """The sidecar loses the journal and gets it back while its own attempt is under way: nothing goes beside it."""
+    bench = Bench(members=2)
+    bench.participants["reserve"] = lambda attempt: Answer(after_s=0.0 if attempt.undoes else 4.0)
+    saga = bench.begin()
+    bench.call("step", saga=saga, step=step("reserve"))
+    bench.run(0.5)
+    bench.lead(bench.sidecars[1])
+    bench.lead(bench.sidecars[0])
+    bench.run(1.0)
+    assert bench.names == ["reserve"]
+    bench.ok("abort", saga=saga)
+    bench.run(5.0)
+    assert (bench.names, is_over(bench), bench.faults) == (["reserve", "reserve/undo"], True, [])
