@@ -39,7 +39,14 @@ from gossipreg.gateway.http.dapr import picking
 from gossipreg.gateway.http.eureka import documents, recent
 from gossipreg.journal.tuning import JournalTuning
 from gossipreg.net import http_client, http_framing
-from gossipreg.sagas import saga_calls, saga_forwarding, saga_model
+from gossipreg.sagas import (
+    saga_calls,
+    saga_definition,
+    saga_forwarding,
+    saga_model,
+    saga_templates,
+    step_template,
+)
 from gossipreg.sagas.saga_tuning import SagaTuning
 from gossipreg.wire import rpc, values
 
@@ -173,6 +180,11 @@ VALUES: dict[str, tuple[float, ...]] = {
     "headers of a command": (saga_model.MAX_HEADERS,),
     "a header, name and value": (saga_model.MAX_HEADER_BYTES,),
     "path of a command": (saga_model.MAX_PATH_BYTES,),
+    "a step, with its undo": (saga_model.MAX_INTENT_BYTES,),
+    "nesting of an input, or of the JSON of a command": (saga_templates.MAX_JSON_DEPTH,),
+    "file of `saga run`": (saga_definition.MAX_FILE_BYTES,),
+    "timeout of a saga": (saga_definition.MAX_SAGA_MS // 1000,),
+    "timeout of a step, of one attempt": (step_template.MAX_TIMEOUT_MS // 1000, step_template.MAX_ATTEMPT_MS // 1000),
     "answer of a participant": (saga_model.MAX_RESULT_BYTES,),
     "a secret": (secrets_folder.MAX_SECRET_BYTES,),
     "open sagas of a journal": (saga_model.MAX_OPEN_SAGAS,),

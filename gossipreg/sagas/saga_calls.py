@@ -18,7 +18,6 @@ is a map (`step_template.py`). An error's result is a map too: `text`, and what 
 The parameters come from other sidecars, and so are read as untrusted: BadParams alone is raised.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +25,7 @@ from typing import Any
 import msgpack
 
 from gossipreg.errors import BadParams, TooLarge, UnknownMethod
-from gossipreg.sagas.saga_definition import SagaDefinition, decode_definition
+from gossipreg.sagas.saga_definition import SagaDefinition, check_input, decode_definition
 from gossipreg.sagas.saga_model import (
     MAX_DEFINITION_BYTES,
     MAX_INPUT_BYTES,
@@ -39,6 +38,7 @@ from gossipreg.sagas.saga_model import (
     SagaRef,
     read_saga,
 )
+from gossipreg.sagas.saga_templates import read_json_untrusted
 from gossipreg.sagas.saga_tuning import SagaTuning
 from gossipreg.sagas.step_template import StepTemplate, read_step
 
@@ -175,10 +175,7 @@ class AskedParams:
             raise TooLarge(
                 f"{self._method}: {name} has {len(data)} bytes: give at most {most}, and keep the rest apart"
             )
-        try:
-            json.loads(data, parse_constant=_no_constant)
-        except (ValueError, RecursionError) as error:
-            raise BadParams(f"{self._method}: {name} is no JSON: {error}") from None
+        read_json_untrusted(data, f"{self._method}: {name}")
         return data
 
     def bytes(self, name: str, most: int) -> bytes:
@@ -259,9 +256,10 @@ def _begin(params: AskedParams, tuning: SagaTuning) -> BeginAsked:
 def _run(params: AskedParams, tuning: SagaTuning) -> RunAsked:
     del tuning
     encoded = params.bytes("definition", MAX_DEFINITION_BYTES)
+    definition, input = decode_definition(encoded), params.json("input", MAX_INPUT_BYTES)
+    check_input(definition, input)
     return RunAsked(
-        params.id(), decode_definition(encoded), encoded, params.json("input", MAX_INPUT_BYTES),
-        params.text("traceparent", MAX_TRACEPARENT_BYTES, default=""),
+        params.id(), definition, encoded, input, params.text("traceparent", MAX_TRACEPARENT_BYTES, default="")
     )  # fmt: skip
 
 
@@ -317,10 +315,6 @@ _READERS: dict[str, Callable[[AskedParams, SagaTuning], AskedCall]] = {
     "give_up": _hand(HandDecision.GIVE_UP),
 }
 METHODS = tuple(_READERS)
-
-
-def _no_constant(text: str) -> object:
-    raise ValueError(f"{text} is no JSON")
 
 
 def _shown(value: object) -> str:

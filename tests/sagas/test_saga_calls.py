@@ -1,0 +1,99 @@
+"""Calls about sagas are read from other sidecars: what is asked, or one error in one line."""
+
+from typing import Any
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gossipreg.errors import BadParams, RequestError, TooLarge, UnknownMethod
+from gossipreg.sagas.saga_calls import METHODS, AfterAsked, AskedCall, BeginAsked, RunAsked, StepAsked, read_call
+from gossipreg.sagas.saga_definition import definition_untrusted, encode_definition
+from gossipreg.sagas.saga_tuning import default
+from tests.sagas.one_line import assert_one_line
+
+SAGA = f"{'7c' * 16}.order-7"
+STEP = {"name": "a", "service": "s", "method": "PUT", "path": "/{input.sku}", "undo": None}
+DEFINITION = encode_definition(definition_untrusted({"name": "order", "step": [STEP]}))
+
+
+def read(method: str, **params: Any) -> AskedCall:
+    return read_call(method, msgpack.packb(params), default)
+
+
+def test_a_definition_runs_with_an_input_that_fits() -> None:
+    found = read("run", definition=DEFINITION, input=b'{"sku": 1}', id="order-7")
+    assert isinstance(found, RunAsked)
+    assert (found.id, found.encoded, found.definition.name) == ("order-7", DEFINITION, "order")
+
+
+@pytest.mark.parametrize(
+    ("input", "fault"),
+    [
+        (b"{}", "step 'a': {input.sku} is not there: {input} is an empty object"),
+        (None, "{input} is null, which has no parts"),
+        (b"{", "run: input is no JSON"),
+        ('{"sku": 1}'.encode("utf-16"), "run: input is no JSON"),
+        (b'{"sku": 1e999}', "run: input is no JSON: the number 1e999 is too large"),
+        (b'{"sku": NaN}', "NaN, which is no number of JSON"),
+        (b"[" * 2000, "run: input is no JSON"),
+        (b"[" * 70 + b"]" * 70, "run: input is nested too deep: at most 64 levels"),
+    ],
+)
+def test_an_input_that_does_not_fit_begins_nothing(input: bytes | None, fault: str) -> None:
+    with pytest.raises(BadParams) as error:
+        read("run", definition=DEFINITION, input=input)
+    assert fault in str(error.value)
+    assert_one_line(error.value)
+
+
+def test_what_comes_after_the_commit_needs_no_undo() -> None:
+    bare = {name: value for name, value in STEP.items() if name != "undo"}
+    found = read("after", saga=SAGA, step=bare)
+    assert isinstance(found, AfterAsked)
+    assert found.step.options.after
+    with pytest.raises(BadParams, match="does not say how it is undone"):
+        read("step", saga=SAGA, step=bare)
+    assert isinstance(read("step", saga=SAGA, step=STEP), StepAsked)
+
+
+def test_a_beginning_has_defaults_and_bounds() -> None:
+    found = read("begin", name="create-order")
+    assert isinstance(found, BeginAsked)
+    assert (found.id, found.input, found.timeout_ms, found.strict) == ("", b"null", 60_000, False)
+    with pytest.raises(BadParams, match="name is 'create order'"):
+        read("begin", name="create order")
+    with pytest.raises(TooLarge, match="at most 65536"):
+        read("begin", name="a", input=b'"' + b"x" * 65_536 + b'"')
+    with pytest.raises(BadParams, match="begin takes no retries"):
+        read("begin", name="a", retries=3)
+    with pytest.raises(UnknownMethod):
+        read("pause")
+
+
+NAMES = ("saga", "step", "id", "name", "input", "definition", "state", "limit", "after", "until", "timeout_ms", "why",
+         "who", "reason", "strict", "traceparent", "other")  # fmt: skip
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(max_size=8)
+    | st.binary(max_size=8) | st.sampled_from([SAGA, DEFINITION, STEP, "order-7", b"{}", "decided"]),
+    lambda inner: st.lists(inner, max_size=2)
+    | st.dictionaries(st.text(max_size=4) | st.integers(0, 9), inner, max_size=2),
+    max_leaves=4,
+)  # fmt: skip
+
+
+@given(st.sampled_from(METHODS), st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=4))
+def test_any_params_are_a_call_or_one_error(method: str, params: dict[str, Any]) -> None:
+    try:
+        read(method, **params)
+    except RequestError as error:
+        assert_one_line(error)
+
+
+@given(st.sampled_from(METHODS), st.binary(max_size=40))
+def test_any_bytes_are_a_call_or_one_error(method: str, params: bytes) -> None:
+    try:
+        read_call(method, params, default)
+    except RequestError as error:
+        assert_one_line(error)
