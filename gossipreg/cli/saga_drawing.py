@@ -22,6 +22,8 @@ HEADER = ("", "STEP", "AT", "TOOK", "STATE", "ANSWER", "TRIED", "COMMAND", "WHY"
 TO_THE_RIGHT = frozenset(("AT", "TOOK", "ANSWER", "TRIED"))
 SHOWN_CHARACTERS = 100
 """Of an input, and of a command."""
+FAILED_FROM = 300
+"""The status of an answer whose body says why."""
 GREEN, RED, YELLOW, DIM = "32", "31", "33", "2"
 _MARKS = {
     "done": ("✓", "+", GREEN), "after_done": ("✓", "+", GREEN), "undone": ("↩", "<", YELLOW),
@@ -182,7 +184,13 @@ def _cells(
 
 
 def _why(answer: dict[str, Any], state: str) -> str:
-    return "" if state in ("done", "running") or not answer["text"] else _cut(printable(answer["text"]))
+    """Why it is not done: what the sidecar says of it, and how the service's answer begins."""
+    if state in ("done", "running"):
+        return ""
+    text, body = printable(answer["text"]) if answer["text"] else "", ""
+    if answer["status"] >= FAILED_FROM and answer.get("body"):
+        body = _body(answer)
+    return _cut(": ".join(part for part in (text, body) if part))
 
 
 def _path(story: dict[str, Any], step: dict[str, Any], path: str) -> str:

@@ -36,7 +36,8 @@ def test_an_aborted_saga_shows_what_was_undone_and_why() -> None:
         "",
         "   STEP          AT  TOOK  STATE    ANSWER  TRIED  COMMAND                        WHY",
         "✓  reserve  +0.003s  12ms  done        201      1  stock PUT /reservations/{key}",
-        "✗  pay      +0.016s  34ms  refused     402      1  payments POST /payments        it answered 402",
+        "✗  pay      +0.016s  34ms  refused     402      1  payments POST /payments        "
+        'it answered 402: {"error": "no money"}',
         "─── aborted +0.051s ───",
         "↩  reserve  +0.070s  19ms  undone      204      1  DELETE /reservations/{key}",
     ]
