@@ -61,6 +61,8 @@ Template = tuple[str | TemplateRef, ...]
 
 def parse_template(text: str, what: str) -> Template:
     """Raises BadParams where it is none; `what` begins the text of errors."""
+    if "{" not in text and "}" not in text:  # most texts, and each is read several times
+        return (text,) if text else ()
     parts: list[str | TemplateRef] = []
     end = 0
     for piece in _PIECE.finditer(text):

@@ -38,6 +38,8 @@ ORDER = {"name": "create-order", "timeout": 60, "step": [RESERVE, PAY], "after":
 INPUT = {"item": "book"}
 TAKEN_OVER_S = 16.0
 UNDONE_S = 12.0
+BUSY_S = 8.0
+"""Allowed on top: other tests run on this machine at the same time."""
 
 
 @dataclass
@@ -117,7 +119,7 @@ def ended_within(shop: Shop, saga: str, bound_s: float, since: float) -> dict[st
     """The story, once the saga has ended at the members that are left."""
     left = [one for one in shop.members if one.process.poll() is None]
     wait_for(lambda: state_anywhere(left, saga) == "ended")
-    assert time.monotonic() - since <= bound_s
+    assert time.monotonic() - since <= bound_s + BUSY_S
     return story(left[0], saga)
 
 

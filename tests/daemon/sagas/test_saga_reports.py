@@ -100,7 +100,7 @@ def test_section_has_the_sagas_of_each_state_and_the_oldest() -> None:
     assert seen.shown.counts()["sagas_running"] == 1
 
 
-def test_stuck_saga_is_a_trouble_with_the_command_to_type_until_it_is_undone() -> None:
+def test_stuck_saga_is_a_trouble_that_names_the_command_to_type() -> None:
     seen = Seen()
     seen.stuck()
     name = SagaRef(JOURNAL, "7")
