@@ -7,6 +7,7 @@ able to fail: here, and in `test_wiring_rules.py`.
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,13 @@ MAX_TEST_NAME = 70
 FILES = sorted([*PACKAGE.rglob("*.py"), *(ROOT / "simulations").rglob("*.py")])
 SCRIPT_FILES = sorted((ROOT / "scripts").rglob("*.py"))
 TEST_FILES = sorted((ROOT / "tests").rglob("*.py"))
-TREES = {path: ast.parse(path.read_text(), str(path)) for path in [*FILES, *SCRIPT_FILES]}
+ALL_FILES = [*FILES, *SCRIPT_FILES]
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    """Parsed when a test asks for it: every worker imports this file."""
+    return ast.parse(path.read_text(), str(path))
 
 
 def dotted(path: Path) -> str:
@@ -76,9 +83,13 @@ def is_pure(path: Path) -> bool:
     return path.is_relative_to(PACKAGE) and (part in PURE or path.is_relative_to(PACKAGE / "client" / "picking"))
 
 
-CORE_TREES = {path: TREES[path] for path in FILES if path.is_relative_to(PACKAGE / "core")}
-WIRING = Wiring(CORE_TREES.values())
+CORE_FILES = [path for path in FILES if path.is_relative_to(PACKAGE / "core")]
 PURE_FILES = [path for path in FILES if is_pure(path)]
+
+
+@cache
+def wiring() -> Wiring:
+    return Wiring([tree(path) for path in CORE_FILES])
 
 
 def listed(path: Path, faults: Iterator[house_rules.Fault]) -> list[str]:
@@ -98,72 +109,68 @@ def test_every_part_of_the_house_is_looked_at() -> None:
     }
 
 
-@pytest.mark.parametrize("path", TREES, ids=dotted)
-def test_imports_run_one_way(path: Path) -> None:
-    assert listed(path, house_rules.import_faults(dotted(path), TREES[path], PACKAGE)) == []
+def test_imports_run_one_way() -> None:
+    faults = [
+        fault
+        for path in ALL_FILES
+        for fault in listed(path, house_rules.import_faults(dotted(path), tree(path), PACKAGE))
+    ]
+    assert faults == []
 
 
 def test_a_part_of_the_core_holds_few_others() -> None:
-    held = {name: sorted(WIRING.held_by(name)) for name in WIRING.parts() if name not in COMPOSERS}
+    held = {name: sorted(wiring().held_by(name)) for name in wiring().parts() if name not in COMPOSERS}
     assert {name: parts for name, parts in held.items() if len(parts) > MAX_PARTS} == {}, (
         "give it facts or values instead"
     )
 
 
 def test_parts_of_the_core_hold_each_other_one_way() -> None:
-    assert WIRING.circles() == [], "let one of them return facts"
+    assert wiring().circles() == [], "let one of them return facts"
 
 
 def test_parts_of_the_core_are_set_up_by_their_constructors() -> None:
-    assert [fault for path, tree in CORE_TREES.items() for fault in listed(path, WIRING.patches(tree))] == []
+    assert [fault for path in CORE_FILES for fault in listed(path, wiring().patches(tree(path)))] == []
 
 
 def test_only_the_table_changes_rows() -> None:
     files = [path for path in FILES if path.is_relative_to(PACKAGE) and path.parent != PACKAGE / "core" / "table"]
     assert len(files) > 100
-    assert [fault for path in files for fault in listed(path, row_writes(TREES[path]))] == []
+    assert [fault for path in files for fault in listed(path, row_writes(tree(path)))] == []
 
 
-@pytest.mark.parametrize("path", PURE_FILES, ids=dotted)
-def test_core_and_wire_read_no_clock_socket_or_randomness(path: Path) -> None:
-    assert listed(path, house_rules.purity_faults(TREES[path])) == []
+def test_core_and_wire_read_no_clock_socket_or_randomness() -> None:
+    assert [fault for path in PURE_FILES for fault in listed(path, house_rules.purity_faults(tree(path)))] == []
 
 
-@pytest.mark.parametrize("path", TREES, ids=dotted)
-def test_a_file_holds_one_idea_and_stays_short(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= MAX_LINES, "split it by ideas"
-
-
-def test_a_file_of_tests_stays_short() -> None:
-    lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in TEST_FILES}
-    long = {name: lines for name, lines in lengths.items() if lines > MAX_TEST_LINES}
-    assert long == {}, "split it by ideas"
+@pytest.mark.parametrize(("files", "limit"), [(ALL_FILES, MAX_LINES), (TEST_FILES, MAX_TEST_LINES)])
+def test_a_file_holds_one_idea_and_stays_short(files: list[Path], limit: int) -> None:
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in files}
+    assert {name: lines for name, lines in lengths.items() if lines > limit} == {}, "split it by ideas"
 
 
 def test_a_name_of_a_test_is_a_short_claim() -> None:
     """Aim at 60 characters."""
     faults = [
-        fault
-        for path in TEST_FILES
-        for fault in listed(path, house_rules.long_test_names(ast.parse(path.read_text()), MAX_TEST_NAME))
+        fault for path in TEST_FILES for fault in listed(path, house_rules.long_test_names(tree(path), MAX_TEST_NAME))
     ]
     assert faults == []
 
 
 def test_tests_and_laboratory_leave_the_nodes_private_parts_alone() -> None:
-    private = house_rules.private_names(TREES[PACKAGE / "core" / name] for name in NODE_FILES)
+    private = house_rules.private_names(tree(PACKAGE / "core" / name) for name in NODE_FILES)
     assert private >= {"_context", "_detector", "_begin", "_forget"}
     faults = [
         fault
         for path in [*TEST_FILES, *(path for path in FILES if not path.is_relative_to(PACKAGE))]
         if str(path.relative_to(ROOT)) not in MAY_REACH
-        for fault in listed(path, house_rules.reaches(ast.parse(path.read_text()), private))
+        for fault in listed(path, house_rules.reaches(tree(path), private))
     ]
     assert faults == []
 
 
 def test_class_names_are_unique_in_the_package() -> None:
-    package = [(dotted(path), TREES[path]) for path in FILES if path.is_relative_to(PACKAGE)]
+    package = [(dotted(path), tree(path)) for path in FILES if path.is_relative_to(PACKAGE)]
     shared = house_rules.shared_class_names(package)
     assert not shared, "let each name say whose class it is"
 
@@ -178,7 +185,7 @@ def test_the_map_of_a_folder_names_exactly_its_files(folder: str) -> None:
 
 
 def test_the_map_of_the_core_names_its_rooms_from_the_lowest() -> None:
-    text = ast.get_docstring(TREES[PACKAGE / "core" / "__init__.py"]) or ""
+    text = ast.get_docstring(tree(PACKAGE / "core" / "__init__.py")) or ""
     assert tuple(re.findall(r"^    (\w+)/ ", text, re.MULTILINE)) == house_rules.ROOMS
     assert {*house_rules.ROOMS} == {path.parent.name for path in (PACKAGE / "core").glob("*/__init__.py")}
 
@@ -187,7 +194,7 @@ def test_every_reason_for_a_drop_has_its_meaning() -> None:
     counted = {
         reason: f"{path.relative_to(ROOT)}:{line}"
         for path in FILES
-        for line, reason in house_rules.drop_reasons(TREES[path])
+        for line, reason in house_rules.drop_reasons(tree(path))
     }
     known = {*DROPS, *(f"{prefix}*" for prefix in FAMILIES)}
     assert {reason: where for reason, where in counted.items() if reason not in known} == {}, "give it a line in drops"

@@ -49,7 +49,12 @@ def at(node: ast.expr, place: Place) -> str:
 TROUBLE_ROWS = rows("What `info` says, and what to do")
 
 
-def reported() -> Iterator[tuple[str, Texts]]:
+@cache
+def reported() -> list[tuple[str, Texts]]:
+    return [*_reported()]
+
+
+def _reported() -> Iterator[tuple[str, Texts]]:
     """Where a trouble is reported, and the messages that it can have there; see `of_events` for those of the core."""
     for name in names_of("saw"):
         for call, place in CODE.calls_by_name[name]:
@@ -80,6 +85,7 @@ def item(table: ast.Dict, wanted: str) -> ast.expr | None:
     return None
 
 
+@cache
 def kinds() -> set[str]:
     """The kinds of events that the core can report."""
     return set().union(*(CORE.texts(call.args[0], place) for call, place in CORE.calls_by_name["event"]))
@@ -91,6 +97,7 @@ def is_a_trouble(kind: str) -> bool:
     return held.shapes() != []
 
 
+@cache
 def of_events() -> dict[str, Texts]:
     """The messages of the events of the core, by kind."""
     [words] = CODE.functions["in_words"]
@@ -106,6 +113,7 @@ def of_events() -> dict[str, Texts]:
     return found
 
 
+@cache
 def shown() -> set[str]:
     """The lines that `info` makes itself, without those that are a message and how long it has been true."""
     found: set[str] = set()

@@ -32,15 +32,19 @@ class Place:
 class Package:
     def __init__(self, root: Path, parts: Iterable[str] = ("",)) -> None:
         """Read these files of the package at `root`, and those below these folders."""
-        self.places: list[Place] = []
-        """Every module, and every function."""
-        all = [
+        self._paths = sorted(
             one for part in parts for one in ([root / part] if part.endswith(".py") else (root / part).rglob("*.py"))
-        ]
-        for path in sorted(all):
+        )
+
+    @cached_property
+    def places(self) -> list[Place]:
+        """Every module, and every function. They are read when a test first asks: every worker makes a Package."""
+        found: list[Place] = []
+        for path in self._paths:
             module = ast.parse(path.read_text())
-            self.places.append(Place(path, module))
-            self.places += [Place(path, module, node) for node in ast.walk(module) if isinstance(node, Function)]
+            found.append(Place(path, module))
+            found += [Place(path, module, node) for node in ast.walk(module) if isinstance(node, Function)]
+        return found
 
     def calls(self) -> Iterator[tuple[ast.Call, Place]]:
         """All calls, each in its innermost function."""
