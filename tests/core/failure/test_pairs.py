@@ -98,12 +98,15 @@ def test_a_lossy_pair_is_over_when_the_member_leaves_or_dies() -> None:
     assert one.node.inspect().noted_pairs == 0
 
 
-@pytest.mark.parametrize("loss", [0.0, 0.05, 0.1])
-def test_loss_between_all_members_is_no_lossy_pair(loss: float) -> None:
+@pytest.mark.parametrize(
+    ("loss", "lasts_s"),
+    [(0.0, 100), (0.1, 200), *(pytest.param(loss, 600, marks=pytest.mark.wide) for loss in (0.05, 0.1))],
+)
+def test_loss_between_all_members_is_no_lossy_pair(loss: float, lasts_s: float) -> None:
     cluster = Cluster(seed=8)
     hosts = cluster.grow(6)
     cluster.network.loss = loss
-    cluster.run(600)
+    cluster.run(lasts_s)
     assert [cluster.events(host).count("pair_lossy") for host in hosts] == [0] * 6
 
 

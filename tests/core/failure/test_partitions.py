@@ -24,18 +24,19 @@ def _bridged(
     return cluster, hosts, opinions
 
 
+@pytest.mark.parametrize("n", [12, pytest.param(24, marks=pytest.mark.wide)])
 @pytest.mark.parametrize(("loss", "changes"), [(0.0, 6), (0.1, 40)])
-def test_members_on_both_sides_of_a_bridge_soon_stop_flapping(loss: float, changes: int) -> None:
+def test_members_on_both_sides_of_a_bridge_soon_stop_flapping(n: int, loss: float, changes: int) -> None:
     """Each member changed its opinion 324 times a minute, and 477 times at 10 % loss; now 1 and 19."""
-    cluster, hosts, opinions = _bridged(24, frozenset(range(12, 24)), loss=loss)
+    cluster, hosts, opinions = _bridged(n, frozenset(range(n // 2, n)), loss=loss)
     before = len(opinions.changes)
     cluster.run(60)
     assert len(opinions.changes) - before < changes * len(hosts)
 
 
 def test_a_crash_on_one_side_is_soon_known_on_both() -> None:
-    cluster, hosts, _ = _bridged(24, frozenset(range(12, 24)))
-    for gone in (hosts[5], hosts[17]):
+    cluster, hosts, _ = _bridged(16, frozenset(range(8, 16)), settled_s=20)
+    for gone in (hosts[5], hosts[11]):
         cluster.crash(gone, refuses=False)
         rest = [host for host in hosts if host.up]
         assert cluster.until(lambda rest=rest, gone=gone: cluster.all_say(rest, gone, "dead"), 6)  # type: ignore[misc]
@@ -68,13 +69,14 @@ def test_earlier_pauses_do_not_delay_the_detection_of_a_crash() -> None:
     assert cluster.until(lambda: cluster.all_say(rest, gone, "dead"), 3.6)
 
 
-def test_a_third_partition_is_noticed_as_soon_as_the_first() -> None:
+@pytest.mark.parametrize("n", [16, pytest.param(64, marks=pytest.mark.wide)])
+def test_a_third_partition_is_noticed_as_soon_as_the_first(n: int) -> None:
     """When a prober asked all other members first, after two refutations, it took 14 s, and 34 s with 100 members."""
     cluster = Cluster(seed=1)
-    hosts = cluster.form(64)
+    hosts = cluster.form(n)
     for _ in range(3):
-        cluster.network.rules["cut"] = between(lambda end: end.number < 32)
-        assert cluster.until(lambda: all(len(host.node.ring) == 32 for host in hosts), 6, 0.1)
+        cluster.network.rules["cut"] = between(lambda end: end.number < n // 2)
+        assert cluster.until(lambda: all(len(host.node.ring) == n // 2 for host in hosts), 6, 0.1)
         del cluster.network.rules["cut"]
         assert cluster.until(lambda: cluster.converged(hosts), 3)
         cluster.run(20)
@@ -83,7 +85,7 @@ def test_a_third_partition_is_noticed_as_soon_as_the_first() -> None:
 def test_neighbours_that_crash_after_pauses_are_soon_found() -> None:
     """Earlier refutations give neither member more time, not even the second one, whose prober crashes with it."""
     cluster = Cluster(seed=1)
-    hosts = cluster.form(64)
+    hosts = cluster.form(32)
     first = min(hosts, key=lambda host: host.id)
     gone = [first, cluster.by_id[next(first.node.ring.successors())]]
     rest = [host for host in hosts if host not in gone]
@@ -144,12 +146,13 @@ def test_a_helper_that_reached_a_suspect_is_asked_first(later_s: float, asked: b
     assert (helped[-1].id in inspection.helpers_asked(hosts[1].id)) is asked
 
 
-def test_a_healed_bridged_partition_is_equal_at_once() -> None:
+@pytest.mark.parametrize("n", [16, pytest.param(64, marks=pytest.mark.wide)])
+def test_a_healed_bridged_partition_is_equal_at_once(n: int) -> None:
     """Each member has refuted its death again and again. When each such return counted, some were damped for minutes;
     when answers of helpers that lately reached a suspect counted, for 15 s."""
     cluster = Cluster(seed=3)
-    hosts = cluster.form(64)
-    cluster.network.rules["cut"] = bridged(32, frozenset(range(32)))
-    cluster.run(60)
+    hosts = cluster.form(n)
+    cluster.network.rules["cut"] = bridged(n // 2, frozenset(range(n // 2)))
+    cluster.run(60 if n > 16 else 40)
     del cluster.network.rules["cut"]
     assert cluster.until(lambda: cluster.converged(hosts), 3)

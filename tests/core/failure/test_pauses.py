@@ -83,8 +83,8 @@ def test_an_answer_received_while_asleep_is_no_round_trip() -> None:
 
 def test_a_probe_that_nobody_answered_is_forgotten_in_time() -> None:
     cluster = Cluster(seed=3)
-    hosts = cluster.form(12)
+    hosts = cluster.form(6)
     cluster.network.loss = 0.3
-    cluster.run(100)
+    cluster.run(80)
     asked = [probe.sent_at for host in hosts for probe in host.node.inspect().probes]
     assert cluster.now - 61 * lan.period_s < min(asked) < cluster.now - 55 * lan.period_s

@@ -178,7 +178,7 @@ def test_a_recovered_prober_declares_nobody_dead_on_old_reports() -> None:
 def test_a_member_refused_everywhere_suspects_few() -> None:
     """As if its uplink is gone, and a router close by refuses every port. It suspected its whole ring at once."""
     cluster = Cluster(seed=15)
-    hosts = cluster.form(300)
+    hosts = cluster.form(100)
     lonely = hosts[7]
     for host in all_but(hosts, lonely):
         cluster.crash(host)
