@@ -268,12 +268,13 @@ class CommandAttempts:
                 task.due = now
                 self._due[task.id] = task
         effects: list[SagaEffect] = []
+        self._proof.want_none()
         for task in [*self._due.values()]:
             if self._proof.covers(task.due):
                 effects += self._send(task, now)
             else:
                 self._proof.want(task.due)
-        return [*effects, *self._proof.ask(now)] if self._due else effects
+        return [*effects, *self._proof.ask(now)]
 
     def _send(self, task: CommandTask, now: float) -> list[SagaEffect]:
         timeout_s = min(task.attempt_timeout_s, task.deadline - now)

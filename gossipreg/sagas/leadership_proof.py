@@ -46,6 +46,10 @@ class LeadershipProof:
         self.proven(asked_at)
         self._asked = {number: at for number, at in self._asked.items() if at > asked_at}
 
+    def want_none(self) -> None:
+        """What waited may have ended meanwhile: nothing is wanted until `want` says so."""
+        self._wanted_at = -inf
+
     def want(self, due: float) -> None:
         """Something is due since this time, and waits for a proof."""
         self._wanted_at = max(self._wanted_at, due)
