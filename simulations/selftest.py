@@ -1,7 +1,7 @@
 """A test of the checkers: each invariant is broken on purpose, and its checker must fire.
 
-Owns: the ways to break the core (those of journals and events are in
-`journaling/breaks.py` and `eventing/breaks.py`). For each, a small swarm runs seed
+Owns: the ways to break the core (those of journals, events and sagas are in `journaling/breaks.py`,
+`eventing/breaks.py` and `orchestrating/breaks.py`). For each, a small swarm runs seed
 after seed until the checker fires; the same seed must then pass with the unbroken core.
 """
 
@@ -31,6 +31,7 @@ from simulations.breaks import Break, broken
 from simulations.checkers.checker import Broken
 from simulations.eventing.breaks import EVENT_BREAKS
 from simulations.journaling.breaks import JOURNAL_BREAKS
+from simulations.orchestrating.breaks import SAGA_BREAKS
 from simulations.scenario import Case, CheckFailed, at_seed
 
 _SEEDS = 24
@@ -221,6 +222,7 @@ ALL: tuple[tuple[Break, ...], ...] = (
     *((one,) for one in BREAKS),
     _HANDED_ON,
     *((one,) for one in (*JOURNAL_BREAKS, *EVENT_BREAKS)),
+    *SAGA_BREAKS,
 )
 """Breaks of one tuple are applied together; the first one names the checkers."""
 

@@ -16,14 +16,16 @@ from simulations.checkers.taken_for_dead import TakenForDead
 from simulations.checkers.traffic import Traffic
 from simulations.eventing.breaks import EVENT_BREAKS
 from simulations.journaling.breaks import JOURNAL_BREAKS
+from simulations.orchestrating.breaks import SAGA_BREAKS
 from simulations.selftest import ALL, BREAKS, fires
 from simulations.world import World
 
 
 def _in_turn(named: list[tuple[Break, ...]]) -> list[object]:
-    """One of six of the core's, and one each of journals and events, in every run; the others with `scripts/check
-    --wide`."""
+    """One of six of the core's, one each of journals and events, and two of sagas, in every run; the others with
+    `scripts/check --wide`."""
     others = [one for number, one in enumerate(BREAKS) if number % 6] + [*JOURNAL_BREAKS[1:], *EVENT_BREAKS[1:]]
+    others += [breaks[0] for number, breaks in enumerate(SAGA_BREAKS) if number not in (0, 3)]
     long = {*map(id, others)}
     return [
         pytest.param(breaks, id=breaks[0].what.replace(" ", "_"),
