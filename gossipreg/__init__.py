@@ -109,6 +109,7 @@ if TYPE_CHECKING:
         StepAnswer,
         Watch,
         connect,
+        literal,
         relay_once,
     )
 
@@ -170,6 +171,7 @@ __all__ = [
     "Watch",
     "__version__",
     "connect",
+    "literal",
     "relay_once",
 ]
 
@@ -187,6 +189,7 @@ _OF_THE_CLIENT = (
         "SagaStory",
         "StepAnswer",
     ),
+    "literal",
 )
 
 

@@ -50,14 +50,15 @@ if TYPE_CHECKING:
     from gossipreg.client.sagas.saga import Saga
     from gossipreg.client.sagas.saga_answers import SagaStory, StepAnswer
     from gossipreg.client.sagas.saga_handle import SagaHandle
-    from gossipreg.client.sagas.saga_step import SagaStep
+    from gossipreg.client.sagas.saga_step import SagaStep, literal
     from gossipreg.client.service import Service
     from gossipreg.client.snapshot import Snapshot
 
 __all__ = [
     "AsyncInbox", "AsyncOutbox", "AsyncParticipant", "Attachment", "Client", "Event", "Inbox", "Instance", "Outbox",
     "Participant", "ParticipantAnswer", "PickedInstance", "Published", "Registry", "Reject", "Relay", "Retry", "Saga",
-    "SagaHandle", "SagaStep", "SagaStory", "Service", "Snapshot", "StepAnswer", "Watch", "connect", "relay_once",
+    "SagaHandle", "SagaStep", "SagaStory", "Service", "Snapshot", "StepAnswer", "Watch", "connect", "literal",
+    "relay_once",
 ]  # fmt: skip
 
 _LATER = {"Instance": "instance", "PickedInstance": "picked", "Registry": "registry",
@@ -67,7 +68,7 @@ _LATER = {"Instance": "instance", "PickedInstance": "picked", "Registry": "regis
           "Event": "events.event", "Reject": "events.event", "Retry": "events.event",
           "Published": "events.published", "AsyncParticipant": "sagas.participant", "Participant": "sagas.participant",
           "ParticipantAnswer": "sagas.participant_answer", "Saga": "sagas.saga", "SagaHandle": "sagas.saga_handle",
-          "SagaStep": "sagas.saga_step", "SagaStory": "sagas.saga_answers",
+          "SagaStep": "sagas.saga_step", "literal": "sagas.saga_step", "SagaStory": "sagas.saga_answers",
           "StepAnswer": "sagas.saga_answers"}  # fmt: skip
 
 

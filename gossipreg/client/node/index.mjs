@@ -49,6 +49,7 @@ export { Participant } from "./sagas/participant.mjs";
 export { ParticipantAnswer } from "./sagas/participant-answer.mjs";
 export { Saga } from "./sagas/saga.mjs";
 export { SagaHandle } from "./sagas/of-registry.mjs";
+export { literal } from "./sagas/saga-step.mjs";
 export { StepAnswer } from "./sagas/saga-answers.mjs";
 export { Service } from "./service.mjs";
 export { Snapshot } from "./snapshot.mjs";

@@ -20,6 +20,10 @@ interface CommandContent {
   headers?: Readonly<Record<string, string>>;
 }
 
+/** A text, or what JSON can hold, whose braces are no templates: for what comes from outside. A text of a customer may
+ * have {input.card} in it. Names in JSON are no templates. */
+export function literal<Value>(value: Value): Value;
+
 export interface AfterOptions extends CommandContent {
   /** Of one attempt (5,000). */
   attemptTimeoutMs?: number;

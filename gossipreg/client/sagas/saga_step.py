@@ -8,11 +8,12 @@ import json as json_module
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
 from gossipreg.client.checks import check_bool, check_number, check_text
 from gossipreg.errors import BadParams
 
+T = TypeVar("T")
 STEP_S = 30.0
 """How long a step may take where neither it nor its saga says."""
 MAX_STEP_S = 86_400.0
@@ -148,6 +149,20 @@ def json_text(what: str, value: object) -> str:
         return json_module.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise BadParams(f"{what} has no form in JSON: {error}") from None
+
+
+def literal(value: T) -> T:
+    """A text, or what JSON can hold, whose braces are no templates: for what comes from outside, in `path`, `json`,
+    `body` and `headers` of a step. A text of a customer may have {input.card} in it. Names in JSON are no templates."""
+    if isinstance(value, str):
+        found: Any = value.replace("{", "{{").replace("}", "}}")
+    elif isinstance(value, Mapping):
+        found = {name: literal(inner) for name, inner in value.items()}
+    elif isinstance(value, list | tuple):
+        found = [literal(inner) for inner in value]
+    else:
+        found = value
+    return cast(T, found)
 
 
 def milliseconds(name: str, value: object) -> int:

@@ -7,7 +7,7 @@ import { client } from "./client.mjs";
 import { CLOSE, JOURNAL, SagaSidecar, begun, failure, stepAnswer, story } from "./saga-sidecar.mjs";
 import { until } from "./sidecars.mjs";
 
-const { connect } = await client("index.mjs");
+const { connect, literal } = await client("index.mjs");
 const { ProgramCall } = await client("sagas/program-call.mjs");
 const { Unreachable } = await client("errors.mjs");
 const UNDO = ["DELETE", "/reservations/{key}"];
@@ -233,6 +233,11 @@ for (const [options, message] of [
     assert.deepEqual(sidecar.methods, ["begin", "abort"]);
   });
 }
+
+test("braces of what comes from outside are no templates", () => {
+  const given = { a: ["{input.card}", 7, null, true], b: { c: "}{" } };
+  assert.deepEqual(literal(given), { a: ["{{input.card}}", 7, null, true], b: { c: "}}{{" } });
+});
 
 test("a program whose abort is not heard is warned", async () => {
   sidecar.script.abort = [failure("not_allowed", "of another user")];

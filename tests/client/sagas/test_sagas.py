@@ -1,10 +1,13 @@
 """`registry.saga` of threads, against a sidecar whose answers a test sets."""
 
+import json
 import threading
 from contextlib import nullcontext, suppress
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 import gossipreg
 from gossipreg import SagaAborted, SagaConflict, SagaExists, SagaStep, StepRefused, StepUnknown
@@ -20,6 +23,11 @@ from gossipreg.errors import (
     Unavailable,
     Unreachable,
 )
+from gossipreg.journal.model import JOURNAL_ID_BYTES, JournalId
+from gossipreg.sagas.command_rendering import render_command
+from gossipreg.sagas.command_template import command_untrusted
+from gossipreg.sagas.saga_model import SagaRef
+from gossipreg.sagas.saga_templates import TemplateValues
 from scripts.tools.wait import wait_for
 from tests.client.sagas.saga_sidecar import CLOSE, JOURNAL, SagaSidecar, begun, failure, step_answer, story
 
@@ -352,3 +360,20 @@ def test_a_conflict_of_steps_is_raised(sagas: SagaSidecar, registry: Registry) -
     sagas.script["saga-step"] = [Conflict("another command has this name")]
     with pytest.raises(Conflict), registry.saga("create-order") as saga:
         reserve(saga)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(st.sampled_from("{}ab.")),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(st.sampled_from("{ab.")), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@hypothesis.given(JSON)
+def test_literal_keeps_braces_of_what_comes_from_outside(value: Any) -> None:
+    """As the sidecar renders it."""
+    saga = SagaRef(JournalId(bytes(JOURNAL_ID_BYTES)), "s1")
+    step = {"name": "a", "service": "stock", "method": "PUT", "path": "/x", "json": gossipreg.literal(value)}
+    values = TemplateValues(saga, "a", b"null", {})
+    command = render_command(command_untrusted(step, "step a"), values, "step a")
+    assert json.loads(command.body) == value

@@ -100,6 +100,14 @@ export function jsonText(what, value) {
   return text;
 }
 
+/** A text, or what JSON can hold, whose braces are no templates. See sagas.d.ts. */
+export function literal(value) {
+  if (typeof value === "string") return value.replaceAll("{", "{{").replaceAll("}", "}}");
+  if (Array.isArray(value)) return value.map(literal);
+  if (value === null || typeof value !== "object") return value;
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, literal(inner)]));
+}
+
 export function wholeMs(what, value) {
   requireTime(what, value, "give milliseconds");
   if (!Number.isFinite(value)) throw new BadParams(`${what} ${value} is out of range: give milliseconds`);
