@@ -40,12 +40,17 @@ from gossipreg.gateway.http.eureka.leases import lease_untrusted
 from gossipreg.gateway.http.filter import compile_filter_untrusted
 from gossipreg.gateway.http.guard import Guard
 from gossipreg.journal.codec import decode_message_untrusted, encode_message
+from gossipreg.journal.model import JournalId
 from gossipreg.model import Address, CatalogInstance, Health, NodeId, RegisteredService, Version
 from gossipreg.net.http_framing import BODY_MAX_BYTES, HEAD_MAX_BYTES, Reader
 from gossipreg.net.http_message import Head, HttpError, Request, target_untrusted
 from gossipreg.sagas.saga_codec import decode_changes, encode_changes
+from gossipreg.sagas.saga_definition import decode_definition, encode_definition, read_definition
 from gossipreg.sagas.saga_entries import UnreadChange
 from gossipreg.sagas.saga_message_codec import decode_saga_message_untrusted, encode_saga_message
+from gossipreg.sagas.saga_model import SagaRef
+from gossipreg.sagas.saga_templates import TemplateValues
+from gossipreg.sagas.step_intent import intent_of
 from gossipreg.streams.connection import StreamMessage, StreamState
 from gossipreg.streams.handshake import MAX_HANDSHAKE_BYTES
 from gossipreg.wire.rpc import Decoder
@@ -287,6 +292,19 @@ def saga_entry(data: bytes) -> None:
         assert decode_changes(encode_changes(changes)) == changes
 
 
+def saga_definition(data: bytes) -> None:
+    """A definition as a program or another member sends it, and as the file of a person. Then
+    its steps with an input."""
+    for read in (decode_definition, lambda data: read_definition(data, toml=True)):
+        with suppress(RequestError):
+            definition = read(data)
+            assert decode_definition(encode_definition(definition)) == definition
+            values = TemplateValues(SagaRef(JournalId(bytes(16)), "7"), "a", b'{"a": [1, "b"]}', {})
+            for step in definition.steps:
+                with suppress(RequestError):
+                    intent_of(step, values)
+
+
 def stream(data: bytes) -> None:
     """The first byte selects who sends: a stranger to a sidecar that opens or accepts a stream, somebody who has the
     key and sends any hello, or a member whose stream is open. No exception, and none but the last is believed."""
@@ -308,7 +326,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "datagram": datagram, "rpc": rpc, "check": check, "toml": toml, "key": key, "texts": texts, "dns": dns_message,
     "http": http, "lines": lines, "json": json_params, "filter": filter, "eureka": eureka,
     "replica_message": replica_message, "event_message": event_message, "saga_message": saga_message,
-    "saga_entry": saga_entry, "stream": stream,
+    "saga_entry": saga_entry, "saga_definition": saga_definition, "stream": stream,
 }  # fmt: skip
 
 
