@@ -50,6 +50,10 @@ def _members(client: "Client") -> list[str]:
     return [one["name"] for one in client.call_paged("members", key="id")]
 
 
+def _sagas(client: "Client") -> list[str]:
+    return [one["saga"].partition(".")[2] for one in client.call("saga-list", limit=MOST)]
+
+
 complete_service = _completes(_services)
 """Names of services."""
 complete_id = _completes(_registered)
@@ -58,3 +62,5 @@ complete_zone = _completes(_zones)
 """Zones of the members."""
 complete_member = _completes(_members)
 """Names of the members."""
+complete_saga = _completes(_sagas)
+"""Ids of sagas."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from gossipreg.cli.complete import complete_saga
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import print_json, print_line, print_table, printable, say, short_duration
 from gossipreg.cli.saga_asking import ANSWER_S, full_name
@@ -87,7 +88,7 @@ def _age(began_ms: int | None, now_ms: float) -> str:
       gossipreg saga abort order-7 --reason 'the customer has cancelled'
     """
 )
-@click.argument("saga", metavar="SAGA")
+@click.argument("saga", metavar="SAGA", shell_complete=complete_saga)
 @click.option("--reason", metavar="TEXT", help="Why, as `saga show` tells it.")
 @client_options
 @pass_chosen
@@ -109,7 +110,7 @@ def abort(chosen: Chosen, saga: str, reason: str | None) -> None:
       gossipreg saga retry order-7 reserve
     """
 )
-@click.argument("saga", metavar="SAGA")
+@click.argument("saga", metavar="SAGA", shell_complete=complete_saga)
 @click.argument("step", required=False, metavar="[STEP]")
 @click.option("--why", metavar="TEXT", default="", help="Why, as `saga show` tells it.")
 @client_options
@@ -128,7 +129,7 @@ def retry(chosen: Chosen, saga: str, step: str | None, why: str) -> None:
       gossipreg saga skip order-7 reserve --why 'released by hand in the warehouse'
     """
 )
-@click.argument("saga", metavar="SAGA")
+@click.argument("saga", metavar="SAGA", shell_complete=complete_saga)
 @click.argument("step", metavar="STEP")
 @click.option("--why", metavar="TEXT", required=True, help="Why, as `saga show` tells it.")
 @client_options
@@ -145,7 +146,7 @@ def skip(chosen: Chosen, saga: str, step: str, why: str) -> None:
       gossipreg saga give-up order-7 --why 'the shop was closed; the books are corrected'
     """,
 )
-@click.argument("saga", metavar="SAGA")
+@click.argument("saga", metavar="SAGA", shell_complete=complete_saga)
 @click.option("--why", metavar="TEXT", required=True, help="Why, as `saga show` tells it.")
 @client_options
 @pass_chosen

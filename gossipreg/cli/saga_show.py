@@ -5,6 +5,7 @@ import sys
 
 import click
 
+from gossipreg.cli.complete import complete_saga
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import print_json, print_line
 from gossipreg.cli.saga_asking import ANSWER_S
@@ -19,7 +20,7 @@ from gossipreg.cli.saga_json import story_json
       gossipreg saga show order-7 --answers
     """
 )
-@click.argument("saga", metavar="SAGA")
+@click.argument("saga", metavar="SAGA", shell_complete=complete_saga)
 @click.option("--answers", is_flag=True, help="With the bodies of what the services answered.")
 @client_options
 @pass_chosen

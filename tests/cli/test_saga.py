@@ -1,5 +1,6 @@
 """`gossipreg saga`: what each command asks of the sidecar, what it prints, how it ends."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 import pytest
 
 from gossipreg.cli import saga_asking
+from gossipreg.cli.saga_drawing import Style
+from gossipreg.cli.saga_show import style_of_stdout
 from gossipreg.errors import NotFound, OutcomeUnknown, RequestError, Unavailable
 from gossipreg.retry import Retry
 from gossipreg.sagas.saga_definition import decode_definition
@@ -226,6 +229,32 @@ def test_show_draws_the_saga_or_prints_its_story(sidecar: FakeSidecar, command: 
     assert "\x1b" not in ended.out
     assert sidecar.seen == [("saga-show", {"saga": "order-7"})]
     assert json.loads(command("saga", "show", "order-7", "--json").out)["steps"][1]["status"] == 402
+
+
+class Terminal(io.TextIOWrapper):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("encoding", "environment", "style"),
+    [
+        ("utf-8", {}, Style(utf8=True, colours=True)), ("ascii", {}, Style(utf8=False, colours=True)),
+        ("UTF8", {"NO_COLOR": "1"}, Style(utf8=True, colours=False)),
+        ("utf-8", {"TERM": "dumb"}, Style(utf8=True, colours=False)),
+    ],
+)  # fmt: skip
+def test_a_terminal_gets_colours_and_the_marks_that_it_has(
+    monkeypatch: pytest.MonkeyPatch, encoding: str, environment: dict[str, str], style: Style
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("sys.stdout", Terminal(io.BytesIO(), encoding=encoding))
+    assert style_of_stdout() == style
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
+    assert not style_of_stdout().colours
 
 
 def test_a_body_that_is_no_text_is_base64_in_json(sidecar: FakeSidecar, command: Command) -> None:
