@@ -106,7 +106,7 @@ def _of_program(method: str, allowed: Mapping[str, Check], *required: str, ends:
         saga = _saga(given["saga"])
         _check_owner(sagas, method, saga, client, sagas.programs.uid(saga))
         if method != "abort":
-            sagas.programs.check_room(client)
+            sagas.programs.check_room(client, saga)
             sagas.programs.spoke(client, saga)
         answer = await sagas.ask(method, given, client)
         if answer.code in _OVER or (ends and not answer.code):
@@ -130,7 +130,7 @@ async def show(sagas: LocalSagas, params: Params, client: SocketClient) -> bytes
     if given.pop("program", False):
         saga = _saga(given["saga"])
         _check_owner(sagas, "show", saga, client, sagas.programs.uid(saga))
-        sagas.programs.check_room(client)
+        sagas.programs.check_room(client, saga)
         answer = await sagas.ask("show", given, client)
         if not answer.code and answer.value().get("state") == "running":
             sagas.programs.spoke(client, saga)

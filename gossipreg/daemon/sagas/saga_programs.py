@@ -49,8 +49,10 @@ class SagaPrograms:
         program = self._programs.get(saga)
         return None if program is None else program.uid
 
-    def check_room(self, client: SocketClient) -> None:
-        """Raises Busy where this connection can have no more sagas."""
+    def check_room(self, client: SocketClient, saga: SagaRef | None = None) -> None:
+        """Raises Busy where this connection can have no more sagas, and has not this one."""
+        if saga in self._sagas.get(client, ()):
+            return
         if len(self._sagas.get(client, ())) >= MAX_SAGAS_A_CONNECTION:
             raise Busy(f"this connection has {MAX_SAGAS_A_CONNECTION} sagas: end some, or open another connection")
         if len(self) >= MAX_PROGRAMS:

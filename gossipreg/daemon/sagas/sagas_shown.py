@@ -13,7 +13,7 @@ from gossipreg.daemon.sagas.saga_programs import SagaPrograms
 from gossipreg.journal.model import JournalId
 from gossipreg.sagas.machine import SagasMachine
 from gossipreg.sagas.open_saga import OpenSaga, OpenStep
-from gossipreg.sagas.saga_model import SagaRef, SagaState
+from gossipreg.sagas.saga_model import SagaRef, SagaState, step_key
 from gossipreg.sagas.sagas import Sagas
 from gossipreg.wire.shapes import Shape
 
@@ -63,10 +63,9 @@ class SagasShown:
         if not (any(figures.values()) or counters):
             return {}
         ages = (self._journals.led_ms(journal, now) - saga.began_led_ms for journal, saga in self._open())
-        stuck = [
-            {"saga": str(one.saga), "name": one.name, "step": one.step, "reason": one.reason}
-            for one in self.stuck()[:STUCK_SHOWN]
-        ]
+        stuck = {
+            step_key(one.saga, one.step): {"name": one.name, "reason": one.reason} for one in self.stuck()[:STUCK_SHOWN]
+        }
         oldest_ms = max(ages, default=None)
         oldest = {} if oldest_ms is None else {"oldest_s": round(oldest_ms / 1000, 3)}
         return {**figures, **oldest, "stuck_steps": stuck}

@@ -115,4 +115,5 @@ def test_connection_may_have_so_many_sagas(monkeypatch: pytest.MonkeyPatch) -> N
     told.programs.spoke(client, ONE)
     with pytest.raises(Busy, match="this connection has 1 sagas"):
         told.programs.check_room(client)
+    told.programs.check_room(client, ONE)
     told.programs.check_room(connection())

@@ -94,9 +94,7 @@ def test_section_has_the_sagas_of_each_state_and_the_oldest() -> None:
     assert {name: section[name] for name in ("running", "finishing", "undoing", "stuck", "oldest_s")} == {
         "running": 1, "finishing": 1, "undoing": 1, "stuck": 1, "oldest_s": 7.0,
     }  # fmt: skip
-    assert section["stuck_steps"] == [
-        {"saga": str(SagaRef(JOURNAL, "c")), "name": "create-order", "step": "reserve", "reason": "503"}
-    ]
+    assert section["stuck_steps"] == {f"{SagaRef(JOURNAL, 'c')}/reserve": {"name": "create-order", "reason": "503"}}
     assert seen.shown.counts()["sagas_running"] == 1
 
 
