@@ -11,7 +11,6 @@ from typing import Any
 from gossipreg.journal.leading import Leading
 from gossipreg.sagas import running_sagas
 from gossipreg.sagas.command_attempts import CommandAttempts, CommandWork
-from gossipreg.sagas.decided_sagas import DecidedSagas
 from gossipreg.sagas.ended_sagas import EndedSagas
 from gossipreg.sagas.journal_sagas import EXPIRE_AGAIN_S, JournalSagas
 from gossipreg.sagas.leadership_proof import LeadershipProof
@@ -21,6 +20,7 @@ from gossipreg.sagas.program_leases import ProgramLeases
 from gossipreg.sagas.running_sagas import RunningSagas
 from gossipreg.sagas.saga_model import StepState
 from gossipreg.sagas.saga_replies import SagaReplies
+from gossipreg.sagas.step_commands import lasting_task
 from simulations.breaks import Break
 from simulations.journaling.breaks import established_at_once
 from simulations.orchestrating.key_ledger import KeyLedger, KeyState
@@ -45,13 +45,16 @@ def undoes_at_once(decide: Any) -> Any:
 
     def broken(self: RunningSagas, live: Any, decision: Any, reason: str = "") -> None:
         decide(self, live, decision, reason)
-        found = self._context.machine.open.get(live.ref.id)
+        context = self._context
+        found = context.machine.open.get(live.ref.id)
         if found is None or not reason:
             return
         for step in found.steps.values():
             if step.state is StepState.DONE and step.intent.undo is not None:
-                undoing = DecidedSagas(self._context)
-                undoing._begin(found, step, CommandWork.UNDO, step.intent.undo, self._context.now)
+                undo = step.intent.undo
+                task = lasting_task(CommandWork.UNDO, live.ref, step.intent, undo, "", context.tuning)
+                if task.id not in context.attempts:
+                    context.attempts.begin(task, context.now)
 
     return broken
 

@@ -4,7 +4,8 @@ Owns: which instance gets a request, what the network does to request and answer
 Never knows: what a participant does (`participant.py`), or what the answer means.
 
 A lost packet of a request or an answer is one that TCP could not bring through in time: the sidecar hears nothing until
-its time is over. A request that was lost may have arrived all the same: then its answer was.
+its time is over. A request that was lost may have arrived all the same: then its answer was. And a request may wait in
+a proxy or a queue, and arrive when nobody waits for it any more.
 """
 
 import random
@@ -25,6 +26,9 @@ _CONNECT_S = 3.0
 """After this a machine that does not answer counts as unreachable: nothing was sent."""
 _ARRIVES = 0.5
 """The share of requests without an answer that arrive all the same."""
+_LATE = 0.03
+_LATE_S = (0.5, 10.0)
+"""The share of requests that wait on their way, and how long."""
 
 Done = Callable[[CommandDone], None]
 
@@ -65,6 +69,8 @@ class _Exchange:
                 world.after(self._latency_s(), self._arrive)
             elif self._rng.random() < 0.5:
                 world.after(min(timeout_s, _CONNECT_S), lambda: self._unsent("no answer to the connection"))
+        elif not instance.steady and self._rng.random() < _LATE:
+            world.after(self._rng.uniform(*_LATE_S), self._arrive)
         else:
             world.after(self._latency_s(), self._arrive)
         world.after(timeout_s, self._time_over)
