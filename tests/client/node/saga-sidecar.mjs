@@ -39,8 +39,9 @@ export class SagaSidecar {
   #server;
   path = join(this.#folder, "fake.sock");
 
+  /** Without those that only say that the program is there: they may come whenever a connection was lost. */
   get methods() {
-    return this.seen.map(([method]) => method);
+    return this.seen.filter(([, params]) => params.program === undefined).map(([method]) => method);
   }
 
   params(method) {
@@ -75,7 +76,8 @@ export class SagaSidecar {
     const method = request.url.replace("/rpc/saga-", "");
     const params = JSON.parse(Buffer.concat(pieces));
     this.seen.push([method, params]);
-    let answer = this.script[method]?.length ? this.script[method].shift() : this.usual[method];
+    const isScripted = params.program === undefined && this.script[method]?.length;
+    let answer = isScripted ? this.script[method].shift() : this.usual[method];
     while (typeof answer === "function") answer = await answer(params);
     if (answer === CLOSE) response.socket.destroy();
     else response.writeHead(answer.error === undefined ? 200 : 503).end(JSON.stringify(answer));

@@ -50,7 +50,8 @@ class SagaSidecar(EventSidecar):
 
     @property
     def methods(self) -> list[str]:
-        return [method.removeprefix("saga-") for method, _ in self.seen]
+        """Without the words of the thread that looks after sagas: they may come whenever a connection was lost."""
+        return [method.removeprefix("saga-") for method, params in self.seen if "program" not in params]
 
     @property
     def ended(self) -> bool:
@@ -60,7 +61,7 @@ class SagaSidecar(EventSidecar):
     def _answer(self, sock: socket.socket, id: int, method: str, params: Shape) -> bool:
         with self._news:
             self.seen.append((method, params))
-            script = self.script.get(method)
+            script = None if "program" in params else self.script.get(method)
             answer = script.pop(0) if script else self.usual[method]
             self._news.notify_all()
         try:
