@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from gossipreg.errors import BadParams
 from gossipreg.sagas.next_steps import StepSeen
 from gossipreg.sagas.saga_model import StepIntent
-from gossipreg.sagas.step_order import is_settled, shown
+from gossipreg.sagas.step_order import allows_commit, shown
 
 
 def is_final(intent: StepIntent) -> bool:
@@ -28,7 +28,7 @@ def check_final(steps: Mapping[str, StepSeen], intent: StepIntent) -> None:
                 f"step {name!r} cannot be undone, and so was the last: commit, or give it an undo to take "
                 f"{intent.name!r} after it"
             )
-    open = [name for name, step in taken if not is_settled(step.state, step.intent.options)]
+    open = [name for name, step in taken if not allows_commit(step.state, step.intent.options)]
     if open and is_final(intent):
         raise BadParams(
             f"step {intent.name!r} cannot be undone, and {shown(open)} is not done: take it when all others are, "

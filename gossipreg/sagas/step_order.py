@@ -1,7 +1,7 @@
 """Which steps come before which, as their `needs` say.
 
-Owns: the order. Never knows: commands, results, time. A step may begin once all that it needs is settled: done, or
-refused and optional.
+Owns: the order. Never knows: commands, results, time. A step may begin once all that it needs allows a commit: it
+is done, or refused and optional.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -13,7 +13,7 @@ SHOWN_STEPS = 8
 """Of a circle, in an error's text."""
 
 
-def is_settled(state: StepState, options: StepOptions) -> bool:
+def allows_commit(state: StepState, options: StepOptions) -> bool:
     """Others may build on it, and the saga may commit."""
     return state is StepState.DONE or (state is StepState.REFUSED and options.optional)
 
