@@ -35,7 +35,7 @@ from gossipreg.sagas.live_sagas import SagaCaller
 from gossipreg.sagas.machine import SagasMachine
 from gossipreg.sagas.program_leases import LeaseTimer, ProgramLeases
 from gossipreg.sagas.running_sagas import RunningSagas, SagaDeadline
-from gossipreg.sagas.saga_calls import BeginAsked, ListAsked, RunAsked, ShowAsked, read_call
+from gossipreg.sagas.saga_calls import AskedCall, BeginAsked, ListAsked, RunAsked, ShowAsked, read_call
 from gossipreg.sagas.saga_context import SagaContext
 from gossipreg.sagas.saga_effects import CommandDone, CommandsUnderWay, SagaEffect
 from gossipreg.sagas.saga_entries import ExpireSagas
@@ -206,12 +206,12 @@ class JournalSagas:
 
     # -- inputs: members and programs ----------------------------------------------------------------------------------
 
-    def call(self, node: NodeId, call: SagaCall, now: float) -> list[SagaEffect]:
-        """A program at this member asks; SagaReply follows."""
+    def call(self, node: NodeId, call: SagaCall, now: float, asked: AskedCall | None = None) -> list[SagaEffect]:
+        """A program at this member asks; SagaReply follows. `asked`: what that is, where it was read already."""
         self._now(now)
         caller = SagaCaller(node, self._membership.process(node), call.number)
         try:
-            self._ask(read_call(call.method, call.params, self._tuning), caller)
+            self._ask(asked or read_call(call.method, call.params, self._tuning), caller)
         except RequestError as error:
             self._context.refuse(caller, error.code, str(error))
         return self._settle()
@@ -323,8 +323,16 @@ class JournalSagas:
         context.effects = []
         self._arm(SagaWork.BATCH, self._batch.due())
         self._arm(SagaWork.PROOF, self._proof.next_due())
-        self._arm(SagaWork.EXPIRE, self._expire_due())
+        self._arm_expire()
         return effects
+
+    def _arm_expire(self) -> None:
+        """Once for the oldest one; it is looked at again when that is due."""
+        timer = JournalTimer(self._journal, SagaWork.EXPIRE)
+        if self._machine.oldest_ended_led_ms is None:
+            self._timers.cancel(timer)
+        elif timer not in self._timers:
+            self._timers.set(timer, self._expire_due())
 
     def _acts(self) -> list[SagaEffect]:
         """What is under way, so that the journal is not handed over meanwhile: told where it begins or ends, and each

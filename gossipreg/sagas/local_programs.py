@@ -60,12 +60,6 @@ class LocalPrograms:
                 one.lost.pop(id, None)
         return self._tell(sagas, ProgramHere, now)
 
-    def took(self, saga: SagaRef) -> None:
-        """A call about this saga was sent for its program: the leader knows by that where the program is."""
-        one = self._journals.setdefault(saga.journal, _OfJournal())
-        one.here[saga.id] = None
-        one.lost.pop(saga.id, None)
-
     def lost(self, sagas: Sequence[SagaRef], now: float) -> list[SagaEffect]:
         """Their program is gone."""
         gone = [saga for saga in sagas if saga.id in self._of(saga.journal).here]

@@ -151,7 +151,8 @@ class Sagas:
             case SagaCall():
                 led = self.led.get(message.journal)
                 if led is not None:
-                    return led.call(node, message, now)
+                    asked = self._asked.get(message.number) if node == self._node else None
+                    return led.call(node, message, now, asked)
                 return [_reply(node, message, "unavailable", {"text": "this sidecar does not lead that journal now"})]
             case SagaReply():
                 return [*self._forwarding.answered(node, message, now), *self._surveys.answered(node, message)]
