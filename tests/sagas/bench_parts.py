@@ -18,6 +18,7 @@ JOURNAL = JournalId(b"J" * 16)
 START = 100.0
 COMMIT_S = 0.002
 NETWORK_S = 0.001
+ROUNDING_S = 1e-6
 ANSWER_S = 0.003
 
 
@@ -146,7 +147,7 @@ def attempt_faults(
     open = truth.open.get(saga.partition(".")[2])
     step = None if open is None else open.steps.get(step_name)
     faults = [f"beside {other.name}, which is under way" for other in under_way if _is_beside(attempt, other)]
-    if late_s > NETWORK_S:
+    if late_s > NETWORK_S + ROUNDING_S:
         faults.append(f"its sender was replaced {late_s:.3f} s ago")
     if open is None or step is None:
         faults.append("nothing of it is open in the journal")
