@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from gossipreg.timers import Timers
+from tests.examples import examples
 
 names = st.integers(0, 5)
 dues = st.integers(0, 20).map(float)
@@ -73,7 +74,7 @@ class TimersMachine(RuleBasedStateMachine):
 
 
 TestTimers = TimersMachine.TestCase
-TestTimers.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
+TestTimers.settings = settings(max_examples=examples(15), stateful_step_count=20, deadline=None)
 
 
 def test_a_timer_moved_ten_thousand_times_leaves_no_heap_behind() -> None:

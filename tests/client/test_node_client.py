@@ -23,8 +23,8 @@ from tests.client.node.picking_traces import picking_trace
 CLIENT = Path(__file__).parents[2] / "gossipreg" / "client" / "node"
 TESTS = Path(__file__).parent / "node"
 BOUND_S = 300.0
-PICKING_SEEDS = range(1, 61)
-KNOWLEDGE_SEEDS = range(60)
+PICKING_SEEDS = range(1, 21)
+KNOWLEDGE_SEEDS = range(20)
 NODE_MIN = 18
 
 
@@ -266,6 +266,7 @@ def test_the_events_of_the_manual_are_published_and_handled(project: Project, tm
     assert "mail.sent for order 7\n" in said
 
 
+@pytest.mark.wide
 def test_the_manual_makes_a_new_project_take_its_examples(tmp_path: Path) -> None:
     manual = topics()["client-node"].read_text(encoding="utf-8")
     said = manual[: manual.index("```js")]
@@ -287,6 +288,7 @@ def test_the_server_of_the_manual_is_found_with_its_load(project: Project, socke
     assert project.run(blocks("http") + ask, GOSSIPREG_SOCKET=socket) == "hello in_flight=1\n"
 
 
+@pytest.mark.wide  # with packages of npm
 def test_opentelemetry_collects_the_counters(project: Project, socket: str) -> None:
     project.need("@opentelemetry/api@1", "@opentelemetry/sdk-metrics@1")
     said = project.run(
@@ -325,6 +327,7 @@ def test_opentelemetry_collects_the_counters(project: Project, socket: str) -> N
     assert sorted(said.splitlines()) == sorted([*lines, "bad_params", "bad_params"])
 
 
+@pytest.mark.wide  # the compiler takes half a minute
 def test_types_fit_the_manual_and_refuse_what_is_wrong(project: Project) -> None:
     project.need("typescript@5", "@types/node@20")
     (project.folder / "manual.mts").write_text(

@@ -21,6 +21,7 @@ from gossipreg.journal.model import Ballot, JournalId, ReplicaId
 from gossipreg.model import NodeId
 from simulations.observer import Observer
 from tests.core.cluster import Cluster, Host
+from tests.examples import examples
 
 CREATED, PAID = ("order", "created"), ("order", "paid")
 JOURNAL = JournalId(b"j" * 16)
@@ -239,7 +240,7 @@ def means(pattern: str, type: tuple[str, ...]) -> bool:
     return matches(check_pattern(pattern), type)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.lists(st.tuples(st.sampled_from(MEMBERS), announced), max_size=12), st.data())
 def test_the_index_of_events_agrees_with_a_look_at_all(
     changes: list[tuple[NodeId, AnnouncedEvents]], data: st.DataObject

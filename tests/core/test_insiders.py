@@ -19,6 +19,7 @@ from gossipreg.wire.messages import Claim, Delta, Message
 from tests.core.cluster import START
 from tests.core.hostile import INSIDER, NODE, a_cluster, entries, state_of, versions
 from tests.core.speaker import GENERATION, Speaker, counted
+from tests.examples import examples
 from tests.wire.valid_messages import messages
 
 
@@ -52,7 +53,7 @@ def about_somebody(draw: st.DrawFn) -> Message:
     return found
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(
     st.lists(st.tuples(st.lists(about_somebody(), min_size=1, max_size=3), st.booleans(), st.floats(0, 2)), max_size=10)
 )
@@ -84,7 +85,7 @@ def test_an_insider_changes_others_rows_only_by_the_rules(
     assert not any(id == unbound.id for id in versions(node))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.lists(about_somebody(), min_size=1, max_size=4), st.data())
 def test_an_insiders_broken_messages_are_dropped_with_a_reason(several: list[Message], data: st.DataObject) -> None:
     node, insider = NODE, INSIDER

@@ -10,9 +10,10 @@ from gossipreg.wire.messages import Claim
 from tests.core.cluster import START
 from tests.core.hostile import INSIDER, MEMBERS, NODE, a_cluster, state_of
 from tests.core.speaker import GENERATION, Speaker, counted
+from tests.examples import examples
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.binary(max_size=120), st.sampled_from([0xA0, 0xA1, 0xA2, None]))
 def test_random_bytes_change_nothing_and_are_counted(datagram: bytes, form: int | None) -> None:
     node = NODE
@@ -32,7 +33,7 @@ DROPS_OF_STRANGERS = {
 }
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.integers(0, 7), st.integers(0, 10_000), st.integers(0, 255), st.sampled_from(["set", "cut", "grow"]))
 def test_mutated_datagrams_without_the_key_change_nothing(which: int, at: int, value: int, edit: str) -> None:
     node = NODE

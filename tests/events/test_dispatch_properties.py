@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from gossipreg.events.entries import OutcomeCode
 from gossipreg.events.messages import DeliveryResult
 from tests.events.dispatch_storm import DispatchStorm
+from tests.examples import examples
 
 SEEDS = st.integers(0, 2**32)
 
 
 @given(SEEDS, st.integers(1, 150))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_everything_is_delivered_when_windows_open(seed: int, steps: int) -> None:
     storm = DispatchStorm(random.Random(seed), faults=False)
     for _ in range(steps):
@@ -26,7 +27,7 @@ def test_everything_is_delivered_when_windows_open(seed: int, steps: int) -> Non
 
 
 @given(SEEDS, st.integers(1, 200))
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 def test_everything_is_delivered_when_faults_end(seed: int, steps: int) -> None:
     storm = DispatchStorm(random.Random(seed), faults=True)
     for _ in range(steps):
@@ -36,7 +37,7 @@ def test_everything_is_delivered_when_faults_end(seed: int, steps: int) -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_each_group_handles_each_event_or_sets_it_aside(seed: int) -> None:
     storm = DispatchStorm(random.Random(seed), faults=False)
     for _ in range(80):
@@ -51,7 +52,7 @@ def test_each_group_handles_each_event_or_sets_it_aside(seed: int) -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_each_failure_is_noted_once(seed: int) -> None:
     storm = DispatchStorm(random.Random(seed), faults=False)
     ended: Counter[tuple[str, int]] = Counter()

@@ -32,6 +32,7 @@ from gossipreg.journal.messages import AskLeader, ReplicaMessage
 from gossipreg.journal.model import Ballot, JournalId, ReplicaId
 from gossipreg.streams.values import StreamClass, StreamFault
 from tests.events.valid_event_messages import event_messages
+from tests.examples import examples
 from tests.journal.valid_messages import messages as replica_messages
 
 JOURNAL, REPLICA = JournalId(b"j" * 16), ReplicaId(b"r" * 16)
@@ -50,7 +51,7 @@ def refused(data: bytes) -> str:
     return caught.value.reason
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(event_messages)
 def test_a_message_about_events_comes_back_as_it_was(message: EventMessage) -> None:
     assert decode_event_message_untrusted(encode_event_message(message)) == message
@@ -192,7 +193,7 @@ def test_a_full_batch_fits_a_message() -> None:
         assert len(encode_event_message(message)) <= MAX_MESSAGE_BYTES
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.sampled_from(sorted(KINDS.values())), st.binary(max_size=200))
 def test_any_bytes_are_a_message_about_events_or_refused(kind: int, payload: bytes) -> None:
     with suppress(BadDatagram):
@@ -206,7 +207,7 @@ anything = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(event_messages, st.integers(0, 40), anything)
 def test_any_value_in_place_of_a_part_is_read_or_refused(message: EventMessage, at: int, value: object) -> None:
     unpacker = msgpack.Unpacker(use_list=True)

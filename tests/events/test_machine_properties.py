@@ -24,6 +24,7 @@ from gossipreg.events.patterns import check_pattern, check_type, matches
 from gossipreg.events.stored_events import PAYLOAD, payload_key
 from gossipreg.events.tuning import EventsTuning
 from tests.events.machines import MachineByHand, new_event, shown
+from tests.examples import examples
 
 NAMES = ["billing", "mailer", "search"]
 DEDUP_MS, MAX_AGE_MS, GROUP_TTL_MS, PATTERN_TTL_MS = 20_000, 60_000, 90_000, 40_000
@@ -288,7 +289,7 @@ def published(verdict: str, index: int, groups: int) -> EventPublished:
 
 
 TestHistories = Histories.TestCase
-TestHistories.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestHistories.settings = settings(max_examples=examples(60), stateful_step_count=40, deadline=None)
 
 
 @given(st.sampled_from(EventEntryKind), st.recursive(

@@ -11,6 +11,7 @@ from gossipreg.events.tuning import EventsTuning
 from gossipreg.journal.model import JournalId
 from gossipreg.model import NodeId
 from tests.events.receiver import JOURNAL, ONE, OTHER, TWO, Receiver
+from tests.examples import examples
 
 REFUSALS = (DeliveryResult.NO_ROOM, DeliveryResult.NO_SUBSCRIBER)
 Id = tuple[JournalId, int, str]
@@ -246,4 +247,4 @@ class Deliveries(RuleBasedStateMachine):
 
 
 TestDeliveries = Deliveries.TestCase
-TestDeliveries.settings = settings(max_examples=60, stateful_step_count=40)
+TestDeliveries.settings = settings(max_examples=examples(60), stateful_step_count=40)

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.fuzz.targets import TARGETS, corpus
 
 
@@ -14,13 +15,13 @@ def test_the_corpus_and_what_is_near_it_fail_nowhere(target: str) -> None:
     for data in inputs:
         TARGETS[target](data)
 
-    @settings(max_examples=300)
+    @settings(max_examples=examples(300))
     @given(st.sampled_from(inputs), st.integers(0, 4096), st.integers(0, 20), st.binary(max_size=20))
     def near(data: bytes, at: int, gone: int, put: bytes) -> None:
         at %= len(data) + 1
         TARGETS[target](data[:at] + put + data[at + gone :])
 
-    @settings(max_examples=200)
+    @settings(max_examples=examples(200))
     @given(st.binary(max_size=2000))
     def anything(data: bytes) -> None:
         TARGETS[target](data)

@@ -28,6 +28,7 @@ from gossipreg.journal.model import (
 )
 from gossipreg.model import NodeId
 from gossipreg.streams import frames
+from tests.examples import examples
 from tests.journal.valid_messages import messages
 
 JOURNAL, HERE, THERE = JournalId(b"j" * 16), ReplicaId(b"h" * 16), ReplicaId(b"t" * 16)
@@ -51,7 +52,7 @@ def refused(data: bytes) -> str:
     return caught.value.reason
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(messages)
 def test_a_message_comes_back_as_it_was(message: ReplicaMessage) -> None:
     assert decode_message_untrusted(encode_message(message)) == message
@@ -151,7 +152,7 @@ def test_what_a_stream_takes_a_message_may_have() -> None:
         encode_message(replace(APPEND, entries=large))
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.integers(1, 20), st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(kind: int, payload: bytes) -> None:
     with suppress(BadDatagram):
@@ -165,7 +166,7 @@ anything = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(messages, st.integers(0, 20), anything)
 def test_any_value_in_place_of_an_element_is_read_or_refused(
     message: ReplicaMessage, at: int, value: object

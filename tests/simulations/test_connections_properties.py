@@ -7,6 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from simulations.host import Host
 from simulations.network import between, into, out_of
 from simulations.tcp import GIVE_UP_S
+from tests.examples import examples
 from tests.simulations.streams import Noting, processes, start
 
 HOSTS = st.integers(0, 2)
@@ -133,5 +134,5 @@ class StreamsMachine(RuleBasedStateMachine):
                     check(noting, peer)
 
 
-StreamsMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+StreamsMachine.TestCase.settings = settings(max_examples=examples(150), stateful_step_count=30, deadline=None)
 TestStreamsKeepOrder = StreamsMachine.TestCase

@@ -8,6 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from simulations.disk import NO_SPACE, Backup
 from simulations.world import World
+from tests.examples import examples
 
 
 def numbers(transactions: Sequence[object]) -> list[int]:
@@ -138,5 +139,5 @@ class DiskMachine(RuleBasedStateMachine):
         self.may = [*self.must]
 
 
-DiskMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+DiskMachine.TestCase.settings = settings(max_examples=examples(150), stateful_step_count=40, deadline=None)
 TestDiskKeepsWhatItAcknowledged = DiskMachine.TestCase

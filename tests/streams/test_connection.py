@@ -25,6 +25,7 @@ from gossipreg.streams.handshake import MAX_HANDSHAKE_BYTES
 from gossipreg.streams.stream_seal import FrameSealer, StreamDirection, key_for
 from gossipreg.streams.values import BY_PEER, GONE, KEY_LEFT, WORN, StreamClass
 from gossipreg.wire.seal import Keyring
+from tests.examples import examples
 from tests.streams.ends import (
     ALICE,
     BOB,
@@ -101,7 +102,7 @@ def test_any_cut_of_the_bytes_gives_the_same_events(
     assert sorted(texts(pair.opener_events)) == sorted(back)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.data())
 def test_any_flipped_bit_ends_the_stream_and_yields_no_message(data: st.DataObject) -> None:
     pair = open_pair()

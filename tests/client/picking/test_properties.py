@@ -17,6 +17,7 @@ from gossipreg.client.picking.options import POLICIES, PickOptions
 from gossipreg.client.picking.outcomes import FAILURE, NEUTRAL, NEVER_SENT, SUCCESS, TIMED_OUT, status_outcome
 from gossipreg.errors import NoInstance
 from tests.client.picking.instances import balancer, instance, serve, snapshot
+from tests.examples import examples
 
 OUTCOMES = st.sampled_from([SUCCESS, SUCCESS, FAILURE, FAILURE, TIMED_OUT, NEVER_SENT, NEUTRAL, status_outcome(429)])
 INSTANCES = st.lists(
@@ -114,10 +115,10 @@ class Picking(RuleBasedStateMachine):
 
 
 TestPicking = Picking.TestCase
-TestPicking.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestPicking.settings = settings(max_examples=examples(60), stateful_step_count=40, deadline=None)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     count=st.integers(1, 12),
     bad=st.sets(st.integers(0, 11)),
@@ -145,7 +146,7 @@ def test_of_two_none_is_ejected_without_a_recent_success_of_the_other() -> None:
     assert (ejected_max(2, 0.0, 10.0), ejected_max(2, 0.0, 10.1)) == (1, 0)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(
     weights=st.lists(st.integers(1, 100), min_size=2, max_size=12),
     seed=st.integers(0, 99),
@@ -170,7 +171,7 @@ def homes(one: Balancer, now: float) -> dict[str, str]:
     return {key: serve(one, now, key=key) for key in KEYS}
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(st.integers(2, 30), st.data())
 def test_only_the_keys_of_an_instance_that_goes_move(count: int, data: st.DataObject) -> None:
     names = [f"i{n}" for n in range(count)]
@@ -184,7 +185,7 @@ def test_only_the_keys_of_an_instance_that_goes_move(count: int, data: st.DataOb
     assert homes(one, 2.0) == before
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(st.integers(1, 30))
 def test_keys_move_only_to_an_instance_that_comes_and_few_do(count: int) -> None:
     names = " ".join(f"i{n}" for n in range(count))
@@ -281,7 +282,7 @@ class BreakerMachine(RuleBasedStateMachine):
 
 
 TestBreakerMachine = BreakerMachine.TestCase
-TestBreakerMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestBreakerMachine.settings = settings(max_examples=examples(60), stateful_step_count=40, deadline=None)
 
 
 @given(st.integers(0, 60), st.integers(0, 60))

@@ -18,6 +18,7 @@ from gossipreg.client.watching.known import UNMET_S
 from gossipreg.client.watching.state import STRANGER_S, SidecarTrust, Trust
 from gossipreg.wire import rpc
 from tests.client.talking_sidecar import OWN, Shape, at, state
+from tests.examples import examples
 
 NODES = (OWN, "0b" * 16, "0c" * 16)
 MAX_STALE_S = 100.0
@@ -248,5 +249,5 @@ def passing(instances: tuple[Instance, ...]) -> tuple[Instance, ...]:
 
 TestSidecarHistory = SidecarHistory.TestCase
 TestSidecarHistory.settings = settings(
-    max_examples=100, stateful_step_count=30, deadline=None, report_multiple_bugs=False
+    max_examples=examples(100), stateful_step_count=30, deadline=None, report_multiple_bugs=False
 )

@@ -16,6 +16,7 @@ from gossipreg.wire import codec
 from gossipreg.wire.messages import Message, PingReq, Pull, Receipt, Want
 from gossipreg.wire.seal import Opener, Sealer
 from tests.core.cluster import KEY
+from tests.examples import examples
 
 ADDRESSES = [Address("10.0.0.1", 1), Address("10.0.0.2", 2), Address("10.0.0.3", 3)]
 messages = st.one_of(
@@ -43,7 +44,7 @@ def read(sends: list[Send]) -> dict[Address, list[list[Message]]]:
     return found
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(puts, st.sampled_from([576, 800, 1400]))
 def test_messages_keep_their_order_within_the_datagram_limit(said: list[tuple[Address, Message]], limit: int) -> None:
     outbox = an_outbox(Config(datagram_bytes=limit))
@@ -60,7 +61,7 @@ def test_messages_keep_their_order_within_the_datagram_limit(said: list[tuple[Ad
     assert sum(outbox.sent_kind_bytes.values()) == outbox.sent_bytes - len(sends) * OVERHEAD_BYTES
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(puts)
 def test_datagrams_that_would_fit_one_are_packed_into_one(
     said: list[tuple[Address, Message]],
@@ -74,7 +75,7 @@ def test_datagrams_that_would_fit_one_are_packed_into_one(
             assert sum(before) + after[0] > outbox.message_limit
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(puts)
 def test_each_message_gets_the_counter_of_its_datagram(said: list[tuple[Address, Message]]) -> None:
     outbox = an_outbox()
@@ -94,7 +95,7 @@ def test_each_message_gets_the_counter_of_its_datagram(said: list[tuple[Address,
     assert all(said[at][1] in carried[counter] for at, counter in counters.items())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(puts, st.dictionaries(st.sampled_from(ADDRESSES), st.integers(0, 1500)), st.sampled_from([None, *ADDRESSES]))
 def test_an_unproven_address_gets_at_most_three_times_its_bytes(
     said: list[tuple[Address, Message]], received: dict[Address, int], proven: Address | None

@@ -14,6 +14,7 @@ from simulations import inside
 from simulations.host import Host
 from simulations.network import hole_around
 from tests.core.cluster import Cluster
+from tests.examples import examples
 
 TUNING = lan.session
 FAR_BELOW, BELOW_BASE, TUNNEL = 600, 1000, 1252
@@ -215,7 +216,7 @@ def test_an_ack_that_comes_late_ends_the_trouble() -> None:
     assert size_to(a, b) == 1400
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.integers(FLOOR_BYTES, 8900), st.sampled_from([1400, 8900]), st.integers(0, 1000))
 def test_the_search_ends_within_a_step_below_the_paths_size(carries: int, most: int, seed: int) -> None:
     cluster = Cluster(seed=seed, config=Config(datagram_bytes=most))

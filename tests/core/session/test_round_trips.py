@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from gossipreg.config import lan
 from gossipreg.core.session.round_trips import RoundTrips
 from gossipreg.model import NodeId
+from tests.examples import examples
 
 A, B = NodeId(b"a" * 16), NodeId(b"b" * 16)
 WIDE = replace(lan, rtt_floor_s=0.02, rtt_ceiling_s=0.9)
 samples = st.floats(0, 100, allow_nan=False)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.lists(st.tuples(st.sampled_from([A, B]), st.sampled_from(["x", "y", ""]), samples), max_size=30))
 def test_a_bound_is_never_below_the_floor_or_above_the_ceiling(measured: list[tuple[NodeId, str, float]]) -> None:
     trips = RoundTrips(lan)
@@ -26,7 +27,7 @@ def test_a_bound_is_never_below_the_floor_or_above_the_ceiling(measured: list[tu
             assert lan.rtt_floor_s <= trips.bound_s(id, zone, lan.rtt_floor_s) <= lan.rtt_ceiling_s
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.lists(st.floats(0, 0.2), min_size=1, max_size=30))
 def test_it_computes_as_rfc_6298_says(measured: list[float]) -> None:
     trips = RoundTrips(WIDE)

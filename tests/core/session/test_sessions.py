@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from gossipreg.core.session.sessions import PeerSessions
 from gossipreg.model import Address, BootId, NodeId
+from tests.examples import examples
 
 HERE, THERE = Address("10.0.0.1", 1), Address("10.0.0.1", 2)
 ids = st.integers(0, 4).map(lambda n: NodeId(bytes([n]) * 16))
@@ -19,7 +20,7 @@ def some_peers() -> PeerSessions:
     return PeerSessions(random.Random(1).randbytes)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.lists(st.tuples(boots, ids, st.integers(0, 3), st.booleans()) | ids, max_size=40))
 def test_a_member_has_one_binding_that_of_its_highest_generation(
     steps: list[tuple[BootId, NodeId, int, bool] | NodeId],

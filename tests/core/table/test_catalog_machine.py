@@ -15,6 +15,7 @@ from gossipreg.model import (
 )
 from gossipreg.wire.values import encode_health
 from tests.core.table.catalogs import ADDED, HERE, UPDATED, TwoTables
+from tests.examples import examples
 
 
 class Following(RuleBasedStateMachine):
@@ -117,4 +118,4 @@ class Following(RuleBasedStateMachine):
 TestFollowing = Following.TestCase
 
 
-TestFollowing.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestFollowing.settings = settings(max_examples=examples(60), stateful_step_count=40, deadline=None)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from gossipreg.core.table.ring import Ring
 from gossipreg.model import NodeId
+from tests.examples import examples
 
 ids = st.integers(0, 40).map(lambda n: NodeId(n.to_bytes(16, "big")))
 others = st.lists(ids, max_size=30)
@@ -22,7 +23,7 @@ def ring_of(own: NodeId, members: list[NodeId], removed: list[NodeId]) -> tuple[
     return ring, sorted({own, *members} - ({*removed} - {own}))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(ids, others, others)
 def test_a_ring_holds_the_added_members_and_always_ourselves(
     own: NodeId, members: list[NodeId], removed: list[NodeId]
@@ -33,7 +34,7 @@ def test_a_ring_holds_the_added_members_and_always_ourselves(
     assert all((id in ring) == (id in model) for id in {own, *members, *removed})
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(ids, others, others)
 def test_successors_are_all_the_others_once_nearest_first(
     own: NodeId, members: list[NodeId], removed: list[NodeId]
@@ -43,7 +44,7 @@ def test_successors_are_all_the_others_once_nearest_first(
     assert list(ring.successors()) == model[at + 1 :] + model[:at]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(ids, others, st.integers(0, 5))
 def test_neighbours_are_the_nearest_on_both_sides_each_once(own: NodeId, members: list[NodeId], each_side: int) -> None:
     ring, model = ring_of(own, members, [])
@@ -55,7 +56,7 @@ def test_neighbours_are_the_nearest_on_both_sides_each_once(own: NodeId, members
     assert len(found) == min(2 * each_side, len(model) - 1)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(others.filter(bool), st.integers(1, 3))
 def test_neighbourhood_is_symmetric(members: list[NodeId], each_side: int) -> None:
     model = sorted(set(members))
@@ -63,7 +64,7 @@ def test_neighbourhood_is_symmetric(members: list[NodeId], each_side: int) -> No
     assert all((a in near[b]) == (b in near[a]) for a in model for b in model)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(ids, others, ids, st.integers(0, 40))
 def test_after_pages_through_everyone_in_order(own: NodeId, members: list[NodeId], place: NodeId, most: int) -> None:
     ring, model = ring_of(own, members, [])
@@ -76,7 +77,7 @@ def test_after_pages_through_everyone_in_order(own: NodeId, members: list[NodeId
     assert paged == model
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(ids, others, ids)
 def test_the_successor_of_anyone_is_the_next_above_or_the_lowest(
     own: NodeId, members: list[NodeId], of: NodeId
@@ -85,7 +86,7 @@ def test_the_successor_of_anyone_is_the_next_above_or_the_lowest(
     assert ring.successor_of(of) == next((id for id in model if id > of), model[0])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(ids, others, st.lists(ids, max_size=12), st.integers(-1, 12), st.integers())
 def test_a_sample_has_different_members_and_never_ourselves(
     own: NodeId, members: list[NodeId], but: list[NodeId], wanted: int, seed: int

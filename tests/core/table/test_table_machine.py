@@ -24,6 +24,7 @@ from gossipreg.model import NOTHING, Address, BootId, Liveness, Member, NodeId, 
 from gossipreg.wire.messages import Claim, Delta
 from gossipreg.wire.sizes import room_for
 from gossipreg.wire.values import encode_member
+from tests.examples import examples
 
 CONFIG = replace(lan, tombstone_s=20.0, tombstones_max=3, dead_row_s=60.0, dead_row_brief_s=30.0)
 IDS = [NodeId(bytes([first]) * 16) for first in (0x10, 0x80, 0x81, 0xF0)]
@@ -326,4 +327,4 @@ def check_content(content: Content | None) -> int:
 
 
 TestReplicas = Replicas.TestCase
-TestReplicas.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
+TestReplicas.settings = settings(max_examples=examples(60), stateful_step_count=50, deadline=None)

@@ -17,6 +17,7 @@ from gossipreg.model import NodeId
 from tests.daemon.journals.images import WAL, by_journal, copy_files, look_into, memory_folder, opened
 from tests.daemon.journals.test_journals_that_went_back import A, B, R, S, begun, entry
 from tests.daemon.journals.writes import RandomWrites
+from tests.examples import examples
 from tests.journal.stored import Disk, without_large
 
 PAGE_BYTES = 4096
@@ -76,7 +77,7 @@ DAMAGES = st.lists(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(st.integers(0, 1 << 32), st.integers(0, 40), st.integers(1, 40), DAMAGES)
 def test_random_damage_never_gives_a_wrong_entry(
     seed: int, inside: int, in_log: int, damages: list[tuple[str, str, float, bytes]]
@@ -99,7 +100,7 @@ def test_random_damage_never_gives_a_wrong_entry(
         assert not found.set_aside or (image / found.set_aside).exists()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.integers(0, 1 << 32), st.integers(1, 30), st.integers(1, 30), st.randoms(use_true_random=False))
 def test_pages_that_were_never_written_give_no_wrong_entry(
     seed: int, before: int, after: int, rng: random.Random

@@ -21,6 +21,7 @@ from gossipreg.journal.log import entry_bytes
 from gossipreg.journal.model import JournalId
 from tests.daemon.journals.images import by_journal, copy_files, cut_wal, look_into, memory_folder, wal_bytes
 from tests.daemon.journals.writes import JOURNALS, KEYS, RandomWrites
+from tests.examples import examples
 from tests.journal.stored import Disk
 
 Replicas = Mapping[int, ReplicaSummary]
@@ -148,7 +149,9 @@ class StoredJournals(RuleBasedStateMachine):
 
 
 def test_the_database_holds_what_was_written_whenever_it_ends() -> None:
-    run_state_machine_as_test(StoredJournals, settings=settings(max_examples=25, stateful_step_count=15, deadline=None))
+    run_state_machine_as_test(
+        StoredJournals, settings=settings(max_examples=examples(25), stateful_step_count=15, deadline=None)
+    )
 
 
 def test_what_a_crash_leaves_needs_nothing_of_the_write_before() -> None:

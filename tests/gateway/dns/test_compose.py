@@ -27,9 +27,9 @@ def firsts(registry: Registry, type: str, times: int) -> Counter[str]:
 
 @pytest.mark.parametrize("type", ["A", pytest.param("SRV", marks=pytest.mark.wide)])
 def test_each_instance_is_first_as_often_as_another(type: str) -> None:
-    seen = firsts(filled(4), type, 4_000)
+    seen = firsts(filled(4), type, 1_600)
     assert len(seen) == 4
-    assert all(850 < count < 1150 for count in seen.values())  # 5.5 standard deviations
+    assert all(305 < count < 495 for count in seen.values())  # 5.5 standard deviations
 
 
 @pytest.mark.parametrize("edns_bytes", [None, 0, 512, 700, 1232, 4096, 65535])
@@ -96,10 +96,10 @@ def test_a_clients_part_hardly_changes_with_one_instance() -> None:
 def test_all_clients_together_use_all_instances_alike() -> None:
     registry = filled(100)
     size = len(part(registry, "10.0.0.1"))
-    used = Counter(one for client in range(800) for one in part(registry, f"10.8.{client >> 8}.{client & 255}"))
+    used = Counter(one for client in range(400) for one in part(registry, f"10.8.{client >> 8}.{client & 255}"))
     assert len(used) == 100
-    expected = 800 * size / 100
-    assert all(0.7 * expected < count < 1.3 * expected for count in used.values())
+    expected = 400 * size / 100
+    assert all(0.6 * expected < count < 1.4 * expected for count in used.values())
 
 
 def test_a_client_gets_another_part_from_another_sidecar() -> None:

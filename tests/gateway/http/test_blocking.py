@@ -22,7 +22,7 @@ from gossipreg.model import Address, Health, Status
 from gossipreg.net.http_message import Response
 from tests.gateway.http.conftest import Client, Served, request_bytes
 
-MANY = 400
+MANY = 150
 
 
 def nobody(_connection: Any, _waiting: Any, _response: Response) -> None:
