@@ -175,6 +175,7 @@ def test_dask_workers_find_the_same_as_this_process(tmp_path: Path) -> None:
     assert len(lines.splitlines()) == 2 * 4 * 5
 
 
+@pytest.mark.wide
 def test_workers_with_threads_are_refused(tmp_path: Path) -> None:
     pytest.importorskip("distributed", reason="the extra `sim` is not installed")
     ended = with_dask(tmp_path, 2, "sweep", "update", "--nodes", "5")

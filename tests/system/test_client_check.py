@@ -8,6 +8,7 @@ from scripts.checks.client.outages import OutageSize, outages
 from scripts.checks.client.storm import StormSize, storm
 
 
+@pytest.mark.wide  # 40 s of CPU; the tests of forks, threads and adapters are in every run
 def test_threads_forks_and_servers_outlive_their_sidecar() -> None:
     pytest.importorskip("gunicorn")
     pytest.importorskip("uvicorn")

@@ -97,7 +97,7 @@ WRONG_CLOCK = """if True:
 """
 
 
-@pytest.mark.parametrize("durable", [True, False])
+@pytest.mark.parametrize("durable", [True, pytest.param(False, marks=pytest.mark.wide)])
 def test_all_restart_at_once_with_wrong_clocks_without_ghosts(cluster: Sidecars, durable: bool) -> None:
     ports = [str(own_port(number)) for number in range(N)]
 
