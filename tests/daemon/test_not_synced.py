@@ -74,7 +74,7 @@ async def test_once_synced_nothing_is_marked(sidecar: Sidecar) -> None:
 async def test_a_kept_answer_is_not_given_out_when_sync_is_lost(autojump_clock: MockClock) -> None:
     assert autojump_clock.autojump_threshold == 0
     network = MemoryNetwork()
-    sidecars = [Inside(network, f"m{number}", number) for number in range(1, 4)]
+    sidecars = [Inside(network, f"m{number}", number) for number in range(1, 6)]
     async with trio.open_nursery() as nursery:
         for sidecar in sidecars:
             nursery.start_soon(sidecar.pump.run)
