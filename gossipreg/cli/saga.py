@@ -51,14 +51,20 @@ def list_(chosen: Chosen, state: str | None, limit: int | None) -> None:
     AGE is the time since the saga began; STUCK names the steps that a person should look at.
     """
     found: list[dict[str, Any]] = []
+    unanswered: set[str] = set()
     params: dict[str, Any] = {} if state is None else {"state": state}
     with chosen.client(ANSWER_S) as client:
         while limit is None or len(found) < limit:
-            more = client.call("saga-list", limit=min(PAGE, (limit or PAGE + len(found)) - len(found)), **params)
+            page = client.call("saga-list", limit=min(PAGE, (limit or PAGE + len(found)) - len(found)), **params)
+            more = page["sagas"]
+            unanswered |= {*page["unanswered"]}
             if not more or more[-1]["saga"] == params.get("after"):
                 break
             found += more
             params["after"] = found[-1]["saga"]
+    if unanswered:
+        names = ", ".join(sorted(unanswered))
+        click.echo(f"no answer from {names}: the sagas of the journals that they lead are missing", err=True)
     if chosen.json:
         print_json(found)
         return

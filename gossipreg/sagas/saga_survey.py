@@ -2,8 +2,10 @@
 
 Owns: who was asked and has not answered, and what the others said. Never knows: sagas; it joins lists.
 
-What a member does not answer in time is left out of the list; a saga that nobody knows is `not_found` only where all
-have answered, and else `unavailable`.
+A list names the members that did not answer in time: what they lead is missing from it. A saga that nobody knows is
+`not_found` only where all have answered, and else `unavailable`.
+
+    list    -> {"sagas": [short story ...], "unanswered": [id of a member ...]}
 """
 
 from collections.abc import Sequence
@@ -97,7 +99,8 @@ class SagaSurveys:
         self.abandon(ticket)
         if isinstance(survey.asked, ListAsked):
             stories = sorted(survey.found, key=lambda story: str(story.get("saga", "")))
-            return [SagaCallAnswered(ticket, "", packb(stories[: survey.asked.limit]))]
+            told = {"sagas": stories[: survey.asked.limit], "unanswered": sorted(survey.silent)}
+            return [SagaCallAnswered(ticket, "", packb(told))]
         id = survey.asked.id
         if len(survey.found) > 1:
             names = ", ".join(str(story.get("saga", "")) for story in survey.found)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gossipreg.errors import GossipregError
+from gossipreg.errors import GossipregError, Unavailable
 from scripts.soaking.members_world import MEMBERS, HostedMember, MembersWorld
 from scripts.soaking.saga_notes import ENDING
 from scripts.soaking.sagas_judge import AFTER, STEPS
@@ -105,9 +105,11 @@ class SagasWorld(MembersWorld):
         found: list[dict[str, Any]] = []
         while True:
             after = {"after": found[-1]["saga"]} if found else {}
-            page = self.members[0].ask("saga-list", state=state, limit=LIST_LIMIT, **after)
-            found += page
-            if len(page) < LIST_LIMIT:
+            told = self.members[0].ask("saga-list", state=state, limit=LIST_LIMIT, **after)
+            if told["unanswered"]:
+                raise Unavailable(f"no answer from {', '.join(told['unanswered'])}")
+            found += told["sagas"]
+            if not told["sagas"]:
                 return found
 
 

@@ -45,9 +45,9 @@ class Person:
     def _listed(self, process: "SagaProcess", code: str, result: Any) -> None:
         if code or self.stopped:
             return
-        for short in result if self.steady else ():
+        for short in result["sagas"] if self.steady else ():
             self._skip_declined(process, short)
-        for short in result if not self.steady else ():
+        for short in result["sagas"] if not self.steady else ():
             chosen = self._rng.choices([*_DECIDES], [*_DECIDES.values()])[0]
             if chosen and short["stuck"]:
                 step = self._rng.choice(["", short["stuck"][0]])

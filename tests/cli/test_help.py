@@ -135,7 +135,7 @@ def test_completion_knows_the_commands() -> None:
         ("maint --service web", "registered", [{"id": "web-80"}], ["web-80"]),
         ("lookup web --zone e", "members", [{"id": "1", "zone": "east"}, {"id": "2", "zone": ""}], ["east"]),
         ("members --zone e", "members", [{"id": "1", "zone": "east"}, {"id": "2", "zone": "east"}], ["east"]),
-        ("saga show or", "saga-list", [{"saga": "7c.order-7"}, {"saga": "7c.b"}], ["order-7"]),
+        ("saga show or", "saga-list", {"sagas": [{"saga": "7c.order-7"}, {"saga": "7c.b"}]}, ["order-7"]),
         ("force-leave db", "members", [{"id": "1", "name": "db-1"}, {"id": "2", "name": "web"}], ["db-1"]),
     ],
 )

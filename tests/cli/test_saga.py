@@ -275,7 +275,7 @@ def test_a_saga_that_is_not_there_is_4(sidecar: FakeSidecar, command: Command) -
 
 def test_list_is_an_aligned_table_or_one_array(sidecar: FakeSidecar, command: Command) -> None:
     rows = [s.short(), s.short(saga=f"{s.JOURNAL}.b", state="aborted", stuck=["reserve"], began=None, reason="")]
-    sidecar.answers["saga-list"] = lambda params: [] if "after" in params else rows
+    sidecar.answers["saga-list"] = lambda params: {"sagas": [] if "after" in params else rows, "unanswered": []}
     lines = command("saga", "list", "--state", "ended").out.splitlines()
     assert lines[0].split() == ["NAME", "STATE", "DECISION", "STEPS", "AGE", "STUCK", "SAGA", "WHY"]
     assert lines[1].split()[:4] == ["create-order", "ended", "abort", "2"]
@@ -288,15 +288,23 @@ def test_list_is_an_aligned_table_or_one_array(sidecar: FakeSidecar, command: Co
 def test_list_asks_until_nothing_comes_or_the_limit_is_there(sidecar: FakeSidecar, command: Command) -> None:
     names = [f"{s.JOURNAL}.{number:04}" for number in range(2300)]
 
-    def page(params: dict[str, Any]) -> list[dict[str, Any]]:
+    def page(params: dict[str, Any]) -> dict[str, Any]:
         later = [name for name in names if name > params.get("after", "")]
-        return [s.short(saga=name) for name in later[: min(700, params["limit"])]]  # as much as one answer takes
+        shown = later[: min(700, params["limit"])]  # as much as one answer takes
+        return {"sagas": [s.short(saga=name) for name in shown], "unanswered": []}
 
     sidecar.answers["saga-list"] = page
     assert [one["saga"] for one in json.loads(command("saga", "list", "--json").out)] == names
     sidecar.seen.clear()
     assert len(json.loads(command("saga", "list", "--json", "--limit", "750").out)) == 750
     assert [params["limit"] for _, params in sidecar.seen] == [750, 50]
+
+
+def test_list_names_the_members_that_did_not_answer(sidecar: FakeSidecar, command: Command) -> None:
+    sidecar.answers["saga-list"] = lambda _: {"sagas": [], "unanswered": ["web-2"]}
+    ended = command("saga", "list", "--json")
+    assert (ended.code, json.loads(ended.out)) == (0, [])
+    assert ended.err == "no answer from web-2: the sagas of the journals that they lead are missing\n"
 
 
 # -- decisions ---------------------------------------------------------------------------------------------------------

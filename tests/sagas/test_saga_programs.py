@@ -248,8 +248,19 @@ def test_a_list_goes_on_behind_the_last_one() -> None:
     for number in range(5):
         bench.step(bench.begin(f"s{number}"), "a")
     bench.ok("commit", saga=f"{JOURNAL.hex()}.s3")
-    first = bench.ok("list", limit=3)
+    first = bench.ok("list", limit=3)["sagas"]
     assert [one["saga"][-2:] for one in first] == ["s0", "s1", "s2"]
-    assert [one["saga"][-2:] for one in bench.ok("list", after=first[-1]["saga"])] == ["s3", "s4"]
-    assert [one["saga"][-2:] for one in bench.ok("list", state="ended")] == ["s3"]
-    assert len(bench.ok("list", state="running")) == 4
+    assert [one["saga"][-2:] for one in bench.ok("list", after=first[-1]["saga"])["sagas"]] == ["s3", "s4"]
+    assert [one["saga"][-2:] for one in bench.ok("list", state="ended")["sagas"]] == ["s3"]
+    assert len(bench.ok("list", state="running")["sagas"]) == 4
+
+
+def test_a_list_names_the_member_that_did_not_answer() -> None:
+    bench = Bench(2)
+    leader, other = bench.sidecars
+    bench.step(bench.begin("s1"), "a")
+    ticket = bench.call("list", other)
+    bench.break_stream(other, leader)
+    bench.until(lambda: ticket in bench.answers)
+    assert bench.answers[ticket] == ("", {"sagas": [], "unanswered": [leader.node]})
+    assert bench.ok("list", other)["unanswered"] == []

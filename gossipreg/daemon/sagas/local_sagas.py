@@ -130,6 +130,9 @@ class LocalSagas:
             commands=lambda: 0 if self._sender is None else self._sender.running,
         )  # fmt: skip
 
+    def member_name(self, node: NodeId) -> str:
+        return self._node.name(node)
+
     @property
     def share(self) -> JournalShare:
         assert self._share is not None, "begin comes first"

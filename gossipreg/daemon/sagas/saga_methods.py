@@ -139,8 +139,12 @@ async def show(sagas: LocalSagas, params: Params, client: SocketClient) -> bytes
 
 
 async def list_(sagas: LocalSagas, params: Params, client: SocketClient) -> bytes:
-    """{state, limit, after} -> [short story ...] of all journals"""
-    return _result(await sagas.ask("list", take_untrusted("saga-list", params, _LIST), client))
+    """{state, limit, after} -> {sagas: [short story ...] of all journals, unanswered: names of members that lead
+    journals and did not say what is in them}"""
+    answer = await sagas.ask("list", take_untrusted("saga-list", params, _LIST), client)
+    raise_error(answer)
+    told = answer.value()
+    return pack({**told, "unanswered": sorted(sagas.member_name(node) for node in told["unanswered"])})
 
 
 async def wait(sagas: LocalSagas, params: Params, client: SocketClient) -> bytes:
