@@ -143,7 +143,8 @@ export class Participant {
    * the changes of the work; after a 5xx, 404, 409, or what it throws, nothing is. `commit: false`: it is part of the
    * program's transaction. */
   do(key: string | undefined, work: () => unknown, options?: { commit?: boolean }): ParticipantAnswer;
-  /** Undo what was done for this key (header Gossipreg-Undoes), once. Where nothing was done: 204 without `work`. */
+  /** Undo what was done for this key (header Gossipreg-Undoes), once. Where nothing was done: 204 without `work`.
+   * 404 and 410 of it are kept with its changes, as 2xx; after any other answer it is tried again. */
   undo(key: string | undefined, work: () => unknown, options?: { commit?: boolean }): ParticipantAnswer;
 }
 

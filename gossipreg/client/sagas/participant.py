@@ -70,7 +70,9 @@ class Participant:
 
     def undo(self, key: str, work: Callable[[], object], *, commit: bool = True) -> ParticipantAnswer:
         """Undo what was done for this key (header Gossipreg-Undoes) by `work`, once, and refuse it from now on. Where
-        nothing was done, it answers 204 without work. As `do` otherwise."""
+        nothing was done, it answers 204 without work. 404 and 410 of the work are kept with its changes, as 2xx are:
+        the saga takes them for undone. After any other answer it is tried again, and nothing is kept. As `do`
+        otherwise."""
         return self._run(self._rules.undoing(checked_undo_key(key)), work, commit)
 
     def _run(self, rules: Rules, work: Callable[[], object], commit: bool) -> ParticipantAnswer:

@@ -19,6 +19,8 @@ GONE = 410
 TRIED_AGAIN = frozenset((401, 403, 404, 408, 409, 423, 425, 429))
 """A step that gets one of these is sent again, as after a 5xx or no answer: another attempt may end otherwise. Any
 other 3xx or 4xx refuses it."""
+UNDONE_TOO = frozenset((404, 410))
+"""What a saga takes for undone beside 2xx, where an undo gets it."""
 
 
 class RequestHandler(Protocol):

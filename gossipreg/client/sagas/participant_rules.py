@@ -9,8 +9,9 @@ what the program's work does.
     3. After its undo a key is refused for ever: that row answers 410 to a do that comes late.
 
 `doing` and `undoing` are generators: they yield a statement with its values and get its result, or yield WORK and get
-the program's answer. An answer that may be another one at the next attempt (5xx, 404, 409, ...) is raised as
-AnswerNotKept, so that the transaction ends without a trace of it.
+the program's answer. An answer that may be another one at the next attempt (5xx, 409, ..., to a do 404 too) is raised
+as AnswerNotKept, so that the transaction ends without a trace of it. What the saga takes for undone (2xx, 404, 410) is
+kept like 2xx: it does not ask again, so what the work has changed has to stay.
 """
 
 import re
@@ -21,7 +22,7 @@ from time import time
 from typing import Any, Final, NamedTuple
 
 from gossipreg.client.outbox.tables import SQLITE, Dialect, TableName
-from gossipreg.client.sagas.participant_answer import GONE, NO_CONTENT, ParticipantAnswer, kept_answer
+from gossipreg.client.sagas.participant_answer import GONE, NO_CONTENT, UNDONE_TOO, ParticipantAnswer, kept_answer
 from gossipreg.errors import BadParams, Unavailable
 
 PARTICIPANT_TABLE = "gossipreg_participant"
@@ -100,7 +101,7 @@ class ParticipantRules:
         if state == UNDONE:
             return kept_answer(status, content_type, body)
         answer = (yield WORK) if state == DONE else ParticipantAnswer(NO_CONTENT)
-        if not answer.is_done:
+        if not answer.is_done and answer.status not in UNDONE_TOO:
             raise AnswerNotKept(answer)
         yield self._keep(key, UNDONE, answer)
         return answer

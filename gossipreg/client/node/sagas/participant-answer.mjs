@@ -8,6 +8,8 @@ import { jsonText } from "./saga-step.mjs";
 const MAX_BODY_BYTES = 256 * 1024;
 /** A step that gets one of these is sent again, as after a 5xx or no answer. Any other 3xx or 4xx refuses it. */
 const TRIED_AGAIN = new Set([401, 403, 404, 408, 409, 423, 425, 429]);
+/** What a saga takes for undone beside 2xx, where an undo gets it. */
+export const UNDONE_TOO = new Set([404, 410]);
 export const NO_CONTENT = 204;
 export const GONE = 410;
 

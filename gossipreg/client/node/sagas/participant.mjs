@@ -9,7 +9,7 @@
 import { BadParams, Refused } from "../errors.mjs";
 import { requireFunction, shown } from "../given.mjs";
 import { refuseUnknown } from "../unknown-options.mjs";
-import { GONE, NO_CONTENT, ParticipantAnswer } from "./participant-answer.mjs";
+import { GONE, NO_CONTENT, ParticipantAnswer, UNDONE_TOO } from "./participant-answer.mjs";
 
 const TABLE = "gossipreg_participant";
 const NAME = /^[A-Za-z_][A-Za-z0-9_]{0,47}$/;
@@ -100,7 +100,7 @@ export class Participant {
     }
     if (row.state === "undone") return ParticipantAnswer.kept(row);
     const answer = row.state === "done" ? worked(work) : new ParticipantAnswer(NO_CONTENT);
-    if (!answer.isDone) throw new AnswerNotKept(answer);
+    if (!answer.isDone && !UNDONE_TOO.has(answer.status)) throw new AnswerNotKept(answer);
     this.#keep(key, "undone", answer);
     return answer;
   }
