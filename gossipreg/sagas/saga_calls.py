@@ -44,6 +44,8 @@ from gossipreg.sagas.step_template import StepTemplate, read_step
 
 UNKNOWN = "unknown_outcome"
 """The code where it cannot be learned whether a call had its effect."""
+NEEDS_NO_PROGRAM = frozenset(("not_found", "decided", "aborted", "committed"))
+"""Codes of any call about one saga that say that it needs no program."""
 MAX_LISTED = 1_000
 LISTED_DEFAULT = 100
 MAX_TRACEPARENT_BYTES = 128

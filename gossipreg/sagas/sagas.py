@@ -36,6 +36,7 @@ from gossipreg.sagas.live_sagas import SagaCaller
 from gossipreg.sagas.local_programs import LocalPrograms, ProgramsAgain
 from gossipreg.sagas.machine import SagasMachine
 from gossipreg.sagas.saga_calls import (
+    NEEDS_NO_PROGRAM,
     AbortAsked,
     AskedCall,
     CommitAsked,
@@ -91,7 +92,8 @@ class Sagas:
         """Of the journals that are led here, by what became of their sagas."""
         self._forwarding = SagaForwarding(self._timers, self._leader)
         self._surveys = SagaSurveys(self._timers, timeout_s=tuning.call_timeout_s)
-        self._programs = LocalPrograms(self._timers, self._leader, lost_s=tuning.lost_s)
+        self.programs = LocalPrograms(self._timers, self._leader, lost_s=tuning.lost_s)
+        """The programs that are connected here."""
         self._asked: dict[int, AskedCall] = {}
         """By ticket: the calls of programs here, until they are answered."""
 
@@ -133,7 +135,7 @@ class Sagas:
         return [*effects, *self._leaders_changed(now)]
 
     def _leaders_changed(self, now: float) -> list[SagaEffect]:
-        return [*self._forwarding.try_all(now), *self._programs.leaders_changed(now)]
+        return [*self._forwarding.try_all(now), *self.programs.leaders_changed(now)]
 
     def refused(self, journal: JournalId, ticket: int, code: str, text: str, now: float) -> list[SagaEffect]:
         """An entry that we proposed was not accepted."""
@@ -182,7 +184,7 @@ class Sagas:
 
     def closed(self, node: NodeId, now: float) -> list[SagaEffect]:
         """The stream to this member broke, or could not be opened."""
-        self._programs.closed(node, now)
+        self.programs.closed(node, now)
         effects = [*self._forwarding.closed(node, now), *self._surveys.closed(node)]
         for led in [*self.led.values()]:
             effects += led.closed(node, now)
@@ -221,7 +223,7 @@ class Sagas:
             case SurveyDeadline(ticket):
                 return self._surveys.on_deadline(ticket)
             case ProgramsAgain():
-                return self._programs.leaders_changed(now)
+                return self.programs.leaders_changed(now)
         led = self.led.get(getattr(name, "journal", JournalId(b"")))
         return [] if led is None else led.on_timer(name, now)
 
@@ -267,11 +269,11 @@ class Sagas:
 
     def program_here(self, sagas: Sequence[SagaRef], now: float) -> list[SagaEffect]:
         """The program of these sagas is connected to this sidecar: it began them, or has come back."""
-        return self._complete(self._programs.here(sagas, now), now)
+        return self._complete(self.programs.here(sagas, now), now)
 
     def program_lost(self, sagas: Sequence[SagaRef], now: float) -> list[SagaEffect]:
         """The connection of the program of these sagas closed."""
-        return self._complete(self._programs.lost(sagas, now), now)
+        return self._complete(self.programs.lost(sagas, now), now)
 
     def opened(self, journal: JournalId, now: float) -> list[SagaEffect]:
         """Our own journal is open."""
@@ -298,10 +300,12 @@ class Sagas:
         return for_others
 
     def _answered(self, answer: SagaCallAnswered) -> None:
-        """A saga that is decided needs no program any more."""
+        """A saga that is decided, or that nobody knows, needs no program any more."""
         asked = self._asked.pop(answer.ticket, None)
-        if isinstance(asked, (CommitAsked, AbortAsked)) and answer.code in ("", "aborted", "committed", "not_found"):
-            self._programs.decided(asked.saga)
+        saga: SagaRef | None = getattr(asked, "saga", None)
+        ends = isinstance(asked, CommitAsked | AbortAsked) and not answer.code
+        if saga is not None and (ends or answer.code in NEEDS_NO_PROGRAM):
+            self.programs.decided(saga)
 
 
 def _on_led(led: JournalSagas, effect: JournalEffect, now: float) -> list[SagaEffect]:

@@ -1,5 +1,7 @@
 """Programs of sagas: where they are, what happens when they are lost, and calls that are lost on their way."""
 
+import pytest
+
 from gossipreg.sagas.saga_model import SagaRef
 from tests.sagas.bench import Bench, is_over
 from tests.sagas.bench_parts import JOURNAL, Answer, step
@@ -122,6 +124,20 @@ def test_a_program_that_is_away_costs_a_decided_saga_nothing() -> None:
     bench.lose_program(saga)
     bench.run(30.0)
     assert bench.story(saga)["decision"] == "commit"
+
+
+@pytest.mark.parametrize(("decided", "code"), [(True, "decided"), (False, "not_found")])
+def test_a_step_that_comes_too_late_needs_no_program(decided: bool, code: str) -> None:
+    bench = Bench(members=2)
+    one, other = bench.sidecars
+    saga = bench.begin(at=other) if decided else f"{JOURNAL.hex()}.s9"
+    if decided:
+        bench.step(saga, "reserve", other)
+        bench.ok("abort", one, saga=saga)
+    bench.act(other, other.sagas.program_here([SagaRef(JOURNAL, saga.partition(".")[2])], bench.now))
+    assert len(other.sagas.programs) == 1
+    assert bench.step(saga, "pay", other)[0] == code
+    assert len(other.sagas.programs) == 0
 
 
 # -- calls that are lost -----------------------------------------------------------------------------------------------

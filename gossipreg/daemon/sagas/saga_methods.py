@@ -17,11 +17,10 @@ from gossipreg.daemon.params import Check, take_untrusted
 from gossipreg.daemon.sagas.local_sagas import LocalSagas, SagaAnswer, SagaMethod, raise_error
 from gossipreg.daemon.socket_client import Params, SocketClient, pack
 from gossipreg.errors import BadParams
+from gossipreg.sagas.saga_calls import NEEDS_NO_PROGRAM
 from gossipreg.sagas.saga_definition import definition_untrusted, encode_definition, read_definition
 from gossipreg.sagas.saga_model import MAX_TEXT_BYTES, SagaRef, read_saga
 
-_OVER = frozenset(("not_found", "decided", "aborted", "committed"))
-"""Codes that say that a saga needs no program."""
 MAX_WHO_BYTES = 128
 
 
@@ -109,7 +108,7 @@ def _of_program(method: str, allowed: Mapping[str, Check], *required: str, ends:
             sagas.programs.check_room(client, saga)
             sagas.programs.spoke(client, saga)
         answer = await sagas.ask(method, given, client)
-        if answer.code in _OVER or (ends and not answer.code):
+        if answer.code in NEEDS_NO_PROGRAM or (ends and not answer.code):
             sagas.programs.forget(saga)
         return _result(answer)
 
