@@ -65,6 +65,8 @@ class LiveSaga:
     steps: dict[str, LiveStep] = field(default_factory=dict)
     deciding: Decision | None = None
     """The decision that is on its way into the journal."""
+    overdue: str = ""
+    """Why it is to be aborted, if that decision is withdrawn: its time was over meanwhile, or its program lost."""
     definition: SagaDefinition | None = None
     """Of a declared one, once it was read."""
 

@@ -141,7 +141,8 @@ class RunningSagas:
             self._context.touch(saga)
 
     def _forget(self, saga: str) -> None:
-        self._end_times(saga)
+        self._context.leases.end(saga)
+        self._context.timers.cancel(SagaDeadline(self._context.journal, saga))
         self._unrecorded.discard(saga)
         self._context.live.pop(saga, None)
         self._context.touch(saga)
@@ -233,7 +234,6 @@ class RunningSagas:
         if decision is Decision.ABORT and not live.recorded:
             self._forget(id)
             return
-        self._end_times(id)
         context.touch(id)
         self._record(live)
         for name, step in live.steps.items():
@@ -259,20 +259,20 @@ class RunningSagas:
         self._forget(saga)
         self._context.counts["sagas.committed" if decision is Decision.COMMIT else "sagas.aborted"] += 1
 
-    def _end_times(self, saga: str) -> None:
-        self._context.leases.end(saga)
-        self._context.timers.cancel(SagaDeadline(self._context.journal, saga))
-
     def timed_out(self, saga: str) -> None:
         live = self._context.live.get(saga)
         if live is not None:
-            reason = f"it was not decided within {live.begun.timeout_ms / 1000:g} s"
-            self.decide(live, Decision.ABORT, reason)
+            self._overdue(live, f"it was not decided within {live.begun.timeout_ms / 1000:g} s")
 
     def lost(self, saga: str) -> None:
         live = self._context.live.get(saga)
         if live is not None:
-            self.decide(live, Decision.ABORT, "its program was lost")
+            self._overdue(live, "its program was lost")
+
+    def _overdue(self, live: LiveSaga, reason: str) -> None:
+        """A decision that is on its way goes first; it may be withdrawn."""
+        live.overdue = reason
+        self.decide(live, Decision.ABORT, reason)
 
     # -- what the journal did not take ---------------------------------------------------------------------------------
 
@@ -306,6 +306,8 @@ class RunningSagas:
             self._context.touch(saga)
             if live.deciding is Decision.COMMIT and self._context.batch.withdraw_decision(saga):
                 live.deciding = None  # what comes after it is missing: whoever wants the commit asks again
+                if live.overdue:
+                    self.decide(live, Decision.ABORT, live.overdue)
 
     def clear(self) -> None:
         """We do not lead any more."""

@@ -118,6 +118,31 @@ def test_a_full_journal_makes_it_wait_and_loses_no_after_step() -> None:
     assert bench.names == ["reserve", "pay", "mail"]
 
 
+def test_a_commit_that_was_withdrawn_leaves_its_deadline() -> None:
+    bench = Bench()
+    full: list[bool] = []
+    bench.refuses = lambda effect: ("journal_full", "it is full") if full and not effect.ends else None
+    bench.participants["pay"] = lambda _: full.append(True) or Answer()  # type: ignore[func-returns-value]
+    saga = run(bench, definition(step("reserve"), step("pay"), after=(MAIL,), timeout=20), input=b'{"to":"ann"}')
+    bench.run(19.0)
+    assert bench.story(saga)["state"] == "running"
+    assert bench.ok("wait", saga=saga, until="ended")["reason"] == "it was not decided within 20 s"
+    assert bench.now < 125.0
+
+
+def test_a_deadline_during_a_commit_counts_if_that_is_withdrawn() -> None:
+    bench = Bench()
+    says = ["busy"]
+    full: list[bool] = []
+    bench.refuses = lambda effect: (says[0], "not now") if full and not effect.ends else None
+    bench.participants["pay"] = lambda _: full.append(True) or Answer()  # type: ignore[func-returns-value]
+    saga = run(bench, definition(step("reserve"), step("pay"), after=(MAIL,), timeout=20), input=b'{"to":"ann"}')
+    bench.run(25.0)
+    assert bench.story(saga)["state"] == "running"
+    says[0] = "journal_full"
+    assert bench.ok("wait", saga=saga, until="ended")["reason"] == "it was not decided within 20 s"
+
+
 def test_a_full_journal_refuses_new_sagas_and_says_so() -> None:
     bench = Bench()
     bench.refuses = lambda effect: None if effect.ends else ("journal_full", "it is full")

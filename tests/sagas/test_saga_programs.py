@@ -2,7 +2,7 @@
 
 import pytest
 
-from gossipreg.sagas.saga_model import SagaRef
+from gossipreg.sagas.saga_model import SagaRef, SagaState
 from tests.sagas.bench import Bench, is_over
 from tests.sagas.bench_parts import JOURNAL, Answer, step
 
@@ -226,6 +226,27 @@ def test_a_decision_by_hand_is_sent_once() -> None:
     bench.run(0.1)
     bench.break_stream(one, other)
     assert bench.answers[ticket][0] == "unknown_outcome"
+
+
+def test_a_program_that_dies_with_a_withdrawn_commit_is_missed() -> None:
+    bench = Bench(members=2)
+    other = bench.sidecars[1]
+    saga = bench.begin("s1", other)
+    bench.step(saga, "a", other)
+    bench.auto = False
+    bench.call("step", saga=bench.begin("s2"), step=step("b"))  # its entry is under way: the others share the next one
+    bench.run(0.1)
+    mail = {"name": "mail", "service": "mail", "method": "POST", "path": "/"}
+    bench.call("after", other, saga=saga, step=mail)
+    bench.call("commit", other, saga=saga)
+    bench.run(0.1)
+    bench.crash(other)
+    bench.refuses = lambda effect: None if effect.ends else ("journal_full", "it is full")
+    bench.auto = True
+    bench.commit()
+    bench.run(9.0)
+    assert bench.truth.open["s1"].state is SagaState.RUNNING
+    assert bench.ok("wait", saga=saga, until="ended")["reason"] == "its program was lost"
 
 
 # -- questions ---------------------------------------------------------------------------------------------------------
