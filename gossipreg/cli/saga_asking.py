@@ -1,5 +1,6 @@
 """What the commands about sagas share when they ask the sidecar: names, and waiting through a change of leaders."""
 
+import re
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -17,11 +18,13 @@ WAIT_S = 20.0
 PASSING = (Unreachable, Unavailable, Busy, NotSynced, OutcomeUnknown)
 """The sidecar, or the leader of the journal, is away for a moment; a question may be asked again."""
 RETRY = Retry(0.1, 2.0)
+_FULL_NAME = re.compile(r"[0-9a-f]{32}\..")
+"""How one begins: an id may have dots too."""
 
 
 def full_name(client: "Client", saga: str) -> str:
     """JOURNAL.ID of a saga that is named in full, or by its id alone."""
-    if "." in saga and len(saga.partition(".")[0]) == 32:
+    if _FULL_NAME.match(saga):
         return saga
     return str(client.call("saga-show", saga=saga)["saga"])
 

@@ -318,6 +318,9 @@ def test_abort_names_the_saga_in_full(sidecar: FakeSidecar, command: Command) ->
     sidecar.seen.clear()
     assert command("saga", "abort", s.SAGA).code == 0
     assert sidecar.seen == [("saga-abort", {"saga": s.SAGA})]
+    for id in ("order.7", "g" * 32 + ".7"):
+        assert command("saga", "abort", id).code == 0
+        assert sidecar.seen[-2:] == [("saga-show", {"saga": id}), ("saga-abort", {"saga": s.SAGA})]
 
 
 def test_a_committed_saga_is_not_aborted(sidecar: FakeSidecar, command: Command) -> None:

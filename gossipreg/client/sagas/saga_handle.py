@@ -3,6 +3,7 @@
 Owns: its name. Never knows: steps.
 """
 
+import re
 from time import monotonic
 from typing import Any
 
@@ -16,6 +17,8 @@ WAIT_S = 60.0
 ASK_S = 10.0
 """A wait is asked for in pieces of this length."""
 UNTIL = ("decided", "ended")
+_FULL_NAME = re.compile(r"[0-9a-f]{32}\..")
+"""How one begins: an id may have dots too."""
 
 
 class SagaWaiting:
@@ -27,7 +30,7 @@ class SagaWaiting:
             raise BadParams(f"until is {until!r}: give 'decided', or 'ended'")
         check_number("timeout", timeout_s, "the seconds to wait")
         self._saga = saga
-        self._full = saga if "." in saga else ""
+        self._full = saga if _FULL_NAME.match(saga) else ""
         """Empty: not known yet, since its id alone was given."""
         self._until = until
         self._timeout_s = timeout_s

@@ -199,6 +199,15 @@ test("sagas share connections, and more than 48 wait", async () => {
   assert.equal(sidecar.accepted, 48);
 });
 
+for (const id of ["order.7", `${"g".repeat(32)}.7`]) {
+  test(`an id with a dot is not taken for a full name: ${id}`, async () => {
+    sidecar.script.show = [story({ saga: `${JOURNAL}.${id}` })];
+    assert.ok((await registry.sagaOf(id).wait()).isCommitted);
+    assert.deepEqual(sidecar.params("show").map(({ saga }) => saga), [id]);
+    assert.deepEqual(sidecar.params("wait").map(({ saga }) => saga), [`${JOURNAL}.${id}`]);
+  });
+}
+
 test("a saga is asked for by its name or its id", async () => {
   const aborted = { state: "aborted", decision: "abort", reason: "no tea" };
   sidecar.script.show = [story({ steps: [{ name: "reserve", stuck: true }] })];

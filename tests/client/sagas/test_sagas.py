@@ -314,6 +314,14 @@ def test_wait_asks_until_it_is_there(sagas: SagaSidecar, registry: Registry) -> 
         registry.saga_of(f"{JOURNAL}.s1").wait(0.05)
 
 
+@pytest.mark.parametrize("id", ["order.7", "g" * 32 + ".7"])
+def test_an_id_with_a_dot_is_not_taken_for_a_full_name(sagas: SagaSidecar, registry: Registry, id: str) -> None:
+    sagas.script["saga-show"] = [story(f"{JOURNAL}.{id}")]
+    assert registry.saga_of(id).wait().is_committed
+    assert [params["saga"] for params in sagas.params("saga-show")] == [id]
+    assert [params["saga"] for params in sagas.params("saga-wait")] == [f"{JOURNAL}.{id}"]
+
+
 def test_show_gives_the_story(sagas: SagaSidecar, registry: Registry) -> None:
     sagas.script["saga-show"] = [story(steps=[{"name": "reserve", "stuck": True}, {"name": "pay", "stuck": False}])]
     found = registry.saga_of("s1").show()

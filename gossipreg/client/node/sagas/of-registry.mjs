@@ -13,6 +13,8 @@ const WAIT_MS = 60_000;
 /** A wait is asked for in pieces of this length. */
 const ASK_S = 10;
 const WAIT_OPTIONS = ["timeoutMs", "until"];
+/** How a full name begins: an id may have dots too. */
+const FULL_NAME = /^[0-9a-f]{32}\../;
 
 export class RegistrySagas {
   #caller;
@@ -61,7 +63,7 @@ export class SagaHandle {
       throw new BadParams(`until is ${shown(until)}: give "decided" or "ended"`);
     }
     const deadline = monotonic() + timeoutMs / 1000;
-    let saga = this.saga.includes(".") ? this.saga : null;
+    let saga = FULL_NAME.test(this.saga) ? this.saga : null;
     for (let state = "running"; ; ) {
       const leftS = deadline - monotonic();
       if (leftS <= 0) {
