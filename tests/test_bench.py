@@ -86,6 +86,7 @@ def test_events_without_redis_are_an_error_saying_where_to_get_it(folder: Path) 
     assert "events: there is no `redis-server` here" in ended.stderr.splitlines()[-1]
 
 
+@pytest.mark.wide
 def test_the_row_of_the_journals_store_has_writers_beside_an_fsync(folder: Path) -> None:
     ended = bench(folder, "journal-store", "--reps", "3", "--json")
     assert ended.returncode == 0, ended.stderr
@@ -96,6 +97,7 @@ def test_the_row_of_the_journals_store_has_writers_beside_an_fsync(folder: Path)
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.wide
 def test_the_row_of_streams_has_rates_and_an_idle_stream(folder: Path) -> None:
     ended = bench(folder, "streams", "--reps", "20", "--json")
     assert ended.returncode == 0, ended.stderr
@@ -200,6 +202,7 @@ def program(folder: Path, text: str) -> Path:
     return path
 
 
+@pytest.mark.wide
 def test_a_program_of_memberlist_runs_the_same_row(folder: Path) -> None:
     ended = bench(folder, "update", "--n", "3", "--reps", "1", "--json", "--memberlist", str(program(folder, PEER)))
     assert ended.returncode == 0, ended.stderr

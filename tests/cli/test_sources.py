@@ -110,10 +110,10 @@ def test_the_key_variable_goes_before_a_key_file_in_the_file(
     given: list[Settings], file: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file.write_text('key-file = "k"\n')
-    monkeypatch.setenv("GOSSIPREG_KEY", "secret")
+    monkeypatch.setenv("GOSSIPREG_KEY", "hidden")
     assert command("join", "--config", str(file)).code == 0
-    assert (given[0].key, given[0].key_file) == ("secret", None)
-    assert "secret" not in repr(given[0].options)
+    assert (given[0].key, given[0].key_file) == ("hidden", None)
+    assert "hidden" not in repr(given[0].options)
     assert command("join", "--key-file", "k").code == 0
     assert given[1].key_file == "k"
 

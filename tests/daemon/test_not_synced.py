@@ -1,5 +1,6 @@
 """The local socket while the sidecar does not know the cluster's table: refused or marked, never silently short."""
 
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -71,6 +72,7 @@ async def test_once_synced_nothing_is_marked(sidecar: Sidecar) -> None:
     assert (info["knowledge"], info["not_synced_because"]) == ("synced", "")
 
 
+@pytest.mark.wide
 async def test_a_kept_answer_is_not_given_out_when_sync_is_lost(autojump_clock: MockClock) -> None:
     assert autojump_clock.autojump_threshold == 0
     network = MemoryNetwork()

@@ -140,6 +140,7 @@ async def test_registrations_and_failing_checks_are_logged(autojump_clock: MockC
     await started.run(use)
 
 
+@pytest.mark.wide
 async def test_one_dead_dependency_of_many_services_is_summed_up(autojump_clock: MockClock, tmp_path: Path) -> None:
     started = Started(autojump_clock, tmp_path)
     started.tcp.health = Health.CRITICAL

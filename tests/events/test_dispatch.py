@@ -250,6 +250,7 @@ def test_a_refused_outcome_is_proposed_again_and_not_lost() -> None:
     assert len(world.timers) == 0
 
 
+@pytest.mark.wide
 def test_a_journal_that_does_not_commit_gets_no_more_deliveries() -> None:
     world = DispatchWorld("a", tuning=EventsTuning(first_window=1000))
     world["a"].room = 10_000

@@ -204,6 +204,7 @@ def test_case_26_a_takeover_goes_out_at_the_windows() -> None:
         receiver.inbox.clear()
 
 
+@pytest.mark.wide
 def test_case_26_a_long_backlog_is_taken_in_steps_in_order() -> None:
     world = DispatchWorld(tuning=EventsTuning(first_window=1000))
     for _ in range(12):

@@ -17,6 +17,7 @@ def figures(
     return {figure.metric: figure.values for figure in run(case)}
 
 
+@pytest.mark.wide
 def test_lifeguard_has_fewer_false_positives_than_swim() -> None:
     swim, lifeguard = (figures(detector, f"{_SLOW} model=blocked") for detector in ("swim", "lifeguard"))
     assert swim["false_positives"] > (5.0,)

@@ -131,6 +131,7 @@ def test_processes_find_what_this_one_finds(monkeypatch: pytest.MonkeyPatch) -> 
 # -- several machines -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.wide
 def test_a_scheduler_that_is_not_there_is_said_in_one_line() -> None:
     pytest.importorskip("distributed", reason="the extra `sim` is not installed")
     sweep = [sys.executable, "-m", "simulations", "sweep", "update", "--dask", "127.0.0.1:9"]
@@ -162,6 +163,7 @@ def with_dask(folder: Path, threads: int, *args: str) -> subprocess.CompletedPro
     )  # fmt: skip
 
 
+@pytest.mark.wide
 def test_dask_workers_find_the_same_as_this_process(tmp_path: Path) -> None:
     pytest.importorskip("distributed", reason="the extra `sim` is not installed")
     case = ["sweep", "update", "--nodes", "5", "--runs", "2", "--label", "times=1", "--duration", "3"]

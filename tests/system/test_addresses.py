@@ -57,6 +57,7 @@ def take(host: Host, address: str) -> None:
     host.ip("addr", "del", address, "dev", "eth0")
 
 
+@pytest.mark.wide
 def test_an_interface_that_changes_to_and_fro_is_found_each_time() -> None:
     with Hosts(3) as hosts:
         for host in hosts.all:

@@ -16,6 +16,7 @@ def test_threads_forks_and_servers_outlive_their_sidecar() -> None:
     assert (result.faults, result.restarts) == ([], 3), result.tables
 
 
+@pytest.mark.wide
 def test_services_that_call_each_other_outlive_kills_and_hangs() -> None:
     if shutil.which("node") is None:
         pytest.skip("node is not installed")

@@ -81,6 +81,7 @@ def test_a_dead_member_is_listed_until_it_is_declared_left() -> None:
         assert (done["verb"], done["target"]) == ("force-leave", "gone")
 
 
+@pytest.mark.wide
 @pytest.mark.skipif(bool(older.missing()), reason=older.missing())
 def test_force_leave_beside_members_of_the_first_release() -> None:
     """Older members do not know force-leave: the member stays dead for them, they work as before, and it may come

@@ -111,6 +111,7 @@ def kept(data: Path) -> set[str]:
         database.close()
 
 
+@pytest.mark.wide
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
 def test_a_full_disk_refuses_registering_but_not_deregistering(cluster: Sidecars) -> None:
     disk = cluster.folder / "disk"

@@ -195,6 +195,7 @@ def test_a_thousand_connections_lock_out_nobody(cluster: Sidecars) -> None:
     assert_unhurt(cluster)
 
 
+@pytest.mark.wide
 def test_registrations_beyond_the_limit_are_refused_alone(cluster: Sidecars) -> None:
     """A million are the same, only longer."""
     sidecar = cluster.start("one").wait_ready()

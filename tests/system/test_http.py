@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
+import pytest
+
 from scripts.tools.sidecars import COMMAND, Sidecars
 from scripts.tools.wait import BOUND_S, wait_for
 
@@ -30,6 +32,7 @@ def refused_start(*arguments: str) -> tuple[int, str]:
     return ended.returncode, lines[0]
 
 
+@pytest.mark.wide
 def test_a_gateway_that_cannot_start_is_a_clear_error(tmp_path: Path) -> None:
     path = ("--socket", str(tmp_path / "s"))
     with socket.socket() as taken:

@@ -84,6 +84,7 @@ def test_streams_come_back_with_the_new_key(cluster: Sidecars, tmp_path: Path) -
     assert all(member.alive() == {"m0", "m1", "m2"} for member in (one, *others))
 
 
+@pytest.mark.wide
 def test_the_last_copy_is_recovered_by_an_operator(cluster: Sidecars, tmp_path: Path) -> None:
     (one, two, left), id = with_events_that_wait(cluster, tmp_path)
     journal = journals(left)[0]["id"]

@@ -84,6 +84,7 @@ def test_halves_of_a_partition_merge_and_resurrect_nothing(world: type[Hosts]) -
             assert port == 81
 
 
+@pytest.mark.wide
 def test_a_bad_link_costs_nobody_his_life(world: type[Hosts]) -> None:
     with world(5) as hosts:
         h1, h2, *_, h5 = start_all(hosts)
@@ -132,6 +133,7 @@ def test_a_member_is_found_at_its_new_address_with_its_services(world: type[Host
         assert member["address"] == "10.77.0.104:7940"
 
 
+@pytest.mark.wide
 def test_one_way_loss_between_one_pair_is_told_at_both_ends(world: type[Hosts]) -> None:
     with world(4) as hosts:
         ring = sorted(start_all(hosts), key=lambda host: host.sidecar.id)

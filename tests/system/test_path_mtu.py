@@ -54,6 +54,7 @@ def told_narrow(host: Host, other: Host) -> Callable[[], bool]:
     return lambda: any(whom in text and "check the MTU of the path" in text for text in troubles(host))
 
 
+@pytest.mark.wide
 def test_a_member_behind_a_narrow_port_holds_every_name(hosts: Hosts) -> None:
     h1, h2, h3 = hosts.all
     h1.start().wait_ready()

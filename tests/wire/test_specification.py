@@ -69,8 +69,9 @@ FACTS = (
     f"of a datagram (Receipt) {bits(m.MAX_DATAGRAM_COUNTER)}, from 1",
     f"incarnation {bits(m.MAX_INCARNATION)} bits",
     f"oldest, newest 1 to {values.MAX_PROTOCOL:,}, oldest <= newest",
-    f"Hello leaves both out if both are {model.FIRST_PROTOCOL.oldest}. Mismatch leaves out a nonce of 0, and then a "
-    f"range of {model.FIRST_PROTOCOL.oldest} alone",
+    "Hello leaves out a `held` of 0, then a `before` of 0, and then a range of "
+    f"{model.FIRST_PROTOCOL.oldest} alone. Mismatch leaves out a nonce of 0, and then a range of "
+    f"{model.FIRST_PROTOCOL.oldest} alone",
     f"key {bits(m.MAX_KEY)} bits (slot 32, part 8, kind 5); value at most {m.MAX_ENTRY_VALUE_BYTES} bytes "
     f"(with the key, {layout.PART_BYTES})",
     f"bits 0 to {m.MAX_BITS}; digests are 4 << bits bytes; bucket is below 1 << bits",
@@ -89,6 +90,8 @@ FACTS = (
     f"{bits(m.MAX_HASH)} bits, unpredictable; 0: nothing is asked.",
     "A Hello with a nonce that is not 0 is answered",
     "The nonce being answered; 0: none.",
+    "which the sender's data directory knows; 0: none.",
+    "if it is between those two; else 0.",
     f"{bits(m.MAX_NUMBER)} bits, unpredictable.",
     "0: the first page of a full row",
     f"over its live entries at `head`, {bits(m.MAX_HASH)} bits",

@@ -11,6 +11,7 @@ from simulations import inside
 from simulations.network import Rule, into, out_of
 from simulations.opinions import Opinions
 from tests.core.cluster import Cluster, Host
+from tests.seeds import seeds
 
 LOST_S = 4.0
 """A member that is silent for so many seconds is declared dead."""
@@ -111,7 +112,7 @@ def test_loss_everywhere_is_not_taken_for_ones_own_fault(n: int, lasts_s: float)
     assert not any("out" in cluster.events(host) for host in hosts)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+@pytest.mark.parametrize("seed", seeds(1, 2, 3, 4))
 @pytest.mark.parametrize("faulty", [False, True], ids=["all lose 30 %", "one loses half of what comes in"])
 def test_a_crash_among_three_is_soon_known_despite_loss(seed: int, faulty: bool) -> None:
     """The one helper had reached a suspect once, and its reports never counted again. So both members took the fault
@@ -127,7 +128,7 @@ def test_a_crash_among_three_is_soon_known_despite_loss(seed: int, faulty: bool)
     assert cluster.until(lambda: all(cluster.state_at(host, gone) == "dead" for host in (watcher, other)), 10)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+@pytest.mark.parametrize("seed", seeds(1, 2, 3, 4))
 def test_a_member_at_fault_still_helps_to_find_a_crash(seed: int) -> None:
     """There is no other helper. When it sent no nack, the other member could not declare the death for minutes."""
     cluster = Cluster(seed=seed)
@@ -138,7 +139,7 @@ def test_a_member_at_fault_still_helps_to_find_a_crash(seed: int) -> None:
     assert cluster.until(lambda: cluster.state_at(well, gone) == "dead", 30)
 
 
-@pytest.mark.parametrize("seed", [3, 7, 8])
+@pytest.mark.parametrize("seed", seeds(3, 7, 8))
 def test_a_prober_at_fault_just_before_finds_a_crash_in_time(seed: int) -> None:
     """Both helpers among the 4 members had reached a suspect once, so no answer counted, and it took 7 to 9 s."""
     cluster = Cluster(seed=seed)
@@ -223,7 +224,7 @@ def test_a_small_part_cut_off_repeatedly_is_back_at_once(n: int) -> None:
     assert not any("out" in cluster.events(host) for host in hosts)
 
 
-@pytest.mark.parametrize("seed", [1, 3, 7])
+@pytest.mark.parametrize("seed", seeds(1, 3, 7))
 def test_two_that_are_cut_off_repeatedly_are_never_damped(seed: int) -> None:
     """They miss half of the acks, while helpers in the large part reach all members. By that comparison alone they were
     damped in each of these runs."""

@@ -7,6 +7,7 @@ from gossipreg.model import NOTHING, Health, RegisteredService
 from simulations.observer import Observer
 from tests.core.cluster import START, Cluster, Host
 from tests.core.speaker import Speaker, a_node
+from tests.seeds import seeds
 
 
 class _Acked(Observer):
@@ -52,7 +53,7 @@ def test_a_lone_member_has_all_acks_at_once() -> None:
     assert acked.versions == [hosts[0].node.version]
 
 
-@pytest.mark.parametrize("seed", range(1, 6))
+@pytest.mark.parametrize("seed", seeds(range(1, 6)))
 def test_acks_never_come_before_the_last_member_holds_the_row(seed: int) -> None:
     cluster, hosts, acked = _cluster(12, seed)
     cluster.network.rules["loss"] = lambda _from, _to: 0.3

@@ -6,6 +6,7 @@ from gossipreg.core.effects import Effect, Event
 from gossipreg.model import Address, NodeId
 from simulations.observer import Observer
 from tests.core.cluster import Cluster, Host
+from tests.seeds import seeds
 
 ELSEWHERE = Address("10.9.9.9", 7940)
 DAY_MS = 86_400_000
@@ -156,7 +157,7 @@ def test_of_copies_in_two_halves_the_older_process_stays() -> None:
     assert cluster.until(lambda: cluster.converged(hosts), 30)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", seeds(range(8)))
 def test_two_copies_started_together_agree_which_one_stays(seed: int) -> None:
     cluster = Cluster(seed=seed)
     hosts = cluster.grow(2)
@@ -192,7 +193,7 @@ class _SeenAtSync(Observer):
             self.seen[host.number] = host.node.foreign_generation
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", seeds(range(6)))
 @pytest.mark.parametrize("loss", [0.0, 0.3])
 def test_a_restored_backup_is_known_as_one_before_it_is_synced(seed: int, loss: float) -> None:
     cluster = Cluster(seed=seed)
@@ -208,7 +209,7 @@ def test_a_restored_backup_is_known_as_one_before_it_is_synced(seed: int, loss: 
     assert watcher.seen[restored.number] >= original.generation
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", seeds(range(3)))
 @pytest.mark.parametrize("loss", [0.0, 0.3])
 @pytest.mark.parametrize("down_s", [0.1, 120.0])
 def test_a_restored_backup_is_known_though_the_clock_is_right(seed: int, loss: float, down_s: float) -> None:

@@ -17,6 +17,7 @@ from gossipreg.wire.messages import Message, PingReq, Pull, Receipt, Want
 from gossipreg.wire.seal import Opener, Sealer
 from tests.core.cluster import KEY
 from tests.examples import examples
+from tests.seeds import seeds
 
 ADDRESSES = [Address("10.0.0.1", 1), Address("10.0.0.2", 2), Address("10.0.0.3", 3)]
 messages = st.one_of(
@@ -180,7 +181,7 @@ def test_an_overspent_budget_is_full_again_within_two_seconds() -> None:
     assert outbox.room(Class.PAGE, 2.0)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", seeds(range(3)))
 def test_over_time_pages_stay_within_the_budget(seed: int) -> None:
     rng = random.Random(seed)
     outbox = an_outbox(Config(send_bytes_s=50_000))

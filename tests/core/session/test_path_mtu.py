@@ -15,6 +15,7 @@ from simulations.host import Host
 from simulations.network import hole_around
 from tests.core.cluster import Cluster
 from tests.examples import examples
+from tests.seeds import seeds
 
 TUNING = lan.session
 FAR_BELOW, BELOW_BASE, TUNNEL = 600, 1000, 1252
@@ -148,7 +149,7 @@ def test_members_that_say_nothing_large_are_not_measured() -> None:
     assert all("size_probes" not in host.node.statistics(cluster.now) for host in hosts)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", seeds(range(4)))
 def test_random_loss_is_not_taken_for_a_narrow_path(seed: int) -> None:
     cluster = Cluster(seed=seed)
     a, b = two(cluster)

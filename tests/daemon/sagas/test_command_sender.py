@@ -1,5 +1,6 @@
 """What is known of a command, whatever its participant does: sent or not, answered or not."""
 
+import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -150,7 +151,7 @@ async def test_connection_that_is_never_taken_is_not_sent(
     monkeypatch.setattr(trio, "open_tcp_stream", never)
     done = await Sending(("10.255.255.1", 80)).send(timeout_s=0.1)
     assert (done.sent, done.status) == (False, 0)
-    assert "takes no connection within 0.08 s" in done.text
+    assert re.search(r"takes no connection within 0\.0\d s", done.text), done.text
 
 
 async def test_request_without_an_answer_was_maybe_carried_out(participant: Participant) -> None:
