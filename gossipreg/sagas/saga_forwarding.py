@@ -28,6 +28,8 @@ AGAIN = Retry(first_s=0.05, longest_s=1.0)
 """Before a leader is asked again."""
 _AGAIN = frozenset({"unavailable", "not_synced", UNKNOWN})
 """After these the same call is sent once more, as long as there is time."""
+_READS = frozenset({"show", "wait"})
+"""They change nothing: there is nothing that may have been carried out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,9 @@ class SagaForwarding:
         if call is None:
             return []
         within = f"within {call.timeout_s:g} s"
+        if call.method in _READS and (call.maybe or call.sent_to is not None):
+            self._forget(ticket)
+            return [failed(ticket, "unavailable", f"no answer from the leader {within}: ask again")]
         if call.maybe or call.sent_to is not None:
             return self._unknown(ticket, f"no answer to {call.method} {within}: it may have been carried out or not")
         self._forget(ticket)

@@ -214,6 +214,15 @@ def test_a_call_without_a_leader_says_so_in_its_time() -> None:
     assert "within 10 s" in answer["text"]
 
 
+@pytest.mark.parametrize("method", ["show", "wait"])
+def test_a_question_without_an_answer_was_not_carried_out(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(members=2)
+    monkeypatch.setattr(bench.sidecars[0].sagas, "received", lambda *_: [])
+    params = {"timeout_ms": 0} if method == "wait" else {}
+    code, answer = bench.ask(method, bench.sidecars[1], saga=f"{JOURNAL.hex()}.s1", **params)
+    assert (code, answer["text"]) == ("unavailable", "no answer from the leader within 10 s: ask again")
+
+
 def test_a_decision_by_hand_is_sent_once() -> None:
     bench = Bench(members=2)
     one, other = bench.sidecars
