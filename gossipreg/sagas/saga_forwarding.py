@@ -5,7 +5,7 @@ does.
 
 A call whose answer is lost may have had its effect. So it is sent again, to the same leader or the next one: a step
 joins the one that is under way, a commit may be repeated, and a begin is known by its number. Where no answer comes in
-time its outcome is unknown, and the answer says so. What a person decides is sent once.
+time its outcome is unknown, and the answer says so. What a person decides is sent once. No call goes to two journals.
 """
 
 from collections.abc import Callable
@@ -49,7 +49,8 @@ class ForwardedCall:
     method: str
     params: bytes
     journal: JournalId | None
-    """None: that of this sidecar, which is opened where there is none."""
+    """None: that of this sidecar, which is opened where there is none. Once it was sent, the journal that it was sent
+    to: in another one the same saga could run a second time."""
     timeout_s: float
     once: bool = False
     """It is not sent again where it may have been carried out."""
@@ -121,7 +122,7 @@ class SagaForwarding:
         if leader is None:
             self._later(now)
             return []
-        call.sent_to = leader
+        call.sent_to, call.journal = leader, journal
         return [
             SendSagaMessage(leader, SagaCall(journal=journal, number=ticket, method=call.method, params=call.params))
         ]
@@ -165,7 +166,7 @@ class SagaForwarding:
 
     def on_again(self, now: float) -> list[SagaEffect]:
         """Try once more. Where nobody leads our journal it may be gone with its only disk: then another one is
-        opened."""
+        opened, for what was sent nowhere yet."""
         effects = self.try_all(now)
         ours = any(call.journal is None for call in self._waiting.values())
         if ours and self._journal is not None and self._leader(self._journal) is None:
