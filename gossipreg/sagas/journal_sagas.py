@@ -194,8 +194,7 @@ class JournalSagas:
     def end(self, text: str) -> list[SagaEffect]:
         """We do not lead any more. Whoever waits asks the next leader; what is under way is answered to nobody."""
         context = self._context
-        for call in context.waiting.take_all():
-            context.refuse(call.caller, "unavailable", text)
+        self._replies.end(text)
         self._attempts.clear()
         context.leases.clear()
         self._running.clear()

@@ -15,6 +15,7 @@ from gossipreg.sagas.live_sagas import LiveSaga, LiveStep, SagaCaller
 from gossipreg.sagas.machine import SagasMachine
 from gossipreg.sagas.running_sagas import KnownSaga, RunningSagas, StepsFailed
 from gossipreg.sagas.saga_calls import (
+    UNKNOWN,
     AbortAsked,
     AfterAsked,
     AskedSaga,
@@ -125,6 +126,25 @@ class SagaReplies:
             if of_step or (not step and not isinstance(asked, WaitAsked)):
                 self._refuse(call, code, text)
                 self._context.waiting.remove(call)
+
+    def end(self, text: str) -> None:
+        """We do not lead any more. What was put into the journal may be committed all the same."""
+        for call in self._context.waiting.take_all():
+            if self._may_be_done(call):
+                text_of_call = f"{text}: it may have been carried out or not; `gossipreg saga show` says"
+                self._refuse(call, UNKNOWN, text_of_call)
+            else:
+                self._refuse(call, "unavailable", text)
+
+    def _may_be_done(self, call: WaitingCall) -> bool:
+        """Whether something of it was put into the journal."""
+        live = self._context.live.get(call.saga)
+        match call.asked:
+            case RunAsked():
+                return True
+            case CommitAsked() | AbortAsked():
+                return live is None or live.deciding is not None
+        return call.joined
 
     def _look(self, call: WaitingCall, copies: int) -> bool:
         """Whether it is answered."""

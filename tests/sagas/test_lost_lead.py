@@ -1,0 +1,73 @@
+"""What waits at a leader that is replaced: whoever asked learns whether it may have been carried out."""
+
+import pytest
+
+from tests.sagas.bench import Bench
+from tests.sagas.bench_parts import Answer, Ticket, step
+from tests.sagas.test_declared_sagas import THREE
+
+
+def lost_lead(bench: Bench) -> None:
+    """Nobody leads any more; what was proposed may be committed all the same."""
+    leader = bench.leader
+    assert leader is not None
+    bench.leader = None
+    bench.depose(leader)
+
+
+def asked(bench: Bench, what: str) -> Ticket:
+    """Ask this at another member than the leader; its entry is not committed."""
+    other = bench.sidecars[1]
+    if what == "run":
+        bench.auto = False
+        return bench.call("run", other, definition=THREE, id="s1")
+    saga = bench.begin("s1", other)
+    bench.step(saga, "reserve", other)
+    bench.auto = False
+    match what:
+        case "step" | "after":
+            fields = {"undo": None} if what == "after" else {}
+            return bench.call(what, other, saga=saga, step=step("pay", **fields))
+        case "abort":
+            return bench.call("abort", other, saga=saga, reason="no")
+    return bench.call(what, other, saga=saga)
+
+
+@pytest.mark.parametrize("what", ["run", "step", "after", "commit", "abort"])
+def test_what_a_lost_leader_proposed_has_an_unknown_outcome(what: str) -> None:
+    bench = Bench(members=2)
+    ticket = asked(bench, what)
+    bench.run(0.1)
+    lost_lead(bench)
+    bench.run(60.0)
+    assert bench.answers[ticket][0] == "unknown_outcome"
+
+
+def test_what_a_lost_leader_did_not_begin_is_unavailable() -> None:
+    bench = Bench(members=2)
+    bench.participants["pay"] = lambda _: Answer(503)
+    ticket = asked(bench, "wait")
+    bench.run(0.1)
+    lost_lead(bench)
+    bench.run(100.0)
+    assert bench.answers[ticket][0] == "unavailable"
+
+
+def test_a_decision_by_hand_of_a_lost_leader_is_not_sent_twice() -> None:
+    bench = Bench(members=2)
+    other = bench.sidecars[1]
+    bench.participants["a"] = lambda attempt: Answer(500 if attempt.undoes else 200)
+    saga = bench.begin()
+    bench.step(saga, "a")
+    bench.ok("abort", saga=saga)
+    bench.auto = False
+    ticket = bench.call("retry", other, saga=saga, step="a", who="ann", why="?")
+    bench.run(0.1)
+    lost_lead(bench)
+    bench.commit()
+    bench.auto = True
+    bench.lead(other)
+    bench.run(1.0)
+    code, answer = bench.answers[ticket]
+    assert (code, len(bench.truth.open["s1"].steps["a"].by_hand)) == ("unknown_outcome", 1)
+    assert "gossipreg saga show" in answer["text"]
