@@ -129,8 +129,8 @@ class StateMachine(Protocol):
         their place (the state of the leader was installed)."""
 
     def is_empty(self, records: Records) -> bool:
-        """Whether nothing would be missed if these records were gone: no event, no saga, no dead letter. Cheap: it is
-        asked often."""
+        """Whether nothing would be missed if these records were gone: no event, no dead letter, no saga that is open or
+        remembered. Cheap: it is asked often."""
 
     def apply(self, entry: LogEntry, records: Records) -> object:
         """Change the records as this entry says: by the entry and the records alone. Entries of the journal's own kinds

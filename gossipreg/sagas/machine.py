@@ -144,9 +144,9 @@ class SagasMachine:
         return (SAGA_ENTRY,)
 
     def is_empty(self, records: Records) -> bool:  # noqa: ARG002 - its sagas are those of the records
-        """Whether nothing would be lost with these records: no saga is open. Ended ones alone are no contents, as
-        remembered ids of events are none."""
-        return not self._open.by_id
+        """Whether nothing would be lost with these records: no saga is open, and none that has ended is remembered:
+        what begins it again, an outbox say, has to find it as long as `kept_s` promises."""
+        return not self._open.by_id and not len(self._ended)
 
     def load(self, records: Records) -> None:
         self._begin_anew()

@@ -127,10 +127,13 @@ def test_the_oldest_stories_go_and_their_ids_stay(monkeypatch: pytest.MonkeyPatc
         hand.story("1")
 
 
-def test_a_journal_with_an_open_saga_is_not_empty() -> None:
+def test_a_journal_is_not_empty_while_it_remembers_a_saga() -> None:
     hand = running()
     assert not hand.machine.is_empty(hand.records)
     hand.commit()
+    assert not hand.machine.is_empty(hand.records)
+    hand.led_ms = int(SagaTuning().kept_s * 1000) + 1
+    assert hand.expire() == [SagasForgotten(("7",))]
     assert hand.machine.is_empty(hand.records)
 
 

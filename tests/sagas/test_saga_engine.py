@@ -50,6 +50,20 @@ def test_a_repeat_waits_for_a_proof_of_leadership() -> None:
     assert bench.names == ["reserve", "reserve"]
 
 
+def test_whoever_leads_forgets_the_ended_sagas_of_a_lost_owner() -> None:
+    bench = Bench(members=2, tuning=SagaTuning(kept_s=100.0))
+    saga = bench.begin()
+    bench.step(saga, "reserve")
+    bench.ok("commit", saga=saga)
+    bench.crash(bench.sidecars[0])
+    bench.run(50.0)
+    bench.lead(bench.sidecars[1])
+    bench.run(45.0)
+    assert bench.truth.ended("s1") is not None
+    bench.run(10.0)
+    assert bench.truth.ended("s1") is None
+
+
 def test_one_proof_serves_all_repeats_that_were_due_before() -> None:
     bench = Bench()
     for name in ("a", "b", "c"):
