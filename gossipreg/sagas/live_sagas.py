@@ -3,8 +3,8 @@
 Owns: the values. Never knows: what follows from them.
 
 A step's result is known here before it is durable, and the next step may use it: its intent goes into the journal
-behind that result. What is sent rests on what is committed alone. Once a saga is decided its state is that of the
-journal (`machine.py`), and it is dropped here.
+behind that result. Its program hears of a refusal once that is durable. What is sent rests on what is committed alone.
+Once a saga is decided its state is that of the journal (`machine.py`), and it is dropped here.
 """
 
 from dataclasses import dataclass, field

@@ -4,7 +4,7 @@ Owns: which changes are proposed of a saga that runs, and when its steps are sen
 (`saga_replies.py`), or what follows from a decision (`decided_sagas.py`).
 
     a step       intent and undo go into the journal; once committed, the command is sent until it is settled
-    a result     is known here at once, and goes into the journal with what follows
+    a result     is known here at once, and goes into the journal with what follows; a refusal goes at once
     a decision   commits where every step is done, or refused and optional; else aborts. From then on no attempt of a
                  step begins, and a step that was never sent is refused: it had no effect
 
@@ -211,7 +211,8 @@ class RunningSagas:
     def _note(self, live: LiveSaga, name: str, result: StepResult) -> None:
         step, id = live.steps[name], live.ref.id
         step.state, step.result = result.state, result
-        self._context.put(NoteResult(id, name, result, self._context.now_wall_ms()), lazy=True)
+        lazy = result.state is not StepState.REFUSED  # nobody is told of a refusal before it is durable
+        self._context.put(NoteResult(id, name, result, self._context.now_wall_ms()), lazy=lazy)
         self._context.touch(id)
 
     def _answered_late(self, task: CommandTask, done: CommandDone, *, first: bool) -> None:

@@ -28,7 +28,7 @@ from gossipreg.sagas.saga_calls import (
 )
 from gossipreg.sagas.saga_context import SagaContext
 from gossipreg.sagas.saga_entries import DecideByHand
-from gossipreg.sagas.saga_model import Decision
+from gossipreg.sagas.saga_model import Decision, StepState
 from gossipreg.sagas.saga_questions import SagaQuestions
 from gossipreg.sagas.saga_shapes import step_answer
 from gossipreg.sagas.saga_templates import ResultMissing, TemplateValues
@@ -176,8 +176,17 @@ class SagaReplies:
         step = self._take(call, asked, live)
         if step is None or not step.settled or step.result is None:
             return False
+        if step.state is StepState.REFUSED and not self._is_durable(live, step):
+            return False
         self._context.reply(call.caller, step_answer(step.result))
         return True
+
+    def _is_durable(self, live: LiveSaga, step: LiveStep) -> bool:
+        """Whether the journal has its result. A program that hears of a refusal takes another way: no leader may do
+        this step after that."""
+        open = self._context.machine.open.get(live.ref.id)
+        recorded = None if open is None else open.steps.get(step.intent.name)
+        return recorded is not None and recorded.state is step.state
 
     def _look_after(self, call: WaitingCall, asked: AfterAsked, live: LiveSaga) -> bool:
         step = self._take(call, asked, live)

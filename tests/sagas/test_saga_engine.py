@@ -2,9 +2,10 @@
 
 from itertools import pairwise
 
+from gossipreg.sagas.saga_model import StepState
 from gossipreg.sagas.saga_tuning import SagaTuning
 from tests.sagas.bench import Bench, is_over
-from tests.sagas.bench_parts import LOST, UNSENT, Answer, step
+from tests.sagas.bench_parts import ANSWER_S, COMMIT_S, LOST, UNSENT, Answer, step
 
 
 def test_a_saga_of_three_steps_is_four_entries() -> None:
@@ -165,6 +166,34 @@ def test_a_refused_step_is_not_undone() -> None:
     bench.run(1.0)
     assert bench.names == ["reserve", "pay", "reserve/undo"]
     assert bench.story(saga)["reason"] == "no money"
+
+
+def test_a_refusal_is_told_once_it_is_durable() -> None:
+    """Else the program takes another way, and the next leader, which has not heard of it, does this step too."""
+    bench = Bench(members=2)
+    other = bench.sidecars[1]
+    bench.participants["gift"] = lambda _: Answer(422)
+    saga = bench.begin("s1", other)
+    ticket = bench.call("step", other, saga=saga, step=step("gift", optional=True))
+    bench.until(lambda: bench.names == ["gift"])
+    bench.auto = False
+    bench.run(1.0)
+    assert ticket not in bench.answers
+    bench.participants["gift"] = lambda _: Answer()
+    bench.auto = True
+    bench.crash(bench.sidecars[0])
+    bench.lead(other)
+    bench.run(1.0)
+    assert (bench.answers[ticket][1]["state"], bench.names) == ("done", ["gift", "gift"])
+
+
+def test_a_refusal_waits_for_no_other_change() -> None:
+    bench = Bench()
+    bench.participants["gift"] = lambda _: Answer(422)
+    saga = bench.begin()
+    assert bench.step(saga, "gift", optional=True)[1]["state"] == "refused"
+    assert bench.now - bench.attempts[0].at < ANSWER_S + 2 * COMMIT_S
+    assert bench.truth.open["s1"].steps["gift"].state is StepState.REFUSED
 
 
 def test_a_step_that_was_never_sent_is_not_undone() -> None:
