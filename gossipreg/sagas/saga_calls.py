@@ -18,7 +18,7 @@ is a map (`step_template.py`). An error's result is a map too: `text`, and what 
 The parameters come from other sidecars, and so are read as untrusted: BadParams alone is raised.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +38,7 @@ from gossipreg.sagas.saga_model import (
     SagaRef,
     read_saga,
 )
-from gossipreg.sagas.saga_templates import read_json_untrusted
+from gossipreg.sagas.saga_templates import MAX_JSON_DEPTH, read_json_untrusted
 from gossipreg.sagas.saga_tuning import SagaTuning
 from gossipreg.sagas.step_template import StepTemplate, read_step
 
@@ -50,6 +50,8 @@ MAX_LISTED = 1_000
 LISTED_DEFAULT = 100
 MAX_TRACEPARENT_BYTES = 128
 _MAX_PARAMS = 64
+MAX_DEPTH = MAX_JSON_DEPTH + 16
+"""Of what another member sends: JSON of its step may be as deep as JSON can be."""
 LIST_STATES = ("open", "running", "committed", "aborted", "ended", "stuck")
 
 
@@ -219,7 +221,8 @@ class AskedParams:
     def end(self) -> None:
         """All parameters were taken."""
         if self._given:
-            raise BadParams(f"{self._method} takes no {', '.join(sorted(map(str, self._given)))[:200]}: leave it out")
+            names = ", ".join(name if name.isprintable() else repr(name) for name in sorted(self._given))
+            raise BadParams(f"{self._method} takes no {names[:200]}: leave it out")
 
 
 def read_call(method: str, params: bytes, tuning: SagaTuning) -> AskedCall:
@@ -233,11 +236,26 @@ def read_call(method: str, params: bytes, tuning: SagaTuning) -> AskedCall:
     return asked
 
 
-def _map(params: bytes) -> dict[str, Any]:
+def unpacked_untrusted(data: bytes, what: str) -> Any:
+    """The value of these bytes of another member, which can be shown and packed again. Raises BadParams."""
     try:
-        given = msgpack.unpackb(params, strict_map_key=False)
-    except (ValueError, msgpack.UnpackException, RecursionError):
-        given = None
+        found = msgpack.unpackb(data, strict_map_key=False)
+    except (ValueError, TypeError, msgpack.UnpackException, RecursionError):  # TypeError: a map or list as a key
+        raise BadParams(f"{what} cannot be read: they are no value of MessagePack") from None
+    level = [found]
+    for _ in range(MAX_DEPTH):
+        level = [inner for one in level if isinstance(one, dict | list) for inner in _inside(one)]
+        if not level:
+            return found
+    raise BadParams(f"{what} cannot be read: they are nested too deep, at most {MAX_DEPTH} levels")
+
+
+def _inside(one: dict[Any, Any] | list[Any]) -> Iterable[Any]:
+    return one.values() if isinstance(one, dict) else one
+
+
+def _map(params: bytes) -> dict[str, Any]:
+    given = unpacked_untrusted(params, "the parameters")
     if type(given) is not dict or not all(type(name) is str for name in given) or len(given) > _MAX_PARAMS:
         raise BadParams("the parameters are no map of names")
     return given

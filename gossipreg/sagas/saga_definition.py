@@ -195,5 +195,5 @@ def decode_definition(data: bytes) -> SagaDefinition:
         return definition_untrusted(msgpack.unpackb(data))
     except RequestError:
         raise
-    except (ValueError, TypeError, msgpack.UnpackException) as error:
+    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
         raise BadParams(f"the definition cannot be read: {error}") from None

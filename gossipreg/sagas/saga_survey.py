@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgpack
 from msgpack import packb
 
+from gossipreg.errors import BadParams
 from gossipreg.journal.model import JOURNAL_ID_BYTES, JournalId
 from gossipreg.model import NodeId
-from gossipreg.sagas.saga_calls import ListAsked, ShowAsked
+from gossipreg.sagas.saga_calls import ListAsked, ShowAsked, unpacked_untrusted
 from gossipreg.sagas.saga_effects import SagaCallAnswered, SagaEffect, SendSagaMessage
 from gossipreg.sagas.saga_forwarding import failed
 from gossipreg.sagas.saga_messages import SagaCall, SagaReply
@@ -117,7 +117,7 @@ class SagaSurveys:
 
 def _found(result: bytes) -> list[dict[str, Any]]:
     try:
-        found = msgpack.unpackb(result, strict_map_key=False)
-    except (ValueError, msgpack.UnpackException, RecursionError):
+        found = unpacked_untrusted(result, "the answer")
+    except BadParams:
         return []
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []

@@ -44,6 +44,8 @@ from gossipreg.journal.model import JournalId
 from gossipreg.model import Address, CatalogInstance, Health, NodeId, RegisteredService, Version
 from gossipreg.net.http_framing import BODY_MAX_BYTES, HEAD_MAX_BYTES, Reader
 from gossipreg.net.http_message import Head, HttpError, Request, target_untrusted
+from gossipreg.sagas import saga_tuning
+from gossipreg.sagas.saga_calls import METHODS, read_call
 from gossipreg.sagas.saga_codec import decode_changes, encode_changes
 from gossipreg.sagas.saga_definition import decode_definition, encode_definition, read_definition
 from gossipreg.sagas.saga_entries import UnreadChange
@@ -58,6 +60,7 @@ from gossipreg.wire.seal import Keyring
 from tests.core.cluster import START
 from tests.core.speaker import Speaker, a_node
 from tests.gateway.dns.registry import Registry
+from tests.sagas.one_line import assert_one_line
 from tests.streams.ends import accepting, insider_frame, insider_hello, open_pair, opening, received
 
 CORPUS = Path(__file__).with_name("corpus")
@@ -285,6 +288,15 @@ def saga_message(data: bytes) -> None:
         assert message is None or decode_saga_message_untrusted(encode_saga_message(message)) == message
 
 
+def saga_call(data: bytes) -> None:
+    """The first byte selects the method of a call about sagas; the rest are its parameters, as a member sends them."""
+    how, params = (data[0], data[1:]) if data else (0, b"")
+    try:
+        read_call(METHODS[how % len(METHODS)], params, saga_tuning.default)
+    except RequestError as error:
+        assert_one_line(error)
+
+
 def saga_entry(data: bytes) -> None:
     """What stands in an entry of sagas."""
     with suppress(ValueError):
@@ -326,7 +338,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "datagram": datagram, "rpc": rpc, "check": check, "toml": toml, "key": key, "texts": texts, "dns": dns_message,
     "http": http, "lines": lines, "json": json_params, "filter": filter, "eureka": eureka,
     "replica_message": replica_message, "event_message": event_message, "saga_message": saga_message,
-    "saga_entry": saga_entry, "saga_definition": saga_definition, "stream": stream,
+    "saga_call": saga_call, "saga_entry": saga_entry, "saga_definition": saga_definition, "stream": stream,
 }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from gossipreg.errors import BadParams, RequestError, TooLarge, UnknownMethod
 from gossipreg.sagas.saga_calls import METHODS, AfterAsked, AskedCall, BeginAsked, RunAsked, StepAsked, read_call
 from gossipreg.sagas.saga_definition import definition_untrusted, encode_definition
+from gossipreg.sagas.saga_templates import MAX_JSON_DEPTH
 from gossipreg.sagas.saga_tuning import default
 from tests.sagas.one_line import assert_one_line
 
@@ -68,8 +69,46 @@ def test_a_beginning_has_defaults_and_bounds() -> None:
         read("begin", name="a", input=b'"' + b"x" * 65_536 + b'"')
     with pytest.raises(BadParams, match="begin takes no retries"):
         read("begin", name="a", retries=3)
+    with pytest.raises(BadParams, match=r"begin takes no 'a\\nb': leave"):
+        read("begin", name="a", **{"a\nb": 1})
     with pytest.raises(UnknownMethod):
         read("pause")
+
+
+def nested(levels: int, head: bytes = b"\x91") -> bytes:
+    return head * levels + b"\x00"
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        b"\x81\x90\x01",
+        b"\x81\xa4name\x81\x90\x01",
+        b"\x81\xa4name" + nested(1000),
+        b"\x81\xa4saga" + nested(81),
+        b"\x81\xa5state" + nested(1000, b"\x81\xa1a"),
+    ],
+)
+@pytest.mark.parametrize("method", METHODS)
+def test_keys_that_are_lists_and_deep_nests_are_one_error(method: str, params: bytes) -> None:
+    with pytest.raises(BadParams) as error:
+        read_call(method, params, default)
+    assert_one_line(error.value)
+
+
+def test_a_definition_that_is_nested_too_deep_is_one_error() -> None:
+    for definition in (nested(1000), b"\x81\xa4name" + nested(1000), b"\x81\x90\x01"):
+        with pytest.raises(BadParams) as error:
+            read("run", definition=definition)
+        assert_one_line(error.value)
+
+
+def test_json_of_a_step_may_be_as_deep_as_json_can_be() -> None:
+    deep: Any = 7
+    for _ in range(MAX_JSON_DEPTH - 1):
+        deep = [deep]
+    undo = {"method": "PUT", "path": "/", "json": deep}
+    assert isinstance(read("step", saga=SAGA, step={**STEP, "json": deep, "undo": undo}), StepAsked)
 
 
 NAMES = ("saga", "step", "id", "name", "input", "definition", "state", "limit", "after", "until", "timeout_ms", "why",
