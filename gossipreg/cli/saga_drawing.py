@@ -5,7 +5,8 @@ Owns: which rows there are, their order and marks. Never knows: the terminal; it
     head      name, state, times, why
     steps     in the order in which they were taken, each with its answer
     decision  a line between what was done before and after it
-    after     of an aborted saga what was undone, of a committed one what came after it; what is open stands last
+    after     of an aborted saga what was undone, of a committed one what came after it; what is open stands last,
+              before it what should have come after an aborted one, and is not done
 """
 
 import json
@@ -28,7 +29,7 @@ GREEN, RED, YELLOW, DIM = "32", "31", "33", "2"
 _MARKS = {
     "done": ("✓", "+", GREEN), "after_done": ("✓", "+", GREEN), "undone": ("↩", "<", YELLOW),
     "refused": ("✗", "x", RED), "unknown": ("?", "?", RED), "skipped": ("-", "-", YELLOW), "stuck": ("!", "!", RED),
-    "open": ("…", ".", DIM),
+    "not_done": ("-", "-", DIM), "open": ("…", ".", DIM),
 }  # fmt: skip
 """By state: the mark, in UTF-8 and without, and its colour."""
 _HARMLESS = "nothing to undo"
@@ -136,22 +137,22 @@ def _came_to(step: dict[str, Any]) -> str:
 
 
 def _later(story: dict[str, Any], style: Style) -> list[StepRow]:
-    """What was done after the decision, in its order, and then what is still to be done."""
-    rows: list[tuple[tuple[bool, int, int], StepRow]] = []
+    """What was done after the decision, in its order, then what never will be, and then what is still to be done."""
+    rows: list[tuple[tuple[int, int, int], StepRow]] = []
     for place, step in enumerate(story["steps"]):
         if step["after"]:
-            rows.append(((not step["settled"], step["settled"] or 0, place), _after(story, step, style)))
+            last = 0 if step["settled"] else 1 if story["decision"] == "abort" else 2
+            rows.append(((last, step["settled"] or 0, place), _after(story, step, style)))
         elif step["state"] in ("undoing", "undone", "skipped"):
             settled = (step["undo"] or {}).get("settled")
-            rows.append(((not settled, settled or 0, -place), _undone(story, step, style)))
+            rows.append(((0 if settled else 2, settled or 0, -place), _undone(story, step, style)))
     return [row for _, row in sorted(rows, key=lambda row: row[0])]
 
 
 def _after(story: dict[str, Any], step: dict[str, Any], style: Style) -> StepRow:
-    state = {"after": "waits" if not story["decision"] else "open", "after_done": "done"}.get(
-        step["state"], step["state"]
-    )
-    mark, colour = style.mark("stuck" if step["stuck"] else step["state"])
+    waits = {None: "waits", "abort": "not done"}.get(story["decision"], "open")
+    state = {"after": waits, "after_done": "done"}.get(step["state"], step["state"])
+    mark, colour = style.mark("stuck" if step["stuck"] else "not_done" if state == "not done" else step["state"])
     cells = _cells(story, step, step, _stuck(step, state), step["settled"], step["service"], story["decided"])
     return StepRow(mark, colour, cells, _body(step))
 

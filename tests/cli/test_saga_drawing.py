@@ -60,6 +60,15 @@ def test_what_is_stuck_stands_last_with_what_to_do() -> None:
     ]
 
 
+@pytest.mark.parametrize("state", ["ended", "aborted"])
+def test_what_should_come_after_an_aborted_saga_is_not_done(state: str) -> None:
+    mail = s.step("mail", "mail", "POST", "/mail", state="after", after=True, status=0, attempts=0, settled=None)
+    lines = drawn({**s.STUCK, "state": state, "steps": [mail, *s.STUCK["steps"]]})
+    rows = [line for line in lines if line[:1] in "✓?↩!-…" and line[:1]]
+    assert [row[:10] for row in rows] == ["✓  reserve", "?  points ", "↩  points ", "-  mail   ", "!  reserve"]
+    assert rows[-2].split() == ["-", "mail", "-", "-", "not", "done", "-", "-", "mail", "POST", "/mail"]
+
+
 def test_a_running_saga_shows_what_it_waits_for() -> None:
     lines = drawn(s.RUNNING)
     assert lines[1] == "  state    running"
