@@ -65,8 +65,9 @@ class KnownSaga:
 class RunningSagas:
     def __init__(self, context: SagaContext) -> None:
         self._context = context
-        self._unrecorded: set[str] = set()
-        """Sagas that the journal does not have yet."""
+        self._unrecorded: dict[str, int] = {}
+        """Sagas that the journal does not have yet, and the bytes of those that are not on their way into it."""
+        self._unrecorded_bytes = 0
 
     # -- the beginning -------------------------------------------------------------------------------------------------
 
@@ -86,7 +87,7 @@ class RunningSagas:
         context, id = self._context, live.ref.id
         context.live[id] = live
         if not live.committed:
-            self._unrecorded.add(id)
+            self._keep(id, _size(live))
         context.timers.set(SagaDeadline(context.journal, id), context.now + live.begun.timeout_ms / 1000)
         if live.by_code:
             context.leases.begin(id, context.now)
@@ -97,7 +98,7 @@ class RunningSagas:
             asked.id, asked.name, SagaKind.BY_CODE, asked.input, asked.timeout_ms, b"", self._context.now_wall_ms(),
             asked.traceparent, asked.strict,
         )  # fmt: skip
-        self._check_room(len(begun.input))
+        self._check_room(len(begun.input), self._unrecorded_bytes)
         self._add(LiveSaga(self._context.ref(asked.id), begun, caller))
         self._context.leases.here(asked.id, caller.node)
 
@@ -108,7 +109,7 @@ class RunningSagas:
             asked.id, definition.name, SagaKind.DECLARED, asked.input, definition.timeout_ms, asked.encoded,
             self._context.now_wall_ms(), asked.traceparent, definition.strict,
         )  # fmt: skip
-        self._check_room(len(begun.input) + len(begun.definition))
+        self._check_room(len(begun.input) + len(begun.definition), self._unrecorded_bytes)
         live = LiveSaga(self._context.ref(asked.id), begun, caller, definition=definition)
         self._add(live)
         self._record(live)
@@ -124,17 +125,26 @@ class RunningSagas:
             return KnownSaga((begun.name, begun.input) == (name, input), state, decision)
         return None if ended is None else KnownSaga(ended.is_of(like), SagaState.ENDED, ended.decision)
 
-    def _check_room(self, size: int) -> None:
-        """Raises Busy."""
+    def _check_room(self, size: int, unrecorded_bytes: int) -> None:
+        """For so much more, beside this of sagas that the journal does not have. Raises Busy."""
         context = self._context
         if len(context.machine.open) + len(self._unrecorded) >= MAX_OPEN_SAGAS:
             raise Busy(f"{MAX_OPEN_SAGAS} sagas of this journal are open: begin it again when some have ended")
-        if context.machine.open_bytes + context.batch.size_bytes + size > MAX_OPEN_BYTES - KEPT_BYTES:
-            raise Busy(f"the open sagas of this journal take {context.machine.open_bytes} bytes: try again later")
+        taken = context.machine.open_bytes + context.batch.size_bytes + unrecorded_bytes
+        if taken + size > MAX_OPEN_BYTES - KEPT_BYTES:
+            raise Busy(f"the open sagas of this journal take {taken} bytes: try again later")
+
+    def _keep(self, saga: str, size: int) -> None:
+        """A saga that the journal does not have takes this."""
+        self._unrecorded_bytes += size - self._unrecorded.get(saga, 0)
+        self._unrecorded[saga] = size
+
+    def _drop(self, saga: str) -> None:
+        self._unrecorded_bytes -= self._unrecorded.pop(saga, 0)
 
     def begun(self, saga: str) -> None:
         """The journal has it."""
-        self._unrecorded.discard(saga)
+        self._drop(saga)
         live = self._context.live.get(saga)
         if live is not None:
             live.committed = True
@@ -143,13 +153,14 @@ class RunningSagas:
     def _forget(self, saga: str) -> None:
         self._context.leases.end(saga)
         self._context.timers.cancel(SagaDeadline(self._context.journal, saga))
-        self._unrecorded.discard(saga)
+        self._drop(saga)
         self._context.live.pop(saga, None)
         self._context.touch(saga)
 
     def _record(self, live: LiveSaga) -> None:
         if not live.recorded:
             live.recorded = True
+            self._keep(live.ref.id, 0)
             self._context.put(BeginSaga(live.begun))
 
     # -- steps ---------------------------------------------------------------------------------------------------------
@@ -157,7 +168,7 @@ class RunningSagas:
     def intend(self, live: LiveSaga, intent: StepIntent) -> None:
         """Take a step, or note what is to be done after the commit. Raises BadParams, TooLarge, Busy."""
         check_step(live, intent)
-        self._check_room(intent_bytes(intent))
+        self._check_room(intent_bytes(intent), self._unrecorded.get(live.ref.id, 0))
         self._record(live)
         live.steps[intent.name] = LiveStep(intent, StepState.AFTER if intent.options.after else StepState.INTENDED)
         self._context.put(IntendStep(live.ref.id, intent, self._context.now_wall_ms()))
@@ -294,6 +305,7 @@ class RunningSagas:
         context.touch(saga)
         if live.by_code and live.deciding is None:
             live.recorded = False
+            self._keep(saga, _size(live))
             live.steps.clear()
         else:
             self._forget(saga)
@@ -328,6 +340,10 @@ STATES = {
     StepOutcome.DONE: StepState.DONE,
     StepOutcome.REFUSED: StepState.REFUSED,
 }
+
+
+def _size(live: LiveSaga) -> int:
+    return len(live.begun.input) + len(live.begun.definition)
 
 
 def check_step(live: LiveSaga, intent: StepIntent) -> None:

@@ -2,6 +2,9 @@
 
 from itertools import pairwise
 
+import pytest
+
+from gossipreg.sagas import running_sagas
 from gossipreg.sagas.saga_model import StepState
 from gossipreg.sagas.saga_tuning import SagaTuning
 from tests.sagas.bench import Bench, is_over
@@ -267,6 +270,23 @@ def test_a_saga_that_ends_before_its_first_step_leaves_no_trace() -> None:
     assert (bench.entries, bench.ask("step", saga=saga, step=step("a"))[0]) == (0, "not_found")
     assert bench.ask("abort", saga=bench.begin("s2")) == ("", {"state": "aborted"})
     assert bench.entries == 0
+
+
+def test_sagas_without_a_first_step_are_bound_by_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running_sagas, "MAX_OPEN_BYTES", running_sagas.KEPT_BYTES + 310_000)
+    bench = Bench()
+    large = {"name": "order", "input": b'"%s"' % (b"x" * 60_000)}
+    sagas = [bench.ok("begin", id=f"s{number}", **large)["saga"] for number in range(4)]
+    bench.refuses = lambda effect: None if effect.ends else ("journal_full", "it is full")
+    assert bench.step(sagas[0], "reserve")[0] == "journal_full"
+    bench.refuses = lambda _: None
+    assert bench.ok("begin", id="s4", **large)
+    code, answer = bench.ask("begin", id="s5", **large)
+    assert (code, "300010 bytes" in answer["text"]) == ("busy", True)
+    assert bench.step(sagas[0], "reserve")[1]["state"] == "done"
+    assert bench.ask("begin", id="s5", **large)[0] == "busy"
+    bench.ok("abort", saga=sagas[1])
+    assert bench.ok("begin", id="s5", **large)
 
 
 def test_a_saga_without_steps_may_commit() -> None:
