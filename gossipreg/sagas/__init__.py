@@ -48,6 +48,7 @@ At whoever leads a journal:
     saga_sizes       what a change takes in an entry
     committed_changes  what follows once it is committed
     program_leases   where the programs are
+    early_words      where they are, as members say before the journal is led here
     saga_calls       what a program or a person asks: methods and parameters, checked
     waiting_calls    calls whose answer waits for something
     saga_replies     what a call begins, and when it is answered

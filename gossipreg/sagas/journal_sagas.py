@@ -244,6 +244,12 @@ class JournalSagas:
                 self._context.leases.lost(saga, node, now)
         return self._settle()
 
+    def programs(self) -> list[tuple[NodeId, ProgramHere]]:
+        """Where the programs are, as members said it."""
+        return [
+            (node, ProgramHere(journal=self._journal, sagas=sagas)) for node, sagas in self._context.leases.held()
+        ]  # fmt: skip
+
     def closed(self, node: NodeId, now: float) -> list[SagaEffect]:
         """The stream to this member broke."""
         self._now(now)

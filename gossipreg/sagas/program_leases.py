@@ -7,6 +7,7 @@ lease ends when that sidecar says so, when its process does, or when the stream 
 then the program has `lost_s` to come back, by any sidecar. A new leader waits as long for the first word.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gossipreg.journal.model import JournalId
@@ -39,6 +40,11 @@ class ProgramLeases:
 
     def __len__(self) -> int:
         return len(self._holders)
+
+    def held(self) -> Iterator[tuple[NodeId, tuple[str, ...]]]:
+        """The members that have programs, with the sagas of these."""
+        for (node, _), sagas in self._held.items():
+            yield node, tuple(sagas)
 
     def begin(self, saga: str, now: float) -> None:
         """A program is to take the steps of this saga; where it is, it has yet to say."""

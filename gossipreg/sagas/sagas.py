@@ -31,6 +31,7 @@ from gossipreg.journal.effects import (
 from gossipreg.journal.model import JournalId
 from gossipreg.model import NodeId
 from gossipreg.sagas.command_attempts import CommandId
+from gossipreg.sagas.early_words import EarlyWords
 from gossipreg.sagas.journal_sagas import JournalSagas
 from gossipreg.sagas.live_sagas import SagaCaller
 from gossipreg.sagas.local_programs import LocalPrograms, ProgramsAgain
@@ -94,6 +95,7 @@ class Sagas:
         self._surveys = SagaSurveys(self._timers, timeout_s=tuning.call_timeout_s)
         self.programs = LocalPrograms(self._timers, self._leader, lost_s=tuning.lost_s)
         """The programs that are connected here."""
+        self._early = EarlyWords(membership.process)
         self._asked: dict[int, AskedCall] = {}
         """By ticket: the calls of programs here, until they are answered."""
 
@@ -123,7 +125,10 @@ class Sagas:
             has_takeover=partial(self._journals.has_takeover, journal), led_ms=partial(self._journals.led_ms, journal),
             now_wall_ms=self._now_wall_ms, counts=self.counts, before=self._left.pop(journal, {}),
         )  # fmt: skip
-        return [*led.begin(now), *self._leaders_changed(now)]
+        effects = led.begin(now)
+        for node, message in self._early.take(journal):
+            effects += led.program(node, message, now)
+        return [*effects, *self._leaders_changed(now)]
 
     def _end(self, journal: JournalId, reason: str, now: float) -> list[SagaEffect]:
         led = self.led.pop(journal, None)
@@ -131,6 +136,8 @@ class Sagas:
             return []
         if left := led.unanswered():
             self._left[journal] = left
+        for node, said in led.programs():
+            self._early.said(node, said)
         effects = led.end(f"this sidecar does not lead the journal any more: {reason}")
         return [*effects, *self._leaders_changed(now)]
 
@@ -160,7 +167,9 @@ class Sagas:
                 return [*self._forwarding.answered(node, message, now), *self._surveys.answered(node, message)]
             case ProgramHere() | ProgramLost():
                 led = self.led.get(message.journal)
-                return [] if led is None else led.program(node, message, now)
+                if led is not None:
+                    return led.program(node, message, now)
+                self._early.said(node, message)
         return []
 
     def _on_survey(self, node: NodeId, call: SagaCall, now: float) -> list[SagaEffect]:
@@ -185,6 +194,7 @@ class Sagas:
     def closed(self, node: NodeId, now: float) -> list[SagaEffect]:
         """The stream to this member broke, or could not be opened."""
         self.programs.closed(node, now)
+        self._early.closed(node)
         effects = [*self._forwarding.closed(node, now), *self._surveys.closed(node)]
         for led in [*self.led.values()]:
             effects += led.closed(node, now)
@@ -192,6 +202,7 @@ class Sagas:
 
     def members_changed(self, now: float) -> list[SagaEffect]:
         """The answers of the membership changed."""
+        self._early.members_changed(lambda journal: self._leader(journal) not in (None, self._node))
         effects = self._leaders_changed(now)
         for led in [*self.led.values()]:
             effects += led.members_changed(now)
