@@ -199,6 +199,9 @@ class RunningSagas:
             return
         task.failed_at(done.instance)
         at = now + max(task.next_wait_s(), done.retry_after_s)
+        last = task.deadline - task.attempt_timeout_s
+        if at >= task.deadline and now < last:
+            at = last  # whoever asks for more time than there is may be back by then
         if at >= task.deadline:
             self._time_over(live, task, done)
         else:

@@ -119,6 +119,24 @@ def test_attempts_wait_longer_each_time_and_as_the_answer_says() -> None:
     assert [round(after - before, 1) for before, after in pairwise(times)] == [0.3, 0.5, 4.0]
 
 
+def test_a_wait_that_is_too_long_leaves_one_attempt_before_the_end() -> None:
+    bench = Bench()
+    answers = [Answer(503, retry_after_s=60.0), Answer()]
+    bench.participants["reserve"] = lambda _: answers.pop(0)
+    assert bench.step(bench.begin(), "reserve")[1]["state"] == "done"
+    assert [round(attempt.at - bench.attempts[0].at) for attempt in bench.attempts] == [0, 25]
+    assert round(bench.attempts[1].timeout_s, 2) == 5.0
+
+
+def test_the_attempt_before_the_end_is_made_once() -> None:
+    bench = Bench()
+    bench.participants["reserve"] = lambda _: Answer(503, retry_after_s=60.0)
+    assert bench.step(bench.begin(), "reserve")[1]["state"] == "unknown"
+    assert len(bench.attempts) == 2
+    assert bench.step(bench.begin("s2"), "reserve", timeout_ms=3000)[1]["state"] == "unknown"
+    assert len(bench.attempts) == 3
+
+
 def test_an_instance_that_failed_is_asked_last() -> None:
     bench = Bench()
     answers = [Answer(503), Answer()]
