@@ -244,7 +244,7 @@ def _notes(story: dict[str, Any]) -> Iterator[str]:
     if stuck:
         saga = printable(story["saga"])
         yield ""
-        yield f"{', '.join(stuck)} cannot be finished, and is tried on every few minutes. Mend its service, then:"
+        yield f"{', '.join(stuck)} cannot be finished, and is retried every few minutes. Mend its service, then:"
         yield f"  gossipreg saga retry {saga} {stuck[0]}"
         yield f"  gossipreg saga skip {saga} {stuck[0]} --why TEXT    leaves it as it is"
 

@@ -304,7 +304,7 @@ class SagasMachine:
         all_open = not name or note.decision is HandDecision.GIVE_UP
         steps = [step for step in saga.open_steps if all_open or step.name == name]
         if not steps:
-            raise _NoSense("nothing of this step is to be undone or done")
+            raise _NoSense(f"nothing of step {name!r} is to be undone or done: open are {names_of(saga.open_steps)}")
         for step in steps:
             step.stuck = False
             step.by_hand = (*step.by_hand, note)[-saga_model.MAX_HAND_NOTES :]

@@ -149,8 +149,9 @@ class AskedParams:
             return default
         if type(value) is not str:
             raise BadParams(f"{self._method}: {name} is {_shown(value)}: give text")
-        if len(value.encode(errors="replace")) > most:
-            raise BadParams(f"{self._method}: {name} has {len(value)} characters: give at most {most} bytes")
+        size = len(value.encode(errors="replace"))
+        if size > most:
+            raise BadParams(f"{self._method}: {name} has {size} bytes: give at most {most}")
         return value
 
     def whole(self, name: str, least: int, most: int, *, default: int) -> int:

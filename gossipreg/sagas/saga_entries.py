@@ -77,7 +77,7 @@ class NoteUndo:
 
 @dataclass(frozen=True, slots=True)
 class NoteStuck:
-    """An undo, or what comes after the commit, has had its attempts: a person should look. It is tried on."""
+    """An undo, or what comes after the commit, has had its attempts: a person should look. It is retried."""
 
     saga: str
     step: str

@@ -5,10 +5,11 @@
 
     step     INTENDED -> DONE | REFUSED | UNKNOWN, before the decision
              an aborted saga: INTENDED, DONE, UNKNOWN -> UNDOING -> UNDONE | SKIPPED; REFUSED stays
+             one with unknown=REPEAT, too: UNDOING -> REFUSED, where its command turns out to have had no effect
              after the commit: AFTER -> AFTER_DONE | SKIPPED
 
 A step is intended when its command and its undo are durable: only then may its command be sent. STUCK is no state but a
-mark: it is tried on, more rarely, and a person should look.
+mark: it is retried, more rarely, and a person should look.
 """
 
 import re

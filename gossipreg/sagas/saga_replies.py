@@ -243,8 +243,7 @@ class SagaReplies:
     def _look_decided(self, call: WaitingCall, copies: int) -> bool:
         decision, reason, ended = self._decision(call.saga)
         if decision is None:
-            text = f"no saga {self._context.ref(call.saga)} here: it was lost before its first step, or is forgotten"
-            return self._refuse(call, "not_found", text)
+            return self._refuse_unknown(call)
         aborted = decision is Decision.ABORT
         match call.asked:
             case CommitAsked() if aborted:
@@ -300,12 +299,16 @@ class SagaReplies:
     def _look_wait(self, call: WaitingCall, asked: WaitAsked, live: LiveSaga | None) -> bool:
         decision, _, ended = (None, "", False) if live is not None else self._decision(call.saga)
         if live is None and decision is None:
-            text = f"no saga {self._context.ref(call.saga)} here: it was lost before its first step, or is forgotten"
-            return self._refuse(call, "not_found", text)
+            return self._refuse_unknown(call)
         if not call.over and not (ended if asked.ended else decision is not None):
             return False
         self._questions.show(call.saga, call.caller)
         return True
+
+    def _refuse_unknown(self, call: WaitingCall) -> bool:
+        """Of a saga by code nothing is written before its first step: so nobody knows why it is not there."""
+        first = "it was lost, or not decided in time, before its first step (then begin it again)"
+        return self._refuse(call, "not_found", f"no saga {self._context.ref(call.saga)} here: {first}, or is forgotten")
 
     def _refuse(self, call: WaitingCall, code: str, text: str, **more: object) -> bool:
         self._context.refuse(call.caller, code, text, **more)

@@ -54,7 +54,7 @@ def test_what_is_stuck_stands_last_with_what_to_do() -> None:
         "by hand:",
         "  +5.000s  retry of reserve, by uid 0 at web-1: mended",
         "",
-        "reserve cannot be finished, and is tried on every few minutes. Mend its service, then:",
+        "reserve cannot be finished, and is retried every few minutes. Mend its service, then:",
         f"  gossipreg saga retry {s.SAGA} reserve",
         f"  gossipreg saga skip {s.SAGA} reserve --why TEXT    leaves it as it is",
     ]

@@ -67,7 +67,8 @@ def test_decisions_by_hand_need_something_open() -> None:
     hand.undone("a")
     for decision in (HandDecision.RETRY, HandDecision.SKIP):
         for step in ("a", "unknown"):
-            assert "nothing of this step" in ignored(hand.by_hand(decision, step))
+            text = f"nothing of step {step!r} is to be undone or done: open are b"
+            assert text in ignored(hand.by_hand(decision, step))
 
 
 def test_notes_by_hand_are_bounded() -> None:

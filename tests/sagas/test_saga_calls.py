@@ -65,6 +65,8 @@ def test_a_beginning_has_defaults_and_bounds() -> None:
     assert (found.id, found.input, found.timeout_ms, found.strict) == ("", b"null", 60_000, False)
     with pytest.raises(BadParams, match="name is 'create order'"):
         read("begin", name="create order")
+    with pytest.raises(BadParams, match="name has 130 bytes: give at most 64"):
+        read("begin", name="é" * 65)
     with pytest.raises(TooLarge, match="at most 65536"):
         read("begin", name="a", input=b'"' + b"x" * 65_536 + b'"')
     with pytest.raises(BadParams, match="begin takes no retries"):

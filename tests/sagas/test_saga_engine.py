@@ -285,7 +285,10 @@ def test_a_saga_that_ends_before_its_first_step_leaves_no_trace() -> None:
     saga = bench.begin(timeout_ms=1000)
     assert bench.ok("show", saga=saga)["state"] == "running"
     bench.run(2.0)
-    assert (bench.entries, bench.ask("step", saga=saga, step=step("a"))[0]) == (0, "not_found")
+    for method, params in (("step", {"step": step("a")}), ("wait", {"until": "decided", "timeout_ms": 1000})):
+        code, answer = bench.ask(method, saga=saga, **params)
+        assert (bench.entries, code) == (0, "not_found")
+        assert "was lost, or not decided in time, before its first step (then begin it again)" in answer["text"]
     assert bench.ask("abort", saga=bench.begin("s2")) == ("", {"state": "aborted"})
     assert bench.entries == 0
 

@@ -86,8 +86,8 @@ class SagaStep:
             if self.harmless:
                 return {"undo": None, "harmless": True}
             raise BadParams(
-                f"step {self.name} says not how it is undone: give undo=(METHOD, PATH), harmless=True if it changes "
-                "nothing, or undo=None if it is the last one"
+                f"step {self.name} does not say how it is undone: give undo=(METHOD, PATH), harmless=True if it "
+                "changes nothing, or undo=None if it is the last one"
             )
         if self.undo is None:
             return {"undo": None, "harmless": True} if self.harmless else {"undo": None}

@@ -37,7 +37,7 @@ class SagaReports:
             self.counts[_COUNTED[event.kind]] += 1
         if event.kind == "saga_stuck":
             fields["message"] = (
-                f"it is tried on, every 5 minutes, and a person should look: `gossipreg saga show {fields.get('saga')}`"
+                f"it is retried every 5 minutes, and a person should look: `gossipreg saga show {fields.get('saga')}`"
             )
             self._log.line("warning", "saga_stuck", fields, kind_burst=LINES_A_MINUTE)
         else:

@@ -224,7 +224,7 @@ test("a saga is asked for by its name or its id", async () => {
 });
 
 for (const [options, message] of [
-  [{ undo: undefined }, /says not how it is undone/],
+  [{ undo: undefined }, /does not say how it is undone/],
   [{ undo: "DELETE /x" }, /METHOD, PATH/],
   [{ undo: { method: "DELETE", path: "/x", url: "/" } }, /has no option url/],
   [{ undo: { method: "DELETE" } }, /a path as text/],

@@ -335,7 +335,7 @@ def test_show_gives_the_story(sagas: SagaSidecar, registry: Registry) -> None:
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"undo": gossipreg.client.sagas.saga_step.NOT_WRITTEN}, "says not how it is undone"),
+        ({"undo": gossipreg.client.sagas.saga_step.NOT_WRITTEN}, "does not say how it is undone"),
         ({"undo": "DELETE /x"}, "METHOD, PATH"),
         ({"undo": {"method": "DELETE", "path": "/x", "url": "/"}}, "has url"),
         ({"undo": {"method": "DELETE"}}, "a path as text"),

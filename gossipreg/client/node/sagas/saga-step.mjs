@@ -47,7 +47,7 @@ function command(name, service, method, path, { attemptTimeoutMs, needs, ...opti
 function undoOf(name, undo, harmless) {
   if (undo === undefined && !harmless) {
     const how = "give undo: [METHOD, PATH], harmless: true if it changes nothing, or undo: null if it is the last one";
-    throw new BadParams(`step ${name} says not how it is undone: ${how}`);
+    throw new BadParams(`step ${name} does not say how it is undone: ${how}`);
   }
   if (undo === undefined || undo === null) return harmless ? { undo: null, harmless: true } : { undo: null };
   const what = `undo of step ${name}`;
