@@ -207,7 +207,8 @@ class Registry:
         traceparent: str | None = None, timeout: float = 10.0,
     ) -> "BegunAnswer":  # fmt: skip
         """Begin a declared saga, and return once it is durable: this program is not needed any more. `definition` is a
-        map, or TOML or JSON as text. The same id, definition and input again is the same saga: `exists`.
+        map, or TOML or JSON as text. The same id, name and input again is the same saga, which is not begun again:
+        `exists`. Of the definition the name alone counts for that.
 
         If the connection breaks, or the sidecar has no leader yet, it is sent again with the same id, until `timeout`
         seconds have passed. Raises SagaConflict if another saga has the id, OutcomeUnknown if it may be begun or not.
