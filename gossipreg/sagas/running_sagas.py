@@ -38,6 +38,7 @@ from gossipreg.sagas.saga_model import (
     StepState,
 )
 from gossipreg.sagas.step_commands import result_of, step_task
+from gossipreg.sagas.step_order import shown
 from gossipreg.sagas.step_outcome import StepOutcome, step_outcome
 
 KEPT_BYTES = 1024 * 1024
@@ -356,12 +357,20 @@ def check_step(live: LiveSaga, intent: StepIntent) -> None:
         raise TooLarge(f"step {intent.name!r} takes {size} bytes, with its undo: at most {MAX_INTENT_BYTES} are kept")
     if len(live.steps) >= MAX_STEPS:
         raise BadParams(f"the saga has {MAX_STEPS} steps, the limit: begin another one for the rest")
+    if live.by_code and (missing := missing_needs(live, intent)):
+        there = f"there are {shown(live.steps)}" if live.steps else "none was"
+        raise BadParams(f"step {intent.name!r} needs {missing[0]!r}, and no such step was taken: {there}")
     if intent.options.after:
         return
     failed = [name for name, step in live.steps.items() if step.failed]
     if failed:
         raise StepsFailed(failed)
     check_final(live.steps, intent)
+
+
+def missing_needs(live: LiveSaga, intent: StepIntent) -> list[str]:
+    """What this step needs, and was not taken."""
+    return [name for name in intent.needs if name not in live.steps]
 
 
 class StepsFailed(RequestError):

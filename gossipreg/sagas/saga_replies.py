@@ -13,7 +13,7 @@ from gossipreg.errors import RequestError
 from gossipreg.sagas.final_step import is_final
 from gossipreg.sagas.live_sagas import LiveSaga, LiveStep, SagaCaller
 from gossipreg.sagas.machine import SagasMachine
-from gossipreg.sagas.running_sagas import KnownSaga, RunningSagas, StepsFailed
+from gossipreg.sagas.running_sagas import KnownSaga, RunningSagas, StepsFailed, missing_needs
 from gossipreg.sagas.saga_calls import (
     UNKNOWN,
     AbortAsked,
@@ -209,7 +209,7 @@ class SagaReplies:
                 return None  # its program was told a result that this leader has yet to learn
             raise
         step = live.steps.get(name)
-        if step is None and is_final(intent) and live.inherits:
+        if step is None and live.inherits and (is_final(intent) or missing_needs(live, intent)):
             return None  # so is one that has to be done before it
         if step is None:
             self._running.intend(live, intent)

@@ -167,6 +167,19 @@ def test_what_does_not_need_each_other_is_undone_at_the_same_time() -> None:
     assert not bench.faults
 
 
+def test_a_step_that_needs_one_that_was_not_taken_is_refused() -> None:
+    bench = Bench()
+    saga = bench.begin()
+    code, answer = bench.step(saga, "a", needs=["typo"])
+    assert (code, answer["text"]) == ("bad_params", "step 'a' needs 'typo', and no such step was taken: none was")
+    for name in ("a", "b"):
+        bench.step(saga, name)
+    code, answer = bench.ask("after", saga=saga, step=step("mail", undo=None, needs=["a", "typo", "mail"]))
+    assert code == "bad_params"
+    assert answer["text"] == "step 'mail' needs 'typo', and no such step was taken: there are a, b"
+    assert bench.step(saga, "c", needs=["a"])[1]["state"] == "done"
+
+
 def test_a_strict_saga_is_undone_one_step_after_the_other() -> None:
     bench = Bench()
     saga = bench.begin(strict=True)

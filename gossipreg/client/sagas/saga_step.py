@@ -184,4 +184,8 @@ def checked_steps(steps: object) -> Sequence[SagaStep]:
     for name in names:
         if names.count(name) > 1:
             raise BadParams(f"two steps are called {name}: give each a name of its own")
+    for one in found:
+        for name in one.needs or ():
+            if name in names:
+                raise BadParams(f"step {one.name} needs {name}, which is taken at the same time: take it before")
     return found

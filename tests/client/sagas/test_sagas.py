@@ -364,6 +364,12 @@ def test_two_steps_of_one_name_are_refused(registry: Registry) -> None:
         saga.steps([step, step])
 
 
+def test_steps_at_the_same_time_need_no_other(registry: Registry) -> None:
+    steps = [SagaStep(name, "stock", "PUT", "/x", harmless=True, needs=["a"]) for name in "ab"]
+    with pytest.raises(BadParams, match="needs a, which is taken at the same time"), registry.saga("order") as saga:
+        saga.steps(steps)
+
+
 def test_a_conflict_of_steps_is_raised(sagas: SagaSidecar, registry: Registry) -> None:
     sagas.script["saga-step"] = [Conflict("another command has this name")]
     with pytest.raises(Conflict), registry.saga("create-order") as saga:
