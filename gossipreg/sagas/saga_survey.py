@@ -5,12 +5,16 @@ Owns: who was asked and has not answered, and what the others said. Never knows:
 A list names the members that did not answer in time: what they lead is missing from it. A saga that nobody knows is
 `not_found` only where all have answered, and else `unavailable`.
 
+A member sends as many sagas as fit a message, and says that its list was cut. A page then ends where the first such
+list ends, so that whoever asks for what comes `after` it jumps over none.
+
+    a member -> [short story ..., [cut]]
+
     list    -> {"sagas": [short story ...], "unanswered": [id of a member ...]}
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from msgpack import packb
 
@@ -21,6 +25,7 @@ from gossipreg.sagas.saga_calls import ListAsked, ShowAsked, unpacked_untrusted
 from gossipreg.sagas.saga_effects import SagaCallAnswered, SagaEffect, SendSagaMessage
 from gossipreg.sagas.saga_forwarding import failed
 from gossipreg.sagas.saga_messages import SagaCall, SagaReply
+from gossipreg.sagas.saga_shapes import Shape
 from gossipreg.timers import Timers
 
 ALL_JOURNALS = JournalId(bytes(JOURNAL_ID_BYTES))
@@ -37,7 +42,9 @@ class SurveyDeadline:
 class _Survey:
     asked: ListAsked | ShowAsked
     waits: set[NodeId]
-    found: list[Any] = field(default_factory=list)
+    found: list[Shape] = field(default_factory=list)
+    ends: list[str] = field(default_factory=list)
+    """The last names of the lists that were cut."""
     silent: set[NodeId] = field(default_factory=set)
     """They did not answer, or could not."""
 
@@ -68,7 +75,9 @@ class SagaSurveys:
             return []
         survey.waits.discard(node)
         if not reply.code:
-            survey.found += _found(reply.result)
+            stories, cut = _read(reply.result)
+            survey.found += stories
+            survey.ends += [_name(stories[-1])] if cut and stories else []
         elif reply.code != "not_found":
             survey.silent.add(node)
         return [] if survey.waits else self._over(reply.number, survey)
@@ -98,12 +107,15 @@ class SagaSurveys:
     def _over(self, ticket: int, survey: _Survey) -> list[SagaEffect]:
         self.abandon(ticket)
         if isinstance(survey.asked, ListAsked):
-            stories = sorted(survey.found, key=lambda story: str(story.get("saga", "")))
+            stories = sorted(survey.found, key=_name)
+            if survey.ends:
+                end = min(survey.ends)
+                stories = [story for story in stories if _name(story) <= end]
             told = {"sagas": stories[: survey.asked.limit], "unanswered": sorted(survey.silent)}
             return [SagaCallAnswered(ticket, "", packb(told))]
         id = survey.asked.id
         if len(survey.found) > 1:
-            names = ", ".join(str(story.get("saga", "")) for story in survey.found)
+            names = ", ".join(map(_name, survey.found))
             return [
                 failed(ticket, "bad_params", f"{len(survey.found)} journals have a saga {id!r}: name one of {names}")
             ]
@@ -115,9 +127,23 @@ class SagaSurveys:
         return [failed(ticket, "not_found", f"no journal that is led now has a saga {id!r}: it may be forgotten")]
 
 
-def _found(result: bytes) -> list[dict[str, Any]]:
+def member_answer(stories: Sequence[Shape], *, cut: bool) -> list[object]:
+    """What a member says of the journals that it leads; `cut`: there may be more behind the last one."""
+    return [*stories, [cut]]
+
+
+def _read(result: bytes) -> tuple[list[Shape], bool]:
+    """(stories, cut)"""
     try:
         found = unpacked_untrusted(result, "the answer")
     except BadParams:
-        return []
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+        return [], False
+    if not isinstance(found, list):
+        return [], False
+    end = found[-1] if found else None
+    cut = isinstance(end, list) and end[:1] == [True]
+    return [one for one in found if isinstance(one, dict)], cut
+
+
+def _name(story: Shape) -> str:
+    return str(story.get("saga", ""))

@@ -55,7 +55,7 @@ from gossipreg.sagas.saga_membership import SagaJournals, SagaMembership
 from gossipreg.sagas.saga_messages import ProgramHere, ProgramLost, SagaCall, SagaMessage, SagaReply
 from gossipreg.sagas.saga_model import SagaRef
 from gossipreg.sagas.saga_shapes import fitting
-from gossipreg.sagas.saga_survey import ALL_JOURNALS, SagaSurveys, SurveyDeadline
+from gossipreg.sagas.saga_survey import ALL_JOURNALS, SagaSurveys, SurveyDeadline, member_answer
 from gossipreg.sagas.saga_tuning import SagaTuning
 from gossipreg.timers import Timers
 
@@ -181,7 +181,8 @@ class Sagas:
         if isinstance(asked, ListAsked):
             shapes = (shape for led in self.led.values() for shape in led.questions.list(asked))
             first = sorted(shapes, key=lambda shape: str(shape["saga"]))[: asked.limit]
-            return [_reply(node, call, "", fitting(first))]
+            told = fitting(first)
+            return [_reply(node, call, "", member_answer(told, cut=len(told) < len(first) or len(told) == asked.limit))]
         if not isinstance(asked, ShowAsked):
             return [_reply(node, call, "bad_params", {"text": f"{call.method} is about one saga: name it"})]
         id = asked.id if asked.saga is None else asked.saga.id

@@ -1,0 +1,99 @@
+"""Lists of the sagas of all journals: several members answer, and nothing is jumped over, said twice or left unsaid."""
+
+from typing import Any
+
+import pytest
+from msgpack import packb, unpackb
+
+from gossipreg.model import NodeId
+from gossipreg.sagas.saga_calls import ListAsked
+from gossipreg.sagas.saga_effects import SagaCallAnswered, SendSagaMessage
+from gossipreg.sagas.saga_messages import SagaCall, SagaReply
+from gossipreg.sagas.saga_survey import ALL_JOURNALS, SagaSurveys, member_answer
+from gossipreg.timers import Timers
+from tests.sagas.bench import Bench
+
+ONE, OTHER = NodeId(b"1" * 16), NodeId(b"2" * 16)
+
+
+def surveys() -> SagaSurveys:
+    return SagaSurveys(Timers(), timeout_s=10.0)
+
+
+def reply(result: object, code: str = "") -> SagaReply:
+    return SagaReply(journal=ALL_JOURNALS, number=1, code=code, result=packb(result))
+
+
+def listed(answers: dict[NodeId, list[object]], asked: ListAsked | None = None) -> Any:
+    """What comes of a list to which members answer this."""
+    asking = surveys()
+    asking.ask(1, "list", b"", asked or ListAsked("", 1000, ""), [*answers], 0.0)
+    effects = [effect for node, answer in answers.items() for effect in asking.answered(node, reply(answer))]
+    (answer,) = effects
+    assert isinstance(answer, SagaCallAnswered)
+    return unpackb(answer.result)
+
+
+def stories(*names: str) -> list[dict[str, object]]:
+    return [{"saga": name} for name in names]
+
+
+def names(told: Any) -> list[str]:
+    return [one["saga"] for one in told["sagas"]]
+
+
+def test_a_page_ends_where_the_first_cut_list_ends() -> None:
+    told = listed({
+        ONE: member_answer(stories("a1", "a2"), cut=True),
+        OTHER: member_answer(stories("a0", "b1", "c1"), cut=False),
+    })  # fmt: skip
+    assert names(told) == ["a0", "a1", "a2"]
+
+
+def test_pages_of_cut_lists_jump_over_no_saga() -> None:
+    all_of = {ONE: [f"a{n:04}" for n in range(1000)], OTHER: [f"{'ab'[n % 2]}{n:04}x" for n in range(1050)]}
+    found: list[str] = []
+    after = ""
+    while True:
+        rests = {node: [name for name in sorted(of) if name > after] for node, of in all_of.items()}
+        page = names(listed({node: member_answer(stories(*of[:70]), cut=len(of) > 70) for node, of in rests.items()}))
+        if not page:
+            break
+        found += page
+        after = page[-1]
+    assert found == sorted(all_of[ONE] + all_of[OTHER])
+
+
+def test_a_member_says_that_its_list_was_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    for number in range(4):
+        bench.step(bench.begin(f"s{number}"), "a")
+    assert asked_of(bench, limit=5)[-1] == [False]
+    assert asked_of(bench, limit=2)[-1] == [True]
+    monkeypatch.setattr("gossipreg.sagas.saga_shapes._ROOM_BYTES", 500)
+    found = asked_of(bench, limit=5)
+    assert found[-1] == [True]
+    assert 0 < len(found) - 1 < 4
+
+
+def asked_of(bench: Bench, **params: object) -> Any:
+    """What the member that leads answers."""
+    (leader,) = bench.sidecars
+    call = SagaCall(journal=ALL_JOURNALS, number=1, method="list", params=packb(params))
+    (sent,) = leader.sagas.received(OTHER, call, bench.now)
+    assert isinstance(sent, SendSagaMessage)
+    assert isinstance(sent.message, SagaReply)
+    return unpackb(sent.message.result)
+
+
+def test_an_answer_of_an_older_release_is_not_cut() -> None:
+    assert names(listed({ONE: [*stories("a")], OTHER: [*stories("b")]})) == ["a", "b"]
+
+
+def test_an_answer_that_is_no_list_is_none() -> None:
+    asking = surveys()
+    asking.ask(1, "list", b"", ListAsked("", 9, ""), [ONE], 0.0)
+    deep = SagaReply(journal=ALL_JOURNALS, number=1, code="", result=b"\x91" * 1000 + b"\x00")
+    (answer,) = asking.answered(ONE, deep)
+    assert isinstance(answer, SagaCallAnswered)
+    assert names(unpackb(answer.result)) == []
