@@ -99,7 +99,7 @@ class RunningSagas:
             asked.id, asked.name, SagaKind.BY_CODE, asked.input, asked.timeout_ms, b"", self._context.now_wall_ms(),
             asked.traceparent, asked.strict,
         )  # fmt: skip
-        self._check_room(len(begun.input), self._unrecorded_bytes)
+        self._check_another(len(begun.input))
         self._add(LiveSaga(self._context.ref(asked.id), begun, caller))
         self._context.leases.here(asked.id, caller.node)
 
@@ -110,7 +110,7 @@ class RunningSagas:
             asked.id, definition.name, SagaKind.DECLARED, asked.input, definition.timeout_ms, asked.encoded,
             self._context.now_wall_ms(), asked.traceparent, definition.strict,
         )  # fmt: skip
-        self._check_room(len(begun.input) + len(begun.definition), self._unrecorded_bytes)
+        self._check_another(len(begun.input) + len(begun.definition))
         live = LiveSaga(self._context.ref(asked.id), begun, caller, definition=definition)
         self._add(live)
         self._record(live)
@@ -126,11 +126,15 @@ class RunningSagas:
             return KnownSaga((begun.name, begun.input) == (name, input), state, decision)
         return None if ended is None else KnownSaga(ended.is_of(like), SagaState.ENDED, ended.decision)
 
+    def _check_another(self, size: int) -> None:
+        """For another saga. Raises Busy."""
+        if len(self._context.machine.open) + len(self._unrecorded) >= MAX_OPEN_SAGAS:
+            raise Busy(f"{MAX_OPEN_SAGAS} sagas of this journal are open: begin it again when some have ended")
+        self._check_room(size, self._unrecorded_bytes)
+
     def _check_room(self, size: int, unrecorded_bytes: int) -> None:
         """For so much more, beside this of sagas that the journal does not have. Raises Busy."""
         context = self._context
-        if len(context.machine.open) + len(self._unrecorded) >= MAX_OPEN_SAGAS:
-            raise Busy(f"{MAX_OPEN_SAGAS} sagas of this journal are open: begin it again when some have ended")
         taken = context.machine.open_bytes + context.batch.size_bytes + unrecorded_bytes
         if taken + size > MAX_OPEN_BYTES - KEPT_BYTES:
             raise Busy(f"the open sagas of this journal take {taken} bytes: try again later")

@@ -323,6 +323,16 @@ def test_sagas_without_a_first_step_are_bound_by_their_bytes(monkeypatch: pytest
     assert bench.ok("begin", id="s5", **large)
 
 
+def test_a_saga_goes_on_while_as_many_are_open_as_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running_sagas, "MAX_OPEN_SAGAS", 2)
+    bench = Bench()
+    saga, _ = bench.begin("s1"), bench.begin("s2")
+    code, answer = bench.ask("begin", name="order", id="s3")
+    assert (code, answer["text"].startswith("2 sagas of this journal are open")) == ("busy", True)
+    for name in ("reserve", "pay"):
+        assert bench.step(saga, name)[1]["state"] == "done"
+
+
 def test_a_saga_without_steps_may_commit() -> None:
     bench = Bench()
     saga = bench.begin()
