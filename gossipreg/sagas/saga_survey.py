@@ -5,6 +5,9 @@ Owns: who was asked and has not answered, and what the others said. Never knows:
 A list names the members that did not answer in time: what they lead is missing from it. A saga that nobody knows is
 `not_found` only where all have answered, and else `unavailable`.
 
+A leader that is replaced and does not know it yet says what it has, too: of two that have a saga, the one that the
+membership says leads its journal is believed.
+
 A member sends as many sagas as fit a message, and says that its list was cut. A page then ends where the first such
 list ends, so that whoever asks for what comes `after` it jumps over none.
 
@@ -13,7 +16,7 @@ list ends, so that whoever asks for what comes `after` it jumps over none.
     list    -> {"sagas": [short story ...], "unanswered": [id of a member ...]}
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from msgpack import packb
@@ -25,6 +28,7 @@ from gossipreg.sagas.saga_calls import ListAsked, ShowAsked, unpacked_untrusted
 from gossipreg.sagas.saga_effects import SagaCallAnswered, SagaEffect, SendSagaMessage
 from gossipreg.sagas.saga_forwarding import failed
 from gossipreg.sagas.saga_messages import SagaCall, SagaReply
+from gossipreg.sagas.saga_model import read_saga
 from gossipreg.sagas.saga_shapes import Shape
 from gossipreg.timers import Timers
 
@@ -42,7 +46,8 @@ class SurveyDeadline:
 class _Survey:
     asked: ListAsked | ShowAsked
     waits: set[NodeId]
-    found: list[Shape] = field(default_factory=list)
+    found: dict[str, Shape] = field(default_factory=dict)
+    """By name."""
     ends: list[str] = field(default_factory=list)
     """The last names of the lists that were cut."""
     silent: set[NodeId] = field(default_factory=set)
@@ -50,7 +55,11 @@ class _Survey:
 
 
 class SagaSurveys:
-    def __init__(self, timers: Timers, *, timeout_s: float) -> None:
+    def __init__(
+        self, timers: Timers, leader: Callable[[JournalId], NodeId | None], *, timeout_s: float
+    ) -> None:  # fmt: skip
+        """`leader(journal)` is the member that leads it now."""
+        self._leader = leader
         self._timers = timers
         self._timeout_s = timeout_s
         self._surveys: dict[int, _Survey] = {}
@@ -76,11 +85,18 @@ class SagaSurveys:
         survey.waits.discard(node)
         if not reply.code:
             stories, cut = _read(reply.result)
-            survey.found += stories
+            for story in stories:
+                name = _name(story)
+                if name not in survey.found or self._leads(node, name):
+                    survey.found[name] = story
             survey.ends += [_name(stories[-1])] if cut and stories else []
         elif reply.code != "not_found":
             survey.silent.add(node)
         return [] if survey.waits else self._over(reply.number, survey)
+
+    def _leads(self, node: NodeId, name: str) -> bool:
+        saga = read_saga(name)
+        return saga is not None and self._leader(saga.journal) == node
 
     def closed(self, node: NodeId) -> list[SagaEffect]:
         """The stream to this member broke: its answer is lost."""
@@ -107,20 +123,19 @@ class SagaSurveys:
     def _over(self, ticket: int, survey: _Survey) -> list[SagaEffect]:
         self.abandon(ticket)
         if isinstance(survey.asked, ListAsked):
-            stories = sorted(survey.found, key=_name)
-            if survey.ends:
-                end = min(survey.ends)
-                stories = [story for story in stories if _name(story) <= end]
-            told = {"sagas": stories[: survey.asked.limit], "unanswered": sorted(survey.silent)}
+            end = min(survey.ends, default=None)
+            names = sorted(name for name in survey.found if end is None or name <= end)
+            told = {
+                "sagas": [survey.found[name] for name in names[: survey.asked.limit]],
+                "unanswered": sorted(survey.silent),
+            }
             return [SagaCallAnswered(ticket, "", packb(told))]
         id = survey.asked.id
         if len(survey.found) > 1:
-            names = ", ".join(map(_name, survey.found))
-            return [
-                failed(ticket, "bad_params", f"{len(survey.found)} journals have a saga {id!r}: name one of {names}")
-            ]
+            text = f"{len(survey.found)} journals have a saga {id!r}: name one of {', '.join(sorted(survey.found))}"
+            return [failed(ticket, "bad_params", text)]
         if survey.found:
-            return [SagaCallAnswered(ticket, "", packb(survey.found[0]))]
+            return [SagaCallAnswered(ticket, "", packb(*survey.found.values()))]
         if survey.silent:
             text = f"no saga {id!r} at those that answered, and {len(survey.silent)} members that lead journals did not"
             return [failed(ticket, "unavailable", text)]

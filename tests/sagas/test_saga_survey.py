@@ -6,18 +6,20 @@ import pytest
 from msgpack import packb, unpackb
 
 from gossipreg.model import NodeId
-from gossipreg.sagas.saga_calls import ListAsked
+from gossipreg.sagas.saga_calls import ListAsked, ShowAsked
 from gossipreg.sagas.saga_effects import SagaCallAnswered, SendSagaMessage
 from gossipreg.sagas.saga_messages import SagaCall, SagaReply
 from gossipreg.sagas.saga_survey import ALL_JOURNALS, SagaSurveys, member_answer
 from gossipreg.timers import Timers
 from tests.sagas.bench import Bench
+from tests.sagas.bench_parts import JOURNAL, BenchView
 
 ONE, OTHER = NodeId(b"1" * 16), NodeId(b"2" * 16)
+SAGA = f"{JOURNAL.hex()}.s1"
 
 
 def surveys() -> SagaSurveys:
-    return SagaSurveys(Timers(), timeout_s=10.0)
+    return SagaSurveys(Timers(), {JOURNAL: OTHER}.get, timeout_s=10.0)
 
 
 def reply(result: object, code: str = "") -> SagaReply:
@@ -88,6 +90,30 @@ def asked_of(bench: Bench, **params: object) -> Any:
 
 def test_an_answer_of_an_older_release_is_not_cut() -> None:
     assert names(listed({ONE: [*stories("a")], OTHER: [*stories("b")]})) == ["a", "b"]
+
+
+@pytest.mark.parametrize("order", [(ONE, OTHER), (OTHER, ONE)])
+def test_a_saga_that_two_members_say_is_the_leaders(order: tuple[NodeId, NodeId]) -> None:
+    """The other one was replaced, and does not know it yet."""
+    said: dict[NodeId, list[object]] = {node: [{"saga": SAGA, "state": node.decode()[:1]}] for node in order}
+    assert listed(said)["sagas"] == [{"saga": SAGA, "state": "2"}]
+    asking = surveys()
+    asking.ask(1, "show", b"", ShowAsked(None, "s1"), order, 0.0)
+    (answer,) = [effect for node in order for effect in asking.answered(node, reply(said[node]))]
+    assert isinstance(answer, SagaCallAnswered)
+    assert (answer.code, unpackb(answer.result)) == ("", {"saga": SAGA, "state": "2"})
+
+
+def test_a_fenced_leader_makes_no_second_saga(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(members=3)
+    saga = bench.begin()
+    bench.step(saga, "a")
+    fenced, new, other = bench.sidecars
+    bench.lead(new, fenced=True)
+    monkeypatch.setattr(BenchView, "leaders", lambda _: [fenced.node, new.node])
+    assert bench.ok("show", other, saga="s1")["saga"] == saga
+    assert [one["saga"] for one in bench.ok("list", other)["sagas"]] == [saga]
+    assert fenced.leads
 
 
 def test_an_answer_that_is_no_list_is_none() -> None:
