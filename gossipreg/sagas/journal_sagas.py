@@ -195,6 +195,7 @@ class JournalSagas:
         """We do not lead any more. Whoever waits asks the next leader; what is under way is answered to nobody."""
         context = self._context
         self._replies.end(text)
+        self.questions.end(text)
         self._attempts.clear()
         context.leases.clear()
         self._running.clear()

@@ -62,6 +62,12 @@ class SagaQuestions:
         self._reading[number] = _Reading(saga, caller, listed)
         self._context.effects.append(ReadEndedSagas(self._context.journal, number, (story_key(saga),)))
 
+    def end(self, text: str) -> None:
+        """We do not lead any more: the next leader has the stories, too."""
+        for reading in self._reading.values():
+            self._context.refuse(reading.caller, "unavailable", text)
+        self._reading.clear()
+
     def found(self, number: int, values: Sequence[bytes | None]) -> None:
         """Records were read; nothing if they are not ours."""
         reading = self._reading.pop(number, None)

@@ -2,8 +2,9 @@
 
 import pytest
 
+from gossipreg.sagas.saga_effects import ReadEndedSagas, SagaEffect
 from tests.sagas.bench import Bench
-from tests.sagas.bench_parts import Answer, Ticket, step
+from tests.sagas.bench_parts import Answer, SagaSidecar, Ticket, step
 from tests.sagas.test_declared_sagas import THREE
 
 
@@ -71,3 +72,25 @@ def test_a_decision_by_hand_of_a_lost_leader_is_not_sent_twice() -> None:
     code, answer = bench.answers[ticket]
     assert (code, len(bench.truth.open["s1"].steps["a"].by_hand)) == ("unknown_outcome", 1)
     assert "gossipreg saga show" in answer["text"]
+
+
+class SlowDisk(Bench):
+    """Stories of ended sagas are never read at the first member."""
+
+    def _carry_out(self, sidecar: SagaSidecar, effect: SagaEffect) -> None:
+        if sidecar is not self.sidecars[0] or not isinstance(effect, ReadEndedSagas):
+            super()._carry_out(sidecar, effect)
+
+
+def test_a_story_that_is_being_read_is_asked_of_the_next_leader() -> None:
+    bench = SlowDisk(members=2)
+    other = bench.sidecars[1]
+    saga = bench.begin()
+    bench.step(saga, "a")
+    bench.ok("commit", saga=saga)
+    ticket = bench.call("show", other, saga=saga)
+    bench.run(0.5)
+    assert ticket not in bench.answers
+    bench.lead(other)
+    bench.run(0.5)
+    assert bench.answers[ticket][1]["decision"] == "commit"
