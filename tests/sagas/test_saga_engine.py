@@ -1,6 +1,7 @@
 """The rules of attempts, results and decisions, one by one."""
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -309,7 +310,7 @@ def test_a_saga_that_ends_before_its_first_step_leaves_no_trace() -> None:
 def test_sagas_without_a_first_step_are_bound_by_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running_sagas, "MAX_OPEN_BYTES", running_sagas.KEPT_BYTES + 310_000)
     bench = Bench()
-    large = {"name": "order", "input": b'"%s"' % (b"x" * 60_000)}
+    large: dict[str, Any] = {"name": "order", "input": b'"%s"' % (b"x" * 60_000)}
     sagas = [bench.ok("begin", id=f"s{number}", **large)["saga"] for number in range(4)]
     bench.refuses = lambda effect: None if effect.ends else ("journal_full", "it is full")
     assert bench.step(sagas[0], "reserve")[0] == "journal_full"
