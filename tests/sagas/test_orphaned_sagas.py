@@ -1,13 +1,14 @@
 """A journal of sagas whose owner stays away: ended when its last saga is forgotten, and not before."""
 
 from gossipreg.journal.membership import ProcessStanding
+from gossipreg.journal.model import JournalId
 from gossipreg.journal.tuning import JournalTuning
 from gossipreg.sagas.machine import SagasMachine
 from gossipreg.sagas.saga_codec import encode_changes
 from gossipreg.sagas.saga_entries import SAGA_ENTRY, BeginSaga, DecideSaga, ExpireSagas, SagaChange
 from gossipreg.sagas.saga_model import Decision
 from gossipreg.sagas.saga_tuning import SagaTuning
-from tests.journal.cluster import Cluster, JournalId, Sidecar
+from tests.journal.cluster import Cluster, Sidecar
 from tests.sagas.saga_machines import WALL, begun
 
 ORPHAN_S, KEPT_S = 30.0, 120.0
