@@ -62,9 +62,11 @@ def list_(chosen: Chosen, state: str | None, limit: int | None) -> None:
                 break
             found += more
             params["after"] = found[-1]["saga"]
-    if unanswered:
-        names = ", ".join(sorted(unanswered))
+    unled = sorted(name for name in unanswered if " " in name)
+    if names := ", ".join(sorted(unanswered.difference(unled))):
         click.echo(f"no answer from {names}: the sagas of the journals that they lead are missing", err=True)
+    for journal in unled:
+        click.echo(f"{journal}: its sagas are missing", err=True)
     if chosen.json:
         print_json(found)
         return

@@ -12,7 +12,7 @@ the table.
 While only the entry of a member's new process is here, and not yet what that announces, it gets no events.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import lru_cache
 from typing import TypeVar
 
@@ -129,6 +129,10 @@ class EventRegistry:
     def leaders(self) -> list[NodeId]:
         """The members that run and lead any journal."""
         return [id for id in self._journals.leaders() if self.runs(id)]
+
+    def claimed(self) -> Collection[JournalId]:
+        """The journals that any member claims, whether it runs or not."""
+        return self._journals.claimed()
 
     def participants(self) -> list[NodeId]:
         """The members that run and subscribe or lead a journal, and ourselves."""

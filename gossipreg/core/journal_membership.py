@@ -122,6 +122,10 @@ class RegistryMembership:
         """The members whose row claims any journal."""
         return sorted(self._claimed)
 
+    def claimed(self) -> Collection[JournalId]:
+        """The journals that any row claims: also that of a member that is gone, as long as it is remembered."""
+        return self._claims.keys()
+
     def hosts(self) -> Collection[JournalHost]:
         """The members that live and take copies, ourselves included."""
         found = []

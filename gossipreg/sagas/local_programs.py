@@ -51,6 +51,10 @@ class LocalPrograms:
         """Sagas whose program is here."""
         return sum(len(one.here) for one in self._journals.values())
 
+    def journals(self) -> list[JournalId]:
+        """Those with a saga whose program is here."""
+        return [journal for journal, one in self._journals.items() if one.here]
+
     def here(self, sagas: Iterable[SagaRef], now: float) -> list[SagaEffect]:
         """Their program is connected to us."""
         for journal, ids in _by_journal(sagas).items():

@@ -3,7 +3,7 @@
 Owns: the questions. Never knows: how members are found out, or how a journal is kept.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from gossipreg.journal.model import JournalId
@@ -17,6 +17,9 @@ class SagaMembership(Protocol):
     def leaders(self) -> Sequence[NodeId]:
         """The members that run and lead any journal."""
 
+    def claimed(self) -> Collection[JournalId]:
+        """The journals that any member claims, whether it runs or not, as far as is known here."""
+
     def process(self, node: NodeId) -> bytes:
         """The boot id of its process; empty where it does not run."""
 
@@ -29,6 +32,9 @@ class SagaJournals(Protocol):
 
     def has_takeover(self, journal: JournalId) -> bool:
         """Whether another member goes on if this one is lost."""
+
+    def kept(self) -> Collection[JournalId]:
+        """The journals that have not ended and of which a replica is here."""
 
     def led_ms(self, journal: JournalId, now: float) -> int:
         """The led time of a journal that is led here."""

@@ -144,10 +144,10 @@ def _short(
     }  # fmt: skip
 
 
-def fitting(shapes: Iterable[Shape]) -> list[Shape]:
-    """As many of these as fit a reply; the others are asked for with `after`."""
+def fitting(shapes: Iterable[Shape], beside_bytes: int = 0) -> list[Shape]:
+    """As many of these as fit a reply, with what stands beside them; the others are asked for with `after`."""
     found: list[Shape] = []
-    room = _ROOM_BYTES
+    room = _ROOM_BYTES - beside_bytes
     for shape in shapes:
         room -= len(_pack(shape))
         if room < 0:

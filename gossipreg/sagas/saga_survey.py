@@ -11,12 +11,14 @@ membership says leads its journal is believed.
 A member sends as many sagas as fit a message, and says that its list was cut. A page then ends where the first such
 list ends, so that whoever asks for what comes `after` it jumps over none.
 
-    a member -> [short story ..., [cut]]
+    a member -> [short story ..., [cut, [id of a journal that it leads ...]]]
 
-    list    -> {"sagas": [short story ...], "unanswered": [id of a member ...]}
+A journal that is known to be there, and that nobody who answered leads, is named as well: its sagas are missing.
+
+    list    -> {"sagas": [short story ...], "unanswered": [id of a member | text about a journal ...]}
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from msgpack import packb
@@ -35,6 +37,12 @@ from gossipreg.timers import Timers
 ALL_JOURNALS = JournalId(bytes(JOURNAL_ID_BYTES))
 """Stands for all journals that the asked member leads."""
 MAX_SURVEYS = 256
+MAX_UNLED = 20
+"""Journals without a leader that an answer names."""
+MAX_TOLD_JOURNALS = 2048
+"""That a member says it leads."""
+MEMBER_ANSWER_BYTES = MAX_TOLD_JOURNALS * (JOURNAL_ID_BYTES + 2)
+"""What stands beside the sagas in its answer, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +58,20 @@ class _Survey:
     """By name."""
     ends: list[str] = field(default_factory=list)
     """The last names of the lists that were cut."""
+    led: set[JournalId] = field(default_factory=set)
+    """By those that have answered."""
     silent: set[NodeId] = field(default_factory=set)
     """They did not answer, or could not."""
 
 
 class SagaSurveys:
     def __init__(
-        self, timers: Timers, leader: Callable[[JournalId], NodeId | None], *, timeout_s: float
+        self, timers: Timers, leader: Callable[[JournalId], NodeId | None], known: Callable[[], Iterable[JournalId]],
+        *, timeout_s: float,
     ) -> None:  # fmt: skip
-        """`leader(journal)` is the member that leads it now."""
+        """`leader(journal)` is the member that leads it now; `known()` are the journals that are there, led or not."""
         self._leader = leader
+        self._known = known
         self._timers = timers
         self._timeout_s = timeout_s
         self._surveys: dict[int, _Survey] = {}
@@ -84,7 +96,8 @@ class SagaSurveys:
             return []
         survey.waits.discard(node)
         if not reply.code:
-            stories, cut = _read(reply.result)
+            stories, cut, led = _read(reply.result)
+            survey.led |= led if led is not None else self._led_by(node)
             for story in stories:
                 name = _name(story)
                 if name not in survey.found or self._leads(node, name):
@@ -93,6 +106,18 @@ class SagaSurveys:
         elif reply.code != "not_found":
             survey.silent.add(node)
         return [] if survey.waits else self._over(reply.number, survey)
+
+    def _led_by(self, node: NodeId) -> set[JournalId]:
+        """Of a member that does not say it: an older release."""
+        return {journal for journal in self._known() if self._leader(journal) == node}
+
+    def _unled(self, survey: _Survey) -> list[str]:
+        """What is wrong with the journals that nobody spoke for, each in a few words."""
+        unled = [
+            journal for journal in {*self._known()} - survey.led if self._leader(journal) not in survey.silent
+        ]  # fmt: skip
+        more = [f"{len(unled) - MAX_UNLED} more journals that nobody leads"] if len(unled) > MAX_UNLED else []
+        return [f"journal {journal.hex()[:8]}: nobody leads it" for journal in sorted(unled)[:MAX_UNLED]] + more
 
     def _leads(self, node: NodeId, name: str) -> bool:
         saga = read_saga(name)
@@ -122,12 +147,13 @@ class SagaSurveys:
 
     def _over(self, ticket: int, survey: _Survey) -> list[SagaEffect]:
         self.abandon(ticket)
+        unled = self._unled(survey)
         if isinstance(survey.asked, ListAsked):
             end = min(survey.ends, default=None)
             names = sorted(name for name in survey.found if end is None or name <= end)
             told = {
                 "sagas": [survey.found[name] for name in names[: survey.asked.limit]],
-                "unanswered": sorted(survey.silent),
+                "unanswered": [*sorted(survey.silent), *unled],
             }
             return [SagaCallAnswered(ticket, "", packb(told))]
         id = survey.asked.id
@@ -139,25 +165,30 @@ class SagaSurveys:
         if survey.silent:
             text = f"no saga {id!r} at those that answered, and {len(survey.silent)} members that lead journals did not"
             return [failed(ticket, "unavailable", text)]
+        if unled:
+            text = f"no saga {id!r} where a journal is led, but {', '.join(unled[:3])}: ask again later"
+            return [failed(ticket, "unavailable", text)]
         return [failed(ticket, "not_found", f"no journal that is led now has a saga {id!r}: it may be forgotten")]
 
 
-def member_answer(stories: Sequence[Shape], *, cut: bool) -> list[object]:
+def member_answer(stories: Sequence[Shape], led: Iterable[JournalId], *, cut: bool) -> list[object]:
     """What a member says of the journals that it leads; `cut`: there may be more behind the last one."""
-    return [*stories, [cut]]
+    return [*stories, [cut, [*led][:MAX_TOLD_JOURNALS]]]
 
 
-def _read(result: bytes) -> tuple[list[Shape], bool]:
-    """(stories, cut)"""
+def _read(result: bytes) -> tuple[list[Shape], bool, set[JournalId] | None]:
+    """(stories, cut, journals that it leads; None: it does not say)"""
     try:
         found = unpacked_untrusted(result, "the answer")
     except BadParams:
-        return [], False
+        return [], False, set()
     if not isinstance(found, list):
-        return [], False
-    end = found[-1] if found else None
-    cut = isinstance(end, list) and end[:1] == [True]
-    return [one for one in found if isinstance(one, dict)], cut
+        return [], False, set()
+    stories = [one for one in found if isinstance(one, dict)]
+    match found[-1:]:
+        case [[cut, [*led], *_]]:
+            return stories, cut is True, {JournalId(one) for one in led if isinstance(one, bytes)}
+    return stories, False, None
 
 
 def _name(story: Shape) -> str:

@@ -55,7 +55,7 @@ from gossipreg.sagas.saga_membership import SagaJournals, SagaMembership
 from gossipreg.sagas.saga_messages import ProgramHere, ProgramLost, SagaCall, SagaMessage, SagaReply
 from gossipreg.sagas.saga_model import SagaRef
 from gossipreg.sagas.saga_shapes import fitting
-from gossipreg.sagas.saga_survey import ALL_JOURNALS, SagaSurveys, SurveyDeadline, member_answer
+from gossipreg.sagas.saga_survey import ALL_JOURNALS, MEMBER_ANSWER_BYTES, SagaSurveys, SurveyDeadline, member_answer
 from gossipreg.sagas.saga_tuning import SagaTuning
 from gossipreg.timers import Timers
 
@@ -92,7 +92,7 @@ class Sagas:
         self.counts: Counter[str] = Counter()
         """Of the journals that are led here, by what became of their sagas."""
         self._forwarding = SagaForwarding(self._timers, self._leader)
-        self._surveys = SagaSurveys(self._timers, membership.leader, timeout_s=tuning.call_timeout_s)
+        self._surveys = SagaSurveys(self._timers, membership.leader, self._known, timeout_s=tuning.call_timeout_s)
         self.programs = LocalPrograms(self._timers, self._leader, lost_s=tuning.lost_s)
         """The programs that are connected here."""
         self._early = EarlyWords(membership.process)
@@ -104,6 +104,10 @@ class Sagas:
 
     def _leader(self, journal: JournalId) -> NodeId | None:
         return self._node if journal in self.led else self._membership.leader(journal)
+
+    def _known(self) -> set[JournalId]:
+        """The journals that are there, whether they are led or not, as far as is known here."""
+        return {*self._membership.claimed(), *self._journals.kept(), *self.programs.journals()}
 
     # -- inputs ------------------------------------------------------------------------------------------------------
 
@@ -181,16 +185,18 @@ class Sagas:
         if isinstance(asked, ListAsked):
             shapes = (shape for led in self.led.values() for shape in led.questions.list(asked))
             first = sorted(shapes, key=lambda shape: str(shape["saga"]))[: asked.limit]
-            told = fitting(first)
-            return [_reply(node, call, "", member_answer(told, cut=len(told) < len(first) or len(told) == asked.limit))]
+            told = fitting(first, MEMBER_ANSWER_BYTES)
+            cut = len(told) < len(first) or len(told) == asked.limit
+            return [_reply(node, call, "", member_answer(told, self.led, cut=cut))]
         if not isinstance(asked, ShowAsked):
             return [_reply(node, call, "bad_params", {"text": f"{call.method} is about one saga: name it"})]
         id = asked.id if asked.saga is None else asked.saga.id
         knowing = [journal for journal, led in self.led.items() if led.questions.knows(id)]
+        found = [{"saga": str(SagaRef(journal, id))} for journal in knowing]
         if len(knowing) == 1:
             caller = SagaCaller(node, self._membership.process(node), call.number)
             return self.led[knowing[0]].show(id, caller, now)
-        return [_reply(node, call, "", [{"saga": str(SagaRef(journal, id))} for journal in knowing])]
+        return [_reply(node, call, "", member_answer(found, self.led, cut=False))]
 
     def closed(self, node: NodeId, now: float) -> list[SagaEffect]:
         """The stream to this member broke, or could not be opened."""

@@ -8,7 +8,7 @@ programs say waits while the process is stalled.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -97,6 +97,9 @@ class _ProcessJournals:
 
     def has_takeover(self, journal: JournalId) -> bool:
         return self._journals.has_takeover(journal)
+
+    def kept(self) -> Collection[JournalId]:
+        return [id for id, one in self._journals.replicas.items() if not one.data.ended]
 
     def led_ms(self, journal: JournalId, now: float) -> int:
         return self._journals.led_ms(journal, now)

@@ -307,6 +307,12 @@ def test_list_names_the_members_that_did_not_answer(sidecar: FakeSidecar, comman
     assert ended.err == "no answer from web-2: the sagas of the journals that they lead are missing\n"
 
 
+def test_list_names_the_journals_that_nobody_leads(sidecar: FakeSidecar, command: Command) -> None:
+    sidecar.answers["saga-list"] = lambda _: {"sagas": [], "unanswered": ["journal 5f5f5f5f: nobody leads it"]}
+    ended = command("saga", "list", "--json")
+    assert ended.err == "journal 5f5f5f5f: nobody leads it: its sagas are missing\n"
+
+
 # -- decisions ---------------------------------------------------------------------------------------------------------
 
 

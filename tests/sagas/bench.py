@@ -26,7 +26,7 @@ from gossipreg.journal.effects import (
     Resumed,
     Settled,
 )
-from gossipreg.journal.model import Ballot, LogEntry, ReplicaId
+from gossipreg.journal.model import Ballot, JournalId, LogEntry, ReplicaId
 from gossipreg.journal.state import Records
 from gossipreg.model import NodeId
 from gossipreg.sagas.machine import SagasMachine
@@ -90,6 +90,7 @@ class Bench:
         self.answers: dict[Ticket, tuple[str, Any]] = {}
         self.logged: list[LogSagas] = []
         self.acts: list[int] = []
+        self.claimed: set[JournalId] = set()
         self.cut: set[frozenset[NodeId]] = set()
         self.faults: list[str] = []
         self.entries = 0

@@ -98,6 +98,7 @@ class BenchFacts(Protocol):
     leader: SagaSidecar | None
     sidecars: list[SagaSidecar]
     by_node: dict[NodeId, SagaSidecar]
+    claimed: set[JournalId]
 
     def led_ms(self, now: float) -> int: ...
 
@@ -116,6 +117,9 @@ class BenchView:
         leader = self._bench.leader
         return [leader.node] if leader is not None and leader.up else []
 
+    def claimed(self) -> set[JournalId]:
+        return self._bench.claimed
+
     def process(self, node: NodeId) -> bytes:
         sidecar = self._bench.by_node.get(node)
         return sidecar.boot if sidecar is not None and sidecar.up else b""
@@ -132,6 +136,9 @@ class BenchJournals:
 
     def has_takeover(self, journal: JournalId) -> bool:
         return journal == JOURNAL
+
+    def kept(self) -> set[JournalId]:
+        return {JOURNAL} if self._bench.sidecars[self._place].applied else set()
 
     def led_ms(self, journal: JournalId, now: float) -> int:
         assert journal == JOURNAL

@@ -9,17 +9,17 @@ from gossipreg.model import NodeId
 from gossipreg.sagas.saga_calls import ListAsked, ShowAsked
 from gossipreg.sagas.saga_effects import SagaCallAnswered, SendSagaMessage
 from gossipreg.sagas.saga_messages import SagaCall, SagaReply
-from gossipreg.sagas.saga_survey import ALL_JOURNALS, SagaSurveys, member_answer
+from gossipreg.sagas.saga_survey import ALL_JOURNALS, MEMBER_ANSWER_BYTES, SagaSurveys, member_answer
 from gossipreg.timers import Timers
 from tests.sagas.bench import Bench
-from tests.sagas.bench_parts import JOURNAL, BenchView
+from tests.sagas.bench_parts import JOURNAL, BenchView, SagaSidecar
 
 ONE, OTHER = NodeId(b"1" * 16), NodeId(b"2" * 16)
 SAGA = f"{JOURNAL.hex()}.s1"
 
 
 def surveys() -> SagaSurveys:
-    return SagaSurveys(Timers(), {JOURNAL: OTHER}.get, timeout_s=10.0)
+    return SagaSurveys(Timers(), {JOURNAL: OTHER}.get, lambda: (), timeout_s=10.0)
 
 
 def reply(result: object, code: str = "") -> SagaReply:
@@ -46,8 +46,8 @@ def names(told: Any) -> list[str]:
 
 def test_a_page_ends_where_the_first_cut_list_ends() -> None:
     told = listed({
-        ONE: member_answer(stories("a1", "a2"), cut=True),
-        OTHER: member_answer(stories("a0", "b1", "c1"), cut=False),
+        ONE: member_answer(stories("a1", "a2"), [], cut=True),
+        OTHER: member_answer(stories("a0", "b1", "c1"), [], cut=False),
     })  # fmt: skip
     assert names(told) == ["a0", "a1", "a2"]
 
@@ -58,7 +58,9 @@ def test_pages_of_cut_lists_jump_over_no_saga() -> None:
     after = ""
     while True:
         rests = {node: [name for name in sorted(of) if name > after] for node, of in all_of.items()}
-        page = names(listed({node: member_answer(stories(*of[:70]), cut=len(of) > 70) for node, of in rests.items()}))
+        page = names(
+            listed({node: member_answer(stories(*of[:70]), [], cut=len(of) > 70) for node, of in rests.items()})
+        )
         if not page:
             break
         found += page
@@ -70,11 +72,11 @@ def test_a_member_says_that_its_list_was_cut(monkeypatch: pytest.MonkeyPatch) ->
     bench = Bench()
     for number in range(4):
         bench.step(bench.begin(f"s{number}"), "a")
-    assert asked_of(bench, limit=5)[-1] == [False]
-    assert asked_of(bench, limit=2)[-1] == [True]
-    monkeypatch.setattr("gossipreg.sagas.saga_shapes._ROOM_BYTES", 500)
+    assert asked_of(bench, limit=5)[-1] == [False, [JOURNAL]]
+    assert asked_of(bench, limit=2)[-1] == [True, [JOURNAL]]
+    monkeypatch.setattr("gossipreg.sagas.saga_shapes._ROOM_BYTES", MEMBER_ANSWER_BYTES + 500)
     found = asked_of(bench, limit=5)
-    assert found[-1] == [True]
+    assert found[-1] == [True, [JOURNAL]]
     assert 0 < len(found) - 1 < 4
 
 
@@ -114,6 +116,69 @@ def test_a_fenced_leader_makes_no_second_saga(monkeypatch: pytest.MonkeyPatch) -
     assert bench.ok("show", other, saga="s1")["saga"] == saga
     assert [one["saga"] for one in bench.ok("list", other)["sagas"]] == [saga]
     assert fenced.leads
+
+
+def told(bench: Bench, at: SagaSidecar) -> tuple[str, str, Any]:
+    """(code and text of a show by a bare id, what a list has not)"""
+    code, shown = bench.ask("show", at, saga="s1")
+    return code, shown.get("text", ""), bench.ok("list", at)["unanswered"]
+
+
+UNLED = "journal 4a4a4a4a: nobody leads it"
+
+
+def test_a_journal_with_a_copy_here_and_no_leader_is_named() -> None:
+    bench = Bench(members=2)
+    one, other = bench.sidecars
+    bench.step(bench.begin(), "a")
+    bench.lead(other)
+    bench.crash(other)
+    assert told(bench, one) == (
+        "unavailable", f"no saga 's1' where a journal is led, but {UNLED}: ask again later", [UNLED],
+    )  # fmt: skip
+
+
+def test_a_journal_that_was_claimed_and_has_no_leader_is_named() -> None:
+    bench = Bench(members=2)
+    one, other = bench.sidecars
+    bench.crash(one)
+    assert told(bench, other)[::2] == ("not_found", [])
+    bench.claimed.add(JOURNAL)
+    assert told(bench, other)[::2] == ("unavailable", [UNLED])
+
+
+def test_the_journal_of_a_program_here_and_no_leader_is_named() -> None:
+    bench = Bench(members=2)
+    one, other = bench.sidecars
+    bench.begin(at=other)
+    bench.crash(one)
+    assert told(bench, other)[::2] == ("unavailable", [UNLED])
+
+
+def test_a_leader_that_is_not_established_leads_nothing_yet() -> None:
+    bench = Bench(members=2)
+    one, other = bench.sidecars
+    bench.depose(one)
+    bench.claimed.add(JOURNAL)
+    assert bench.leader is one
+    assert told(bench, other)[::2] == ("unavailable", [UNLED])
+
+
+def test_a_journal_that_is_led_is_not_named() -> None:
+    bench = Bench(members=2)
+    bench.claimed.add(JOURNAL)
+    bench.step(bench.begin("s2", at=bench.sidecars[1]), "a", bench.sidecars[1])
+    for sidecar in bench.sidecars:
+        assert told(bench, sidecar)[::2] == ("not_found", [])
+
+
+def test_the_journals_of_a_silent_member_are_not_named_twice() -> None:
+    bench = Bench(members=2)
+    one, other = bench.sidecars
+    bench.claimed.add(JOURNAL)
+    ticket = bench.call("list", other)
+    bench.break_stream(other, one)
+    assert bench.answers[ticket] == ("", {"sagas": [], "unanswered": [one.node]})
 
 
 def test_an_answer_that_is_no_list_is_none() -> None:

@@ -1,5 +1,6 @@
 """What events and sagas ask of the journals here; there are none before the database is open."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from gossipreg.daemon.journals.runtime import JournalRuntime
@@ -23,6 +24,10 @@ class JournalsOfRuntime:
     def has_takeover(self, journal: JournalId) -> bool:
         journals = self.runtime.journals
         return journals is not None and journals.has_takeover(journal)
+
+    def kept(self) -> Collection[JournalId]:
+        journals = self.runtime.journals
+        return () if journals is None else [id for id, one in journals.replicas.items() if not one.data.ended]
 
     def led_ms(self, journal: JournalId, now: float) -> int:
         journals = self.runtime.journals

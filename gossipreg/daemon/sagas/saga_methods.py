@@ -17,6 +17,7 @@ from gossipreg.daemon.params import Check, take_untrusted
 from gossipreg.daemon.sagas.local_sagas import LocalSagas, SagaAnswer, SagaMethod, raise_error
 from gossipreg.daemon.socket_client import Params, SocketClient, pack
 from gossipreg.errors import BadParams
+from gossipreg.model import NodeId
 from gossipreg.sagas.saga_calls import NEEDS_NO_PROGRAM
 from gossipreg.sagas.saga_definition import definition_untrusted, encode_definition, read_definition
 from gossipreg.sagas.saga_model import MAX_TEXT_BYTES, SagaRef, read_saga
@@ -139,11 +140,12 @@ async def show(sagas: LocalSagas, params: Params, client: SocketClient) -> bytes
 
 async def list_(sagas: LocalSagas, params: Params, client: SocketClient) -> bytes:
     """{state, limit, after} -> {sagas: [short story ...] of all journals, unanswered: names of members that lead
-    journals and did not say what is in them}"""
+    journals and did not say what is in them, and a text about each journal that nobody leads}"""
     answer = await sagas.ask("list", take_untrusted("saga-list", params, _LIST), client)
     raise_error(answer)
     told = answer.value()
-    return pack({**told, "unanswered": sorted(sagas.member_name(node) for node in told["unanswered"])})
+    members = sorted(sagas.member_name(NodeId(one)) for one in told["unanswered"] if isinstance(one, bytes))
+    return pack({**told, "unanswered": [*members, *(one for one in told["unanswered"] if isinstance(one, str))]})
 
 
 async def wait(sagas: LocalSagas, params: Params, client: SocketClient) -> bytes:

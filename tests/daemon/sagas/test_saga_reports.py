@@ -43,6 +43,12 @@ class MadeUpCluster:
     def leaders(self) -> list[NodeId]:
         return []
 
+    def claimed(self) -> list[JournalId]:
+        return []
+
+    def kept(self) -> list[JournalId]:
+        return []
+
     def process(self, _node: NodeId) -> bytes:
         return b""
 
