@@ -10,6 +10,7 @@ import pytest
 from gossipreg import Event, Reject, Retry
 from gossipreg.client.registry import Registry
 from gossipreg.errors import BadParams, Busy, Refused
+from scripts.tools.wait import wait_for
 from tests.client.events.event_sidecar import BOUND_S, EventSidecar
 
 
@@ -199,13 +200,14 @@ def test_a_dropped_delivery_that_nobody_began_is_not_handled(events: EventSideca
         handled.put(event.id)
         over.wait(BOUND_S)
 
-    with registry.subscribe("order.*", "stock", handler, threads=1):
+    with registry.subscribe("order.*", "stock", handler, threads=1) as subscription:
         first = events.deliver("e1")
         assert take(handled) == "e1"
         second = events.deliver("e2", index=2)
         events.dropped(second)
         events.dropped(first)
         third = events.deliver("e3", index=3)
+        wait_for(lambda: subscription.stats()["events"] == 3, what="what came before the third event was read")
         over.set()
         assert events.settled(1) == [("ack", third)], "what was dropped is not acknowledged"
     assert take(handled) == "e3"
