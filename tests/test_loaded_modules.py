@@ -43,13 +43,14 @@ def test_a_client_command_loads_neither_trio_nor_cryptography(command: str, tmp_
         "print(*sys.modules, file=sys.stderr); sys.exit(code)"
     )
     with FakeSidecar(tmp_path / "s") as sidecar:
-        for method in (*COMMANDS, "journals", "saga-list"):
+        for method in (*COMMANDS, "journals"):
             sidecar.answers[method] = lambda params: []  # noqa: ARG005  # the shape of an answer
         sidecar.answers |= {"register": lambda _: {"id": "web-80"}, "info": lambda _: {"synced": True}}
         sidecar.answers["config"] = lambda _: {"file": None, "options": [], "ignored": []}
         sidecar.answers["force-leave"] = lambda _: {"left": [{"id": "00", "name": "web"}]}
         sidecar.answers["drain"] = lambda _: {"acked": True, "missing": 0, "members": []}
         sidecar.answers["events-groups"] = lambda _: {"groups": [], "unanswered": []}
+        sidecar.answers["saga-list"] = lambda _: {"sagas": [], "unanswered": []}
         sidecar.answers |= {"reload": lambda _: {}, "maint": lambda _: {}, "deregister": lambda _: {}}
         sidecar.answers["lookup"] = lambda _: [instance()]
         sidecar.changes, sidecar.watches = [{"kind": "current", "instances": [instance()]}, None], 1
