@@ -33,6 +33,7 @@ class EventsShown:
         self._events = events
         self._journals = journals
         self._counts = counts
+        self._used = False
 
     def lags(self, now: float) -> dict[str, ShownLag]:
         """By group."""
@@ -49,10 +50,10 @@ class EventsShown:
         return found
 
     def section(self, now: float) -> Shape:
-        """The section `events` of `info`; empty where nothing here has used events."""
+        """The section `events` of `info`; empty until something here uses events. What was shown once stays."""
         figures = self._figures()
         lags = self.lags(now)
-        if not (lags or any(figures.values()) or self._counts or self._events.led):
+        if not self._is_used(lags or any(figures.values()) or self._counts or self._events.led):
             return {}
         furthest = sorted(lags, key=lambda name: (-lags[name].bytes, -lags[name].dead, name))
         groups = {
@@ -64,6 +65,11 @@ class EventsShown:
         }  # fmt: skip
         left_out = {"groups_left_out": len(lags) - len(groups)} if len(groups) < len(lags) else {}
         return {**figures, **left_out, "groups": groups}
+
+    def _is_used(self, anything: object) -> bool:
+        """Whether there is something to show. It stays so: a gauge that goes back to 0 must not vanish from a graph."""
+        self._used = self._used or bool(anything)
+        return self._used
 
     def _figures(self) -> dict[str, int]:
         events, receiving = self._events, self._events.receiving.statistics()
@@ -80,7 +86,7 @@ class EventsShown:
         found = Counter({f"events.{name}": count for name, count in deliveries.items()})
         found.update(self._counts)
         found.update({f"events.{name}": count for name, count in self._events.counts.items()})
-        if not (found or any(self._figures().values())):
+        if not self._is_used(found or any(self._figures().values())):
             return {}
         return {**{f"events_{name}": value for name, value in self._figures().items()}, **dict(sorted(found.items()))}
 

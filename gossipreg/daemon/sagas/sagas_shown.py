@@ -47,6 +47,7 @@ class SagasShown:
         self._counts = counts
         self._calls = calls
         self._commands = commands
+        self._used = False
 
     def _open(self) -> Iterator[tuple[JournalId, OpenSaga]]:
         """Of the journals that are led here."""
@@ -57,10 +58,9 @@ class SagasShown:
                     yield journal, saga
 
     def section(self, now: float) -> Shape:
-        """The section `sagas` of `info`; empty where nothing here has used sagas."""
+        """The section `sagas` of `info`; empty until something here uses sagas. What was shown once stays."""
         figures = self._figures()
-        counters = self._counters()
-        if not (any(figures.values()) or counters):
+        if not self._is_used(any(figures.values()) or self._counters()):
             return {}
         ages = (self._journals.led_ms(journal, now) - saga.began_led_ms for journal, saga in self._open())
         stuck = {
@@ -69,6 +69,11 @@ class SagasShown:
         oldest_ms = max(ages, default=None)
         oldest = {} if oldest_ms is None else {"oldest_s": round(oldest_ms / 1000, 3)}
         return {**figures, **oldest, "stuck_steps": stuck}
+
+    def _is_used(self, anything: object) -> bool:
+        """Whether there is something to show. It stays so: a gauge that goes back to 0 must not vanish from a graph."""
+        self._used = self._used or bool(anything)
+        return self._used
 
     def _figures(self) -> dict[str, int]:
         states = Counter(saga.state for _, saga in self._open())
@@ -90,7 +95,7 @@ class SagasShown:
     def counts(self) -> dict[str, int]:
         """Figures and counters, for `info` and the metrics."""
         figures, counters = self._figures(), self._counters()
-        if not (any(figures.values()) or counters):
+        if not self._is_used(any(figures.values()) or counters):
             return {}
         return {**{f"sagas_{name}": value for name, value in figures.items()}, **counters}
 

@@ -13,7 +13,7 @@ from gossipreg.events.effects import LogEvents
 from gossipreg.events.entries import OutcomeCode
 from gossipreg.events.events import Events
 from gossipreg.events.tuning import EventsTuning
-from gossipreg.journal.effects import Established
+from gossipreg.journal.effects import Deposed, Established
 from gossipreg.journal.model import NO_BALLOT, JournalId
 from gossipreg.model import NodeId
 from tests.events.machines import MachineByHand, new_event
@@ -89,6 +89,15 @@ def test_a_sidecar_that_uses_no_events_shows_none() -> None:
     assert operator.shown.section(0.0) == {}
     assert operator.shown.counts() == {}
     assert operator.look() == []
+
+
+def test_what_was_shown_once_stays_when_it_is_zero() -> None:
+    operator = Operator()
+    operator.lead(JOURNAL, "mail")
+    assert operator.shown.section(0.0)["groups"].keys() == {"mail"}
+    operator.events.on_journal(Deposed(JOURNAL, NO_BALLOT, "handed over"), operator.now)
+    assert operator.shown.section(0.0)["groups"] == {}
+    assert operator.shown.counts()["events_publishing"] == 0
 
 
 def test_the_lag_of_a_group_is_that_of_all_journals_led_here() -> None:

@@ -87,6 +87,15 @@ def test_sidecar_without_sagas_shows_nothing_of_them() -> None:
     assert (seen.shown.section(0.0), seen.shown.counts(), seen.look()) == ({}, {}, [])
 
 
+def test_what_was_shown_once_stays_when_it_is_zero() -> None:
+    seen = Seen()
+    seen.hand.begin(begun("a"))
+    assert seen.shown.section(0.0)["running"] == 1
+    seen.hand.abort("a")
+    assert seen.shown.section(0.0)["running"] == 0
+    assert seen.shown.counts()["sagas_running"] == 0
+
+
 def test_section_has_the_sagas_of_each_state_and_the_oldest() -> None:
     seen = Seen()
     seen.hand.begin(begun("a"))
