@@ -48,7 +48,7 @@ MAPPED = (
         "daemon/sagas",
         "daemon/streams",
     ),
-    *("gateway/dns", "gateway/http", "net"),
+    *("gateway/dns", "gateway/http", "gateway/xds", "net"),
 )
 """Folders whose map names all their files."""
 

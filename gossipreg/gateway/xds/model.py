@@ -1,0 +1,78 @@
+"""The values that the parts of the xDS gateway exchange. They know neither protobufs nor HTTP/2.
+
+The parts meet here. A `ResourceSource` says what a name stands for; the streams say which client is subscribed to which
+names, and send each what it does not have yet.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+
+class ResourceType(StrEnum):
+    """The types that are served, by their type URLs. The order is the one in which a client must get them: a cluster
+    before its endpoints and before the routes that name it."""
+
+    CLUSTER = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
+    ENDPOINTS = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
+    LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"
+    ROUTE = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
+    SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
+
+
+class ClientKind(StrEnum):
+    """What a client is, since each honours another part of xDS. Read from the node's `user_agent_name`."""
+
+    ENVOY = "envoy"
+    GRPC_CORE = "grpc-core"
+    """C-core: Python, C++, Ruby, PHP, Objective-C."""
+    GRPC_JS = "grpc-js"
+    GRPC = "grpc"
+    """Any other gRPC client (Go, Java): it gets what all of them honour."""
+
+
+class Audience(NamedTuple):
+    """All that the bytes of a resource depend on beside its type and name. Streams with equal audiences share bytes."""
+
+    kind: ClientKind
+    zone: str
+    """The zone that the client says it is in; empty if it says none."""
+
+
+class ResourceKey(NamedTuple):
+    type: ResourceType
+    name: str
+    """As it was asked for: the client finds what it waits for by these very letters."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Resource:
+    name: str
+    version: str
+    """A digest of the bytes: equal content has an equal version, also in another sidecar and after a restart."""
+    any: bytes
+    """A serialised `google.protobuf.Any`: the type URL and the resource."""
+
+
+class ResourceSource(Protocol):
+    """What the names stand for, by the registry and the policy."""
+
+    @property
+    def known(self) -> bool:
+        """Whether the registry is known at all. False: answer nothing, so that clients keep what they have."""
+
+    def resource(self, key: ResourceKey, audience: Audience) -> Resource:
+        """The resource with this name. There is always one: a name that nobody serves has an empty assignment. The same
+        object is returned until the resource changes."""
+
+    def wildcard(self, type: ResourceType, audience: Audience) -> tuple[str, ...]:
+        """The names that a client gets that asks for all of a type (Envoy: listeners and clusters). A name stays in it
+        once it was there."""
+
+    def forget(self, key: ResourceKey) -> None:
+        """No stream is subscribed to this name any more: what is kept for it may go."""
+
+    def follow(self, changed: Callable[[frozenset[ResourceKey]], None]) -> None:
+        """Call this with the names whose resources may be otherwise now. A change of the wildcard's names, and of
+        `known`, is the empty set."""
