@@ -10,6 +10,11 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 
+LOCAL_CLUSTER = "gossipreg-members"
+"""The cluster whose endpoints are the living members by their zones: what Envoy's zone-aware balancing takes for the
+distribution of the callers. A bootstrap for Envoy names it as `cluster_manager.local_cluster_name`."""
+
+
 class ResourceType(StrEnum):
     """The types that are served, by their type URLs. The order is the one in which a client must get them: a cluster
     before its endpoints and before the routes that name it."""
@@ -62,17 +67,19 @@ class ResourceSource(Protocol):
     def known(self) -> bool:
         """Whether the registry is known at all. False: answer nothing, so that clients keep what they have."""
 
-    def resource(self, key: ResourceKey, audience: Audience) -> Resource:
-        """The resource with this name. There is always one: a name that nobody serves has an empty assignment. The same
-        object is returned until the resource changes."""
+    def resource(self, key: ResourceKey, audience: Audience) -> Resource | None:
+        """The resource with this name. There is always one while the registry is known: a name that nobody serves has
+        an empty assignment. The same object is returned until the resource changes. None: this sidecar knows only a
+        part of the registry so far, and none of it is under this name; send nothing for it until `follow` names it."""
 
-    def wildcard(self, type: ResourceType, audience: Audience) -> tuple[str, ...]:
+    def wildcard(self, type: ResourceType, audience: Audience) -> tuple[str, ...] | None:
         """The names that a client gets that asks for all of a type (Envoy: listeners and clusters). A name stays in it
-        once it was there."""
+        once it was there. None: only a part of the names is known so far; send nothing for the wildcard, since a client
+        drops what is not in the answer."""
 
     def forget(self, key: ResourceKey) -> None:
         """No stream is subscribed to this name any more: what is kept for it may go."""
 
     def follow(self, changed: Callable[[frozenset[ResourceKey]], None]) -> None:
         """Call this with the names whose resources may be otherwise now. A change of the wildcard's names, and of
-        `known`, is the empty set."""
+        `known`, is the empty set: then ask again for whatever was None."""
