@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from gossipreg.errors import BadParams
+from gossipreg.errors import BadParams, OutcomeUnknown
 from gossipreg.events.cloud_event import event_head
 from gossipreg.events.effects import EventEffect, ProposeEntry, SendEventMessage
 from gossipreg.events.entries import MAX_EVENTS, EventEntryKind, NewEvent, NewGroup, encode_publish
@@ -32,9 +32,6 @@ MAX_WAITING_BYTES = 16 * 1024 * 1024
 
 MAX_FORGOTTEN = 4_096
 """Groups that were forgotten; one beyond may be taken up again once more."""
-
-UNKNOWN = "outcome_unknown"
-
 
 _COUNTED = {
     PublishVerdict.NEW: "published", PublishVerdict.DUPLICATE: "duplicates", PublishVerdict.CONFLICT: "conflicts",
@@ -170,7 +167,7 @@ class PublishQueue:
             return []
         facts = [fact for fact in self._facts.pop(settled.index, ()) if isinstance(fact, EventPublished)]
         if settled.outcome is not ProposalOutcome.COMMITTED or len(facts) != len(batch):
-            return [self._refusal(asked, UNKNOWN, "the leader changed meanwhile") for asked in batch]
+            return [self._refusal(asked, OutcomeUnknown.code, "the leader changed meanwhile") for asked in batch]
         effects: list[EventEffect] = [
             self._answer(asked, fact, settled.copies) for asked, fact in zip(batch, facts, strict=True)
         ]
@@ -188,7 +185,7 @@ class PublishQueue:
         """We lead no more. What has no entry yet was not published."""
         effects: list[EventEffect] = [self._refusal(asked, "unavailable", text) for asked in self._waiting]
         for batch in self._proposed.values():
-            effects += [self._refusal(asked, UNKNOWN, text) for asked in batch]
+            effects += [self._refusal(asked, OutcomeUnknown.code, text) for asked in batch]
         self._waiting.clear()
         self._proposed.clear()
         self._waiting_bytes = 0

@@ -10,10 +10,10 @@ the journal knows for ten minutes, and where no answer comes in time the publish
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gossipreg.errors import OutcomeUnknown
 from gossipreg.events.effects import EventEffect, OpenOwnJournal, PublishSettled, SendEventMessage
 from gossipreg.events.membership import KnownGroup
 from gossipreg.events.messages import ForwardPublish, PublishAnswers
-from gossipreg.events.publish_queue import UNKNOWN
 from gossipreg.events.tuning import EventsTuning
 from gossipreg.journal.model import JournalId
 from gossipreg.model import NodeId
@@ -22,7 +22,7 @@ from gossipreg.timers import Timers
 MAX_PUBLISHES = 16_384
 MAX_PUBLISHES_BYTES = 32 * 1024 * 1024
 """Whose publishers wait, in all; more are refused as `busy`."""
-_AGAIN = frozenset({"unavailable", "busy", "not_synced", UNKNOWN})
+_AGAIN = frozenset({"unavailable", "busy", "not_synced", OutcomeUnknown.code})
 """After these the same event is sent once more, as long as there is time."""
 
 
@@ -135,7 +135,7 @@ class Publishing:
         if answer.code in _AGAIN:
             if one.sent_to == node:
                 one.sent_to = None
-            one.maybe = one.maybe or answer.code == UNKNOWN
+            one.maybe = one.maybe or answer.code == OutcomeUnknown.code
             one.code, one.text = answer.code, answer.text
             self._later(now)
             return []
@@ -177,7 +177,7 @@ class Publishing:
                 f"no answer within {one.timeout_s:g} s: the event may be published or not; publish it again with the "
                 "same id, which counts once"
             )
-            return [_refused(ticket, UNKNOWN, text)]
+            return [_refused(ticket, OutcomeUnknown.code, text)]
         return [_refused(ticket, one.code, f"not published within {one.timeout_s:g} s: {one.text}")]
 
     def abandon(self, ticket: int) -> None:

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 import msgpack
 
-from gossipreg.errors import BadParams
+from gossipreg.errors import BadParams, OutcomeUnknown
 from gossipreg.events.effects import EventEffect, ProposeEntry, SendEventMessage
 from gossipreg.events.entries import EventEntryKind, encode_forget, encode_letters
 from gossipreg.events.group_lag import GroupLag
@@ -199,7 +199,7 @@ class Questions:
 
     def settled(self, ticket: int, *, committed: bool) -> list[EventEffect]:
         """What became of an entry; nothing if it is not ours."""
-        return self._over(ticket, "" if committed else "outcome_unknown", "the leader changed meanwhile: ask again")
+        return self._over(ticket, "" if committed else OutcomeUnknown.code, "the leader changed meanwhile: ask again")
 
     def refused(self, ticket: int, code: str, text: str) -> list[EventEffect]:
         """An entry was not accepted; nothing if it is not ours."""

@@ -18,11 +18,9 @@ is a map (`step_template.py`). An error's result is a map too: `text`, and what 
 The parameters come from other sidecars, and so are read as untrusted: BadParams alone is raised.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-
-import msgpack
 
 from gossipreg.errors import BadParams, TooLarge, UnknownMethod
 from gossipreg.sagas.saga_definition import SagaDefinition, check_input, decode_definition
@@ -38,20 +36,17 @@ from gossipreg.sagas.saga_model import (
     SagaRef,
     read_saga,
 )
-from gossipreg.sagas.saga_templates import MAX_JSON_DEPTH, read_json_untrusted
+from gossipreg.sagas.saga_templates import read_json_untrusted
 from gossipreg.sagas.saga_tuning import SagaTuning
 from gossipreg.sagas.step_template import StepTemplate, read_step
+from gossipreg.wire.packed import unpacked_untrusted
 
-UNKNOWN = "unknown_outcome"
-"""The code where it cannot be learned whether a call had its effect."""
 NEEDS_NO_PROGRAM = frozenset(("not_found", "decided", "aborted", "committed"))
 """Codes of any call about one saga that say that it needs no program."""
 MAX_LISTED = 1_000
 LISTED_DEFAULT = 100
 MAX_TRACEPARENT_BYTES = 128
 _MAX_PARAMS = 64
-MAX_DEPTH = MAX_JSON_DEPTH + 16
-"""Of what another member sends: JSON of its step may be as deep as JSON can be."""
 LIST_STATES = ("open", "running", "committed", "aborted", "ended", "stuck")
 
 
@@ -235,24 +230,6 @@ def read_call(method: str, params: bytes, tuning: SagaTuning) -> AskedCall:
     asked = read(taken, tuning)
     taken.end()
     return asked
-
-
-def unpacked_untrusted(data: bytes, what: str) -> Any:
-    """The value of these bytes of another member, which can be shown and packed again. Raises BadParams."""
-    try:
-        found = msgpack.unpackb(data, strict_map_key=False)
-    except (ValueError, TypeError, msgpack.UnpackException, RecursionError):  # TypeError: a map or list as a key
-        raise BadParams(f"{what} cannot be read: they are no value of MessagePack") from None
-    level = [found]
-    for _ in range(MAX_DEPTH):
-        level = [inner for one in level if isinstance(one, dict | list) for inner in _inside(one)]
-        if not level:
-            return found
-    raise BadParams(f"{what} cannot be read: they are nested too deep, at most {MAX_DEPTH} levels")
-
-
-def _inside(one: dict[Any, Any] | list[Any]) -> Iterable[Any]:
-    return one.values() if isinstance(one, dict) else one
 
 
 def _map(params: bytes) -> dict[str, Any]:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from msgpack import packb
 
+from gossipreg.errors import OutcomeUnknown
 from gossipreg.journal.model import JournalId
 from gossipreg.model import NodeId
 from gossipreg.retry import Retry
-from gossipreg.sagas.saga_calls import UNKNOWN
 from gossipreg.sagas.saga_effects import OpenSagaJournal, SagaCallAnswered, SagaEffect, SendSagaMessage
 from gossipreg.sagas.saga_messages import SagaCall, SagaReply
 from gossipreg.timers import Timers
@@ -26,7 +26,7 @@ MAX_CALLS_BYTES = 64 * 1024 * 1024
 """That wait, in all; more are refused as `busy`."""
 AGAIN = Retry(first_s=0.05, longest_s=1.0)
 """Before a leader is asked again."""
-_AGAIN = frozenset({"unavailable", "not_synced", UNKNOWN})
+_AGAIN = frozenset({"unavailable", "not_synced", OutcomeUnknown.code})
 """After these the same call is sent once more, as long as there is time."""
 _READS = frozenset({"show", "wait"})
 """They change nothing: there is nothing that may have been carried out."""
@@ -139,7 +139,7 @@ class SagaForwarding:
         call = self._waiting.get(reply.number)
         if call is None:
             return []
-        call.maybe = call.maybe or reply.code == UNKNOWN
+        call.maybe = call.maybe or reply.code == OutcomeUnknown.code
         if reply.code in _AGAIN and not (call.once and call.maybe):
             if call.sent_to == node:
                 call.sent_to = None
@@ -189,7 +189,7 @@ class SagaForwarding:
 
     def _unknown(self, ticket: int, text: str) -> list[SagaEffect]:
         self._forget(ticket)
-        return [failed(ticket, UNKNOWN, f"{text}; `gossipreg saga show` says what became of the saga")]
+        return [failed(ticket, OutcomeUnknown.code, f"{text}; `gossipreg saga show` says what became of the saga")]
 
     def abandon(self, ticket: int) -> None:
         """Nobody waits for this one any more."""

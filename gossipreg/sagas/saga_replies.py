@@ -9,13 +9,12 @@ leader was replaced, joins what is there.
 
 from collections.abc import Callable
 
-from gossipreg.errors import RequestError
+from gossipreg.errors import OutcomeUnknown, RequestError
 from gossipreg.sagas.final_step import is_final
 from gossipreg.sagas.live_sagas import LiveSaga, LiveStep, SagaCaller
 from gossipreg.sagas.machine import SagasMachine
 from gossipreg.sagas.running_sagas import KnownSaga, RunningSagas, StepsFailed, missing_needs
 from gossipreg.sagas.saga_calls import (
-    UNKNOWN,
     AbortAsked,
     AfterAsked,
     AskedSaga,
@@ -132,7 +131,7 @@ class SagaReplies:
         for call in self._context.waiting.take_all():
             if self._may_be_done(call):
                 text_of_call = f"{text}: it may have been carried out or not; `gossipreg saga show` says"
-                self._refuse(call, UNKNOWN, text_of_call)
+                self._refuse(call, OutcomeUnknown.code, text_of_call)
             else:
                 self._refuse(call, "unavailable", text)
 

@@ -26,13 +26,14 @@ from msgpack import packb
 from gossipreg.errors import BadParams
 from gossipreg.journal.model import JOURNAL_ID_BYTES, JournalId
 from gossipreg.model import NodeId
-from gossipreg.sagas.saga_calls import ListAsked, ShowAsked, unpacked_untrusted
+from gossipreg.sagas.saga_calls import ListAsked, ShowAsked
 from gossipreg.sagas.saga_effects import SagaCallAnswered, SagaEffect, SendSagaMessage
 from gossipreg.sagas.saga_forwarding import failed
 from gossipreg.sagas.saga_messages import SagaCall, SagaReply
 from gossipreg.sagas.saga_model import read_saga
 from gossipreg.sagas.saga_shapes import Shape
 from gossipreg.timers import Timers
+from gossipreg.wire.packed import unpacked_untrusted
 
 ALL_JOURNALS = JournalId(bytes(JOURNAL_ID_BYTES))
 """Stands for all journals that the asked member leads."""

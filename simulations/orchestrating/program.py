@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 TWISTS = ("raises", "dies", "drops", "early", "late", "again", "renames", "forgets")
 _PASSING = frozenset(
-    {"gone", "unavailable", "busy", "not_synced", "too_few_copies", "journal_full", "unknown_outcome", "not_here"}
+    {"gone", "unavailable", "busy", "not_synced", "too_few_copies", "journal_full", "outcome_unknown", "not_here"}
 )
 """What a program asks again after."""
 _PATIENCE_S = 60.0

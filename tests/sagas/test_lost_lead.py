@@ -41,7 +41,7 @@ def test_what_a_lost_leader_proposed_has_an_unknown_outcome(what: str) -> None:
     bench.run(0.1)
     lost_lead(bench)
     bench.run(60.0)
-    assert bench.answers[ticket][0] == "unknown_outcome"
+    assert bench.answers[ticket][0] == "outcome_unknown"
 
 
 def test_what_a_lost_leader_did_not_begin_is_unavailable() -> None:
@@ -70,7 +70,7 @@ def test_a_decision_by_hand_of_a_lost_leader_is_not_sent_twice() -> None:
     bench.lead(other)
     bench.run(1.0)
     code, answer = bench.answers[ticket]
-    assert (code, len(bench.truth.open["s1"].steps["a"].by_hand)) == ("unknown_outcome", 1)
+    assert (code, len(bench.truth.open["s1"].steps["a"].by_hand)) == ("outcome_unknown", 1)
     assert "gossipreg saga show" in answer["text"]
 
 

@@ -220,7 +220,7 @@ def test_case_8_a_commit_whose_outcome_cannot_be_learned_is_no_no() -> None:
     bench.step(saga, "reserve", bench.sidecars[1])
     bench.auto = False
     code, answer = bench.ask("commit", bench.sidecars[1], saga=saga)
-    assert code == "unknown_outcome", answer
+    assert code == "outcome_unknown", answer
     bench.commit()
     assert bench.ask("commit", bench.sidecars[1], saga=saga) == ("", {"state": "committed"})
 

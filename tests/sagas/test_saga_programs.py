@@ -234,7 +234,7 @@ def test_a_decision_by_hand_is_sent_once() -> None:
     ticket = bench.call("skip", other, saga=saga, step="a", who="ann", why="?")
     bench.run(0.1)
     bench.break_stream(one, other)
-    assert bench.answers[ticket][0] == "unknown_outcome"
+    assert bench.answers[ticket][0] == "outcome_unknown"
 
 
 def test_a_program_that_dies_with_a_withdrawn_commit_is_missed() -> None:

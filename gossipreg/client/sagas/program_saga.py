@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeVar
 from gossipreg.client.checks import check_bool, check_text
 from gossipreg.client.log import log_warning
 from gossipreg.client.sagas.saga_answers import DONE, REFUSED, BegunAnswer, StepAnswer
-from gossipreg.client.sagas.saga_call import ANSWER_S, CALL_S, LOST_S, ProgramCall, is_unknown
+from gossipreg.client.sagas.saga_call import ANSWER_S, CALL_S, LOST_S, ProgramCall
 from gossipreg.client.sagas.saga_step import SagaStep, json_text, milliseconds
 from gossipreg.errors import (
     BadParams,
@@ -166,7 +166,7 @@ class ProgramSaga:
         if error.code == "decided":
             self._decided()
             return self._aborted(error)
-        if call.is_lost and (isinstance(error, Unreachable) or is_unknown(error)):
+        if call.is_lost and isinstance(error, (Unreachable, OutcomeUnknown)):
             return StepUnknown(f"step {step.name} of {self.saga} may be done or not: {error}", None)
         return error
 

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Any
 
 from gossipreg.client.checks import check_number, check_text
-from gossipreg.client.sagas.saga_call import ProgramCall, is_unknown
+from gossipreg.client.sagas.saga_call import ProgramCall
 from gossipreg.client.sagas.saga_step import json_text
 from gossipreg.errors import BadParams, Conflict, GossipregError, OutcomeUnknown, SagaConflict, Unreachable
 
@@ -35,7 +35,7 @@ def run_failed(call: ProgramCall, error: GossipregError) -> GossipregError:
     id = call.params["id"]
     if isinstance(error, Conflict):
         return SagaConflict(f"another saga has the id {id}: {error}")
-    if call.is_lost and (isinstance(error, Unreachable) or is_unknown(error)):
+    if call.is_lost and isinstance(error, (Unreachable, OutcomeUnknown)):
         return OutcomeUnknown(
             f"the saga may be begun or not: no answer within {call.timeout_s:g} s; begin it again with id={id!r}, it "
             f"counts once ({error})"

@@ -15,7 +15,6 @@ from gossipreg.errors import (
     Leaving,
     NotSynced,
     OutcomeUnknown,
-    RequestError,
     Unavailable,
     Unreachable,
 )
@@ -31,7 +30,6 @@ AGAIN = Retry(first_s=0.02, longest_s=0.5)
 """The waits between attempts, each drawn between its half and the whole."""
 MAY_PASS = (Busy, Leaving, NotSynced, Unavailable)
 """The call was not carried out, and the same may succeed soon."""
-UNKNOWN_CODES = ("outcome_unknown", "unknown_outcome")
 
 _random = Random()
 
@@ -62,7 +60,7 @@ class ProgramCall:
             self._away_since = now
             return self._again(error, now)
         self._away_since = None
-        if is_unknown(error):
+        if isinstance(error, OutcomeUnknown):
             self.is_lost = True
             return self._again(error, now)
         if isinstance(error, MAY_PASS):
@@ -76,8 +74,3 @@ class ProgramCall:
         if now + wait_s >= min(self.deadline, away_until):
             raise error
         return wait_s
-
-
-def is_unknown(error: GossipregError) -> bool:
-    """Whether the sidecar says that it could not learn what became of the call."""
-    return isinstance(error, OutcomeUnknown) or (isinstance(error, RequestError) and error.code in UNKNOWN_CODES)

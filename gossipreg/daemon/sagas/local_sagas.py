@@ -10,31 +10,29 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any
 
 import trio
-from msgpack import unpackb
 
 from gossipreg.daemon.clock import wall_ms
 from gossipreg.daemon.journals.journal_share import JournalShare
 from gossipreg.daemon.journals.led_journals import JournalsOfRuntime
 from gossipreg.daemon.pump import AFTER_BUG_S, Pump
+from gossipreg.daemon.sagas.saga_answer import SagaAnswer, saga_answer_untrusted
 from gossipreg.daemon.sagas.saga_programs import SagaPrograms
 from gossipreg.daemon.sagas.saga_reports import SagaReports
 from gossipreg.daemon.sagas.sagas_shown import SagasShown
 from gossipreg.daemon.sagas.secrets_folder import SecretsFolder
 from gossipreg.daemon.socket_client import Params, SocketClient
 from gossipreg.daemon.streams.inbox import StreamClosed, StreamNews, StreamReceived
-from gossipreg.errors import REQUEST_ERRORS, NoDataDirectory, OutcomeUnknown, RequestError
+from gossipreg.errors import NoDataDirectory
 from gossipreg.journal.effects import JournalEffect
 from gossipreg.journal.leading import ProposalRefused
 from gossipreg.journal.model import JournalId
 from gossipreg.model import NodeId
 from gossipreg.sagas import saga_tuning
 from gossipreg.sagas.machine import SagasMachine
-from gossipreg.sagas.saga_calls import UNKNOWN
 from gossipreg.sagas.saga_effects import (
     CommandDone,
     CommandsUnderWay,
@@ -65,19 +63,6 @@ if TYPE_CHECKING:
     from gossipreg.wire.shapes import Shape
 
 SagaMethod = Callable[["LocalSagas", Params, SocketClient], Awaitable[bytes]]
-
-
-@dataclass(frozen=True, slots=True)
-class SagaAnswer:
-    """What came of a call."""
-
-    code: str
-    """Empty: it is the answer. Otherwise that of the error."""
-    result: bytes
-    """As the answer is packed."""
-
-    def value(self) -> Any:
-        return unpackb(self.result)
 
 
 class _Waiter:
@@ -182,7 +167,7 @@ class LocalSagas:
             if waiter.answer is None:
                 self.sagas.abandon(ticket)
         assert waiter.answer is not None, "the event is set with it"
-        return SagaAnswer(waiter.answer.code, waiter.answer.result)
+        return saga_answer_untrusted(method, waiter.answer.code, waiter.answer.result)
 
     async def _notice_end(self, client: SocketClient) -> None:
         await client.hung_up()
@@ -341,16 +326,6 @@ class LocalSagas:
             self._carry_out(self.sagas.not_opened(refusal.code, str(refusal), self._pump.now()))
         else:
             self._carry_out(self.sagas.opened(journal, self._pump.now()))
-
-
-def raise_error(answer: SagaAnswer) -> None:
-    """Raises RequestError, where it is one."""
-    if answer.code:
-        text = str(answer.value().get("text", answer.code))
-        code = OutcomeUnknown.code if answer.code == UNKNOWN else answer.code
-        error = REQUEST_ERRORS.get(code, RequestError)(text)
-        error.code = code
-        raise error
 
 
 def _load_sender() -> "type[CommandSender]":

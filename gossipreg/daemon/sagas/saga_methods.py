@@ -14,7 +14,8 @@ from typing import Any
 
 from gossipreg.daemon import params as check
 from gossipreg.daemon.params import Check, take_untrusted
-from gossipreg.daemon.sagas.local_sagas import LocalSagas, SagaAnswer, SagaMethod, raise_error
+from gossipreg.daemon.sagas.local_sagas import LocalSagas, SagaMethod
+from gossipreg.daemon.sagas.saga_answer import SagaAnswer, raise_error, unreadable
 from gossipreg.daemon.socket_client import Params, SocketClient, pack
 from gossipreg.errors import BadParams
 from gossipreg.model import NodeId
@@ -76,8 +77,10 @@ async def begin(sagas: LocalSagas, params: Params, client: SocketClient) -> byte
     sagas.programs.check_room(client)
     answer = await sagas.ask("begin", given, client)
     begun = _begun(answer)
-    saga = read_saga(str(begun["saga"]))
-    if saga is not None and not begun["exists"]:
+    saga = read_saga(begun["saga"])
+    if saga is None:
+        raise unreadable("begin")
+    if not begun["exists"]:
         sagas.programs.spoke(client, saga)
     return pack(begun)
 
@@ -90,12 +93,13 @@ async def run(sagas: LocalSagas, params: Params, client: SocketClient) -> bytes:
 
 def _begun(answer: SagaAnswer) -> dict[str, Any]:
     """A saga that exists is an answer, which says how it stands. Raises RequestError."""
-    if answer.code != "exists":
+    exists = answer.code == "exists"
+    if not exists:
         raise_error(answer)
-        return {**answer.value(), "exists": False}
-    found = answer.value()
-    return {"saga": found["saga"], "id": found["id"], "state": found["state"], "decision": found["decision"],
-            "exists": True}  # fmt: skip
+    named = answer.texts(("saga", "id", "state"))
+    if exists:
+        return {**named, "decision": answer.fields.get("decision"), "exists": True}
+    return {**answer.fields, "exists": False}
 
 
 def _of_program(method: str, allowed: Mapping[str, Check], *required: str, ends: bool = False) -> SagaMethod:
@@ -132,7 +136,7 @@ async def show(sagas: LocalSagas, params: Params, client: SocketClient) -> bytes
         _check_owner(sagas, "show", saga, client, sagas.programs.uid(saga))
         sagas.programs.check_room(client, saga)
         answer = await sagas.ask("show", given, client)
-        if not answer.code and answer.value().get("state") == "running":
+        if not answer.code and answer.fields.get("state") == "running":
             sagas.programs.spoke(client, saga)
         return _result(answer)
     return _result(await sagas.ask("show", given, client))
@@ -143,7 +147,7 @@ async def list_(sagas: LocalSagas, params: Params, client: SocketClient) -> byte
     journals and did not say what is in them, and a text about each journal that nobody leads}"""
     answer = await sagas.ask("list", take_untrusted("saga-list", params, _LIST), client)
     raise_error(answer)
-    told = answer.value()
+    told = answer.fields
     members = sorted(sagas.member_name(NodeId(one)) for one in told["unanswered"] if isinstance(one, bytes))
     return pack({**told, "unanswered": [*members, *(one for one in told["unanswered"] if isinstance(one, str))]})
 

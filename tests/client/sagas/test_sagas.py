@@ -200,7 +200,7 @@ def test_a_saga_that_was_lost_before_its_first_step_begins_again(sagas: SagaSide
 
 
 def test_a_step_whose_connection_breaks_is_asked_again(sagas: SagaSidecar, registry: Registry) -> None:
-    sagas.script["saga-step"] = [CLOSE, Unavailable("no leader"), failure("unknown_outcome"), step_answer()]
+    sagas.script["saga-step"] = [CLOSE, Unavailable("no leader"), failure("outcome_unknown"), step_answer()]
     with registry.saga("create-order") as saga:
         assert reserve(saga).ok
     steps = sagas.params("saga-step")

@@ -12,14 +12,15 @@ from msgpack import packb, unpackb
 from gossipreg.callers import Caller
 from gossipreg.daemon.audit import Audit
 from gossipreg.daemon.orchestration import SAGA_METHODS
-from gossipreg.daemon.sagas.local_sagas import SagaAnswer
+from gossipreg.daemon.sagas.saga_answer import SagaAnswer, saga_answer_untrusted
 from gossipreg.daemon.sagas.saga_methods import METHODS
 from gossipreg.daemon.sagas.saga_programs import SagaPrograms
 from gossipreg.daemon.socket_client import SocketClient
-from gossipreg.errors import BadParams, NotAllowed, OutcomeUnknown, RequestError
+from gossipreg.errors import BadParams, Busy, NotAllowed, OutcomeUnknown, RequestError, Unavailable
 from gossipreg.rights import RIGHTS, Rights
 from gossipreg.sagas.saga_definition import decode_definition
 from gossipreg.sagas.saga_model import SagaRef, read_saga
+from tests.sagas.one_line import assert_one_line
 
 NAME = "00" * 15 + "01.order-7"
 SAGA = read_saga(NAME)
@@ -31,6 +32,7 @@ class Stub:
     """The sagas of a sidecar whose leader answers as the test says."""
 
     def __init__(self, *answers: tuple[str, Any]) -> None:
+        """Bytes are the answer as they are."""
         self.answers = list(answers)
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.lost: list[SagaRef] = []
@@ -48,7 +50,7 @@ class Stub:
         del client
         self.asked.append((method, dict(params)))
         code, result = self.answers.pop(0)
-        return SagaAnswer(code, packb(result))
+        return saga_answer_untrusted(method, code, result if type(result) is bytes else packb(result))
 
     async def call(self, method: str, client: SocketClient, **params: Any) -> Any:
         self.rights.check(method, client.caller, params)
@@ -127,7 +129,7 @@ async def test_declared_saga_has_no_program() -> None:
 
 @pytest.mark.parametrize(
     ("code", "error", "over"),
-    [("decided", RequestError, True), ("not_found", RequestError, True), ("unknown_outcome", OutcomeUnknown, False)],
+    [("decided", RequestError, True), ("not_found", RequestError, True), ("outcome_unknown", OutcomeUnknown, False)],
 )
 async def test_program_is_held_until_its_saga_is_over(code: str, error: type[RequestError], over: bool) -> None:
     stub, one = Stub(("", {"state": "done"}), (code, {"text": "why"})), client()
@@ -135,7 +137,7 @@ async def test_program_is_held_until_its_saga_is_over(code: str, error: type[Req
     assert one.sagas == 1
     with pytest.raises(error, match="why") as caught:
         await stub.call("saga-step", one, saga=NAME, step=STEP)
-    assert caught.value.code == ("outcome_unknown" if code == "unknown_outcome" else code)
+    assert caught.value.code == code
     assert one.sagas == (0 if over else 1)
 
 
@@ -202,3 +204,47 @@ async def test_decision_by_hand_says_who_and_is_for_operators() -> None:
 async def test_calls_of_programs_need_the_whole_name(saga: object) -> None:
     with pytest.raises(BadParams, match="saga"):
         await Stub().call("saga-commit", client(), saga=saga)
+
+
+BROKEN = (b"", b"\xc1", b"\x93\x01", b"\x81\x01\x02", b"\x81\xc4\x01a\x02", b"\x80\x80", b"\x07", b"\x81\xa1a\xd4\x01a",
+          b"\x81\xa1a\xa1\xff", b"\x81\xa1a" * 90 + b"\xc0")  # fmt: skip
+"""No value, more than one, keys that are no text, a type of its own, text that is no UTF-8, too deep."""
+CALLS: dict[str, dict[str, Any]] = {
+    "saga-begin": {"name": "create-order"}, "saga-run": {"definition": DEFINITION},
+    "saga-step": {"saga": NAME, "step": STEP}, "saga-after": {"saga": NAME, "step": STEP},
+    "saga-commit": {"saga": NAME}, "saga-abort": {"saga": NAME}, "saga-show": {"saga": NAME}, "saga-list": {},
+    "saga-wait": {"saga": NAME}, "saga-retry": {"saga": NAME}, "saga-skip": {"saga": NAME},
+    "saga-give-up": {"saga": NAME},
+}  # fmt: skip
+READS = ("saga-show", "saga-list", "saga-wait")
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_broken_bytes_of_a_member_are_one_error(method: str) -> None:
+    for broken in BROKEN:
+        stub = Stub(("", broken))
+        with pytest.raises(Unavailable if method in READS else OutcomeUnknown, match="cannot be read") as caught:
+            await stub.call(method, client(uid=0), **CALLS[method])
+        assert_one_line(caught.value)
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_an_error_keeps_its_code_where_its_text_is_broken(method: str) -> None:
+    for broken in BROKEN:
+        with pytest.raises(Busy, match="reason cannot be read"):
+            await Stub(("busy", broken)).call(method, client(uid=0), **CALLS[method])
+
+
+@pytest.mark.parametrize("method", ["saga-begin", "saga-run"])
+@pytest.mark.parametrize("code", ["", "exists"])
+async def test_an_answer_that_names_no_saga_is_one_error(method: str, code: str) -> None:
+    for answer in ({}, {**BEGUN, "saga": 7}, {**BEGUN, "id": None}, {**BEGUN, "state": b"running"}):
+        stub, one = Stub((code, answer)), client()
+        with pytest.raises(OutcomeUnknown, match="cannot be read"):
+            await stub.call(method, one, **CALLS[method])
+        assert one.sagas == 0
+
+
+async def test_a_begun_saga_whose_name_is_none_is_one_error() -> None:
+    with pytest.raises(OutcomeUnknown, match="cannot be read"):
+        await Stub(("", {**BEGUN, "saga": "order-7"})).call("saga-begin", client(), name="create-order")

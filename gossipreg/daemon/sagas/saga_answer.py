@@ -1,0 +1,69 @@
+"""The answer of a call about sagas, which the leader of the saga's journal has packed: read before a client gets it.
+
+Owns: that it is a map which every client can read, and what is said where it is not. Never knows: what a call does.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from msgpack import packb
+
+from gossipreg.errors import REQUEST_ERRORS, BadParams, OutcomeUnknown, RequestError, Unavailable
+from gossipreg.wire.packed import unpacked_untrusted
+
+READS = frozenset({"show", "list", "wait"})
+"""These change nothing: there is nothing that may have been carried out."""
+
+
+@dataclass(frozen=True, slots=True)
+class SagaAnswer:
+    """What came of a call."""
+
+    method: str
+    code: str
+    """Empty: it is the answer. Otherwise that of the error."""
+    result: bytes
+    """As the answer is packed."""
+    fields: dict[str, Any]
+    """As it is unpacked: of an error, its text and what else it says."""
+
+    def texts(self, names: Iterable[str]) -> dict[str, str]:
+        """The fields of these names. Raises RequestError where one is missing, or no text."""
+        found = {name: self.fields.get(name) for name in names}
+        if not all(type(value) is str for value in found.values()):
+            raise unreadable(self.method)
+        return found  # type: ignore[return-value]  # they are texts
+
+
+def saga_answer_untrusted(method: str, code: str, result: bytes) -> SagaAnswer:
+    """The answer of this call. Raises RequestError where it cannot be read and is no error: whatever was asked for may
+    have been carried out."""
+    try:
+        fields = unpacked_untrusted(result, "the answer")
+    except BadParams:
+        fields = None
+    if type(fields) is dict:
+        return SagaAnswer(method, code, result, fields)
+    if not code:
+        raise unreadable(method)
+    fields = {"text": f"the leader of its journal refused {method}, and its reason cannot be read"}
+    return SagaAnswer(method, code, packb(fields), fields)
+
+
+def unreadable(method: str) -> RequestError:
+    """The error for an answer that is not what it should be."""
+    what = f"the leader of the journal answered {method} with bytes that cannot be read"
+    if method in READS:
+        return Unavailable(f"{what}: ask again, and see that all members run the same release")
+    return OutcomeUnknown(
+        f"{what}: it may have been carried out or not; `gossipreg saga show` says what became of the saga"
+    )
+
+
+def raise_error(answer: SagaAnswer) -> None:
+    """Raises RequestError, where it is one."""
+    if answer.code:
+        error = REQUEST_ERRORS.get(answer.code, RequestError)(str(answer.fields.get("text", answer.code)))
+        error.code = answer.code
+        raise error
