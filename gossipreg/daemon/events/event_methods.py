@@ -9,7 +9,8 @@ from typing import Any
 
 from gossipreg.daemon import params as check
 from gossipreg.daemon.events import event_params as read
-from gossipreg.daemon.events.local_events import EventMethod, LocalEvents, MemberAnswer
+from gossipreg.daemon.events.local_events import EventMethod, LocalEvents
+from gossipreg.daemon.events.member_answers import MemberAnswer
 from gossipreg.daemon.params import Check, take_untrusted
 from gossipreg.daemon.socket_client import Params, pack
 from gossipreg.errors import BadParams, Unavailable

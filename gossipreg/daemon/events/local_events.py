@@ -9,17 +9,17 @@ import os
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
-from msgpack import packb, unpackb
+from msgpack import packb
 
 from gossipreg.core.event_membership import EventRegistry
 from gossipreg.daemon.events.event_params import AskedPublish, AskedSubscription
 from gossipreg.daemon.events.event_reports import EventReports
 from gossipreg.daemon.events.events_shown import EventsShown
+from gossipreg.daemon.events.member_answers import MemberAnswer, member_answer_untrusted
 from gossipreg.daemon.journals.journal_share import JournalShare
 from gossipreg.daemon.journals.led_journals import JournalsOfRuntime
 from gossipreg.daemon.journals.runtime import JournalRuntime
@@ -75,17 +75,6 @@ class EventSubscriber(Protocol):
 
 
 EventMethod = Callable[["LocalEvents", Params], Awaitable[bytes]]
-
-
-@dataclass(frozen=True, slots=True)
-class MemberAnswer:
-    """What a member that leads journals says to a question."""
-
-    name: str
-    """Of the member."""
-    code: str
-    """Empty: `result` is the answer. Otherwise the code of the error, and `result` its text."""
-    result: Any
 
 
 class _Waiter:
@@ -219,14 +208,14 @@ class LocalEvents:
             for _, number, _ in asked:
                 self.events.ask_no_more(number)
                 del self._waiters[number]
-        return [self._answer_of(node, waiter.answer) for node, _, waiter in asked]
+        return [self._answer_of(node, method, waiter.answer) for node, _, waiter in asked]
 
-    def _answer_of(self, node: NodeId, answer: object) -> MemberAnswer:
+    def _answer_of(self, node: NodeId, method: str, answer: object) -> MemberAnswer:
         row = self._node.table.rows.get(node)
         name = node.hex() if row is None or row.member is None else row.member.name
         if not isinstance(answer, CallAnswered):
             return MemberAnswer(name, Unavailable.code, f"no answer within {ANSWER_S:g} s")
-        return MemberAnswer(name, answer.code, unpackb(answer.result))
+        return member_answer_untrusted(name, method, answer.code, answer.result)
 
     def instances_of(self, group: str) -> int:
         """How many members have a subscription of this group now."""

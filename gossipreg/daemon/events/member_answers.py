@@ -1,0 +1,80 @@
+"""What members that lead journals say to a question about events: read before it is joined and shown.
+
+Owns: that an answer has the fields which are joined and shown, each of its type. Never knows: who asked, or how answers
+are joined. A member whose answer cannot be read counts as one that did not answer: what it leads is missing.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import NoneType
+from typing import Any
+
+from gossipreg.errors import BadParams, Unavailable
+from gossipreg.wire.packed import unpacked_untrusted
+
+_Types = tuple[type, ...]
+_NUMBER: _Types = (int, float)
+
+_GROUP: dict[str, _Types] = {
+    "group": (str,), "journal": (str,), "patterns": (list,), "pending": (int,), "bytes": (int,), "unanswered": (int,),
+    "oldest_s": (*_NUMBER, NoneType), "dead": (int,),
+}  # fmt: skip
+_LETTER: dict[str, _Types] = {
+    "group": (str,), "journal": (str,), "index": (int,), "id": (str,), "source": (str,), "type": (str,), "key": (str,),
+    "reason": (str,), "attempts": (int,), "age_s": _NUMBER, "holds": (bool,),
+}  # fmt: skip
+_HANDLED: dict[str, _Types] = {
+    "id": (str,), "source": (str,), "type": (str,), "causation": (str,), "group": (str,), "attempt": (int,),
+    "result": (str,), "seconds": _NUMBER, "ago_s": _NUMBER,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class MemberAnswer:
+    """What a member says to a question."""
+
+    name: str
+    """Of the member."""
+    code: str
+    """Empty: `result` is the answer. Otherwise the code of the error, and `result` its text."""
+    result: Any
+
+
+def member_answer_untrusted(name: str, method: str, code: str, packed: bytes) -> MemberAnswer:
+    """The answer of this member; `unavailable` where it is not what the question asks for."""
+    try:
+        result = unpacked_untrusted(packed, "the answer")
+    except BadParams as error:
+        return MemberAnswer(name, code or Unavailable.code, str(error))
+    if code:
+        return MemberAnswer(name, code, result if type(result) is str else "its reason cannot be read")
+    if not _FITS[method](result):
+        return MemberAnswer(name, Unavailable.code, f"its answer to {method} lacks what the question asks for")
+    return MemberAnswer(name, code, result)
+
+
+def _has(found: object, fields: Mapping[str, _Types]) -> bool:
+    """Whether it is a map with these fields; a newer release may add others."""
+    return type(found) is dict and all(name in found and type(found[name]) in types for name, types in fields.items())
+
+
+def _all_have(found: object, fields: Mapping[str, _Types]) -> bool:
+    return type(found) is list and all(_has(one, fields) for one in found)
+
+
+def _are_groups(result: Any) -> bool:
+    return (
+        _has(result, {"groups": (list,), "left_out": (int,)})
+        and _all_have(result["groups"], _GROUP)
+        and all(type(pattern) is str for group in result["groups"] for pattern in group["patterns"])
+    )
+
+
+_FITS: dict[str, Callable[[Any], bool]] = {
+    "groups": _are_groups,
+    "dead": lambda result: _all_have(result, _LETTER),
+    "trace": lambda result: (
+        _has(result, {"handled": (list,), "left_out": (int,)}) and _all_have(result["handled"], _HANDLED)
+    ),
+    **dict.fromkeys(("retry", "drop", "forget"), lambda result: _has(result, {"count": (int,)})),
+}

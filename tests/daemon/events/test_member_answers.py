@@ -1,0 +1,87 @@
+"""What members answer to questions about events: broken bytes of one member take nothing from the others."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from msgpack import packb, unpackb
+
+from gossipreg.daemon.events.event_methods import METHODS
+from gossipreg.daemon.events.member_answers import MemberAnswer, member_answer_untrusted
+from gossipreg.errors import Unavailable
+from tests.daemon.sagas.test_saga_methods import BROKEN
+
+GROUP = {
+    "group": "mail", "journal": "00" * 16, "patterns": ["order.*"], "pending": 3, "bytes": 300, "unanswered": 1,
+    "oldest_s": 1.5, "dead": 0,
+}  # fmt: skip
+LETTER = {
+    "group": "mail", "journal": "00" * 16, "index": 7, "id": "a", "source": "shop", "type": "order.created", "key": "",
+    "reason": "it raised", "attempts": 10, "age_s": 60, "holds": False,
+}  # fmt: skip
+HANDLED = {
+    "id": "a", "source": "shop", "type": "order.created", "causation": "", "group": "mail", "attempt": 1,
+    "result": "done", "seconds": 0.1, "ago_s": 2.0,
+}  # fmt: skip
+ASKED: dict[str, tuple[dict[str, Any], Any, str]] = {
+    "events-groups": ({}, {"groups": [GROUP], "left_out": 0}, "groups"),
+    "events-dead": ({}, [LETTER], "letters"),
+    "events-trace": ({"correlation": "a"}, {"handled": [HANDLED], "left_out": 0}, "handled"),
+    "events-retry": ({"group": "mail"}, {"count": 2}, "count"),
+    "events-drop": ({"group": "mail"}, {"count": 2}, "count"),
+    "events-forget": ({"group": "mail"}, {"count": 2}, "count"),
+}
+"""By method: its parameters, what a member answers, and where that is shown."""
+
+
+class Members:
+    """The events of a sidecar whose members answer as the test says, each with (code, packed)."""
+
+    def __init__(self, **answers: tuple[str, bytes]) -> None:
+        self._answers = answers
+
+    async def ask_all(self, method: str, params: Mapping[str, Any], *, handlers: bool = False) -> list[MemberAnswer]:
+        del params, handlers
+        return [member_answer_untrusted(name, method, *answer) for name, answer in self._answers.items()]
+
+    def instances_of(self, group: str) -> int:
+        del group
+        return 1
+
+    async def call(self, method: str) -> dict[str, Any]:
+        answer: dict[str, Any] = unpackb(await METHODS[method](self, dict(ASKED[method][0])))  # type: ignore[arg-type]
+        return answer
+
+
+def damaged(answer: Any) -> list[Any]:
+    """This answer with each of its fields left out, and with another type; with each list as another type."""
+    if type(answer) is list:
+        return [[one] for one in damaged(answer[0])] + [[7], {}]
+    if type(answer) is not dict:
+        return [b"bytes"]
+    less = [{name: value for name, value in answer.items() if name != left_out} for left_out in answer]
+    return less + [{**answer, name: broken} for name, value in answer.items() for broken in damaged(value)] + [[], "no"]
+
+
+@pytest.mark.parametrize("method", ASKED)
+async def test_broken_answer_of_a_member_is_no_answer(method: str) -> None:
+    _, answer, shown = ASKED[method]
+    alone = await Members(web=("", packb(answer))).call(method)
+    assert alone[shown]
+    assert alone["unanswered"] == []
+    for broken in [*BROKEN, *map(packb, damaged(answer))]:
+        told = await Members(web=("", packb(answer)), bad=("", broken)).call(method)
+        assert told == {**alone, "unanswered": ["bad"]}, broken
+
+
+@pytest.mark.parametrize("method", [method for method in ASKED if method != "events-trace"])
+async def test_refusal_of_a_member_is_an_error_though_its_text_is_broken(method: str) -> None:
+    for text in [*BROKEN, packb(7), packb({"text": "no"})]:
+        with pytest.raises(Unavailable, match=r"bad refused: .*cannot be read"):
+            await Members(web=("", packb(ASKED[method][1])), bad=("refused", text)).call(method)
+
+
+async def test_answer_of_a_newer_release_may_say_more() -> None:
+    newer = {"groups": [{**GROUP, "since": "today"}], "left_out": 0, "more": [1]}
+    told = await Members(web=("", packb(newer))).call("events-groups")
+    assert [group["group"] for group in told["groups"]] == ["mail"]
