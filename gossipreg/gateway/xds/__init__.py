@@ -2,5 +2,6 @@
 
 One request from top to bottom:
 
+    streams    the seam to the transport: one call of the aggregated discovery service, and all of them
     model      the values that the parts exchange
 """
