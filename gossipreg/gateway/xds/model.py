@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-
 LOCAL_CLUSTER = "gossipreg-members"
 """The cluster whose endpoints are the living members by their zones: what Envoy's zone-aware balancing takes for the
 distribution of the callers. A bootstrap for Envoy names it as `cluster_manager.local_cluster_name`."""
