@@ -5,6 +5,7 @@
     socket_file   a unix socket: its file, the lock beside it, the group that may connect
     groups        the number of a group that an option names
     accepting     the loop that takes connections, also while the process has no descriptor left
+    selection     which connections can be read or written;  deadlines: whose time is up next
     descriptors   how many descriptors the process may have, and for what
     http_framing  bytes to HTTP requests, responses to bytes
     http_message  HTTP requests and responses as values, and what is wrong with a request

@@ -6,11 +6,12 @@ What runs:
     serving      one run of it, its parts wired to the sidecar
     ports        the addresses and paths at which it listens
 
-From bytes to requests, and from responses to bytes, with `net.http_framing` and `net.http_message`:
+From bytes to requests, and from responses to bytes, with `net.http_framing`, `net.http_message`, `net.selection` and
+`net.deadlines`:
 
     server       serves connections in turns
     connections  what each connection waits for and how long, and the bounds on them all
-    client       one connection;  deadlines: whose time is up next;  selection: which connections can go on
+    client       one connection
     guard        which hosts and origins may ask
     doors        what a request needs to get in;  tokens: the tokens of --http-token-file
 

@@ -23,9 +23,9 @@ from math import inf
 import trio
 
 from gossipreg.gateway.http.client import HttpConnection
-from gossipreg.gateway.http.deadlines import Deadlines
-from gossipreg.gateway.http.selection import READ, WRITE, Selection
+from gossipreg.net.deadlines import Deadlines
 from gossipreg.net.descriptors import HTTP_CLIENTS_MAX
+from gossipreg.net.selection import READ, WRITE, Selection
 
 CONNECTIONS_MAX = HTTP_CLIENTS_MAX
 REQUEST_S = 10.0
@@ -47,8 +47,8 @@ class Connections:
         self.unread_bytes = 0
         """Bytes of responses that the kernel has not taken, of all connections."""
         self._counts = counts
-        self._selection = Selection()
-        self._deadlines = Deadlines()
+        self._selection = Selection[HttpConnection]()
+        self._deadlines = Deadlines[HttpConnection]()
         self._open: dict[HttpConnection, None] = {}
         self._idle: dict[HttpConnection, None] = {}
         """Connections that wait for a next request, the longest idle first."""

@@ -19,11 +19,11 @@ from gossipreg.gateway.http.client import Answer, HttpConnection, Parked, Stream
 from gossipreg.gateway.http.connections import Connections
 from gossipreg.gateway.http.doors import Door, door_of
 from gossipreg.gateway.http.ports import HttpListener
-from gossipreg.gateway.http.selection import READ, WRITE
 from gossipreg.net import descriptors
 from gossipreg.net.accepting import accept_connections
 from gossipreg.net.http_framing import CONTINUE, Reader, response_bytes, stream_head
 from gossipreg.net.http_message import Head, HttpError, Request, Response, error_response, target_untrusted
+from gossipreg.net.selection import READ, WRITE
 
 CONNECTIONS_MIN = 64
 """Served even if the process may have hardly any descriptors."""

@@ -6,7 +6,7 @@ from math import inf
 
 from gossipreg.callers import Caller
 from gossipreg.gateway.http.client import HttpConnection
-from gossipreg.gateway.http.deadlines import VOID_MIN, Deadlines
+from gossipreg.net.deadlines import VOID_MIN, Deadlines
 from gossipreg.net.http_framing import Reader
 
 SOCK = socket.socket()
@@ -19,7 +19,7 @@ def a_connection() -> HttpConnection:
 
 def test_each_is_due_at_the_deadline_that_it_had_last() -> None:
     rng = random.Random(1)
-    deadlines = Deadlines()
+    deadlines = Deadlines[HttpConnection]()
     wanted: dict[HttpConnection, float] = {a_connection(): inf for _ in range(50)}
     now = 0.0
     for _ in range(2000):
@@ -35,7 +35,7 @@ def test_each_is_due_at_the_deadline_that_it_had_last() -> None:
 
 
 def test_connections_that_come_and_go_leave_no_heap_behind() -> None:
-    deadlines = Deadlines()
+    deadlines = Deadlines[HttpConnection]()
     for number in range(10_000):
         connection = a_connection()
         deadlines.set(connection, number + 120.0)

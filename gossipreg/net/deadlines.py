@@ -8,15 +8,25 @@ from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 from itertools import count
 from math import inf
-
-from gossipreg.gateway.http.client import HttpConnection
+from typing import Generic, Protocol, TypeVar
 
 VOID_MIN = 64
 
 
-class Deadlines:
+class Due(Protocol):
+    """A connection that can have a deadline. Both are inf at its beginning, and only the deadlines change them."""
+
+    deadline: float
+    queued: float
+    """The time at which the deadline is looked at next."""
+
+
+Of = TypeVar("Of", bound=Due)
+
+
+class Deadlines(Generic[Of]):
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, HttpConnection]] = []
+        self._heap: list[tuple[float, int, Of]] = []
         self._order = count()
         self._void = 0
         """The number of entries that are void."""
@@ -29,7 +39,7 @@ class Deadlines:
         """The time at which `due` is to be called."""
         return self._heap[0][0] if self._heap else inf
 
-    def set(self, connection: HttpConnection, when: float) -> None:
+    def set(self, connection: Of, when: float) -> None:
         """Replace the deadline of this connection; inf: it has none."""
         connection.deadline = when
         if when < connection.queued:
@@ -37,12 +47,12 @@ class Deadlines:
             connection.queued = when
             heappush(self._heap, (when, next(self._order), connection))
 
-    def forget(self, connection: HttpConnection) -> None:
+    def forget(self, connection: Of) -> None:
         """Forget a connection that is closed."""
         connection.deadline = inf
         self._drop_entry(connection)
 
-    def due(self, now: float) -> Iterator[HttpConnection]:
+    def due(self, now: float) -> Iterator[Of]:
         """The connections whose time is up; they have no deadline then."""
         while self._heap and self._heap[0][0] <= now:
             when, _, connection = heappop(self._heap)
@@ -56,7 +66,7 @@ class Deadlines:
                 connection.deadline = inf
                 yield connection
 
-    def _drop_entry(self, connection: HttpConnection) -> None:
+    def _drop_entry(self, connection: Of) -> None:
         if connection.queued == inf:
             return
         connection.queued = inf
