@@ -15,7 +15,8 @@ from gossipreg.journal.model import Ballot, ReplicaId
 from gossipreg.journal.replica_data import ReplicaData
 
 MAX_ROUNDS = 1_024
-"""Under way at once. Those that ask meanwhile wait for the next one."""
+"""Under way at once. One more takes the place of the oldest, whose question was lost with its stream: else a leader
+whose streams were cut for long could never ask again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +34,11 @@ class Confirmations:
         """By the number that voters are asked with, which rises."""
         self._last = 0
 
-    def begin(self, number: int) -> bool:
-        """Ask all voters; `Confirmed` with this number follows when a majority has answered. False: too many rounds are
-        under way."""
+    def begin(self, number: int) -> None:
+        """Ask all voters; `Confirmed` with this number follows when a majority has answered."""
         data = self._data
         if len(self._rounds) >= MAX_ROUNDS:
-            return False
+            del self._rounds[next(iter(self._rounds))]
         self._last += 1
         self._rounds[self._last] = _Round(number, {data.replica})
         for place in data.other_voters():
@@ -50,7 +50,6 @@ class Confirmations:
                 ),
             )  # fmt: skip
         self._count(self._last)
-        return True
 
     def on_confirmed(self, answer: LeaderConfirmed) -> None:
         if not answer.promised == answer.ballot == self._ballot:

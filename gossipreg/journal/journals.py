@@ -270,8 +270,7 @@ class Journals:
         replica = self.replicas.get(journal)
         if replica is None or replica.leading is None or not replica.leading.established:
             raise ProposalRefused("unavailable", "this sidecar does not lead that journal")
-        if not replica.leading.confirmations.begin(number):
-            raise ProposalRefused("busy", "too many proofs of leadership are under way")
+        replica.leading.confirmations.begin(number)
         return self._settle()
 
     def acts(self, journal: JournalId, count: int, now: float) -> list[JournalEffect]:

@@ -147,7 +147,8 @@ class ReplicaLost(ReplicaMessage):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaDismissed(ReplicaMessage):
-    """The receiver is in no configuration any more, and that is committed: it may be removed from the disk."""
+    """The receiver is removed from the disk: it is in no configuration any more, and that is committed; or it has lost
+    entries that it had acknowledged, so it must not vote."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,14 @@ from enum import Enum
 from gossipreg.journal.effects import LogBase, ReadLog
 from gossipreg.journal.log import entry_bytes
 from gossipreg.journal.membership import ProcessStanding
-from gossipreg.journal.messages import Append, AppendAnswer, InstallState, ReplicaHello, StateInstalled
+from gossipreg.journal.messages import (
+    Append,
+    AppendAnswer,
+    InstallState,
+    ReplicaDismissed,
+    ReplicaHello,
+    StateInstalled,
+)
 from gossipreg.journal.model import Ballot, JournalId, LogEntry, Position, ReplicaId, ReplicaPlace
 from gossipreg.journal.replays import ReplayTimer
 from gossipreg.journal.replica_data import ReplicaData
@@ -252,9 +259,12 @@ class FollowerProgress:
         self._next = max(self.match, min(may_match, self._next - 1, data.log.last.index)) + 1
 
     def _has_lost_entries(self) -> None:
-        """It gets nothing more, and is replaced, as one that has lost its disk."""
+        """It gets nothing more, and is replaced, as one that has lost its disk. It is let go, so that it votes no more,
+        and its member can take a new copy: there may be no other one."""
+        data, place = self._data, self.place
         self.lose()
-        self._data.context.event("journal_replica_went_back", node=self.place.node.hex(), acknowledged=self.match)
+        data.context.event("journal_replica_went_back", node=place.node.hex(), acknowledged=self.match)
+        data.send(place.node, ReplicaDismissed(journal=data.journal, sender=data.replica, receiver=place.replica))
 
     def lose(self) -> None:
         """There is no such replica any more, or none that may be believed: it gets nothing more."""

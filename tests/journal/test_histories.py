@@ -191,6 +191,23 @@ def test_a_later_proof_counts_for_those_that_were_lost() -> None:
     assert s1.confirmed == {5, 4}, "the third was asked for later"
 
 
+def test_a_proof_is_got_however_many_were_lost_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A leader whose streams were cut for a quarter of an hour never had a proof again, and so no undo was sent."""
+    monkeypatch.setattr("gossipreg.journal.confirmations.MAX_ROUNDS", 3)
+    bench = Bench(3)
+    s1, s2, s3 = bench.voters
+    bench.elect(s1, s2, s3)
+    bench.exchange(s1, s2, s3)
+    for number in range(1, 6):
+        s1.act(s1.journals.confirm(JOURNAL, number, bench.now))
+        bench.drop(s1, s2)
+        bench.drop(s1, s3)
+    s1.act(s1.journals.confirm(JOURNAL, 9, bench.now))
+    bench.deliver(s1, s2)
+    bench.deliver(s2, s1)
+    assert s1.confirmed == {4, 5, 9}, "those that were remembered"
+
+
 def test_a_fenced_leader_gets_no_proof() -> None:
     bench = Bench(3)
     s1, s2, s3 = bench.voters

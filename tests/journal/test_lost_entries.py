@@ -12,7 +12,7 @@ def test_a_replica_that_went_back_in_time_is_replaced(greets: bool, monkeypatch:
     """Found by the laboratory: the leader probed it for ever, as fast as the stream carries."""
     cluster, journal, owner = opened()
     voter = next(cluster.sidecars[number] for number in cluster.voters(journal) if number != owner.number)
-    before = Disk(voter.disk)
+    old, before = voter.journals.replicas[journal].data.replica, Disk(voter.disk)
     for number in range(10):
         cluster.propose(owner, journal, b"%d" % number)
         cluster.run(0.1)
@@ -26,8 +26,27 @@ def test_a_replica_that_went_back_in_time_is_replaced(greets: bool, monkeypatch:
     cluster.propose(owner, journal, b"after")
     cluster.run(28.0)
     assert cluster.messages - messages < 60
-    assert cluster.until(lambda: voter.number not in cluster.voters(journal), 120.0)
-    assert cluster.until(lambda: len(cluster.voters(journal)) == 3, 10.0)
+    data = owner.journals.replicas[journal].data
+    assert cluster.until(lambda: data.place_of(old) is None and not data.configuration.joint, 120.0)
+    assert len(cluster.voters(journal)) == 3
+
+
+def test_a_member_whose_copy_went_back_takes_a_new_one() -> None:
+    """Where there is no other host it is the only one that can, and its old copy must not vote."""
+    cluster, journal, owner = opened(members=3)
+    voter = next(cluster.sidecars[number] for number in cluster.voters(journal) if number != owner.number)
+    old, before = voter.journals.replicas[journal].data.replica, Disk(voter.disk)
+    for number in range(10):
+        cluster.propose(owner, journal, b"%d" % number)
+        cluster.run(0.1)
+    cluster.crash(voter)
+    voter.disk = before
+    cluster.start(voter)
+    cluster.run(2.0)
+    cluster.propose(owner, journal, b"after")
+    data = owner.journals.replicas[journal].data
+    assert cluster.until(lambda: data.place_of(old) is None and not data.configuration.joint, 5.0)
+    assert (len(cluster.voters(journal)), voter.journals.replicas[journal].data.replica == old) == (3, False)
 
 
 def test_a_leader_does_not_ask_for_ever_whether_a_lost_owner_is_near() -> None:
