@@ -3,7 +3,8 @@
 Owns: the last word of each member about each saga, until the journal is led here. Never knows: what a program is for.
 
 A member tells a leader once where programs are, as soon as it sees the claim. A claim comes before the journal is
-established, and a leader that is replaced by nobody keeps its claim: a word that is not kept is not said again.
+established, and a leader that is replaced by nobody keeps its claim: a word that is not kept is not said again. It is
+that of the process at the other end of the stream, whether the registry has seen that process or not.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,14 +16,12 @@ from gossipreg.sagas.saga_messages import ProgramHere, ProgramLost
 MAX_EARLY_WORDS = 65_536
 """Of all journals; the oldest go first."""
 
-_Word = tuple[NodeId, bytes, str]
-"""(member, boot id of its process, saga)"""
+_Word = tuple[NodeId, str]
+"""(member, saga)"""
 
 
 class EarlyWords:
-    def __init__(self, process: Callable[[NodeId], bytes]) -> None:
-        """`process(node)` is the boot id of its process; empty where it does not run."""
-        self._process = process
+    def __init__(self) -> None:
         self._words: dict[JournalId, dict[_Word, bool]] = {}
         """True: its program is there."""
         self._count = 0
@@ -32,11 +31,10 @@ class EarlyWords:
 
     def said(self, node: NodeId, message: ProgramHere | ProgramLost) -> None:
         """The newest word of a member about a saga counts."""
-        process = self._process(node)
-        for saga in message.sagas if process else ():
+        for saga in message.sagas:
             of_journal = self._words.setdefault(message.journal, {})
-            self._count -= of_journal.pop((node, process, saga), None) is not None
-            of_journal[node, process, saga] = isinstance(message, ProgramHere)
+            self._count -= of_journal.pop((node, saga), None) is not None
+            of_journal[node, saga] = isinstance(message, ProgramHere)
             self._count += 1
             if self._count > MAX_EARLY_WORDS:
                 oldest = next(iter(self._words))
@@ -45,9 +43,8 @@ class EarlyWords:
     def take(self, journal: JournalId) -> list[tuple[NodeId, ProgramHere | ProgramLost]]:
         """All that was said of this journal, which is led here now."""
         said: dict[tuple[NodeId, bool], list[str]] = {}
-        for (node, process, saga), here in self._words.get(journal, {}).items():
-            if self._process(node) == process:
-                said.setdefault((node, here), []).append(saga)
+        for (node, saga), here in self._words.get(journal, {}).items():
+            said.setdefault((node, here), []).append(saga)
         self._drop(journal, self._words.get(journal, ()))
         return [
             (node, ProgramHere(journal=journal, sagas=tuple(sagas)))
@@ -61,12 +58,10 @@ class EarlyWords:
             self._drop(journal, [word for word in self._words[journal] if word[0] == node])
 
     def members_changed(self, leads_elsewhere: Callable[[JournalId], bool]) -> None:
-        """Forget the words of processes that ended, and of journals that another member leads: whoever spoke tells that
-        one, and the next one."""
+        """Forget what was said of journals that another member leads: whoever spoke tells that one, and the next."""
         for journal in [*self._words]:
-            words = self._words[journal]
-            elsewhere = leads_elsewhere(journal)
-            self._drop(journal, [word for word in words if elsewhere or self._process(word[0]) != word[1]])
+            if leads_elsewhere(journal):
+                self._drop(journal, self._words[journal])
 
     def _drop(self, journal: JournalId, words: Iterable[_Word]) -> None:
         for word in [*words]:

@@ -5,6 +5,9 @@ Owns: the sidecar at which each saga's program is, and since when it is lost. Ne
 A saga that a program takes the steps of is leased to the process of the sidecar to which the program is connected. The
 lease ends when that sidecar says so, when its process does, or when the stream to it breaks and it says nothing more:
 then the program has `lost_s` to come back, by any sidecar. A new leader waits as long for the first word.
+
+A sidecar says once where programs are, and its word may come before the registry has its row, or while the registry
+holds it for dead. Such a word counts as soon as the process is seen to run, unless the stream to it breaks before.
 """
 
 from collections.abc import Iterator
@@ -37,6 +40,8 @@ class ProgramLeases:
         self._holders: dict[str, Holder | None] = {}
         """None: the program is lost."""
         self._held: dict[Holder, dict[str, None]] = {}
+        self._unseen: dict[NodeId, dict[str, None]] = {}
+        """What members have said whose process is not seen to run."""
 
     def __len__(self) -> int:
         return len(self._holders)
@@ -44,6 +49,8 @@ class ProgramLeases:
     def held(self) -> Iterator[tuple[NodeId, tuple[str, ...]]]:
         """The members that have programs, with the sagas of these."""
         for (node, _), sagas in self._held.items():
+            yield node, tuple(sagas)
+        for node, sagas in self._unseen.items():
             yield node, tuple(sagas)
 
     def begin(self, saga: str, now: float) -> None:
@@ -54,8 +61,12 @@ class ProgramLeases:
     def here(self, saga: str, node: NodeId) -> None:
         """Its program is connected to this member. Nothing for a saga that has no lease."""
         process = self._membership.process(node)
-        if saga not in self._holders or not process or self._holders[saga] == (node, process):
+        if saga not in self._holders or self._holders[saga] == (node, process):
             return
+        if not process:
+            self._unseen.setdefault(node, {})[saga] = None
+            return
+        self._unsay(saga)
         self._release(saga)
         self._holders[saga] = node, process
         self._held.setdefault((node, process), {})[saga] = None
@@ -63,6 +74,7 @@ class ProgramLeases:
 
     def lost(self, saga: str, node: NodeId, now: float) -> None:
         """Its program was connected to this member, and is not any more."""
+        self._unsay(saga, node)
         holder = self._holders.get(saga)
         if holder is not None and holder[0] == node:
             self._lose(saga, now)
@@ -70,19 +82,27 @@ class ProgramLeases:
     def end(self, saga: str) -> None:
         """It is decided."""
         if saga in self._holders:
+            self._unsay(saga)
             self._release(saga)
             del self._holders[saga]
             self._timers.cancel(LeaseTimer(self._journal, saga))
 
     def closed(self, node: NodeId, now: float) -> None:
         """The stream to this member broke: what it said last may be lost, so it says again what it has."""
+        self._unseen.pop(node, None)
         for holder in [holder for holder in self._held if holder[0] == node]:
             self._lose_all(holder, now)
 
     def members_changed(self, now: float) -> None:
+        """A process that is not seen any more has lost its programs, until it is seen again. Where another one is seen,
+        the stream says whose word it was: that of a process that ended is closed."""
         for node, process in [*self._held]:
             if self._membership.process(node) != process:
+                self._unseen.setdefault(node, {}).update(self._held[node, process])
                 self._lose_all((node, process), now)
+        for node in [node for node in self._unseen if self._membership.process(node)]:
+            for saga in self._unseen.pop(node):
+                self.here(saga, node)
 
     def clear(self) -> None:
         for saga in [*self._holders]:
@@ -95,6 +115,14 @@ class ProgramLeases:
     def _lose(self, saga: str, now: float) -> None:
         self._release(saga)
         self.begin(saga, now)
+
+    def _unsay(self, saga: str, node: NodeId | None = None) -> None:
+        """What this member said of it before counts no more; None: what any member said."""
+        for one in [*self._unseen] if node is None else [node]:
+            said = self._unseen.get(one, {})
+            said.pop(saga, None)
+            if not said:
+                self._unseen.pop(one, None)
 
     def _release(self, saga: str) -> None:
         holder = self._holders[saga]

@@ -95,7 +95,7 @@ class Sagas:
         self._surveys = SagaSurveys(self._timers, membership.leader, self._known, timeout_s=tuning.call_timeout_s)
         self.programs = LocalPrograms(self._timers, self._leader, lost_s=tuning.lost_s)
         """The programs that are connected here."""
-        self._early = EarlyWords(membership.process)
+        self._early = EarlyWords()
         self._asked: dict[int, AskedCall] = {}
         """By ticket: the calls of programs here, until they are answered."""
 

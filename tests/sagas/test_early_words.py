@@ -81,14 +81,13 @@ def test_a_leader_that_lost_the_lead_for_a_moment_knows_the_programs() -> None:
 def test_words_before_the_lead_are_bounded_and_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gossipreg.sagas.early_words.MAX_EARLY_WORDS", 3)
     node, other = NodeId(b"n" * 16), NodeId(b"o" * 16)
-    processes = {node: b"1", other: b"2"}
-    words = EarlyWords(lambda node: processes.get(node, b""))
+    words = EarlyWords()
     words.said(node, ProgramHere(journal=JOURNAL, sagas=("a", "b", "c", "a")))
     words.said(other, ProgramHere(journal=JOURNAL, sagas=("d",)))
     words.said(node, ProgramLost(journal=JOURNAL, sagas=("c",)))
     assert len(words) == 3
-    processes[other] = b"3"
     words.members_changed(lambda _: False)
+    words.closed(other)
     assert words.take(JOURNAL) == [
         (node, ProgramHere(journal=JOURNAL, sagas=("a",))),
         (node, ProgramLost(journal=JOURNAL, sagas=("c",))),
