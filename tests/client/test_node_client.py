@@ -131,7 +131,7 @@ def test_events_are_what_they_say_and_loops_give_them_back() -> None:
 
 
 def test_a_saga_commits_or_aborts_whatever_is_lost() -> None:
-    assert node_test("sagas") == 33
+    assert node_test("sagas") == 34
 
 
 def test_a_participant_keeps_its_rules_as_in_python() -> None:

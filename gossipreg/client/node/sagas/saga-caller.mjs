@@ -5,12 +5,14 @@
 
 import { Agent } from "node:http";
 import { busyTimer, monotonic } from "../clock.mjs";
+import { Unreachable } from "../errors.mjs";
 import { callSidecar } from "../sidecar.mjs";
+import { CallPlaces } from "./call-places.mjs";
 
 /** Sagas at once; others wait. A sidecar takes 128 connections of a process. */
 const AT_ONCE = 48;
-/** Connections of one saga, for steps that it takes at once; more steps wait. */
-const CONNECTIONS = 16;
+/** Connections for steps that sagas take at once, beside one a saga; more steps wait. */
+const FURTHER = 16;
 
 export class ProgramCaller {
   #findPath;
@@ -18,6 +20,7 @@ export class ProgramCaller {
   #idle = [];
   #running = 0;
   #waiting = [];
+  #places = new CallPlaces(FURTHER);
 
   /** findPath(): a promise of the socket's path. */
   constructor(findPath) {
@@ -28,7 +31,7 @@ export class ProgramCaller {
   async lend() {
     if (this.#running >= AT_ONCE) await new Promise((resolve) => void this.#waiting.push(resolve));
     else this.#running++;
-    return this.#idle.pop() ?? new Agent({ keepAlive: true, maxSockets: CONNECTIONS, maxFreeSockets: CONNECTIONS });
+    return this.#idle.pop() ?? new Agent({ keepAlive: true, maxSockets: 1 + FURTHER, maxFreeSockets: 1 });
   }
 
   /** isDecided: others may use them; else they are closed, so that the sidecar sees that its program is gone. */
@@ -64,11 +67,18 @@ export class ProgramCaller {
 
   async attempt(agent, { method, params, deadline }) {
     const path = (this.#path ??= await this.#found());
+    const place = await this.#places.take(agent, deadline - monotonic());
+    if (place === null) {
+      const why = `${method} was not sent: other calls about sagas have all connections`;
+      throw Object.assign(new Unreachable(why), { neverSent: true });
+    }
     try {
       return await callSidecar(path, method, params, deadline - monotonic(), agent);
     } catch (error) {
       if (error.neverSent) this.#path = null; // another sidecar may be there now
       throw error;
+    } finally {
+      this.#places.free(place);
     }
   }
 
