@@ -26,10 +26,10 @@ from gossipreg.gateway.dns.names import (
     instance_target,
     may_be_reverse,
     read_name,
-    readings,
     reverse_address,
     spelled_address,
 )
+from gossipreg.gateway.readings import IN_BYTES, readings
 from gossipreg.model import CatalogInstance, Member, present
 
 _ADDRESS_TYPES = {4: wire.A, 16: wire.AAAA}
@@ -131,7 +131,7 @@ class DnsAnswers:
 
     def _service(self, asked: Asked, type: int) -> tuple[ServiceEntry | None, Records | None]:
         services = self._directory.services
-        for name, tag in readings(asked.parts):
+        for name, tag in readings(asked.parts, IN_BYTES):
             entry = services.find(name)
             if entry is not None:
                 instances = [one for one in self._passing(entry, tag) if self._in_place(asked.place, one.zone)]

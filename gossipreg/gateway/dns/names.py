@@ -11,11 +11,10 @@ DC is the cluster's name, since what Consul calls a datacenter, one pool of goss
 a zone's name takes its place to ask for what stands in that zone alone. Zone here means both: of DNS, and of members.
 
 Never knows which services exist. Therefore it cannot tell which labels of `a.b.service` are the name and which are the
-tag: `readings` gives all possibilities, the longest name first.
+tag: `gateway/readings.py` gives all possibilities, the longest name first.
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -110,16 +109,6 @@ def _read_inside(rest: tuple[bytes, ...], zone: Zone) -> Asked:
         if kind := _KINDS.get(rest[at]):
             return Asked(kind, zone, rest[:at], b".".join(rest[at + 1 :]))
     return Asked(Kind.OTHER, zone, rest)
-
-
-def readings(parts: tuple[bytes, ...]) -> Iterator[tuple[bytes, bytes | None]]:
-    """(service, tag) that the labels before `service` may stand for; tag None: any. A name with dots goes first."""
-    if len(parts) > 1 and parts[0].startswith(b"_") and parts[-1].startswith(b"_"):
-        tag = parts[-1][1:]
-        yield b".".join(parts[:-1])[1:], None if tag == b"tcp" else tag
-        return
-    for at in range(len(parts)):
-        yield b".".join(parts[at:]), b".".join(parts[:at]) or None
 
 
 def spelled_address(parts: tuple[bytes, ...]) -> bytes | None:

@@ -15,10 +15,10 @@ from gossipreg.gateway.dns.names import (
     make_zone,
     make_zones,
     read_name,
-    readings,
     reverse_address,
     spelled_address,
 )
+from gossipreg.gateway.readings import IN_BYTES, readings
 
 ZONES = make_zones("Services.Example.org")
 
@@ -66,21 +66,21 @@ def test_any_labels_can_be_read(parts: list[bytes]) -> None:
     for zone in ((b"consul",), (b"in-addr", b"arpa"), (b"ip6", b"arpa"), (b"addr", b"consul")):
         asked = read_name((*(part.lower() for part in parts), *zone), ZONES)
         assert asked is not None
-        list(readings(asked.parts))
+        list(readings(asked.parts, IN_BYTES))
         spelled_address(asked.parts)
         if asked.kind is Kind.REVERSE:
             reverse_address(asked.parts, asked.zone)
 
 
 def test_the_longest_name_is_tried_first_and_the_rest_is_the_tag() -> None:
-    assert list(readings(labels("a.b.web"))) == [(b"a.b.web", None), (b"b.web", b"a"), (b"web", b"a.b")]
+    assert list(readings(labels("a.b.web"), IN_BYTES)) == [(b"a.b.web", None), (b"b.web", b"a"), (b"web", b"a.b")]
 
 
 def test_a_name_after_rfc_2782_has_one_reading() -> None:
-    assert list(readings(labels("_web._tcp"))) == [(b"web", None)]
-    assert list(readings(labels("_web._v1"))) == [(b"web", b"v1")]
-    assert list(readings(labels("_api.v1._tcp"))) == [(b"api.v1", None)]
-    assert list(readings(labels("_tcp"))) == [(b"_tcp", None)]
+    assert list(readings(labels("_web._tcp"), IN_BYTES)) == [(b"web", None)]
+    assert list(readings(labels("_web._v1"), IN_BYTES)) == [(b"web", b"v1")]
+    assert list(readings(labels("_api.v1._tcp"), IN_BYTES)) == [(b"api.v1", None)]
+    assert list(readings(labels("_tcp"), IN_BYTES)) == [(b"_tcp", None)]
 
 
 @given(st.ip_addresses(), st.binary(min_size=6, max_size=6))
