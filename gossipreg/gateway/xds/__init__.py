@@ -2,6 +2,20 @@
 
 One request from top to bottom:
 
-    streams    the seam to the transport: one call of the aggregated discovery service, and all of them
-    model      the values that the parts exchange
+    streams          the seam to the transport: one call of the aggregated discovery service, and all of them
+    model            the values that the parts exchange
+    names_asked      what a name stands for
+    endpoints        the endpoints that a name has, and their groups
+    policy           what an operator sets for each service, and who honours it
+    policy_file      the file of --xds-policy
+    proto_values     values of protobuf, and the bytes of a resource
+    routes           the routes of a service: by header, by shares of tags
+    clusters         circuit breakers and outlier detection of a cluster
+    grpc_resources   what a gRPC client gets for a name
+    envoy_resources  what Envoy gets: a listener, its routes by Host, clusters and endpoints
+    asked            one name that somebody is subscribed to, and what is kept for it
+    resources        all of them, following the registry and the policy
+    members_by_zone  the living members by their zones
+    left_out         what clients do not get, said in the log once
+    shown_names      the services that Envoy gets, and that once were there
 """

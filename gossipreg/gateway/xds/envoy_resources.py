@@ -1,0 +1,104 @@
+"""What Envoy gets: one listener, its routes by Host, and a cluster with endpoints for each service.
+
+A request with the host NAME, NAME.service or NAME.service.consul, with any port behind it and in any case, goes to the
+service NAME. A service whose own name is one of these wins over what it would mean for another. A name that no host can
+have is a cluster without a host. Endpoints come with their weights and zones, and Envoy balances by itself; it never
+sends to an endpoint that it holds for unhealthy (panic threshold 0), since what it has are passing instances.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from envoy.config.core.v3 import address_pb2, protocol_pb2
+from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
+from envoy.config.route.v3 import route_components_pb2, route_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as manager_pb2
+from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2 as options_pb2
+from envoy.type.v3 import percent_pb2
+from google.protobuf import wrappers_pb2
+
+from gossipreg.gateway.xds.clusters import cluster_of
+from gossipreg.gateway.xds.endpoints import Endpoint, for_envoy
+from gossipreg.gateway.xds.grpc_resources import assignment_of, router_filter
+from gossipreg.gateway.xds.model import ClientKind
+from gossipreg.gateway.xds.policy import Balancing, ServicePolicy, XdsPolicy
+from gossipreg.gateway.xds.proto_values import by_ads, packed
+from gossipreg.gateway.xds.routes import routes_of, tag_cluster
+
+ENVOY_LISTENER = "gossipreg"
+"""The name of the listener, of its routes and of its statistics."""
+_MANAGER = "envoy.filters.network.http_connection_manager"
+_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_HOST_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-._")
+_ZONE_AWARE = (Balancing.ROUND_ROBIN, Balancing.LEAST_REQUEST, Balancing.RANDOM)
+
+
+def envoy_listener(policy: XdsPolicy) -> bytes:
+    manager = manager_pb2.HttpConnectionManager(
+        stat_prefix=ENVOY_LISTENER, rds=manager_pb2.Rds(config_source=by_ads(), route_config_name=ENVOY_LISTENER),
+        http_filters=[router_filter()],
+    )  # fmt: skip
+    manager.upgrade_configs.add(upgrade_type="websocket")
+    address = address_pb2.SocketAddress(address=policy.listen_host, port_value=policy.listen_port)
+    network = listener_components_pb2.Filter(name=_MANAGER, typed_config=packed(manager))
+    chain = listener_components_pb2.FilterChain(filters=[network])
+    listener = listener_pb2.Listener(
+        name=ENVOY_LISTENER, address=address_pb2.Address(socket_address=address), filter_chains=[chain]
+    )
+    return _bytes(listener)
+
+
+def envoy_routes(hosts: Mapping[str, tuple[str, ...]], policy: XdsPolicy) -> bytes:
+    """The routes of the listener. `hosts`: of each service, see `hosts_of`."""
+    configuration = route_pb2.RouteConfiguration(name=ENVOY_LISTENER, ignore_port_in_host_matching=True)
+    for service, domains in hosts.items():
+        routes = routes_of(service, policy.of(service), ClientKind.ENVOY, whole=True)
+        configuration.virtual_hosts.append(
+            route_components_pb2.VirtualHost(name=service, domains=domains, routes=routes)
+        )
+    return _bytes(configuration)
+
+
+def hosts_of(services: Iterable[str], suffixes: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The hosts of each service that has any, in the order of the names. `services` are folded names. No host is there
+    twice: Envoy would refuse all routes."""
+    own = {service for service in services if service and _HOST_LETTERS.issuperset(service)}
+    taken = set(own)
+    found: dict[str, tuple[str, ...]] = {}
+    for service in sorted(own):
+        more = [host for suffix in sorted(suffixes) if (host := service + suffix) not in taken]
+        taken.update(more)
+        found[service] = (service, *more)
+    return found
+
+
+def service_clusters(service: str, policy: ServicePolicy) -> tuple[str, ...]:
+    """The clusters that the routes of a service name. `service` is folded."""
+    mirrored = () if policy.mirror is None else (policy.mirror.to,)
+    return (service, *(tag_cluster(tag, service) for tag in policy.tags), *mirrored)
+
+
+def envoy_cluster(name: str, policy: ServicePolicy) -> bytes:
+    cluster = cluster_of(name, policy, ClientKind.ENVOY, policy.lb)
+    common = cluster.common_lb_config
+    common.healthy_panic_threshold.CopyFrom(percent_pb2.Percent(value=0))
+    if policy.lb in _ZONE_AWARE:
+        # With its default of 6, Envoy ignores the zones of a smaller service.
+        common.zone_aware_lb_config.min_cluster_size.CopyFrom(wrappers_pb2.UInt64Value(value=1))
+    # A caller that speaks HTTP/2, as gRPC does, is passed on in HTTP/2, and one that speaks HTTP/1.1 in HTTP/1.1.
+    as_caller = options_pb2.HttpProtocolOptions.UseDownstreamHttpConfig(
+        http_protocol_options=protocol_pb2.Http1ProtocolOptions(),
+        http2_protocol_options=protocol_pb2.Http2ProtocolOptions(),
+    )
+    options = options_pb2.HttpProtocolOptions(use_downstream_protocol_config=as_caller)
+    cluster.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(packed(options))
+    return _bytes(cluster)
+
+
+def envoy_endpoints(name: str, found: Iterable[Endpoint]) -> bytes:
+    return assignment_of(name, for_envoy(found))
+
+
+def _bytes(message: Any) -> bytes:
+    data: bytes = message.SerializeToString(deterministic=True)
+    return data

@@ -1,0 +1,64 @@
+"""What clients do not get although the registry or the policy has it: said in the log, each once.
+
+An instance whose address is a host name is left out, since no xDS client accepts one. A setting of the policy that a
+kind of client ignores is not sent to it.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from gossipreg.gateway.xds.model import ClientKind
+from gossipreg.gateway.xds.policy import XdsPolicy, ignored_by
+from gossipreg.model import CatalogInstance, fold_name
+
+SAID_MAX = 4096
+"""Instances and settings of which it is known that they were said. If there are more, they may be said again."""
+CLIENTS = {
+    ClientKind.ENVOY: "Envoy",
+    ClientKind.GRPC_CORE: "gRPC clients on C-core (Python, C++, Ruby, PHP)",
+    ClientKind.GRPC_JS: "clients of grpc-js",
+    ClientKind.GRPC: "other gRPC clients (Go, Java)",
+}
+
+
+T = TypeVar("T")
+
+
+class LeftOut:
+    def __init__(self, counts: Counter[str], note: Callable[[str], None]) -> None:
+        self._counts = counts
+        self._note = note
+        self._services: dict[str, None] = {}
+        self._instances: dict[tuple[bytes, str, str], None] = {}
+        self._ignored: dict[tuple[str, ClientKind], None] = {}
+
+    def say(self, instances: Iterable[CatalogInstance]) -> None:
+        """Say that these are left out because of their addresses, once for each service, and count each once."""
+        for one in instances:
+            if _first(self._instances, (one.node, one.service.id, one.service.address)):
+                self._counts["xds.left_out"] += 1
+                if _first(self._services, fold_name(one.service.name)):
+                    self._note(
+                        f"xds: {one.service.name} on {one.node_name} is left out, since its address "
+                        f"{one.service.address!r} is not an IP address: register the service with one"
+                    )
+
+    def say_ignored(self, policy: XdsPolicy, service: str, kind: ClientKind) -> None:
+        """Say which settings of this service are not for this kind of client, once for each table and kind."""
+        section = policy.section(service)
+        if _first(self._ignored, (section, kind)) and (ignored := ignored_by(policy.of(service), kind)):
+            self._note(f"xds: {CLIENTS[kind]} do not use {', '.join(ignored)} of {section} in the policy")
+
+    def policy_changed(self) -> None:
+        self._ignored.clear()
+
+
+def _first(said: dict[T, None], what: T) -> bool:
+    """Whether this is said for the first time."""
+    if what in said:
+        return False
+    if len(said) >= SAID_MAX:
+        said.clear()
+    said[what] = None
+    return True

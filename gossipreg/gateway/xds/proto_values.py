@@ -1,0 +1,41 @@
+"""Values of protobuf that several resources are made of, and the bytes of a resource. Equal values have equal bytes."""
+
+from hashlib import blake2b
+from typing import Any
+
+from envoy.config.core.v3 import config_source_pb2
+from google.protobuf import any_pb2, duration_pb2, wrappers_pb2
+
+from gossipreg.gateway.xds.model import Resource, ResourceType
+
+VERSION_BYTES = 8
+
+
+def packed(message: Any) -> Any:
+    """This message in a `google.protobuf.Any`."""
+    return any_pb2.Any(
+        type_url=f"type.googleapis.com/{message.DESCRIPTOR.full_name}",
+        value=message.SerializeToString(deterministic=True),
+    )
+
+
+def duration(seconds: float) -> Any:
+    whole = int(seconds)
+    return duration_pb2.Duration(seconds=whole, nanos=round((seconds - whole) * 1000) * 1_000_000)
+
+
+def number(value: int) -> Any:
+    return wrappers_pb2.UInt32Value(value=value)
+
+
+def by_ads() -> Any:
+    """That a resource comes by the stream that brought the one that names it."""
+    config = config_source_pb2.ConfigSource(resource_api_version=config_source_pb2.ApiVersion.V3)
+    config.ads.SetInParent()
+    return config
+
+
+def resource_from(type: ResourceType, name: str, value: bytes) -> Resource:
+    """The resource with these bytes."""
+    wrapped = any_pb2.Any(type_url=type, value=value).SerializeToString(deterministic=True)
+    return Resource(name, blake2b(value, digest_size=VERSION_BYTES).hexdigest(), wrapped)

@@ -1,0 +1,222 @@
+"""The resources of xDS, as the registry and the policy have them.
+
+Owns which names are asked for, and which of them a change concerns: a name is looked at again only if one of the
+services that it may stand for changes. What nobody is subscribed to is forgotten. Knows no stream and no client.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+from gossipreg.gateway.xds.asked import AskedName, Made
+from gossipreg.gateway.xds.endpoints import Endpoints, endpoints_of
+from gossipreg.gateway.xds.envoy_resources import (
+    ENVOY_LISTENER,
+    envoy_cluster,
+    envoy_endpoints,
+    envoy_listener,
+    envoy_routes,
+    hosts_of,
+    service_clusters,
+)
+from gossipreg.gateway.xds.grpc_resources import grpc_cluster, grpc_endpoints, grpc_listener, grpc_routes
+from gossipreg.gateway.xds.left_out import LeftOut
+from gossipreg.gateway.xds.members_by_zone import MembersByZone
+from gossipreg.gateway.xds.model import LOCAL_CLUSTER, Audience, ClientKind, Resource, ResourceKey, ResourceType
+from gossipreg.gateway.xds.names_asked import Reading, plain_name, readings_of, suffixes_of
+from gossipreg.gateway.xds.policy import ServicePolicy, XdsPolicy
+from gossipreg.gateway.xds.proto_values import resource_from
+from gossipreg.gateway.xds.shown_names import ShownNames
+from gossipreg.model import Change, NodeId
+from gossipreg.sidecar_api import SidecarApi
+
+CLUSTER, ENDPOINTS = ResourceType.CLUSTER, ResourceType.ENDPOINTS
+LISTENER, ROUTE = ResourceType.LISTENER, ResourceType.ROUTE
+_ALL = (CLUSTER, ENDPOINTS, LISTENER, ROUTE)
+
+
+class XdsResources:
+    """See `model.ResourceSource`."""
+
+    def __init__(self, api: SidecarApi, policy: XdsPolicy, counts: Counter[str], *, domain: str | None = None) -> None:
+        """`counts` is for `gossipreg info`; `domain` is that of --dns-domain."""
+        self._api = api
+        self._view = api.view
+        self._policy = policy
+        self._suffixes = suffixes_of(domain)
+        self._names = ShownNames(api.view.catalog.instances())
+        self._members = MembersByZone(api.view)
+        self._left_out = LeftOut(counts, api.note)
+        self._asked: dict[str, AskedName] = {}
+        self._concerned: dict[str, dict[str, None]] = {}
+        """By folded service name, the asked names that may stand for it."""
+        self._clusters: tuple[str, ...] | None = None
+        """The names of Envoy's clusters; None: they may be others now."""
+        self._knowledge = api.view.knowledge
+        self._followers: list[Callable[[frozenset[ResourceKey]], None]] = []
+
+    # -- what streams ask --------------------------------------------------------------------------------------------
+
+    @property
+    def known(self) -> bool:
+        return not self._view.knowledge.refuses
+
+    def resource(self, key: ResourceKey, audience: Audience) -> Resource | None:
+        if key.type not in _ALL:
+            return None
+        asked = self._asked.get(key.name) or self._ask(key.name)
+        asked.types[key.type] = None
+        zone = ""
+        if key.type is ENDPOINTS and audience.kind is not ClientKind.ENVOY and audience.zone:
+            zone = audience.zone if audience.zone in self._endpoints(asked).zones else ""
+        made = Made(key.type, audience.kind, zone)
+        kept = asked.kept(made)
+        if kept is not None:
+            return kept
+        if key.type is ENDPOINTS and self._view.knowledge.partial and not self._endpoints(asked).found:
+            return None
+        return asked.keep(made, resource_from(key.type, key.name, self._build(asked, made)))
+
+    def wildcard(self, type: ResourceType, audience: Audience) -> tuple[str, ...] | None:
+        if audience.kind is not ClientKind.ENVOY:
+            return ()
+        if type is LISTENER:
+            return (ENVOY_LISTENER,)
+        if type is not CLUSTER:
+            return ()
+        if self._view.knowledge.partial:
+            return None
+        if self._clusters is None:
+            clusters = (one for name in self._names.shown() for one in service_clusters(name, self._policy.of(name)))
+            self._clusters = tuple(dict.fromkeys(clusters))
+        return self._clusters
+
+    def forget(self, key: ResourceKey) -> None:
+        asked = self._asked.get(key.name)
+        if asked is None:
+            return
+        asked.forget(key.type)
+        if not asked.types:
+            del self._asked[key.name]
+            for reading in asked.readings:
+                names = self._concerned.get(reading.service, {})
+                names.pop(key.name, None)
+                if not names:
+                    self._concerned.pop(reading.service, None)
+
+    def follow(self, changed: Callable[[frozenset[ResourceKey]], None]) -> None:
+        self._followers.append(changed)
+
+    # -- what happens ------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def following(self) -> Iterator[None]:
+        """Follow the registry while the block runs."""
+        with (
+            self._api.changes.following("gateway_xds", self.changed),
+            self._api.members.following("gateway_xds", self.members_changed),
+        ):
+            yield
+
+    def changed(self, changes: Iterable[Change]) -> None:
+        """Follow changes of the answers, or of the knowledge."""
+        concerned, shown_anew = self._names.follow(changes)
+        keys: set[ResourceKey] = set()
+        for service in concerned:
+            for name in self._concerned.get(service, ()):
+                keys |= self._look_again(self._asked[name])
+        if shown_anew:
+            self._clusters = None
+            keys |= self._outdate(ENVOY_LISTENER, ROUTE)
+        before, self._knowledge = self._knowledge, self._view.knowledge
+        if before.refuses and not self._knowledge.refuses:
+            keys |= self._all_keys()
+        self._tell(keys, other_names=shown_anew or before is not self._knowledge)
+
+    def members_changed(self, ids: Iterable[NodeId]) -> None:
+        """Follow changes of members, for Envoy's local cluster."""
+        if self._members.changed(ids):
+            self._tell(self._outdate(LOCAL_CLUSTER, ENDPOINTS), other_names=False)
+
+    def take_policy(self, policy: XdsPolicy) -> None:
+        """Use this policy from now on."""
+        self._policy = policy
+        self._clusters = None
+        self._left_out.policy_changed()
+        for asked in self._asked.values():
+            asked.outdate(*_ALL)
+            asked.reading = self._meant(asked.readings)
+        self._tell(self._all_keys(), other_names=True)
+
+    def _tell(self, keys: Iterable[ResourceKey], *, other_names: bool) -> None:
+        told = frozenset(keys)
+        for follower in self._followers:
+            if told:
+                follower(told)
+            if other_names:
+                follower(frozenset())
+
+    def _look_again(self, asked: AskedName) -> frozenset[ResourceKey]:
+        """The keys of this name that may be otherwise, after a change of a service that it may stand for."""
+        before, asked.reading = asked.reading, self._meant(asked.readings)
+        return asked.outdate(*(_ALL if before != asked.reading else (ENDPOINTS,)))
+
+    def _outdate(self, name: str, type: ResourceType) -> frozenset[ResourceKey]:
+        asked = self._asked.get(name)
+        return frozenset() if asked is None else asked.outdate(type)
+
+    def _all_keys(self) -> set[ResourceKey]:
+        return {ResourceKey(type, name) for name, asked in self._asked.items() for type in asked.types}
+
+    # -- one name ----------------------------------------------------------------------------------------------------
+
+    def _ask(self, name: str) -> AskedName:
+        asked = self._asked[name] = AskedName(name, readings_of(name, self._suffixes))
+        for reading in asked.readings:
+            self._concerned.setdefault(reading.service, {})[name] = None
+        asked.reading = self._meant(asked.readings)
+        return asked
+
+    def _meant(self, readings: Iterable[Reading]) -> Reading | None:
+        """The first reading whose service exists; else the first with settings of its own, so that a split stays one
+        while there is no instance; None: neither."""
+        readings = tuple(readings)
+        there = (one for one in readings if self._names.there(one.service))
+        set_up = (one for one in readings if one.service in self._policy.services)
+        return next(there, None) or next(set_up, None)
+
+    def _endpoints(self, asked: AskedName) -> Endpoints:
+        if asked.endpoints is not None:
+            return asked.endpoints
+        if asked.name == LOCAL_CLUSTER:
+            return asked.found(Endpoints(self._members.endpoints()))
+        if asked.reading is None:
+            return asked.found(Endpoints())
+        endpoints = endpoints_of(self._view.catalog.lookup(asked.reading.service), asked.reading)
+        self._left_out.say(endpoints.without_address)
+        return asked.found(endpoints)
+
+    def _build(self, asked: AskedName, made: Made) -> bytes:
+        envoy, name = made.kind is ClientKind.ENVOY, asked.name
+        if envoy and name == ENVOY_LISTENER and made.type in (LISTENER, ROUTE):
+            return envoy_listener(self._policy) if made.type is LISTENER else self._envoy_routes()
+        policy = self._settings(asked, made.kind)
+        whole = asked.reading is None or asked.reading.tag is None
+        match made.type:
+            case ResourceType.CLUSTER:
+                return envoy_cluster(name, policy) if envoy else grpc_cluster(name, policy, made.kind)
+            case ResourceType.LISTENER:
+                return grpc_listener(name, plain_name(name), policy, made.kind, whole=whole)
+            case ResourceType.ROUTE:
+                return grpc_routes(name, plain_name(name), policy, made.kind, whole=whole)
+            case _:
+                found = self._endpoints(asked).found
+                return envoy_endpoints(name, found) if envoy else grpc_endpoints(name, found, policy, made.zone)
+
+    def _envoy_routes(self) -> bytes:
+        return envoy_routes(hosts_of(self._names.shown(), self._suffixes), self._policy)
+
+    def _settings(self, asked: AskedName, kind: ClientKind) -> ServicePolicy:
+        service = "" if asked.reading is None else asked.reading.service
+        self._left_out.say_ignored(self._policy, service, kind)
+        return self._policy.of(service)
