@@ -186,7 +186,7 @@ def _cells(
 
 def _why(answer: dict[str, Any], state: str) -> str:
     """Why it is not done: what the sidecar says of it, and how the service's answer begins."""
-    if state in ("done", "running"):
+    if state == "done":
         return ""
     text, body = printable(answer["text"]) if answer["text"] else "", ""
     if answer["status"] >= FAILED_FROM and answer.get("body"):

@@ -42,6 +42,7 @@ At whoever leads a journal:
     declared_sagas   those that go on by themselves
     decided_sagas    undo, and what comes after a commit
     step_commands    the commands of steps as they are sent, and the result that is recorded of an answer
+    step_trials      what is known of the attempts of a step that is not settled
     command_attempts   when each attempt is made, and which are under way
     leadership_proof   by which right
     change_batch     what is to be committed: entries of many changes

@@ -85,9 +85,11 @@ class CommandTask:
     due: float = 0.0
     number: int = 0
     """Of the attempt that is under way; 0: none is."""
+    shortened: bool = False
+    """The attempt that is under way has less time than others, since its deadline is near."""
     avoid: tuple[str, ...] = ()
     last: CommandDone | None = None
-    """What came of the last attempt."""
+    """What came of the last attempt; of a shortened one that had no answer, what came of the one before it."""
     settled: bool = False
     """Its answer settled it: it is here until that is committed, so that nobody begins it again."""
     ended: bool = False
@@ -200,7 +202,9 @@ class CommandAttempts:
         task = self._under_way.pop(done.number, None)
         if task is None:
             return None
-        first, task.number, task.last = not task.maybe_sent, 0, done
+        first, task.number = not task.maybe_sent, 0
+        if not (task.shortened and done.status == 0 and task.last is not None and task.last.sent):
+            task.last = done
         task.maybe_sent = task.maybe_sent or done.sent
         self._busy.discard(task.id[:2])
         self._waits_for_room.extend(self._behind.pop(task.id[:2], ()))
@@ -281,7 +285,7 @@ class CommandAttempts:
         if timeout_s < LEAST_S:
             return []  # it is settled at its deadline
         del self._due[task.id]
-        task.number = next(self._numbers)
+        task.number, task.shortened = next(self._numbers), timeout_s < task.attempt_timeout_s
         task.attempts += 1
         self._begun(task)
         headers = (*task.headers, ("gossipreg-attempt", str(task.attempts)))

@@ -208,7 +208,7 @@ class RunningSagas:
         if at >= task.deadline and now < last:
             at = last  # whoever asks for more time than there is may be back by then
         if at >= task.deadline:
-            self._time_over(live, task, done)
+            self._time_over(live, task)
         else:
             context.attempts.try_later(task, at)
 
@@ -216,11 +216,11 @@ class RunningSagas:
         """The time of a step is over. An attempt that is under way ends now, too: its answer says what came of it."""
         task, live = self._context.attempts.get(timer.id), self._context.live.get(timer.id.saga)
         if task is not None and live is not None and live.deciding is None and not task.number:
-            self._time_over(live, task, None)
+            self._time_over(live, task)
 
-    def _time_over(self, live: LiveSaga, task: CommandTask, done: CommandDone | None) -> None:
+    def _time_over(self, live: LiveSaga, task: CommandTask) -> None:
         state = StepState.UNKNOWN if task.maybe_sent else StepState.REFUSED
-        self._settle(live, task, state, done or task.last)
+        self._settle(live, task, state, task.last)
 
     def _settle(self, live: LiveSaga, task: CommandTask, state: StepState, done: CommandDone | None) -> None:
         """It is known what came of a step."""

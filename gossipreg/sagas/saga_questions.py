@@ -15,6 +15,7 @@ from gossipreg.sagas.saga_effects import ReadEndedSagas
 from gossipreg.sagas.saga_model import SagaState
 from gossipreg.sagas.saga_shapes import Shape, short_ended, short_open, story, unrecorded_story
 from gossipreg.sagas.saga_story import decode_story, story_key
+from gossipreg.sagas.step_trials import step_trials
 
 MAX_READS = 1_024
 """Stories that are being read; more are refused as `busy`."""
@@ -44,7 +45,8 @@ class SagaQuestions:
         context, ref = self._context, self._context.ref(saga)
         open, live, ended = context.machine.open.get(saga), context.live.get(saga), context.machine.ended(saga)
         if open is not None:
-            self._reply(caller, story(ref, open, takeover=self._has_takeover()), listed)
+            trials = step_trials(open, context.attempts)
+            self._reply(caller, story(ref, open, takeover=self._has_takeover(), trials=trials), listed)
         elif live is not None:
             self._reply(caller, unrecorded_story(ref, live, takeover=self._has_takeover()), listed)
         elif ended is None:

@@ -3,7 +3,8 @@
 Owns: the names in these maps. Never knows: who asks.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgpack
@@ -24,6 +25,9 @@ from gossipreg.sagas.saga_model import (
 )
 
 Shape = dict[str, Any]
+Trials = Mapping[str, StepResult]
+"""By step."""
+NO_TRIALS: Trials = MappingProxyType({})
 _ROOM_BYTES = MAX_SAGA_REPLY_BYTES - 1024
 _KINDS = {SagaKind.BY_CODE: "by_code", SagaKind.DECLARED: "declared"}
 
@@ -47,12 +51,13 @@ def _answer(result: StepResult | None) -> Shape:
 # -- one saga ----------------------------------------------------------------------------------------------------------
 
 
-def story(ref: SagaRef, saga: OpenSaga, *, takeover: bool) -> Shape:
-    """All of a saga; without the bodies of answers, and then without its input, where that is too much to send."""
+def story(ref: SagaRef, saga: OpenSaga, *, takeover: bool, trials: Trials = NO_TRIALS) -> Shape:
+    """All of a saga; without the bodies of answers, and then without its input, where that is too much to send.
+    `trials` is what the attempts of steps that are not settled came to (`step_trials.py`)."""
     told = _head(ref, saga.begun, saga.state, saga.decision, saga.reason)
     told |= {
         "decided": saga.decided_wall_ms or None, "ended": saga.ended_wall_ms or None, "takeover": takeover,
-        "steps": [_step(step) for step in saga.steps.values()],
+        "steps": [_step(step, trials.get(step.name)) for step in saga.steps.values()],
     }  # fmt: skip
     return _fitting(told)
 
@@ -71,12 +76,15 @@ def _head(ref: SagaRef, begun: BegunSaga, state: SagaState, decision: Decision |
     }  # fmt: skip
 
 
-def _step(step: OpenStep) -> Shape:
+def _step(step: OpenStep, trial: StepResult | None) -> Shape:
     intent = step.intent
+    of_undo = step.state is StepState.UNDOING
+    result = step.result if trial is None or of_undo else trial
+    undo = _undo(step, trial if of_undo else None)
     return {
         "name": step.name, **_command(intent.command), "service": intent.command.service, "state": _name(step.state),
-        "optional": intent.options.optional, "after": intent.options.after, "stuck": step.stuck, **_answer(step.result),
-        "intended": step.intended_wall_ms or None, "settled": step.settled_wall_ms or None, "undo": _undo(step),
+        "optional": intent.options.optional, "after": intent.options.after, "stuck": step.stuck, **_answer(result),
+        "intended": step.intended_wall_ms or None, "settled": step.settled_wall_ms or None, "undo": undo,
         "by_hand": [
             {"decision": _name(note.decision), "who": note.who, "why": note.why, "at": note.wall_ms}
             for note in step.by_hand
@@ -84,8 +92,8 @@ def _step(step: OpenStep) -> Shape:
     }  # fmt: skip
 
 
-def _undo(step: OpenStep) -> Shape | None:
-    undo, result = step.intent.undo, step.undo_result
+def _undo(step: OpenStep, trial: StepResult | None) -> Shape | None:
+    undo, result = step.intent.undo, trial or step.undo_result
     if undo is None and result is None and not step.intent.undo_template:
         return None
     answer = _answer(result)

@@ -77,6 +77,14 @@ def test_a_running_saga_shows_what_it_waits_for() -> None:
     assert any(line.startswith("  copies   one: if its host is lost") for line in lines)
 
 
+def test_a_running_step_shows_the_last_answer_and_why() -> None:
+    tried = {**s.REFUSED, "state": "intended", "status": 503, "attempts": 4, "settled": None, "text": "status 503",
+             "body": b"busy", "content_type": ""}  # fmt: skip
+    row = drawn(s.story(tried, state="running", decision=None, decided=None, ended=None))[-1]
+    assert row.split()[:7] == ["…", "pay", "+0.016s", "-", "running", "503", "4"]
+    assert row.endswith("  status 503: busy")
+
+
 def test_a_saga_that_a_person_gave_up_is_not_whole() -> None:
     lines = drawn(s.story({**s.RESERVED, "state": "skipped"}, decision="abort"))
     assert lines[1] == "  state    aborted, but not whole: a person has skipped steps"

@@ -103,7 +103,7 @@ class CommandSender:
         except NoWholeAnswer as error:
             return _unanswered(sent, str(error), shown_place(place))
         except trio.TooSlowError:
-            return _unanswered(sent, f"no answer within {sent.timeout_s:g} s", shown_place(place))
+            return _unanswered(sent, f"no answer within {round(sent.timeout_s, 2):g} s", shown_place(place))
         return _answered(sent, answer, shown_place(place))
 
     # -- whom to ask -------------------------------------------------------------------------------------------------
