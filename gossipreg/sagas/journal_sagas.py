@@ -161,8 +161,10 @@ class JournalSagas:
         return self._settle()
 
     def refused(self, ticket: int, code: str, text: str, now: float) -> list[SagaEffect]:
-        """The journal did not accept an entry of ours."""
+        """The journal did not accept an entry of ours, or a read."""
         self._now(now)
+        if self.questions.refused(ticket, code, text):
+            return self._settle()
         for change in self._batch.refused(ticket, code, now):
             self._committed.give_up(change, code, text)
         return self._settle()

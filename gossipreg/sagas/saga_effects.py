@@ -66,7 +66,7 @@ class SendSagaMessage:
 @dataclass(frozen=True, slots=True)
 class ReadEndedSagas:
     """Read the stories of ended sagas, which are on the disk alone: `Journals.read_records` with these keys and this
-    number."""
+    number. Where too much is read already that is refused: `Sagas.refused` with this number."""
 
     journal: JournalId
     number: int

@@ -85,6 +85,13 @@ class SagaQuestions:
         else:
             context.refuse(reading.caller, "not_found", f"saga {context.ref(saga)} was just forgotten")
 
+    def refused(self, number: int, code: str, text: str) -> bool:
+        """A read was not accepted. False: it is none of ours."""
+        reading = self._reading.pop(number, None)
+        if reading is not None:
+            self._context.refuse(reading.caller, code, text)
+        return reading is not None
+
     def _short_story(self, ended: EndedSaga) -> Shape:
         """Its story is gone: what is still remembered of it."""
         told = short_ended(self._context.ref(ended.id), ended)

@@ -149,7 +149,7 @@ class Sagas:
         return [*self._forwarding.try_all(now), *self.programs.leaders_changed(now)]
 
     def refused(self, journal: JournalId, ticket: int, code: str, text: str, now: float) -> list[SagaEffect]:
-        """An entry that we proposed was not accepted."""
+        """An entry that we proposed, or a read that we asked for, was not accepted."""
         led = self.led.get(journal)
         return [] if led is None else self._complete(led.refused(ticket, code, text, now), now)
 

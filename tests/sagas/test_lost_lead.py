@@ -94,3 +94,22 @@ def test_a_story_that_is_being_read_is_asked_of_the_next_leader() -> None:
     bench.lead(other)
     bench.run(0.5)
     assert bench.answers[ticket][1]["decision"] == "commit"
+
+
+class BusyDisk(Bench):
+    """Stories of ended sagas are not read: too many reads wait for the disk."""
+
+    def _carry_out(self, sidecar: SagaSidecar, effect: SagaEffect) -> None:
+        if isinstance(effect, ReadEndedSagas):
+            refused = sidecar.sagas.refused(effect.journal, effect.number, "busy", "too many reads", self.now)
+            self.act(sidecar, refused)
+        else:
+            super()._carry_out(sidecar, effect)
+
+
+def test_a_story_that_is_not_read_is_busy_for_whoever_asks() -> None:
+    bench = BusyDisk()
+    saga = bench.begin()
+    bench.step(saga, "a")
+    bench.ok("commit", saga=saga)
+    assert bench.ask("show", saga=saga) == ("busy", {"text": "too many reads"})

@@ -49,7 +49,7 @@ from gossipreg.events.membership import KnownGroup
 from gossipreg.events.messages import DeliveryResult, EventMessage
 from gossipreg.events.stored_events import payload_key
 from gossipreg.events.tuning import EventsTuning
-from gossipreg.journal.effects import JournalEffect
+from gossipreg.journal.effects import JournalEffect, RecordsFound
 from gossipreg.journal.leading import ProposalRefused
 from gossipreg.journal.model import JournalId
 from gossipreg.model import NodeId
@@ -347,7 +347,7 @@ class LocalEvents:
                 if (waiter := self._waiters.get(effect.number)) is not None:
                     waiter.settle(effect)
             case ReadPayloads():
-                self.share.read_records(effect.journal, tuple(map(payload_key, effect.indexes)), effect.number)
+                self._read(effect)
             case DropHandling():
                 if (subscriber := self._subscribers.get(effect.subscription)) is not None:
                     subscriber.drop(effect.number)
@@ -378,6 +378,15 @@ class LocalEvents:
         except ProposalRefused as refusal:
             now = self._pump.now()
             self._carry_out(self.events.refused(effect.journal, effect.ticket, refusal.code, str(refusal), now))
+
+    def _read(self, effect: ReadPayloads) -> None:
+        """Where too much is read already the events are asked for again later, as those that are not there."""
+        keys = tuple(map(payload_key, effect.indexes))
+        try:
+            self.share.read_records(effect.journal, keys, effect.number)
+        except ProposalRefused:
+            found = RecordsFound(effect.journal, effect.number, (None,) * len(keys))
+            self._carry_out(self.events.on_journal(found, self._pump.now()))
 
     def _open(self) -> None:
         self.runtime.need_disk()

@@ -253,7 +253,12 @@ class LocalSagas:
             text = "this failed inside the sidecar, and its log says how"
             done = CommandDone(sent.number, True, 0, b"", False, "", 0.0, "", text)
         self.reports.command(done)
-        self._carry_out(self.sagas.command_done(done, self._pump.now()))
+        try:
+            effects = self.sagas.command_done(done, self._pump.now())
+        except Exception as error:
+            self._pump.bug("saga_command_done", error)
+        else:
+            self._carry_out(effects)
 
     async def _load_sender(self) -> None:
         """Reading its modules from the disk takes some tens of ms, so that is in a thread."""
@@ -300,7 +305,7 @@ class LocalSagas:
                     waiter.answer = effect
                     waiter.event.set()
             case ReadEndedSagas():
-                self.share.read_records(effect.journal, effect.keys, effect.number)
+                self._read(effect)
             case OpenSagaJournal():
                 self._open()
             case LogSagas():
@@ -312,6 +317,13 @@ class LocalSagas:
         except ProposalRefused as refusal:
             now = self._pump.now()
             self._carry_out(self.sagas.refused(effect.journal, effect.ticket, refusal.code, str(refusal), now))
+
+    def _read(self, effect: ReadEndedSagas) -> None:
+        try:
+            self.share.read_records(effect.journal, effect.keys, effect.number)
+        except ProposalRefused as refusal:
+            now = self._pump.now()
+            self._carry_out(self.sagas.refused(effect.journal, effect.number, refusal.code, str(refusal), now))
 
     def _prove(self, effect: ProveLeadership) -> None:
         with suppress(ProposalRefused):  # whoever asked asks again

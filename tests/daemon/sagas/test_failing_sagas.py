@@ -1,0 +1,57 @@
+"""A failure inside the sagas is a line of the log, and the sidecar goes on."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import trio
+
+from gossipreg.daemon.sagas import local_sagas
+from gossipreg.daemon.sagas.local_sagas import LocalSagas
+from gossipreg.journal.effects import Resumed
+from gossipreg.journal.model import NO_BALLOT, JournalId
+from gossipreg.model import NodeId
+from gossipreg.sagas.saga_effects import CommandDone, SagaEffect, SendCommand
+from gossipreg.sagas.saga_model import SagaCommand
+from gossipreg.sagas.sagas import Sagas
+
+ANY: Any = SimpleNamespace()
+
+
+class Sender:
+    running = 0
+
+    def close(self) -> None: ...
+
+    async def send(self, sent: SendCommand) -> CommandDone:
+        await trio.lowlevel.checkpoint()
+        return CommandDone(sent.number, True, 200, b"", False, "", 0.0, "", "")
+
+
+async def test_an_answer_that_fails_inside_ends_no_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[int] = []
+    bugs: list[str] = []
+    both = trio.Event()
+
+    def fail(_: Sagas, answer: CommandDone, now: float) -> list[SagaEffect]:
+        done.append(answer.number)
+        if len(done) == 2:
+            both.set()
+        raise KeyError("as the test wants")
+
+    commands = [SendCommand(number, SagaCommand("a", "PUT", "/"), (), 1.0, ()) for number in (1, 2)]
+    monkeypatch.setattr(local_sagas, "_load_sender", lambda: lambda *_, **__: Sender())
+    monkeypatch.setattr(Sagas, "on_journal", lambda *_: commands)
+    monkeypatch.setattr(Sagas, "command_done", fail)
+    node = SimpleNamespace(id=NodeId(b"n" * 16), name=lambda _: "n")
+    pump: Any = SimpleNamespace(now=lambda: 7.0, bug=lambda where, _: bugs.append(where))
+    sagas = LocalSagas(node, pump, ANY, ANY, rights=ANY, audit=ANY, secrets=None, methods={})  # type: ignore[arg-type]
+    share: Any = SimpleNamespace(runtime=SimpleNamespace(journals=None))
+    sagas.begin(share, SimpleNamespace(leader=lambda _: None))  # type: ignore[arg-type]
+    async with trio.open_nursery() as nursery:
+        await nursery.start(sagas.run)
+        sagas.on_journal(Resumed(JournalId(b"j" * 16), NO_BALLOT))
+        with trio.fail_after(10.0):
+            await both.wait()
+        nursery.cancel_scope.cancel()
+    assert (sorted(done), bugs) == ([1, 2], ["saga_command_done"] * 2)
