@@ -81,7 +81,6 @@ class JournalSagas:
         self._tuning = tuning
         self._journal = journal
         self._machine = machine
-        self._membership = membership
         self._timers = timers
         self._led_ms = led_ms
         self._proof = LeadershipProof(tuning, journal, numbers)
@@ -208,10 +207,11 @@ class JournalSagas:
 
     # -- inputs: members and programs ----------------------------------------------------------------------------------
 
-    def call(self, node: NodeId, call: SagaCall, now: float, asked: AskedCall | None = None) -> list[SagaEffect]:
-        """A program at this member asks; SagaReply follows. `asked`: what that is, where it was read already."""
+    def call(
+        self, caller: SagaCaller, call: SagaCall, now: float, asked: AskedCall | None = None
+    ) -> list[SagaEffect]:  # fmt: skip
+        """A program at a member asks; SagaReply follows. `asked`: what that is, where it was read already."""
         self._now(now)
-        caller = SagaCaller(node, self._membership.process(node), call.number)
         try:
             self._ask(asked or read_call(call.method, call.params, self._tuning), caller)
         except RequestError as error:

@@ -153,19 +153,20 @@ class Sagas:
         led = self.led.get(journal)
         return [] if led is None else self._complete(led.refused(ticket, code, text, now), now)
 
-    def received(self, node: NodeId, message: SagaMessage, now: float) -> list[SagaEffect]:
-        """A message from the process of this member."""
-        return self._complete(self._receive(node, message, now), now)
+    def received(self, node: NodeId, message: SagaMessage, now: float, process: bytes = b"") -> list[SagaEffect]:
+        """A message from the process of this member with this boot id. Empty: with that of its row, which may be late
+        where another process has just begun."""
+        return self._complete(self._receive(node, message, now, process or self._membership.process(node)), now)
 
-    def _receive(self, node: NodeId, message: SagaMessage, now: float) -> list[SagaEffect]:
+    def _receive(self, node: NodeId, message: SagaMessage, now: float, process: bytes) -> list[SagaEffect]:
         match message:
             case SagaCall() if message.journal == ALL_JOURNALS:
-                return self._on_survey(node, message, now)
+                return self._on_survey(SagaCaller(node, process, message.number), message, now)
             case SagaCall():
                 led = self.led.get(message.journal)
                 if led is not None:
                     asked = self._asked.get(message.number) if node == self._node else None
-                    return led.call(node, message, now, asked)
+                    return led.call(SagaCaller(node, process, message.number), message, now, asked)
                 return [_reply(node, message, "unavailable", {"text": "this sidecar does not lead that journal now"})]
             case SagaReply():
                 return [*self._forwarding.answered(node, message, now), *self._surveys.answered(node, message)]
@@ -176,8 +177,9 @@ class Sagas:
                 self._early.said(node, message)
         return []
 
-    def _on_survey(self, node: NodeId, call: SagaCall, now: float) -> list[SagaEffect]:
+    def _on_survey(self, caller: SagaCaller, call: SagaCall, now: float) -> list[SagaEffect]:
         """A question to all journals that are led here."""
+        node = caller.node
         try:
             asked = read_call(call.method, call.params, self._tuning)
         except RequestError as error:
@@ -194,7 +196,6 @@ class Sagas:
         knowing = [journal for journal, led in self.led.items() if led.questions.knows(id)]
         found = [{"saga": str(SagaRef(journal, id))} for journal in knowing]
         if len(knowing) == 1:
-            caller = SagaCaller(node, self._membership.process(node), call.number)
             return self.led[knowing[0]].show(id, caller, now)
         return [_reply(node, call, "", member_answer(found, self.led, cut=False))]
 
@@ -310,7 +311,7 @@ class Sagas:
         while waiting:
             effect = waiting.popleft()
             if isinstance(effect, SendSagaMessage) and effect.node == self._node:
-                waiting.extend(self._receive(self._node, effect.message, now))
+                waiting.extend(self._receive(self._node, effect.message, now, b""))
                 continue
             if isinstance(effect, SagaCallAnswered):
                 self._answered(effect)

@@ -257,11 +257,11 @@ class Bench:
             self.act(sidecar, call())
 
     def _message(self, sidecar: SagaSidecar, effect: SendSagaMessage) -> None:
-        other, boot = self.by_node[effect.node], self.by_node[effect.node].boot
+        other, boot, sender = self.by_node[effect.node], self.by_node[effect.node].boot, sidecar.boot
 
         def arrive() -> None:
             if other.up and other.boot == boot and frozenset((sidecar.node, other.node)) not in self.cut:
-                self.act(other, other.sagas.received(sidecar.node, effect.message, self.now))
+                self.act(other, other.sagas.received(sidecar.node, effect.message, self.now, sender))
             else:
                 self._to(sidecar, lambda: sidecar.sagas.closed(other.node, self.now))
 

@@ -107,3 +107,21 @@ def test_a_word_about_a_dead_member_outlives_a_moment_without_the_lead(shown: di
     bench.members_changed()
     bench.run(20.0)
     assert bench.ok("commit", other, saga=saga) == {"state": "committed"}
+
+
+@pytest.mark.parametrize("instead", [b"", b"old"])
+def test_a_begin_before_the_row_of_its_process_begins_once(instead: bytes, shown: dict[NodeId, bytes]) -> None:
+    bench = Bench(members=2)
+    one, other = bench.sidecars
+    shown[other.node] = instead
+    bench.members_changed()
+    ticket = bench.call("begin", other, name="create-order", id="s1")
+    bench.run(0.0015)
+    bench.cut.add(frozenset((one.node, other.node)))
+    bench.run(0.001)
+    bench.cut.clear()
+    shown.clear()
+    bench.members_changed()
+    bench.break_stream(one, other)
+    bench.until(lambda: ticket in bench.answers)
+    assert not bench.answers[ticket][0], bench.answers[ticket]

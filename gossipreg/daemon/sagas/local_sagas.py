@@ -197,7 +197,7 @@ class LocalSagas:
             case StreamClosed():
                 self._carry_out(self.sagas.closed(news.node, self._pump.now()))
             case StreamReceived() if isinstance(news.message, SagaMessage):
-                self._carry_out(self.sagas.received(news.node, news.message, self._pump.now()))
+                self._carry_out(self.sagas.received(news.node, news.message, self._pump.now(), news.boot_id))
 
     def on_members(self, ids: Collection[NodeId]) -> None:
         del ids

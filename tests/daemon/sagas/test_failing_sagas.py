@@ -33,7 +33,7 @@ async def test_an_answer_that_fails_inside_ends_no_task(monkeypatch: pytest.Monk
     bugs: list[str] = []
     both = trio.Event()
 
-    def fail(_: Sagas, answer: CommandDone, now: float) -> list[SagaEffect]:
+    def fail(_: Sagas, answer: CommandDone, _now: float) -> list[SagaEffect]:
         done.append(answer.number)
         if len(done) == 2:
             both.set()
@@ -47,7 +47,7 @@ async def test_an_answer_that_fails_inside_ends_no_task(monkeypatch: pytest.Monk
     pump: Any = SimpleNamespace(now=lambda: 7.0, bug=lambda where, _: bugs.append(where))
     sagas = LocalSagas(node, pump, ANY, ANY, rights=ANY, audit=ANY, secrets=None, methods={})  # type: ignore[arg-type]
     share: Any = SimpleNamespace(runtime=SimpleNamespace(journals=None))
-    sagas.begin(share, SimpleNamespace(leader=lambda _: None))  # type: ignore[arg-type]
+    sagas.begin(share, SimpleNamespace(leader=lambda _: None))
     async with trio.open_nursery() as nursery:
         await nursery.start(sagas.run)
         sagas.on_journal(Resumed(JournalId(b"j" * 16), NO_BALLOT))

@@ -13,7 +13,7 @@ from gossipreg.journal.effects import JournalEffect, RecordsFound, Resumed
 from gossipreg.journal.leading import ProposalRefused
 from gossipreg.journal.model import NO_BALLOT, JournalId
 from gossipreg.model import NodeId
-from gossipreg.sagas.saga_effects import ReadEndedSagas
+from gossipreg.sagas.saga_effects import ReadEndedSagas, SagaEffect
 from gossipreg.sagas.sagas import Sagas
 
 JOURNAL = JournalId(b"j" * 16)
@@ -42,8 +42,13 @@ def test_a_refused_read_of_a_story_answers_whoever_asked(monkeypatch: pytest.Mon
     sagas = LocalSagas(node, pump, ANY, ANY, rights=ANY, audit=ANY, secrets=None, methods={})
     sagas.begin(Busy(), SimpleNamespace(leader=lambda _: None))  # type: ignore[arg-type]
     refused: list[tuple[object, ...]] = []
+
+    def note(_: Sagas, *said: object) -> list[SagaEffect]:
+        refused.append(said)
+        return []
+
     monkeypatch.setattr(Sagas, "on_journal", lambda *_: [ReadEndedSagas(JOURNAL, 5, (b"key",))])
-    monkeypatch.setattr(Sagas, "refused", lambda _, *said: refused.append(said) or [])
+    monkeypatch.setattr(Sagas, "refused", note)
     sagas.on_journal(Resumed(JOURNAL, NO_BALLOT))
     assert refused == [(JOURNAL, 5, "busy", "too many reads", 7.0)]
     assert not bugs
@@ -55,7 +60,7 @@ def test_events_that_were_not_read_are_read_later(monkeypatch: pytest.MonkeyPatc
     events.begin(Busy())  # type: ignore[arg-type]
     told: list[JournalEffect] = []
 
-    def on_journal(_: Events, effect: JournalEffect, now: float) -> list[ReadPayloads]:
+    def on_journal(_: Events, effect: JournalEffect, _now: float) -> list[ReadPayloads]:
         told.append(effect)
         return [ReadPayloads(JOURNAL, 5, (1, 2))] if isinstance(effect, Resumed) else []
 
