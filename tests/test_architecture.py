@@ -5,8 +5,9 @@ able to fail: here, and in `test_wiring_rules.py`.
 """
 
 import ast
+import gc
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -68,10 +69,29 @@ TEST_FILES = sorted((ROOT / "tests").rglob("*.py"))
 ALL_FILES = [*FILES, *SCRIPT_FILES]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def trees() -> Iterator[None]:
+    """Keep millions of nodes for these tests alone, and collect no garbage meanwhile.
+
+    Collections would take two thirds of the time, and with the trees left, each one in a later test takes a second.
+    """
+    gc.disable()
+    yield
+    tree.cache_clear()
+    wiring.cache_clear()
+    gc.enable()
+
+
 @cache
 def tree(path: Path) -> ast.Module:
     """Parsed when a test asks for it: every worker imports this file."""
     return ast.parse(path.read_text(), str(path))
+
+
+def trees_with(paths: Iterable[Path], pattern: str) -> Iterator[tuple[Path, ast.Module]]:
+    """Only those whose text has this pattern, without which there is nothing to find in them: parsing takes longest."""
+    wanted = re.compile(pattern)
+    return ((path, tree(path)) for path in paths if wanted.search(path.read_text()))
 
 
 def dotted(path: Path) -> str:
@@ -151,22 +171,18 @@ def test_a_file_holds_one_idea_and_stays_short(files: list[Path], limit: int) ->
 
 def test_a_name_of_a_test_is_a_short_claim() -> None:
     """Aim at 60 characters."""
-    faults = [
-        fault for path in TEST_FILES for fault in listed(path, house_rules.long_test_names(tree(path), MAX_TEST_NAME))
-    ]
+    long = trees_with(TEST_FILES, rf"\bdef\s+test_\w{{{MAX_TEST_NAME - len('test_') + 1},}}")
+    faults = [fault for path, tree in long for fault in listed(path, house_rules.long_test_names(tree, MAX_TEST_NAME))]
     assert faults == []
 
 
 def test_tests_and_laboratory_leave_the_nodes_private_parts_alone() -> None:
     private = house_rules.private_names(tree(PACKAGE / "core" / name) for name in NODE_FILES)
     assert private >= {"_context", "_detector", "_begin", "_forget"}
-    faults = [
-        fault
-        for path in [*TEST_FILES, *(path for path in FILES if not path.is_relative_to(PACKAGE))]
-        if str(path.relative_to(ROOT)) not in MAY_REACH
-        for fault in listed(path, house_rules.reaches(tree(path), private))
-    ]
-    assert faults == []
+    outside = [*TEST_FILES, *(path for path in FILES if not path.is_relative_to(PACKAGE))]
+    judged = [path for path in outside if str(path.relative_to(ROOT)) not in MAY_REACH]
+    naming = trees_with(judged, rf"\.\s*(?:{'|'.join(private)})\b")
+    assert [fault for path, tree in naming for fault in listed(path, house_rules.reaches(tree, private))] == []
 
 
 def test_class_names_are_unique_in_the_package() -> None:

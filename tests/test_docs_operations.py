@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import gossipreg
 from gossipreg.core.effects import Event
 from gossipreg.daemon import log_events
@@ -29,6 +31,16 @@ punctuation."""
 SEVERE = frozenset(("warning", "error"))
 FIELDS: dict[str, Any] = {"address": "10.0.0.7:7940", "id": "00", "since_s": 9.0, "bytes": 1250, "lost_bytes": 1275}
 """Those of an event that the keeper of troubles reads."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def trees() -> Iterator[None]:
+    """Keep the syntax trees for these tests alone: every later garbage collection would go through them."""
+    yield
+    for cached in (reported, kinds, of_events, shown, troubles):
+        cached.cache_clear()
+    for package in (CODE, DAEMON, CORE, INFO):
+        package.forget()
 
 
 def rows(heading: str) -> list[str]:

@@ -36,6 +36,11 @@ class Package:
             one for part in parts for one in ([root / part] if part.endswith(".py") else (root / part).rglob("*.py"))
         )
 
+    def forget(self) -> None:
+        """Drop what was read; the next question reads it again."""
+        for name in ("places", "calls_by_name", "functions", "constants"):
+            vars(self).pop(name, None)
+
     @cached_property
     def places(self) -> list[Place]:
         """Every module, and every function. They are read when a test first asks: every worker makes a Package."""
