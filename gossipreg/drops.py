@@ -82,6 +82,14 @@ DROPS: dict[str, str] = {
     "dns_rate": "not a plain question, from a client address that is over its limit of questions a second",
     "dns_tcp_crowded": "a connection that was closed for a newer one: there were too many",
     "dns_tcp_long": "a message over TCP longer than any question: the connection was closed",
+    # streams of the xDS gateway, each of which was ended
+    "xds_not_protobuf": "a message that is no discovery request of xDS v3",
+    "xds_name_too_long": "a request for a resource whose name is longer than any name of a service",
+    "xds_too_many_names": "a stream asked for more names than one stream may have",
+    "xds_names_of_all": "a stream asked for a name beyond the limit of all streams together",
+    "xds_too_many_requests": "a stream sent requests without end that answer no response",
+    "xds_unknown_nonce": "a stream answered a response that was never sent to it",
+    "xds_too_many_streams": "a stream beyond the limit",
 }
 
 FAMILIES: dict[str, str] = {

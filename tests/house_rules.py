@@ -268,7 +268,7 @@ def drop_reasons(tree: ast.AST) -> Iterator[tuple[int, str]]:
     on the reason of another place is left out."""
     for node in ast.walk(tree):
         match node:
-            case ast.Call(func=ast.Name(id="BadDatagram" | "StreamFault"), args=[reason, *_]):
+            case ast.Call(func=ast.Name(id="BadDatagram" | "StreamFault" | "BadRequest"), args=[reason, *_]):
                 yield from ((node.lineno, text) for text in _texts(reason))
             case ast.Call(func=ast.Attribute(attr="count"), args=[reason]):
                 for text in _texts(reason):

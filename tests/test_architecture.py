@@ -361,6 +361,7 @@ def test_a_generator_that_is_handed_in_is_left_alone() -> None:
         ("raise BadDatagram('a', f'{x}')", ["a"]),
         ("raise BadDatagram('a' if x else 'b')", ["a", "b"]),
         ("raise StreamFault('a', f'{x}') from None", ["a"]),
+        ("raise BadRequest('a', f'{x}')", ["a"]),
         ("raise BadDatagram(reason)", ["reason"]),
         ("self._context.count('drop.a')", ["a"]),
         ("context.count(f'drop.a_{x}')", ["a_*"]),

@@ -2,20 +2,31 @@
 
 One request from top to bottom:
 
-    streams          the seam to the transport: one call of the aggregated discovery service, and all of them
-    model            the values that the parts exchange
-    names_asked      what a name stands for
-    endpoints        the endpoints that a name has, and their groups
-    policy           what an operator sets for each service, and who honours it
-    policy_file      the file of --xds-policy
-    proto_values     values of protobuf, and the bytes of a resource
-    routes           the routes of a service: by header, by shares of tags
-    clusters         circuit breakers and outlier detection of a cluster
-    grpc_resources   what a gRPC client gets for a name
-    envoy_resources  what Envoy gets: a listener, its routes by Host, clusters and endpoints
-    asked            one name that somebody is subscribed to, and what is kept for it
-    resources        all of them, following the registry and the policy
-    members_by_zone  the living members by their zones
-    left_out         what clients do not get, said in the log once
-    shown_names      the services that Envoy gets, and that once were there
+    streams              the seam to the transport: one call of the aggregated discovery service, and all of them
+    sotw_stream          requests and responses of the state of the world
+    delta_stream         those of delta
+    ads_stream           what both are: who asks for what, in which order it is sent, what was accepted
+    stream_context       what all streams share
+    subscription         one type of resources on one stream
+    subscription_index   which streams are subscribed to which names
+    discovery_requests   bytes -> requests, and what is wrong with them
+    client_node          what a client says of itself
+    discovery_responses  resources -> bytes that all streams share
+    grouping             which resources go into one response
+    nack_log             what clients refuse, in the log
+    model                the values that the parts exchange
+    names_asked          what a name stands for
+    endpoints            the endpoints that a name has, and their groups
+    policy               what an operator sets for each service, and who honours it
+    policy_file          the file of --xds-policy
+    proto_values         values of protobuf, and the bytes of a resource
+    routes               the routes of a service: by header, by shares of tags
+    clusters             circuit breakers and outlier detection of a cluster
+    grpc_resources       what a gRPC client gets for a name
+    envoy_resources      what Envoy gets: a listener, its routes by Host, clusters and endpoints
+    asked                one name that somebody is subscribed to, and what is kept for it
+    resources            all of them, following the registry and the policy
+    members_by_zone      the living members by their zones
+    left_out             what clients do not get, said in the log once
+    shown_names          the services that Envoy gets, and that once were there
 """

@@ -7,15 +7,22 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
-from gossipreg.errors import GossipregError
+from gossipreg.gateway.xds.ads_stream import AdsStream
+from gossipreg.gateway.xds.delta_stream import DeltaStream
+from gossipreg.gateway.xds.discovery_requests import BadRequest
 from gossipreg.gateway.xds.model import ResourceSource
+from gossipreg.gateway.xds.sotw_stream import SotwStream
+from gossipreg.gateway.xds.stream_context import StreamContext
 
+__all__ = ["BadRequest", "XdsStream", "XdsStreams"]
 
-class BadRequest(GossipregError):
-    """A client sent a discovery request that cannot be used. The client is at fault; its call ends with
-    INVALID_ARGUMENT and this text."""
-
-    code = "bad_discovery_request"
+SERVICE = "/envoy.service.discovery.v3.AggregatedDiscoveryService"
+METHODS: dict[str, type[AdsStream]] = {
+    f"{SERVICE}/StreamAggregatedResources": SotwStream,
+    f"{SERVICE}/DeltaAggregatedResources": DeltaStream,
+}
+STREAMS = 4096
+"""Streams at once. A gRPC program in Python or C++ has one for each name that it calls."""
 
 
 class XdsStream(Protocol):
@@ -43,13 +50,16 @@ class XdsStreams:
         now: Callable[[], float] = lambda: 0.0,
     ) -> None:
         """`counts` is for `gossipreg info`, `note` writes a line of the log, `now` is the time in seconds."""
-        self._source = source
-        self._counts = counts
-        self._note = note
-        self._now = now
+        self.context = StreamContext(source, counts, note, now)
 
-    def open(self, path: str, peer: str, wake: Callable[[], None]) -> XdsStream | None:  # noqa: ARG002
+    def open(self, path: str, peer: str, wake: Callable[[], None]) -> XdsStream | None:
         """Begin a call of the method at this HTTP path; None: there is no such method (UNIMPLEMENTED). `peer` is the
         client's address, for people. `wake` is called when `take` has something; it must be cheap. Raises BadRequest
         if there are too many streams."""
-        return None
+        method = METHODS.get(path)
+        if method is None:
+            return None
+        if len(self.context.streams) >= STREAMS:
+            self.context.count("drop.xds_too_many_streams")
+            raise BadRequest("xds_too_many_streams", f"{STREAMS} streams are open already: close some")
+        return method(self.context, peer, wake)

@@ -1,0 +1,81 @@
+"""A stream in which each request has all names, and each response of listeners or clusters all resources: state of the
+world. gRPC clients speak only this.
+"""
+
+from typing import Any
+
+from gossipreg.gateway.xds.ads_stream import AdsStream
+from gossipreg.gateway.xds.discovery_requests import read_sotw_untrusted
+from gossipreg.gateway.xds.grouping import grouped
+from gossipreg.gateway.xds.model import Resource
+from gossipreg.gateway.xds.subscription import IN_FULL, WILDCARD, WITH_WILDCARD, TypeSubscription
+
+
+class SotwStream(AdsStream):
+    form = "sotw"
+    in_full = IN_FULL
+
+    def _receive_untrusted(self, message: bytes) -> None:
+        request = read_sotw_untrusted(message)
+        subscription = self._subscription(request)
+        if subscription is None:
+            return
+        self._hear(subscription, request)
+        asked = tuple(request.resource_names)
+        if asked != subscription.asked:
+            self._ask(subscription, asked)
+        elif self._is_asked_anew(subscription, request):
+            subscription.send_again(subscription.covered())
+
+    def _is_asked_anew(self, subscription: TypeSubscription, request: Any) -> bool:
+        """The client asks with no nonce for names that it asked for before, and no response to them is under way: it
+        has lost what it had."""
+        return (
+            not request.response_nonce
+            and subscription.nonce != ""
+            and not subscription.unacked
+            and not request.HasField("error_detail")
+        )
+
+    def _ask(self, subscription: TypeSubscription, asked: tuple[str, ...]) -> None:
+        """Be subscribed to these names alone. Raises BadRequest."""
+        wanted = set(asked)
+        wildcard = False
+        if subscription.type in WITH_WILDCARD:
+            wildcard = WILDCARD in wanted or (not wanted and not subscription.named)
+            wanted.discard(WILDCARD)
+        self._drop(subscription, [name for name in subscription.names if name not in wanted])
+        self._take_in(subscription, [name for name in wanted if name not in subscription.names])
+        if wildcard and not subscription.wildcard:
+            subscription.wildcard = subscription.look = subscription.answer = True
+        elif not wildcard and subscription.wildcard:
+            self._drop_wildcard(subscription)
+        subscription.named = subscription.named or bool(asked)
+        subscription.asked = asked
+
+    def _responses(self, subscription: TypeSubscription, changed: list[Resource]) -> list[bytes]:
+        if subscription.type in self.in_full:
+            return self._response_in_full(subscription, changed)
+        subscription.looked_at(list(subscription.due))
+        groups = list(grouped(changed, subscription.alone))
+        subscription.alone.clear()
+        return [self._response(subscription, group) for group in groups]
+
+    def _response_in_full(self, subscription: TypeSubscription, changed: list[Resource]) -> list[bytes]:
+        """With every resource that is subscribed to: the client drops the others. So there is none while one of them is
+        not known."""
+        if subscription.unknown:
+            return []
+        if not changed and not subscription.answer:
+            subscription.looked_at(list(subscription.due))
+            return []
+        resources = [self._resource(subscription, name) for name in sorted(subscription.covered())]
+        known = [one for one in resources if one is not None]
+        if len(known) < len(resources):
+            return []
+        subscription.looked_at(list(subscription.due))
+        return [self._response(subscription, known)]
+
+    def _response(self, subscription: TypeSubscription, resources: list[Resource]) -> bytes:
+        shared = self._context.responses.sotw(subscription.type, tuple(resources))
+        return self._send(subscription, shared, resources)

@@ -1,0 +1,47 @@
+"""What all streams share: the source, the index of subscriptions, shared responses, counters, the log."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from gossipreg.gateway.xds.discovery_responses import SharedResponses
+from gossipreg.gateway.xds.model import ResourceKey, ResourceSource
+from gossipreg.gateway.xds.nack_log import NackLog
+from gossipreg.gateway.xds.subscription_index import SubscriptionIndex
+
+NAMES_OF_ALL = 32_768
+"""Different names that all streams together may be subscribed to: the source keeps some hundred bytes for each. A
+cluster of 2,000 services has 8,000."""
+
+
+if TYPE_CHECKING:
+    from gossipreg.gateway.xds.ads_stream import AdsStream
+
+
+class StreamContext:
+    def __init__(
+        self, source: ResourceSource, counts: Counter[str], note: Callable[[str], None], now: Callable[[], float]
+    ) -> None:
+        self.source = source
+        self.now = now
+        self.index = SubscriptionIndex(source.forget)
+        self.responses = SharedResponses()
+        self.streams: dict[AdsStream, None] = {}
+        """All that are open."""
+        self.waiting: dict[AdsStream, None] = {}
+        """Those with a wildcard, or for which something was not known."""
+        self.nacks = NackLog(note, now)
+        self.note = note
+        self._counts = counts
+        source.follow(self._changed)
+
+    def count(self, what: str) -> None:
+        self._counts[what] += 1
+
+    def _changed(self, keys: frozenset[ResourceKey]) -> None:
+        self.responses.clear()
+        if keys:
+            self.index.changed(keys)
+            return
+        for stream in list(self.waiting):
+            stream.refresh()

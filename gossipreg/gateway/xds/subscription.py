@@ -1,0 +1,172 @@
+"""One type of resources on one stream: the names that the client asked for, what it was sent, and what it said to it.
+
+Owns the sets of names; knows neither protobufs nor where resources come from. A name is `due` from the moment when its
+resource may be otherwise until the stream has looked at it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from gossipreg.gateway.xds.discovery_responses import SharedResponse
+from gossipreg.gateway.xds.model import Resource, ResourceType
+
+IN_FULL = frozenset((ResourceType.CLUSTER, ResourceType.LISTENER))
+"""In the state of the world, a client drops what is not in a response of these types."""
+WITH_WILDCARD = IN_FULL
+"""The types that a client may ask for without names, and then gets all."""
+WILDCARD = "*"
+UNACKED_KEPT = 16
+"""Responses that a client has not answered and that are remembered: a client that never answers costs no more. What it
+says to an older one is passed over."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedResponse:
+    version: str
+    """The version of the response that was refused."""
+    text: str
+
+
+@dataclass(slots=True, eq=False)
+class TypeSubscription:
+    type: ResourceType
+    asked: tuple[str, ...] | None = None
+    """The names of the last request of the state of the world, as they came; None: there was none."""
+    names: set[str] = field(default_factory=set)
+    """Asked for by name."""
+    named: bool = False
+    """Something was asked for by name once, so that no names mean none, and not all."""
+    wildcard: bool = False
+    wild: set[str] = field(default_factory=set)
+    """The names of the wildcard. None of them ever goes: a client that misses one fails the calls to it."""
+    look: bool = False
+    """The wildcard may have other names now."""
+    due: set[str] = field(default_factory=set)
+    again: set[str] = field(default_factory=set)
+    """Those due that are sent although the client has them."""
+    alone: set[str] = field(default_factory=set)
+    """Those that came in a response with others that was refused: each is sent by itself, so that the client takes
+    all but the bad one."""
+    unknown: set[str] = field(default_factory=set)
+    """Those that the source does not know yet."""
+    removed: set[str] = field(default_factory=set)
+    """Names that a client of delta has and is to drop."""
+    answer: bool = False
+    """The client waits for a response, also for one without resources."""
+    sent: dict[str, str] = field(default_factory=dict)
+    """The version of each resource that the client has, as far as it was sent or the client said so."""
+    nonce: str = ""
+    """Of the last response."""
+    unacked: dict[str, SharedResponse] = field(default_factory=dict)
+    """By nonce, the oldest first."""
+    version: str = ""
+    """Of the last response."""
+    acked: str = ""
+    """The version of the last response that was accepted."""
+    nack: RefusedResponse | None = None
+    """The last one; None once a later response was accepted."""
+
+    @property
+    def is_due(self) -> bool:
+        return bool(self.due) or self.answer or self.look or bool(self.removed)
+
+    def covers(self, name: str) -> bool:
+        return name in self.names or name in self.wild
+
+    def covered(self) -> set[str]:
+        return self.names | self.wild
+
+    def take_in(self, names: Iterable[str]) -> list[str]:
+        """Subscribe to these by name. They are sent even if the client has them: it asks because it lacks them. Returns
+        those that were not covered before."""
+        fresh = []
+        for name in names:
+            if not self.covers(name):
+                fresh.append(name)
+            self.names.add(name)
+            self.due.add(name)
+            self.again.add(name)
+            self.removed.discard(name)
+        return fresh
+
+    def take_in_wild(self, names: Iterable[str]) -> list[str]:
+        """Let the wildcard have these names too. Returns those that were not covered before."""
+        added = [name for name in names if name not in self.wild]
+        fresh = [name for name in added if name not in self.names]
+        self.wild.update(added)
+        self.due.update(added)
+        return fresh
+
+    def drop(self, names: Iterable[str]) -> list[str]:
+        """Unsubscribe from these by name. Returns those that are not covered any more: asked for again, they are sent
+        again."""
+        gone = []
+        for name in names:
+            self.names.discard(name)
+            if name not in self.wild:
+                gone.append(name)
+        self._lose(gone)
+        return gone
+
+    def drop_wildcard(self) -> list[str]:
+        """Returns the names that are not covered any more."""
+        gone = [name for name in self.wild if name not in self.names]
+        self.wildcard = self.look = False
+        self.wild.clear()
+        self._lose(gone)
+        return gone
+
+    def _lose(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.sent.pop(name, None)
+            for marked in (self.due, self.again, self.alone, self.unknown):
+                marked.discard(name)
+
+    def send_again(self, names: Iterable[str]) -> None:
+        """Send those of these that are subscribed to, also if the client has them."""
+        for name in names:
+            if self.covers(name):
+                self.due.add(name)
+                self.again.add(name)
+
+    def lacks(self, resource: Resource) -> bool:
+        """Whether it is to be sent."""
+        return self.sent.get(resource.name) != resource.version or resource.name in self.again
+
+    def looked_at(self, names: Iterable[str]) -> None:
+        """These were sent, or need not be."""
+        self.due.difference_update(names)
+        self.again.difference_update(names)
+
+    def hand_out(self, nonce: str, response: SharedResponse, resources: Sequence[Resource]) -> None:
+        """A response with these goes to the client."""
+        for one in resources:
+            self.sent[one.name] = one.version
+        self.nonce, self.version, self.answer = nonce, response.version, False
+        self.unacked[nonce] = response
+        if len(self.unacked) > UNACKED_KEPT:
+            del self.unacked[next(iter(self.unacked))]
+
+    def answered(self, nonce: str) -> SharedResponse | None:
+        """The response that the client answers; it answers those before it too. None: that one is not open."""
+        if nonce not in self.unacked:
+            return None
+        while True:
+            oldest = next(iter(self.unacked))
+            response = self.unacked.pop(oldest)
+            if oldest == nonce:
+                return response
+
+    def accepted(self, response: SharedResponse) -> None:
+        self.acked = response.version
+        self.nack = None
+
+    def refused(self, response: SharedResponse, text: str) -> None:
+        """Nothing of it is sent again until it changes."""
+        self.nack = RefusedResponse(response.version, text)
+
+    def send_alone(self, names: Iterable[str]) -> None:
+        """Send these again, each by itself."""
+        again = [name for name in names if self.covers(name)]
+        self.alone.update(again)
+        self.send_again(again)
