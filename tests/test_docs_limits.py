@@ -47,6 +47,7 @@ from gossipreg.sagas import (
     saga_model,
     saga_templates,
     step_template,
+    waiting_calls,
 )
 from gossipreg.sagas.saga_tuning import SagaTuning
 from gossipreg.wire import rpc, values
@@ -195,6 +196,9 @@ VALUES: dict[str, tuple[float, ...]] = {
     "commands of a journal at the same time": (SAGAS.commands_at_once,),
     "commands of a sidecar at the same time": (command_sender.COMMANDS_MAX,),
     "calls about sagas of a sidecar that wait": (saga_forwarding.MAX_CALLS,),
+    "bytes of these calls": (saga_forwarding.MAX_CALLS_BYTES,),
+    "calls that wait at the leader of a journal": (waiting_calls.MAX_WAITING_CALLS,),
+    "bytes of what they ask for": (waiting_calls.MAX_WAITING_CALLS_BYTES,),
     "sagas of a connection": (saga_programs.MAX_SAGAS_A_CONNECTION,),
     "sagas whose programs are at a sidecar": (saga_programs.MAX_PROGRAMS,),
     "sagas of a `saga-list`": (saga_calls.MAX_LISTED, saga_messages.MAX_SAGA_REPLY_BYTES),

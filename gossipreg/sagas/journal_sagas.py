@@ -213,23 +213,23 @@ class JournalSagas:
         """A program at a member asks; SagaReply follows. `asked`: what that is, where it was read already."""
         self._now(now)
         try:
-            self._ask(asked or read_call(call.method, call.params, self._tuning), caller)
+            self._ask(asked or read_call(call.method, call.params, self._tuning), caller, len(call.params))
         except RequestError as error:
             self._context.refuse(caller, error.code, str(error))
         return self._settle()
 
-    def _ask(self, asked: object, caller: SagaCaller) -> None:
+    def _ask(self, asked: object, caller: SagaCaller, size_bytes: int) -> None:
         match asked:
             case BeginAsked():
                 self._replies.begin(asked, caller)
             case RunAsked():
-                self._replies.run(asked, caller)
+                self._replies.run(asked, caller, size_bytes)
             case ListAsked():
                 self._context.reply(caller, fitting(self.questions.list(asked)))
             case ShowAsked(saga, id):
                 self.questions.show(id if saga is None else saga.id, caller)
             case _:
-                self._replies.ask(asked, caller)  # type: ignore[arg-type]  # the rest is about one saga
+                self._replies.ask(asked, caller, size_bytes)  # type: ignore[arg-type]  # the rest is about one saga
 
     def show(self, saga: str, caller: SagaCaller, now: float) -> list[SagaEffect]:
         """Answer with a list of the story of this saga, which is here."""

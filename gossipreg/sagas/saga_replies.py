@@ -8,6 +8,7 @@ leader was replaced, joins what is there.
 """
 
 from collections.abc import Callable
+from math import inf
 
 from gossipreg.errors import OutcomeUnknown, RequestError
 from gossipreg.sagas.final_step import is_final
@@ -32,7 +33,7 @@ from gossipreg.sagas.saga_questions import SagaQuestions
 from gossipreg.sagas.saga_shapes import step_answer
 from gossipreg.sagas.saga_templates import ResultMissing, TemplateValues
 from gossipreg.sagas.step_intent import intent_of
-from gossipreg.sagas.waiting_calls import MAX_WAITING_CALLS, WaitingCall
+from gossipreg.sagas.waiting_calls import WaitingCall
 
 _SAYS_WHERE = (StepAsked, AfterAsked, CommitAsked)
 """Calls of a saga's program: it is where they come from."""
@@ -57,13 +58,16 @@ class SagaReplies:
             self._running.begin(asked, caller)
             self._reply_begun(caller, asked.id, 0)
 
-    def run(self, asked: RunAsked, caller: SagaCaller) -> None:
+    def run(self, asked: RunAsked, caller: SagaCaller, size_bytes: int) -> None:
+        """`size_bytes`: of its parameters. Raises RequestError."""
         live = self._context.live.get(asked.id)
-        if live is not None and live.beginner == caller:
-            self._wait(asked.id, asked, caller)
-        elif not self._refuse_known(asked.id, asked.definition.name, asked.input, caller):
+        again = live is not None and live.beginner == caller
+        if not again and self._refuse_known(asked.id, asked.definition.name, asked.input, caller):
+            return
+        self._make_room(asked.id, caller, size_bytes)
+        if not again:
             self._running.run(asked, caller)
-            self._wait(asked.id, asked, caller)
+        self._wait(asked.id, asked, caller, size_bytes)
 
     def _refuse_known(self, id: str, name: str, input: bytes, caller: SagaCaller) -> bool:
         known = self._running.known(id, name, input)
@@ -84,26 +88,30 @@ class SagaReplies:
         answer = {"saga": str(self._context.ref(id)), "id": id, "state": "running", "copies": copies}
         self._context.reply(caller, {**answer, "takeover": self._has_takeover()})
 
-    def _wait(self, saga: str, asked: AskedSaga | RunAsked, caller: SagaCaller, until: float | None = None) -> None:
+    def _make_room(self, saga: str, caller: SagaCaller, size_bytes: int) -> None:
+        """For a call, which may be here already: it was sent again. Raises Busy."""
         waiting = self._context.waiting
         for call in waiting.of(saga):
             if call.caller == caller:
                 waiting.remove(call)
-        waiting.add(caller, saga, asked, *(() if until is None else (until,)))
+        waiting.check_room(size_bytes)
+
+    def _wait(
+        self, saga: str, asked: AskedSaga | RunAsked, caller: SagaCaller, size_bytes: int, until: float = inf
+    ) -> None:
+        self._context.waiting.add(caller, saga, asked, size_bytes, until)
         self._context.touch(saga)
 
     # -- calls about a saga --------------------------------------------------------------------------------------------
 
-    def ask(self, asked: AskedSaga, caller: SagaCaller) -> None:
-        """It is looked at when this input ends."""
+    def ask(self, asked: AskedSaga, caller: SagaCaller, size_bytes: int) -> None:
+        """It is looked at when this input ends. `size_bytes`: of its parameters. Raises Busy."""
         context, id = self._context, asked.saga.id
-        if len(context.waiting) >= MAX_WAITING_CALLS:
-            context.refuse(caller, "busy", f"{len(context.waiting)} calls wait here: ask again in a moment")
-            return
+        self._make_room(id, caller, size_bytes)
         if isinstance(asked, _SAYS_WHERE):
             context.leases.here(id, caller.node)
-        until = context.now + asked.timeout_ms / 1000 if isinstance(asked, WaitAsked) else None
-        self._wait(id, asked, caller, until)
+        until = context.now + asked.timeout_ms / 1000 if isinstance(asked, WaitAsked) else inf
+        self._wait(id, asked, caller, size_bytes, until)
 
     def look(self, saga: str, copies: int) -> None:
         """Answer the calls about this saga that can be answered. `copies`: disks that have the last entry."""

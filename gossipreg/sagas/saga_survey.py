@@ -64,6 +64,12 @@ class _Survey:
     silent: set[NodeId] = field(default_factory=set)
     """They did not answer, or could not."""
 
+    def trim(self) -> None:
+        """A list shows its first names alone: what comes behind them is not kept."""
+        if isinstance(self.asked, ListAsked) and len(self.found) > self.asked.limit:
+            first = sorted(self.found)[: self.asked.limit]
+            self.found = {name: self.found[name] for name in first}
+
 
 class SagaSurveys:
     def __init__(
@@ -103,6 +109,7 @@ class SagaSurveys:
                 name = _name(story)
                 if name not in survey.found or self._leads(node, name):
                     survey.found[name] = story
+            survey.trim()
             survey.ends += [_name(stories[-1])] if cut and stories else []
         elif reply.code != "not_found":
             survey.silent.add(node)

@@ -1,12 +1,14 @@
 """Calls at the leader whose answer waits for something: a step that is settled, a decision that is durable.
 
-Owns: who waits, by saga. Never knows: for what; whoever asks tries them again when their saga changed.
+Owns: who waits, by saga, and how much may wait. Never knows: for what; whoever asks tries them again when their
+saga changed.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
 
+from gossipreg.errors import Busy
 from gossipreg.journal.model import JournalId
 from gossipreg.model import NodeId
 from gossipreg.sagas.live_sagas import SagaCaller
@@ -14,7 +16,8 @@ from gossipreg.sagas.saga_calls import AskedSaga, RunAsked
 from gossipreg.timers import Timers
 
 MAX_WAITING_CALLS = 32_768
-"""Of one journal; more are refused as `busy`."""
+MAX_WAITING_CALLS_BYTES = 64 * 1024 * 1024
+"""Of one journal, as they came; more are refused as `busy`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,8 @@ class WaitingCall:
     caller: SagaCaller
     saga: str
     asked: AskedSaga | RunAsked
+    size_bytes: int
+    """Of its parameters, as they came."""
     joined: bool = False
     """What it asks for was begun, or is known to be the same."""
     over: bool = False
@@ -44,13 +49,26 @@ class WaitingCalls:
         self._of_saga: dict[str, list[WaitingCall]] = {}
         self._all: dict[int, WaitingCall] = {}
         self._next = 0
+        self._size_bytes = 0
 
     def __len__(self) -> int:
         return len(self._all)
 
-    def add(self, caller: SagaCaller, saga: str, asked: AskedSaga | RunAsked, until: float = inf) -> WaitingCall:
+    def check_room(self, size_bytes: int) -> None:
+        """For another call of this size. Raises Busy."""
+        if len(self._all) >= MAX_WAITING_CALLS or self._size_bytes + size_bytes > MAX_WAITING_CALLS_BYTES:
+            raise Busy(
+                f"{len(self._all)} calls with {self._size_bytes} bytes wait at the leader of this journal, the limits "
+                f"are {MAX_WAITING_CALLS} and {MAX_WAITING_CALLS_BYTES}: ask again in a moment"
+            )
+
+    def add(
+        self, caller: SagaCaller, saga: str, asked: AskedSaga | RunAsked, size_bytes: int, until: float = inf
+    ) -> WaitingCall:
+        """There is room for it (`check_room`)."""
         self._next += 1
-        call = self._all[self._next] = WaitingCall(self._next, caller, saga, asked)
+        self._size_bytes += size_bytes
+        call = self._all[self._next] = WaitingCall(self._next, caller, saga, asked, size_bytes)
         self._of_saga.setdefault(saga, []).append(call)
         if until < inf:
             self._timers.set(WaitTimer(self._journal, call.number), until)
@@ -66,6 +84,7 @@ class WaitingCalls:
     def remove(self, call: WaitingCall) -> None:
         if self._all.pop(call.number, None) is None:
             return
+        self._size_bytes -= call.size_bytes
         self._timers.cancel(WaitTimer(self._journal, call.number))
         calls = self._of_saga[call.saga]
         calls.remove(call)

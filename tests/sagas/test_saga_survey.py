@@ -1,5 +1,6 @@
 """Lists of the sagas of all journals: several members answer, and nothing is jumped over, said twice or left unsaid."""
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -188,3 +189,22 @@ def test_an_answer_that_is_no_list_is_none() -> None:
     (answer,) = asking.answered(ONE, deep)
     assert isinstance(answer, SagaCallAnswered)
     assert names(unpackb(answer.result)) == []
+
+
+def test_a_list_keeps_no_more_than_it_shows() -> None:
+    """Answers of many members, each as large as a message: what comes behind the page takes no memory."""
+    nodes = [NodeId(bytes([number]) * 16) for number in range(1, 33)]
+    asking = surveys()
+    asking.ask(1, "list", b"", ListAsked("", 5, ""), nodes, 0.0)
+    tracemalloc.start()
+    try:
+        for place, node in enumerate(nodes[:-1]):
+            told = [{"saga": f"{n:02}{place:02}", "reason": chr(65 + n) * 2_000} for n in range(100)]
+            assert asking.answered(node, reply(member_answer(told, [], cut=False))) == []
+            del told
+        assert tracemalloc.get_traced_memory()[0] < 200_000
+    finally:
+        tracemalloc.stop()
+    (answer,) = asking.answered(nodes[-1], reply(member_answer([], [], cut=False)))
+    assert isinstance(answer, SagaCallAnswered)
+    assert names(unpackb(answer.result)) == ["0000", "0001", "0002", "0003", "0004"]
