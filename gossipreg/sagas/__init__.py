@@ -38,6 +38,8 @@ At whoever leads a journal:
     journal_sagas    what follows from what, from `Established` until `Deposed`
     saga_context     what its parts share
     live_sagas       sagas that run, with what is on its way into the journal
+    saga_room        how many sagas may be open, and of how many bytes
+    step_checks      whether a saga may take a step of its program
     running_sagas    from the beginning to the decision
     declared_sagas   those that go on by themselves
     decided_sagas    undo, and what comes after a commit

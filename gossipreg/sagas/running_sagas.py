@@ -13,10 +13,8 @@ A saga by code is not in the journal before its first intent. Where it ends befo
 
 from dataclasses import dataclass
 
-from gossipreg.errors import BadParams, Busy, RequestError, TooLarge
 from gossipreg.journal.model import JournalId
 from gossipreg.sagas.command_attempts import CommandDeadline, CommandId, CommandTask, CommandWork
-from gossipreg.sagas.final_step import check_final
 from gossipreg.sagas.live_sagas import LiveSaga, LiveStep, SagaCaller
 from gossipreg.sagas.open_saga import OpenSaga
 from gossipreg.sagas.saga_calls import BeginAsked, RunAsked
@@ -25,10 +23,6 @@ from gossipreg.sagas.saga_context import SagaContext
 from gossipreg.sagas.saga_effects import CommandDone
 from gossipreg.sagas.saga_entries import BeginSaga, DecideSaga, IntendStep, NoteResult, SagaChange
 from gossipreg.sagas.saga_model import (
-    MAX_INTENT_BYTES,
-    MAX_OPEN_BYTES,
-    MAX_OPEN_SAGAS,
-    MAX_STEPS,
     BegunSaga,
     Decision,
     SagaKind,
@@ -37,12 +31,10 @@ from gossipreg.sagas.saga_model import (
     StepResult,
     StepState,
 )
+from gossipreg.sagas.saga_room import SagaRoom
+from gossipreg.sagas.step_checks import check_step
 from gossipreg.sagas.step_commands import result_of, step_task
-from gossipreg.sagas.step_order import shown
 from gossipreg.sagas.step_outcome import StepOutcome, step_outcome
-
-KEPT_BYTES = 1024 * 1024
-"""Of what the open sagas may take, for what is on its way: the machine ignores what is over it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +58,7 @@ class KnownSaga:
 class RunningSagas:
     def __init__(self, context: SagaContext) -> None:
         self._context = context
-        self._unrecorded: dict[str, int] = {}
-        """Sagas that the journal does not have yet, and the bytes of those that are not on their way into it."""
-        self._unrecorded_bytes = 0
+        self._room = SagaRoom(context)
 
     # -- the beginning -------------------------------------------------------------------------------------------------
 
@@ -88,7 +78,7 @@ class RunningSagas:
         context, id = self._context, live.ref.id
         context.live[id] = live
         if not live.committed:
-            self._keep(id, _size(live))
+            self._room.keep(live)
         context.timers.set(SagaDeadline(context.journal, id), context.now + live.begun.timeout_ms / 1000)
         if live.by_code:
             context.leases.begin(id, context.now)
@@ -99,7 +89,7 @@ class RunningSagas:
             asked.id, asked.name, SagaKind.BY_CODE, asked.input, asked.timeout_ms, b"", self._context.now_wall_ms(),
             asked.traceparent, asked.strict,
         )  # fmt: skip
-        self._check_another(len(begun.input))
+        self._room.check_saga(len(begun.input))
         self._add(LiveSaga(self._context.ref(asked.id), begun, caller))
         self._context.leases.here(asked.id, caller.node)
 
@@ -110,7 +100,7 @@ class RunningSagas:
             asked.id, definition.name, SagaKind.DECLARED, asked.input, definition.timeout_ms, asked.encoded,
             self._context.now_wall_ms(), asked.traceparent, definition.strict,
         )  # fmt: skip
-        self._check_another(len(begun.input) + len(begun.definition))
+        self._room.check_saga(len(begun.input) + len(begun.definition))
         live = LiveSaga(self._context.ref(asked.id), begun, caller, definition=definition)
         self._add(live)
         self._record(live)
@@ -126,30 +116,9 @@ class RunningSagas:
             return KnownSaga((begun.name, begun.input) == (name, input), state, decision)
         return None if ended is None else KnownSaga(ended.is_of(like), SagaState.ENDED, ended.decision)
 
-    def _check_another(self, size: int) -> None:
-        """For another saga. Raises Busy."""
-        if len(self._context.machine.open) + len(self._unrecorded) >= MAX_OPEN_SAGAS:
-            raise Busy(f"{MAX_OPEN_SAGAS} sagas of this journal are open: begin it again when some have ended")
-        self._check_room(size, self._unrecorded_bytes)
-
-    def _check_room(self, size: int, unrecorded_bytes: int) -> None:
-        """For so much more, beside this of sagas that the journal does not have. Raises Busy."""
-        context = self._context
-        taken = context.machine.open_bytes + context.batch.size_bytes + unrecorded_bytes
-        if taken + size > MAX_OPEN_BYTES - KEPT_BYTES:
-            raise Busy(f"the open sagas of this journal take {taken} bytes: try again later")
-
-    def _keep(self, saga: str, size: int) -> None:
-        """A saga that the journal does not have takes this."""
-        self._unrecorded_bytes += size - self._unrecorded.get(saga, 0)
-        self._unrecorded[saga] = size
-
-    def _drop(self, saga: str) -> None:
-        self._unrecorded_bytes -= self._unrecorded.pop(saga, 0)
-
     def begun(self, saga: str) -> None:
         """The journal has it."""
-        self._drop(saga)
+        self._room.drop(saga)
         live = self._context.live.get(saga)
         if live is not None:
             live.committed = True
@@ -158,14 +127,14 @@ class RunningSagas:
     def _forget(self, saga: str) -> None:
         self._context.leases.end(saga)
         self._context.timers.cancel(SagaDeadline(self._context.journal, saga))
-        self._drop(saga)
+        self._room.drop(saga)
         self._context.live.pop(saga, None)
         self._context.touch(saga)
 
     def _record(self, live: LiveSaga) -> None:
         if not live.recorded:
             live.recorded = True
-            self._keep(live.ref.id, 0)
+            self._room.put(live)
             self._context.put(BeginSaga(live.begun))
 
     # -- steps ---------------------------------------------------------------------------------------------------------
@@ -173,7 +142,7 @@ class RunningSagas:
     def intend(self, live: LiveSaga, intent: StepIntent) -> None:
         """Take a step, or note what is to be done after the commit. Raises BadParams, TooLarge, Busy."""
         check_step(live, intent)
-        self._check_room(intent_bytes(intent), self._unrecorded.get(live.ref.id, 0))
+        self._room.check_step(live.ref.id, intent_bytes(intent))
         self._record(live)
         live.steps[intent.name] = LiveStep(intent, StepState.AFTER if intent.options.after else StepState.INTENDED)
         self._context.put(IntendStep(live.ref.id, intent, self._context.now_wall_ms()))
@@ -313,7 +282,7 @@ class RunningSagas:
         context.touch(saga)
         if live.by_code and live.deciding is None:
             live.recorded = False
-            self._keep(saga, _size(live))
+            self._room.keep(live)
             live.steps.clear()
         else:
             self._forget(saga)
@@ -348,40 +317,3 @@ STATES = {
     StepOutcome.DONE: StepState.DONE,
     StepOutcome.REFUSED: StepState.REFUSED,
 }
-
-
-def _size(live: LiveSaga) -> int:
-    return len(live.begun.input) + len(live.begun.definition)
-
-
-def check_step(live: LiveSaga, intent: StepIntent) -> None:
-    """Whether this saga may take this step. Raises BadParams, TooLarge."""
-    size = intent_bytes(intent)
-    if size > MAX_INTENT_BYTES:
-        raise TooLarge(f"step {intent.name!r} takes {size} bytes, with its undo: at most {MAX_INTENT_BYTES} are kept")
-    if len(live.steps) >= MAX_STEPS:
-        raise BadParams(f"the saga has {MAX_STEPS} steps, the limit: begin another one for the rest")
-    if live.by_code and (missing := missing_needs(live, intent)):
-        there = f"there are {shown(live.steps)}" if live.steps else "none was"
-        raise BadParams(f"step {intent.name!r} needs {missing[0]!r}, and no such step was taken: {there}")
-    if intent.options.after:
-        return
-    failed = [name for name, step in live.steps.items() if step.failed]
-    if failed:
-        raise StepsFailed(failed)
-    check_final(live.steps, intent)
-
-
-def missing_needs(live: LiveSaga, intent: StepIntent) -> list[str]:
-    """What this step needs, and was not taken."""
-    return [name for name in intent.needs if name not in live.steps]
-
-
-class StepsFailed(RequestError):
-    """A step of the saga failed: abort is the only decision."""
-
-    code = "not_done"
-
-    def __init__(self, steps: list[str]) -> None:
-        super().__init__(f"step {', '.join(steps)} failed: abort the saga")
-        self.steps = steps

@@ -14,7 +14,7 @@ from gossipreg.errors import OutcomeUnknown, RequestError
 from gossipreg.sagas.final_step import is_final
 from gossipreg.sagas.live_sagas import LiveSaga, LiveStep, SagaCaller
 from gossipreg.sagas.machine import SagasMachine
-from gossipreg.sagas.running_sagas import KnownSaga, RunningSagas, StepsFailed, missing_needs
+from gossipreg.sagas.running_sagas import KnownSaga, RunningSagas
 from gossipreg.sagas.saga_calls import (
     AbortAsked,
     AfterAsked,
@@ -32,6 +32,7 @@ from gossipreg.sagas.saga_model import Decision, StepState
 from gossipreg.sagas.saga_questions import SagaQuestions
 from gossipreg.sagas.saga_shapes import step_answer
 from gossipreg.sagas.saga_templates import ResultMissing, TemplateValues
+from gossipreg.sagas.step_checks import StepsFailed, missing_needs
 from gossipreg.sagas.step_intent import intent_of
 from gossipreg.sagas.waiting_calls import WaitingCall
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gossipreg.sagas import running_sagas
+from gossipreg.sagas import saga_room
 from gossipreg.sagas.saga_model import StepState
 from gossipreg.sagas.saga_tuning import SagaTuning
 from tests.sagas.bench import Bench, is_over
@@ -308,7 +308,7 @@ def test_a_saga_that_ends_before_its_first_step_leaves_no_trace() -> None:
 
 
 def test_sagas_without_a_first_step_are_bound_by_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running_sagas, "MAX_OPEN_BYTES", running_sagas.KEPT_BYTES + 310_000)
+    monkeypatch.setattr(saga_room, "MAX_OPEN_BYTES", saga_room.KEPT_BYTES + 310_000)
     bench = Bench()
     large: dict[str, Any] = {"name": "order", "input": b'"%s"' % (b"x" * 60_000)}
     sagas = [bench.ok("begin", id=f"s{number}", **large)["saga"] for number in range(4)]
@@ -325,7 +325,7 @@ def test_sagas_without_a_first_step_are_bound_by_their_bytes(monkeypatch: pytest
 
 
 def test_a_saga_goes_on_while_as_many_are_open_as_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running_sagas, "MAX_OPEN_SAGAS", 2)
+    monkeypatch.setattr(saga_room, "MAX_OPEN_SAGAS", 2)
     bench = Bench()
     saga, _ = bench.begin("s1"), bench.begin("s2")
     code, answer = bench.ask("begin", name="order", id="s3")
