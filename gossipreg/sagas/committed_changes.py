@@ -81,10 +81,10 @@ class CommittedChanges:
         match change:
             case IntendStep():
                 self._replies.fail(saga, step, "refused", f"step {step!r} was not taken: {reason}")
-                self._running.not_intended(saga, step)
+                self._running.not_intended(saga, step, reason)
             case BeginSaga():
                 self._replies.fail(saga, "", "busy", f"the saga was not begun: {reason}")
-                self._running.given_up(change)
+                self._running.given_up(change, reason)
             case DecideSaga():
                 self._running.not_decided(saga)
 
@@ -96,4 +96,4 @@ class CommittedChanges:
             case IntendStep(saga, intent):
                 self._replies.fail(saga, intent.name, code, text)
                 self._declared.wait(saga)
-        self._running.given_up(change)
+        self._running.given_up(change, text)

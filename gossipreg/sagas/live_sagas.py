@@ -11,7 +11,17 @@ from dataclasses import dataclass, field
 
 from gossipreg.model import NodeId
 from gossipreg.sagas.saga_definition import SagaDefinition
-from gossipreg.sagas.saga_model import BegunSaga, Decision, SagaKind, SagaRef, StepIntent, StepResult, StepState
+from gossipreg.sagas.saga_model import (
+    MAX_STEPS,
+    BegunSaga,
+    Decision,
+    SagaKind,
+    SagaRef,
+    StepIntent,
+    StepOptions,
+    StepResult,
+    StepState,
+)
 
 SETTLED = (StepState.DONE, StepState.REFUSED, StepState.UNKNOWN)
 
@@ -63,6 +73,9 @@ class LiveSaga:
     committed: bool = False
     """The journal has it."""
     steps: dict[str, LiveStep] = field(default_factory=dict)
+    not_taken: dict[str, str] = field(default_factory=dict)
+    """Steps that its program asked for and that the journal has no room for, and why: it does not commit before they
+    are taken. No more than a saga may have."""
     deciding: Decision | None = None
     """The decision that is on its way into the journal."""
     overdue: str = ""
@@ -78,6 +91,11 @@ class LiveSaga:
     def inherits(self) -> bool:
         """Whether a step of an earlier leader is still under way: what its program was told of it is learned again."""
         return any(step.inherited and not step.settled for step in self.steps.values() if not step.intent.options.after)
+
+    def note_not_taken(self, step: str, options: StepOptions, why: str) -> None:
+        """This step was not taken, and may be asked for again. An optional one may be left out."""
+        if not options.optional and len(self.not_taken) < MAX_STEPS:
+            self.not_taken[step] = why
 
     @property
     def open_steps(self) -> list[str]:

@@ -144,6 +144,7 @@ class RunningSagas:
         check_step(live, intent)
         self._room.check_step(live.ref.id, intent_bytes(intent))
         self._record(live)
+        live.not_taken.pop(intent.name, None)
         live.steps[intent.name] = LiveStep(intent, StepState.AFTER if intent.options.after else StepState.INTENDED)
         self._context.put(IntendStep(live.ref.id, intent, self._context.now_wall_ms()))
 
@@ -265,16 +266,16 @@ class RunningSagas:
 
     # -- what the journal did not take ---------------------------------------------------------------------------------
 
-    def given_up(self, change: SagaChange) -> None:
+    def given_up(self, change: SagaChange, why: str) -> None:
         """The journal is full, or has too few copies: this did not begin."""
         match change:
             case BeginSaga(begun):
-                self._not_begun(begun.id)
+                self._not_begun(begun.id, why)
             case IntendStep(saga, intent):
-                self.not_intended(saga, intent.name)
+                self.not_intended(saga, intent.name, why)
 
-    def _not_begun(self, saga: str) -> None:
-        """A declared one is gone; the program of the other may take its first step again."""
+    def _not_begun(self, saga: str, why: str) -> None:
+        """A declared one is gone; the program of the other may take its first steps again."""
         context, live = self._context, self._context.live.get(saga)
         if live is None:
             return
@@ -283,19 +284,23 @@ class RunningSagas:
         if live.by_code and live.deciding is None:
             live.recorded = False
             self._room.keep(live)
+            for name, step in live.steps.items():
+                live.note_not_taken(name, step.intent.options, why)
             live.steps.clear()
         else:
             self._forget(saga)
 
-    def not_intended(self, saga: str, name: str) -> None:
-        """This step was not recorded, and nothing of it was sent."""
+    def not_intended(self, saga: str, name: str, why: str) -> None:
+        """This step was not recorded, and nothing of it was sent. A commit that was asked for behind it is taken back:
+        something would be missing."""
         live = self._context.live.get(saga)
         step = None if live is None else live.steps.get(name)
         if live is not None and step is not None and not step.committed:
             del live.steps[name]
+            live.note_not_taken(name, step.intent.options, why)
             self._context.touch(saga)
             if live.deciding is Decision.COMMIT and self._context.batch.withdraw_decision(saga):
-                live.deciding = None  # what comes after it is missing: whoever wants the commit asks again
+                live.deciding = None
                 if live.overdue:
                     self.decide(live, Decision.ABORT, live.overdue)
 

@@ -10,7 +10,7 @@ leader was replaced, joins what is there.
 from collections.abc import Callable
 from math import inf
 
-from gossipreg.errors import OutcomeUnknown, RequestError
+from gossipreg.errors import Busy, OutcomeUnknown, RequestError
 from gossipreg.sagas.final_step import is_final
 from gossipreg.sagas.live_sagas import LiveSaga, LiveStep, SagaCaller
 from gossipreg.sagas.machine import SagasMachine
@@ -34,6 +34,7 @@ from gossipreg.sagas.saga_shapes import step_answer
 from gossipreg.sagas.saga_templates import ResultMissing, TemplateValues
 from gossipreg.sagas.step_checks import StepsFailed, missing_needs
 from gossipreg.sagas.step_intent import intent_of
+from gossipreg.sagas.step_order import shown
 from gossipreg.sagas.waiting_calls import WaitingCall
 
 _SAYS_WHERE = (StepAsked, AfterAsked, CommitAsked)
@@ -108,7 +109,11 @@ class SagaReplies:
     def ask(self, asked: AskedSaga, caller: SagaCaller, size_bytes: int) -> None:
         """It is looked at when this input ends. `size_bytes`: of its parameters. Raises Busy."""
         context, id = self._context, asked.saga.id
-        self._make_room(id, caller, size_bytes)
+        try:
+            self._make_room(id, caller, size_bytes)
+        except Busy as error:
+            self._note_not_taken(asked, error)
+            raise
         if isinstance(asked, _SAYS_WHERE):
             context.leases.here(id, caller.node)
         until = context.now + asked.timeout_ms / 1000 if isinstance(asked, WaitAsked) else inf
@@ -122,9 +127,18 @@ class SagaReplies:
             except StepsFailed as error:
                 answered = self._refuse(call, error.code, str(error), steps=error.steps)
             except RequestError as error:
+                self._note_not_taken(call.asked, error)
                 answered = self._refuse(call, error.code, str(error))
             if answered:
                 self._context.waiting.remove(call)
+
+    def _note_not_taken(self, asked: AskedSaga | RunAsked, error: RequestError) -> None:
+        """What was asked for is refused. A step for which there is no room now may be missed in what follows; one that
+        cannot be taken as it is was never a part of the saga."""
+        if isinstance(error, Busy) and isinstance(asked, (StepAsked, AfterAsked)):
+            live, step = self._context.live.get(asked.saga.id), asked.step
+            if live is not None and step.name not in live.steps:
+                live.note_not_taken(step.name, step.options, str(error))
 
     def fail(self, saga: str, step: str, code: str, text: str) -> None:
         """The journal did not take what this step, or with an empty name anything of this saga, is waiting for."""
@@ -232,6 +246,10 @@ class SagaReplies:
         if live.open_steps:
             names = ", ".join(f"{name} ({live.steps[name].state.name.lower()})" for name in live.open_steps[:5])
             return self._refuse(call, "not_done", f"saga {live.ref} cannot commit: {names}", steps=live.open_steps)
+        if live.not_taken:
+            missing = [*live.not_taken]
+            why = f"{shown(missing)} not taken ({live.not_taken[missing[0]]}): take it again, or abort"
+            return self._refuse(call, "not_done", f"saga {live.ref} cannot commit: {why}", steps=missing)
         self._running.decide(live, Decision.COMMIT)
         return False
 

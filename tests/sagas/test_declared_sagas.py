@@ -158,9 +158,11 @@ def test_a_full_journal_refuses_new_sagas_and_says_so() -> None:
 def test_a_full_journal_takes_results_and_decisions() -> None:
     bench = Bench()
     saga = bench.begin()
-    bench.step(saga, "reserve")
-    bench.refuses = lambda effect: None if effect.ends else ("journal_full", "it is full")
-    assert bench.ask("step", saga=saga, step=step("pay"))[0] == "journal_full"
+    full: list[bool] = []
+    bench.refuses = lambda effect: ("journal_full", "it is full") if full and not effect.ends else None
+    bench.participants["reserve"] = lambda _: full.append(True) or Answer()  # type: ignore[func-returns-value]
+    assert bench.step(saga, "reserve")[1]["state"] == "done"
+    assert bench.ask("step", saga=saga, step=step("gift", optional=True))[0] == "journal_full"
     assert bench.ok("commit", saga=saga) == {"state": "committed"}
 
 
