@@ -212,7 +212,9 @@ VALUES: dict[str, tuple[float, ...]] = {
     "data that waits for all clients": (all_clients.MAX_QUEUED_BYTES,),
     "a page of `services` or `members`, `limit` of `lookup`": (params.PAGE_MAX,),
     "calls of one Python `Client` at the same time": (pool.OPEN_MAX,),
-    "publishes of one Python registry at the same time, of its threads, and as many of its loops": (publisher.AT_ONCE,),
+    "publishes of one Python registry at the same time, of its threads, and as many of its loops": (
+        publisher.PUBLISHES_AT_ONCE,
+    ),
     "events that one subscription of a program has at most (`window`)": (settings.WINDOW,),
     "time of handlers at the end of a program, or of `close`": (running.EXIT_S,),
     "head of a request": (http_framing.HEAD_MAX_BYTES,),

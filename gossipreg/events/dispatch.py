@@ -12,7 +12,7 @@ the commit. After a takeover what was not committed is delivered again.
     delivery_sender   payloads and messages
     group_look        which groups have instances, and what is too old
 
-Each input returns its effects, and ends with `_settle`: as many deliveries as members and windows allow, the entries,
+Each input returns its effects, and ends with `_finish`: as many deliveries as members and windows allow, the entries,
 the timers. There is no timer while nothing waits.
 """
 
@@ -159,7 +159,7 @@ class JournalDispatch:
             self._delivering.add_group(number, name)
         self._feed.begin(self._waiting([*self._machine.events]))
         self._take_backlog()
-        return self._settle(now)
+        return self._finish(now)
 
     def applied(self, facts: Iterable[EventFact], entry: LogEntry, now: float) -> list[EventEffect]:
         """A committed entry, and what it changed."""
@@ -172,7 +172,7 @@ class JournalDispatch:
             self._on_fact(fact, published)
         if published and self._look_due() <= now:
             self._take_look(now)
-        return self._settle(now)
+        return self._finish(now)
 
     def outcomes(self, node: NodeId, message: DeliveryOutcomes, now: float) -> list[EventEffect]:
         """A member answers deliveries, and says how many it takes."""
@@ -184,7 +184,7 @@ class JournalDispatch:
             if (window := self._window(name, node)) is not None:
                 window.told = max(1, told)
         self._heard(link)
-        return self._settle(now)
+        return self._finish(now)
 
     def window(self, node: NodeId, message: WindowOpened, now: float) -> list[EventEffect]:
         """A member that refused has room again, or a subscriber."""
@@ -192,7 +192,7 @@ class JournalDispatch:
             if (window := self._window(name, node)) is not None:
                 window.open(told)
         self._heard(self._windows.link(node))
-        return self._settle(now)
+        return self._finish(now)
 
     def closed(self, node: NodeId, now: float) -> list[EventEffect]:
         """The stream to this member broke, or could not be opened."""
@@ -203,7 +203,7 @@ class JournalDispatch:
             elif self._windows.broke(link, now):
                 self._delivering.send_again(link)
             self._delivering.wake_all()
-        return self._settle(now)
+        return self._finish(now)
 
     def members_changed(self, now: float) -> list[EventEffect]:
         """The answers of the membership changed."""
@@ -212,7 +212,7 @@ class JournalDispatch:
                 self._answers.member_ended(link, now)
         self._windows.members_changed()
         self._delivering.members_changed()
-        return self._settle(now)
+        return self._finish(now)
 
     def payloads(self, number: int, values: Sequence[bytes | None], now: float) -> list[EventEffect]:
         """What `ReadPayloads` asked for, in the order of its indexes; None: it is not there."""
@@ -224,29 +224,29 @@ class JournalDispatch:
                 self._effects.append(LogEvents("event_payload_missing", fields))
             else:
                 self._delivering.give_up(delivery)
-        return self._settle(now)
+        return self._finish(now)
 
     def settled(self, ticket: int, committed: bool, now: float) -> list[EventEffect]:
         """What became of an entry that was proposed here. Where that is unknown another leader goes on."""
         if not self._batch.settled(ticket, committed):
             self._effects += self._look.settled(ticket, committed)
-        return self._settle(now)
+        return self._finish(now)
 
     def refused(self, ticket: int, now: float) -> list[EventEffect]:
         """The journal did not accept this entry."""
         if not self._batch.refused(ticket, now):
             self._look.refused(ticket)
-        return self._settle(now)
+        return self._finish(now)
 
     def pause(self, now: float) -> list[EventEffect]:
         """The journal is about to be handed over: begin nothing new."""
         self._paused = True
-        return self._settle(now)
+        return self._finish(now)
 
     def resume(self, now: float) -> list[EventEffect]:
         self._paused = False
         self._delivering.wake_all()
-        return self._settle(now)
+        return self._finish(now)
 
     def on_timer(self, name: DispatchTimer, now: float) -> list[EventEffect]:
         match name.work:
@@ -257,8 +257,8 @@ class JournalDispatch:
             case DispatchWork.LOOK if self._look_due() <= now:
                 self._take_look(now)
             case _:
-                pass  # `_settle` proposes what is due
-        return self._settle(now)
+                pass  # `_finish` proposes what is due
+        return self._finish(now)
 
     def end(self) -> None:
         """We do not lead the journal any more."""
@@ -340,7 +340,7 @@ class JournalDispatch:
 
     # -- the end of an input -----------------------------------------------------------------------------------------
 
-    def _settle(self, now: float) -> list[EventEffect]:
+    def _finish(self, now: float) -> list[EventEffect]:
         if not self._paused and len(self._batch) < MAX_UNSETTLED:
             self._delivering.deliver()
         effects = [*self._effects, *self._sender.flush(), *self._batch.take(now)]

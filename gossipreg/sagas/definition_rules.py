@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from gossipreg.errors import BadParams, TooLarge
 from gossipreg.sagas.saga_model import MAX_STEPS
 from gossipreg.sagas.saga_templates import short
-from gossipreg.sagas.step_order import all_needs, circle, in_order, shown
+from gossipreg.sagas.step_order import all_needs, circle, in_order, is_final, shown
 from gossipreg.sagas.step_template import StepTemplate, needs_of, results_in
 
 
@@ -64,13 +64,8 @@ def _check_last(steps: Sequence[StepTemplate]) -> None:
                         in_order({step.name: step.needs or () for step in steps})})  # fmt: skip
     for step in steps:
         others = {other.name for other in steps} - {step.name} - before[step.name]
-        if is_final(step) and others:
+        if is_final(step.options, has_undo=step.undo is not None) and others:
             raise BadParams(
                 f"step {step.name!r} cannot be undone, and so has to be the last: let it need {shown(sorted(others))}, "
                 "or give it an undo"
             )
-
-
-def is_final(step: StepTemplate) -> bool:
-    """Nothing can be undone of it, though it does something: with it the saga is as good as committed."""
-    return step.undo is None and not step.options.harmless and not step.options.after

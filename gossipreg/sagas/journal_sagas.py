@@ -11,7 +11,7 @@ It sends by what is committed alone, and each attempt needs a proof of leadershi
     command_attempts   what is sent when; leadership_proof: by which right
     program_leases     where the programs are
 
-Each input returns its effects and ends with `_settle`: sagas that changed go on, their calls are answered, and what is
+Each input returns its effects and ends with `_finish`: sagas that changed go on, their calls are answered, and what is
 due is sent and proposed. There is no timer while nothing waits.
 """
 
@@ -140,7 +140,7 @@ class JournalSagas:
                 self._running.resume(saga)
             else:
                 self._context.touch(saga.id)
-        return self._settle()
+        return self._finish()
 
     def applied(self, index: int, facts: Sequence[SagaFact]) -> None:
         """An entry of ours was applied; `settled` follows at once."""
@@ -157,40 +157,40 @@ class JournalSagas:
             self._copies, self._due = copies, proposed.proposed_at
             self._proof.proven(proposed.proposed_at)
             self._committed.committed(facts, proposed)
-        return self._settle()
+        return self._finish()
 
     def refused(self, ticket: int, code: str, text: str, now: float) -> list[SagaEffect]:
         """The journal did not accept an entry of ours, or a read."""
         self._now(now)
         if self.questions.refused(ticket, code, text):
-            return self._settle()
+            return self._finish()
         for change in self._batch.refused(ticket, code, now):
             self._committed.give_up(change, code, text)
-        return self._settle()
+        return self._finish()
 
     def confirmed(self, number: int, now: float) -> list[SagaEffect]:
         """The journal has proven that we lead it."""
         self._now(now)
         self._proof.confirmed(number)
-        return self._settle()
+        return self._finish()
 
     def records(self, number: int, values: Sequence[bytes | None], now: float) -> list[SagaEffect]:
         self._now(now)
         self.questions.found(number, values)
-        return self._settle()
+        return self._finish()
 
     def pause(self, now: float) -> list[SagaEffect]:
         """The journal is about to be handed over: begin nothing."""
         self._now(now)
         self._paused = self._batch.paused = True
         self._attempts.pause()
-        return self._settle()
+        return self._finish()
 
     def resume(self, now: float) -> list[SagaEffect]:
         self._now(now)
         self._paused = self._batch.paused = False
         self._attempts.resume()
-        return self._settle()
+        return self._finish()
 
     def end(self, text: str) -> list[SagaEffect]:
         """We do not lead any more. Whoever waits asks the next leader; what is under way is answered to nobody."""
@@ -216,7 +216,7 @@ class JournalSagas:
             self._ask(asked or read_call(call.method, call.params, self._tuning), caller, len(call.params))
         except RequestError as error:
             self._context.refuse(caller, error.code, str(error))
-        return self._settle()
+        return self._finish()
 
     def _ask(self, asked: object, caller: SagaCaller, size_bytes: int) -> None:
         match asked:
@@ -235,7 +235,7 @@ class JournalSagas:
         """Answer with a list of the story of this saga, which is here."""
         self._now(now)
         self.questions.show(saga, caller, listed=True)
-        return self._settle()
+        return self._finish()
 
     def program(self, node: NodeId, message: ProgramHere | ProgramLost, now: float) -> list[SagaEffect]:
         """A member says where programs are."""
@@ -245,7 +245,7 @@ class JournalSagas:
                 self._context.leases.here(saga, node)
             else:
                 self._context.leases.lost(saga, node, now)
-        return self._settle()
+        return self._finish()
 
     def programs(self) -> list[tuple[NodeId, ProgramHere]]:
         """Where the programs are, as members said it."""
@@ -258,12 +258,12 @@ class JournalSagas:
         self._now(now)
         self._context.leases.closed(node, now)
         self._context.waiting.closed(node)
-        return self._settle()
+        return self._finish()
 
     def members_changed(self, now: float) -> list[SagaEffect]:
         self._now(now)
         self._context.leases.members_changed(now)
-        return self._settle()
+        return self._finish()
 
     def command_done(self, done: CommandDone, now: float) -> list[SagaEffect]:
         """An attempt is over."""
@@ -277,7 +277,7 @@ class JournalSagas:
                 self._running.answered(task, done, first=first)
             else:
                 self._decided.answered(task, done)
-        return self._settle()
+        return self._finish()
 
     def on_timer(self, name: object, now: float) -> list[SagaEffect]:
         self._now(now)
@@ -299,7 +299,7 @@ class JournalSagas:
                     self._context.touch(call.saga)
             case JournalTimer(_, SagaWork.EXPIRE):
                 self._expire()
-        return self._settle()
+        return self._finish()
 
     def _expire(self) -> None:
         if self._machine.oldest_ended_led_ms is not None and self._expire_due() <= self._context.now:
@@ -319,7 +319,7 @@ class JournalSagas:
     def _now(self, now: float) -> None:
         self._context.now = self._due = now
 
-    def _settle(self) -> list[SagaEffect]:
+    def _finish(self) -> list[SagaEffect]:
         context, now = self._context, self._context.now
         while context.touched:
             saga = next(iter(context.touched))

@@ -34,7 +34,7 @@ from gossipreg.sagas.saga_model import (
 from gossipreg.sagas.saga_room import SagaRoom
 from gossipreg.sagas.step_checks import check_step
 from gossipreg.sagas.step_commands import result_of, step_task
-from gossipreg.sagas.step_outcome import StepOutcome, step_outcome
+from gossipreg.sagas.step_outcome import StepOutcome, state_when_over, step_outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +189,7 @@ class RunningSagas:
             self._time_over(live, task)
 
     def _time_over(self, live: LiveSaga, task: CommandTask) -> None:
-        state = StepState.UNKNOWN if task.maybe_sent else StepState.REFUSED
-        self._settle(live, task, state, task.last)
+        self._settle(live, task, state_when_over(ever_sent=task.maybe_sent), task.last)
 
     def _settle(self, live: LiveSaga, task: CommandTask, state: StepState, done: CommandDone | None) -> None:
         """It is known what came of a step."""

@@ -30,6 +30,7 @@ from gossipreg.sagas.saga_model import (
     MAX_NAME_BYTES,
     MAX_SAGA_BYTES,
     MAX_TEXT_BYTES,
+    MAX_TRACEPARENT_BYTES,
     SAGA_ID,
     STEP_NAME,
     HandDecision,
@@ -45,7 +46,6 @@ NEEDS_NO_PROGRAM = frozenset(("not_found", "decided", "aborted", "committed"))
 """Codes of any call about one saga that say that it needs no program."""
 MAX_LISTED = 1_000
 LISTED_DEFAULT = 100
-MAX_TRACEPARENT_BYTES = 128
 _MAX_PARAMS = 64
 LIST_STATES = ("open", "running", "committed", "aborted", "ended", "stuck")
 

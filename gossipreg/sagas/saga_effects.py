@@ -35,7 +35,7 @@ class ProveLeadership:
 
 @dataclass(frozen=True, slots=True)
 class CommandsUnderWay:
-    """So many commands of this journal are unanswered: `Journals.acts`, together with the deliveries of events."""
+    """The count of commands of this journal that are unanswered: `Journals.acts`, with the deliveries of events."""
 
     journal: JournalId
     count: int
@@ -85,7 +85,7 @@ class SagaCallAnswered:
 
 @dataclass(frozen=True, slots=True)
 class LogSagas:
-    """Something that an operator may want to read: one log line, and a counter of this name."""
+    """One line of the log for operators. The daemon counts the kinds that the sagas do not count themselves."""
 
     kind: str
     fields: tuple[tuple[str, str | int | float], ...] = ()
@@ -103,8 +103,8 @@ class CommandDone:
 
     number: int
     sent: bool
-    """False: nothing of the request left, for certain (no passing instance, connection refused, a secret that is not
-    there)."""
+    """False: nothing of the request left this host, for certain (no passing instance, connection refused, a secret
+    that is not there)."""
     status: int
     """0: no whole answer came."""
     body: bytes

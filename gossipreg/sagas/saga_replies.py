@@ -11,7 +11,7 @@ from collections.abc import Callable
 from math import inf
 
 from gossipreg.errors import Busy, OutcomeUnknown, RequestError
-from gossipreg.sagas.final_step import is_final
+from gossipreg.sagas.final_step import is_final_intent
 from gossipreg.sagas.live_sagas import LiveSaga, LiveStep, SagaCaller
 from gossipreg.sagas.machine import SagasMachine
 from gossipreg.sagas.running_sagas import KnownSaga, RunningSagas
@@ -231,7 +231,7 @@ class SagaReplies:
                 return None  # its program was told a result that this leader has yet to learn
             raise
         step = live.steps.get(name)
-        if step is None and live.inherits and (is_final(intent) or missing_needs(live, intent)):
+        if step is None and live.inherits and (is_final_intent(intent) or missing_needs(live, intent)):
             return None  # so is one that has to be done before it
         if step is None:
             self._running.intend(live, intent)

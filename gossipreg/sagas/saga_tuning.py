@@ -20,17 +20,19 @@ class SagaTuning:
     undo_again_longest_s: float = 60.0
     """Between attempts of an undo, or of what comes after the commit."""
     stuck_attempts: int = 20
-    """After so many a person should look: about 15 minutes."""
+    """Attempts of an undo, or of what comes after the commit, until it counts as stuck: a person should look after
+    about 15 minutes."""
     stuck_again_s: float = 300.0
     """Between attempts of what is stuck."""
     lost_s: float = 10.0
-    """A program that is lost has so long to come back before its saga is aborted."""
+    """The time that a lost program has to come back before its saga is aborted."""
     prove_again_s: float = 1.0
-    """A proof of leadership that has not come by then is asked for once more."""
+    """Until a proof of leadership that has not come is asked for once more."""
     commands_at_once: int = 256
-    """Of one journal; more wait."""
+    """Commands of one journal that may be unanswered; more wait."""
     kept_s: float = 86_400.0
-    """A saga that has ended is remembered for so long (led time): its id is free after that."""
+    """Led time for which a journal remembers a saga that has ended, unless MAX_ENDED_SAGAS others have ended since.
+    After that its id may be begun anew."""
     call_timeout_s: float = 10.0
     """How long a call waits for a leader, beside the time of the step itself."""
 

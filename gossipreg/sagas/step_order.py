@@ -23,6 +23,11 @@ def has_failed(state: StepState, options: StepOptions) -> bool:
     return state is StepState.UNKNOWN or (state is StepState.REFUSED and not options.optional)
 
 
+def is_final(options: StepOptions, *, has_undo: bool) -> bool:
+    """Whether a step does something that nothing undoes: with it the saga is as good as committed."""
+    return not (has_undo or options.harmless or options.after)
+
+
 def all_needs(needs: Mapping[str, Iterable[str]]) -> dict[str, frozenset[str]]:
     """For each step all that it needs, also by way of others. The steps are in an order in which those that are needed
     come first; a name that is not among them counts for nothing."""

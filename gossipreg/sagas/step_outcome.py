@@ -105,5 +105,6 @@ def after_outcome(status: int, *, sent: bool) -> StepOutcome:
 
 
 def state_when_over(*, ever_sent: bool) -> StepState:
-    """What a step is for which nothing came in its time that settles it."""
+    """The state of a step whose time is over, and that no answer has settled. `ever_sent`: an attempt of it may have
+    arrived."""
     return StepState.UNKNOWN if ever_sent else StepState.REFUSED

@@ -45,7 +45,7 @@ MIN_TIMEOUT_MS = 50
 MAX_TIMEOUT_MS = 86_400_000
 MAX_ATTEMPT_MS = 3_600_000
 _DEFAULT = StepOptions()
-_UNKNOWN = {"undo": WhenUnknown.UNDO, "repeat": WhenUnknown.REPEAT}
+_WHEN_UNKNOWN = {"undo": WhenUnknown.UNDO, "repeat": WhenUnknown.REPEAT}
 _NEVER_UNDONE = ("undo", "harmless", "optional", "unknown", "timeout", "timeout_ms")
 
 
@@ -132,10 +132,14 @@ def _options(given: Mapping[str, Any], what: str) -> StepOptions:
             f"{what}: one attempt may take {attempt} ms, and the step {timeout} ms: give the step more time"
         )
     unknown = given.get("unknown", "undo")
-    if type(unknown) is not str or unknown not in _UNKNOWN:
+    if type(unknown) is not str or unknown not in _WHEN_UNKNOWN:
         raise BadParams(f'{what}: unknown is {short(repr(unknown))}: choose "undo" or "repeat"')
     return StepOptions(
-        timeout, attempt, _flag(given, "optional", what), _UNKNOWN[unknown], harmless=_flag(given, "harmless", what)
+        timeout,
+        attempt,
+        _flag(given, "optional", what),
+        _WHEN_UNKNOWN[unknown],
+        harmless=_flag(given, "harmless", what),
     )
 
 

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any
 
 from gossipreg.client.events.published import Published
-from gossipreg.client.events.publisher import AT_ONCE, RegistryClient, wait_after
+from gossipreg.client.events.publisher import PUBLISHES_AT_ONCE, RegistryClient, wait_after
 from gossipreg.client.events.publishing import EventToPublish
 from gossipreg.client.loops import LoopEvent, checkpoint, loop_event, sleep, wait_ready
 from gossipreg.client.pool import StreamPool
@@ -69,7 +69,7 @@ class AsyncPlaces:
 
 class AsyncEventPublisher:
     def __init__(self, client: RegistryClient) -> None:
-        self._pool = StreamPool(client.open, open_max=AT_ONCE, idle_max=AT_ONCE)
+        self._pool = StreamPool(client.open, open_max=PUBLISHES_AT_ONCE, idle_max=PUBLISHES_AT_ONCE)
         self._places: dict[int, AsyncPlaces] = {}
         """By process: a forked child begins anew."""
 
@@ -77,7 +77,7 @@ class AsyncEventPublisher:
         """As `EventPublisher.publish`. If it is cancelled, the event may be published or not."""
         await checkpoint()
         pid = os.getpid()
-        places = self._places.get(pid) or self._places.setdefault(pid, AsyncPlaces(AT_ONCE))
+        places = self._places.get(pid) or self._places.setdefault(pid, AsyncPlaces(PUBLISHES_AT_ONCE))
         while True:
             await places.take(event.deadline)
             try:

@@ -14,7 +14,7 @@ from gossipreg.client.stream import SidecarStream
 from gossipreg.client.watching.link import CHOICE
 from gossipreg.errors import Busy, GossipregError, RequestError, Unreachable
 
-AT_ONCE = 48
+PUBLISHES_AT_ONCE = 48
 """Publishes that wait for their answer, of the threads of a registry, and as many of its loops. A sidecar takes 128
 connections of a process."""
 
@@ -31,7 +31,7 @@ class RegistryClient(Client):
 
 class EventPublisher:
     def __init__(self, client: RegistryClient) -> None:
-        self._pool = StreamPool(client.open, open_max=AT_ONCE, idle_max=AT_ONCE)
+        self._pool = StreamPool(client.open, open_max=PUBLISHES_AT_ONCE, idle_max=PUBLISHES_AT_ONCE)
 
     def publish(self, event: EventToPublish) -> Published:
         """Publish, and return when the event is durable. Raises GossipregError."""

@@ -15,7 +15,7 @@ from gossipreg.client.loops import LoopEvent, loop_event, sleep
 from gossipreg.client.pool import Loan, StreamPool
 from gossipreg.client.sagas.program_saga import SagaFlow
 from gossipreg.client.sagas.saga_call import ProgramCall
-from gossipreg.client.sagas.saga_caller import AT_ONCE, FURTHER
+from gossipreg.client.sagas.saga_caller import FURTHER, SAGAS_AT_ONCE
 from gossipreg.client.sagas.saga_lines import SagaLines, none_free
 from gossipreg.errors import Busy, GossipregError, Unreachable
 
@@ -59,7 +59,7 @@ class AsyncSagaLines(SagaLines):
 
 class AsyncCaller:
     def __init__(self, client: RegistryClient) -> None:
-        self._pool = StreamPool(client.open, open_max=AT_ONCE, idle_max=AT_ONCE)
+        self._pool = StreamPool(client.open, open_max=SAGAS_AT_ONCE, idle_max=SAGAS_AT_ONCE)
         self._further = StreamPool(client.open, open_max=FURTHER, idle_max=FURTHER)
         self._places: dict[int, AsyncPlaces] = {}
         """By process: a forked child begins anew."""
@@ -71,7 +71,7 @@ class AsyncCaller:
     def places(self) -> AsyncPlaces:
         """One for each saga, and for each call without one, so that its first connection never waits for another."""
         pid = os.getpid()
-        return self._places.get(pid) or self._places.setdefault(pid, AsyncPlaces(AT_ONCE, "calls about sagas"))
+        return self._places.get(pid) or self._places.setdefault(pid, AsyncPlaces(SAGAS_AT_ONCE, "calls about sagas"))
 
     async def call(self, call: ProgramCall) -> Any:
         """As `ProgramCaller.call`, over any connection."""

@@ -16,7 +16,7 @@ from gossipreg.client.sagas.aio_caller import AsyncCaller, AsyncSagaLines, follo
 from gossipreg.client.sagas.aio_together import together
 from gossipreg.client.sagas.keeper import KEEPER
 from gossipreg.client.sagas.program_saga import ProgramSaga, SagaFlow
-from gossipreg.client.sagas.saga import AT_ONCE
+from gossipreg.client.sagas.saga import STEPS_AT_ONCE
 from gossipreg.client.sagas.saga_answers import StepAnswer
 from gossipreg.client.sagas.saga_call import CALL_S
 from gossipreg.client.sagas.saga_step import NOT_WRITTEN, NotWritten, SagaStep, UndoGiven, checked_steps
@@ -73,7 +73,7 @@ class AsyncSaga(ProgramSaga):
                 except Exception as error:
                     errors[index] = error
 
-        await together([work] * min(len(checked), AT_ONCE))
+        await together([work] * min(len(checked), STEPS_AT_ONCE))
         for error in filter(None, errors):
             raise error
         return [answer for answer in answers if answer is not None]

@@ -16,7 +16,7 @@ from gossipreg.errors import GossipregError
 LOOK_S = 1.0
 LINGER_LOOKS = 10
 """The thread stays for so many looks without a saga: sagas often come one after the other."""
-ANSWER_S = 1.0
+SHOWN_S = 1.0
 JOIN_S = 2.0
 
 
@@ -74,10 +74,10 @@ class SagaKeeper:
 
 
 def _speak(lines: SagaLines, saga: str) -> None:
-    deadline = monotonic() + ANSWER_S
+    deadline = monotonic() + SHOWN_S
     loan = lines.take(deadline)
     try:
-        loan.stream.call("saga-show", {"saga": saga, "program": True}, deadline, ANSWER_S)
+        loan.stream.call("saga-show", {"saga": saga, "program": True}, deadline, SHOWN_S)
     finally:
         lines.give(loan)
 

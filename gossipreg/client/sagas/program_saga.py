@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeVar
 from gossipreg.client.checks import check_bool, check_text
 from gossipreg.client.log import log_warning
 from gossipreg.client.sagas.saga_answers import DONE, REFUSED, BegunAnswer, StepAnswer
-from gossipreg.client.sagas.saga_call import ANSWER_S, CALL_S, LOST_S, ProgramCall
+from gossipreg.client.sagas.saga_call import CALL_S, LATER_S, LOST_S, ProgramCall
 from gossipreg.client.sagas.saga_step import SagaStep, json_text, milliseconds
 from gossipreg.errors import (
     BadParams,
@@ -125,7 +125,7 @@ class ProgramSaga:
 
     def taking(self, step: SagaStep) -> SagaFlow[StepAnswer]:
         """Raises StepRefused, StepUnknown, SagaAborted, and what `refuse_over` does."""
-        result = yield from self._saying("saga-step", step, step.template(), step.timeout_s + CALL_S + ANSWER_S)
+        result = yield from self._saying("saga-step", step, step.template(), step.timeout_s + CALL_S + LATER_S)
         return self._settled(step, result)
 
     def adding(self, step: SagaStep) -> SagaFlow[None]:

@@ -19,7 +19,7 @@ from gossipreg.client.sagas.saga_caller import ProgramCaller, follow
 from gossipreg.client.sagas.saga_step import NOT_WRITTEN, NotWritten, SagaStep, UndoGiven, checked_steps
 
 T = TypeVar("T")
-AT_ONCE = 16
+STEPS_AT_ONCE = 16
 """Steps of one saga that are taken at once; more wait for these."""
 
 
@@ -79,7 +79,7 @@ class Saga(ProgramSaga):
                 except Exception as error:
                     errors[index] = error
 
-        threads = [threading.Thread(target=work, name="gossipreg saga", daemon=True) for _ in checked[1:AT_ONCE]]
+        threads = [threading.Thread(target=work, name="gossipreg saga", daemon=True) for _ in checked[1:STEPS_AT_ONCE]]
         with contextlib.suppress(RuntimeError):  # the program ends, or has no more threads: then one after the other
             for thread in threads:
                 thread.start()

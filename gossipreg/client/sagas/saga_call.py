@@ -24,8 +24,8 @@ LOST_S = 10.0
 """A sidecar waits so long for a program whose connection has ended, before it undoes the program's sagas."""
 CALL_S = 10.0
 """How long a call may take, beside the time of what it asks for: a journal may have to find another leader first."""
-ANSWER_S = 5.0
-"""The caller waits so much longer than the sidecar, which knows better what became of the call."""
+LATER_S = 5.0
+"""The caller waits longer than the sidecar by this: the sidecar knows better what became of the call."""
 AGAIN = Retry(first_s=0.02, longest_s=0.5)
 """The waits between attempts, each drawn between its half and the whole."""
 MAY_PASS = (Busy, Leaving, NotSynced, Unavailable)

@@ -14,7 +14,7 @@ from gossipreg.client.sagas.saga_lines import SagaLines
 from gossipreg.errors import Busy, GossipregError, Unreachable
 
 T = TypeVar("T")
-AT_ONCE = 48
+SAGAS_AT_ONCE = 48
 """Sagas of the threads of a registry at once, and as many of its loops; others wait for a place. A sidecar takes 128
 connections of a process."""
 FURTHER = 16
@@ -23,7 +23,7 @@ FURTHER = 16
 
 class ProgramCaller:
     def __init__(self, client: RegistryClient) -> None:
-        self._pool = StreamPool(client.open, open_max=AT_ONCE, idle_max=AT_ONCE)
+        self._pool = StreamPool(client.open, open_max=SAGAS_AT_ONCE, idle_max=SAGAS_AT_ONCE)
         self._further = StreamPool(client.open, open_max=FURTHER, idle_max=FURTHER)
 
     def lines(self) -> SagaLines:

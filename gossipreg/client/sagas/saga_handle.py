@@ -9,7 +9,7 @@ from typing import Any
 
 from gossipreg.client.checks import check_number
 from gossipreg.client.sagas.saga_answers import SagaStory
-from gossipreg.client.sagas.saga_call import ANSWER_S, ProgramCall
+from gossipreg.client.sagas.saga_call import LATER_S, ProgramCall
 from gossipreg.client.sagas.saga_caller import ProgramCaller
 from gossipreg.errors import BadParams, DeadlineExceeded
 
@@ -46,7 +46,7 @@ class SagaWaiting:
             return show_call(self._saga)
         piece_s = min(ASK_S, left_s)
         params = {"saga": self._full, "until": self._until, "timeout_ms": max(1, round(piece_s * 1000))}
-        return ProgramCall("saga-wait", params, now, piece_s + ANSWER_S)
+        return ProgramCall("saga-wait", params, now, piece_s + LATER_S)
 
     def found(self, result: Any) -> SagaStory | None:
         """The story, once it is there."""

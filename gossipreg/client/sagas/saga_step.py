@@ -17,7 +17,8 @@ T = TypeVar("T")
 STEP_S = 30.0
 """How long a step may take where neither it nor its saga says."""
 MAX_STEP_S = 86_400.0
-UNKNOWN = ("undo", "repeat")
+WHEN_UNKNOWN = ("undo", "repeat")
+"""What an abort does about a step that may be done or not: undo it, or repeat it until it answers."""
 
 
 class NotWritten(Enum):
@@ -66,7 +67,7 @@ class SagaStep:
         for name, value in (("timeout", self.timeout), ("attempt_timeout", self.attempt_timeout)):
             if value is not None:
                 found[f"{name}_ms"] = milliseconds(name, value)
-        if self.unknown not in UNKNOWN:
+        if self.unknown not in WHEN_UNKNOWN:
             raise BadParams(f"unknown is {self.unknown!r}: give 'undo' or 'repeat'")
         if self.unknown != "undo":
             found["unknown"] = self.unknown

@@ -84,7 +84,7 @@ class _Waiter:
         self.event = trio.Event()
         self.answer: PublishSettled | CallAnswered | None = None
 
-    def settle(self, answer: PublishSettled | CallAnswered) -> None:
+    def answered(self, answer: PublishSettled | CallAnswered) -> None:
         self.answer = answer
         self.event.set()
 
@@ -342,10 +342,10 @@ class LocalEvents:
                 self._propose(effect)
             case PublishSettled():
                 if (waiter := self._waiters.get(effect.ticket)) is not None:
-                    waiter.settle(effect)
+                    waiter.answered(effect)
             case CallAnswered():
                 if (waiter := self._waiters.get(effect.number)) is not None:
-                    waiter.settle(effect)
+                    waiter.answered(effect)
             case ReadPayloads():
                 self._read(effect)
             case DropHandling():

@@ -15,7 +15,9 @@ SECRET_S = 600.0
 """For how long `info` shows that a secret is missing, after the last command that needed it: those of an undo that is
 stuck come every 5 minutes."""
 LINES_A_MINUTE = 16
-"""Of one kind: each may come for every saga."""
+"""Lines of the log of one kind, such as saga_stuck: without a bound there may be one for every saga."""
+MAX_MISSING_SECRETS = 16
+"""Names that are remembered until the secret is found; beyond that the oldest is forgotten."""
 NAMED = 3
 """Steps that one line names."""
 _COUNTED = {"saga_stuck": "sagas.stuck_steps", "saga_by_hand": "sagas.decided_by_hand"}
@@ -68,7 +70,7 @@ class SagaReports:
     def secret_missing(self, name: str, message: str) -> None:
         self.counts["sagas.secrets_missing"] += 1
         self._missing[name[:64]] = message
-        if len(self._missing) > LINES_A_MINUTE:
+        if len(self._missing) > MAX_MISSING_SECRETS:
             del self._missing[next(iter(self._missing))]
         self._troubles.saw("secret_missing", f"a step of a saga is not sent: {message}", for_s=SECRET_S)
         self._log.line("error", "secret_missing", {"message": message}, repeat_key=f"secret_missing {name[:64]}")

@@ -9,7 +9,7 @@ import pytest
 from gossipreg import SagaAborted, SagaConflict, SagaExists, SagaStep, StepAnswer, StepRefused, aio
 from gossipreg.client.loops import sleep, within
 from gossipreg.client.sagas.aio_saga import AsyncSaga
-from gossipreg.client.sagas.saga_caller import AT_ONCE
+from gossipreg.client.sagas.saga_caller import SAGAS_AT_ONCE
 from gossipreg.errors import OutcomeUnknown, Refused, Unavailable
 from tests.client.events.event_sidecar import BOUND_S
 from tests.client.events.test_aio_events import together, until
@@ -147,13 +147,13 @@ def test_more_sagas_than_connections_wait_in_the_loop(run: Run, sagas: SagaSidec
         async def one() -> None:
             async with registry.saga("create-order") as saga:
                 await reserve(saga)
-                await until(lambda: sagas.methods.count("begin") >= AT_ONCE)
+                await until(lambda: sagas.methods.count("begin") >= SAGAS_AT_ONCE)
 
-        await together(*[one] * (AT_ONCE + 20))
+        await together(*[one] * (SAGAS_AT_ONCE + 20))
 
     run_connected(run, sagas, use)
-    assert sagas.methods.count("commit") == AT_ONCE + 20
-    assert sagas.accepted == AT_ONCE
+    assert sagas.methods.count("commit") == SAGAS_AT_ONCE + 20
+    assert sagas.accepted == SAGAS_AT_ONCE
 
 
 @loops

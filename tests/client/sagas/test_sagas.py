@@ -294,9 +294,9 @@ def test_the_first_failure_of_several_is_raised_once_all_ended(sagas: SagaSideca
 
 def test_more_steps_than_places_go_one_after_the_other(sagas: SagaSidecar, registry: Registry) -> None:
     with registry.saga("create-order") as saga:
-        count = 3 * saga_module.AT_ONCE
+        count = 3 * saga_module.STEPS_AT_ONCE
         assert len(saga.steps([SagaStep(f"s{n}", "stock", "PUT", "/{key}", undo=UNDO) for n in range(count)])) == count
-    assert sagas.accepted <= saga_module.AT_ONCE
+    assert sagas.accepted <= saga_module.STEPS_AT_ONCE
 
 
 # -- asking ------------------------------------------------------------------------------------------------------------

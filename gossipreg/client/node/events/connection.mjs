@@ -12,7 +12,7 @@ import { openStream } from "../sidecar.mjs";
 const GATHER_MS = 1;
 const GATHER_MAX = 64;
 /** Deliveries that one line renews or gives back. */
-const AT_ONCE = 1024;
+const NAMED_AT_ONCE = 1024;
 /** In one `ackTimeoutMs`. */
 const RENEWALS = 3;
 /** How long `finish` waits until the sidecar has read the last words. */
@@ -96,8 +96,8 @@ export class EventConnection {
   giveBack(numbers) {
     const held = numbers.filter((number) => this.#held.delete(number));
     if (this.#isOver) return;
-    for (let first = 0; first < held.length; first += AT_ONCE) {
-      this.#send("give_back", { delivery: held.slice(first, first + AT_ONCE) });
+    for (let first = 0; first < held.length; first += NAMED_AT_ONCE) {
+      this.#send("give_back", { delivery: held.slice(first, first + NAMED_AT_ONCE) });
     }
   }
 
@@ -162,8 +162,8 @@ export class EventConnection {
     this.#renewTimer = null;
     const numbers = [...this.#held.keys()];
     if (!numbers.length) return;
-    for (let first = 0; first < numbers.length; first += AT_ONCE) {
-      this.#send("renew", { delivery: numbers.slice(first, first + AT_ONCE) });
+    for (let first = 0; first < numbers.length; first += NAMED_AT_ONCE) {
+      this.#send("renew", { delivery: numbers.slice(first, first + NAMED_AT_ONCE) });
     }
     this.#renewTimer = idleTimer(() => this.#renew(), this.#renewS);
   }

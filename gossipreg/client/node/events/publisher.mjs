@@ -10,12 +10,12 @@ import { callSidecar } from "../sidecar.mjs";
 import { EventToPublish, publishedUntrusted } from "./publishing.mjs";
 
 /** A sidecar takes 128 connections of a process. */
-const AT_ONCE = 48;
+const PUBLISHES_AT_ONCE = 48;
 
 export class Publisher {
   #findPath;
   #source;
-  #agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE });
+  #agent = new Agent({ keepAlive: true, maxSockets: PUBLISHES_AT_ONCE });
   #path = null;
 
   /** findPath(): a promise of the socket's path. source: of events that name none; null: the sidecar's name. */

@@ -10,7 +10,7 @@ import { callSidecar } from "../sidecar.mjs";
 import { CallPlaces } from "./call-places.mjs";
 
 /** Sagas at once; others wait. A sidecar takes 128 connections of a process. */
-const AT_ONCE = 48;
+const SAGAS_AT_ONCE = 48;
 /** Connections for steps that sagas take at once, beside one a saga; more steps wait. */
 const FURTHER = 16;
 
@@ -29,7 +29,7 @@ export class ProgramCaller {
 
   /** Connections for a saga, once there is room for it. */
   async lend() {
-    if (this.#running >= AT_ONCE) await new Promise((resolve) => void this.#waiting.push(resolve));
+    if (this.#running >= SAGAS_AT_ONCE) await new Promise((resolve) => void this.#waiting.push(resolve));
     else this.#running++;
     return this.#idle.pop() ?? new Agent({ keepAlive: true, maxSockets: 1 + FURTHER, maxFreeSockets: 1 });
   }
