@@ -90,6 +90,25 @@ DROPS: dict[str, str] = {
     "xds_too_many_requests": "a stream sent requests without end that answer no response",
     "xds_unknown_nonce": "a stream answered a response that was never sent to it",
     "xds_too_many_streams": "a stream beyond the limit",
+    # clients of the xDS gateway
+    "xds_not_http2": "a connection that did not begin as HTTP/2: HTTP/1, or another program",
+    "xds_tls": "a client that speaks TLS: give it insecure channel credentials in its bootstrap",
+    "xds_bad_frame": "a client broke the rules of HTTP/2: its connection was closed",
+    "xds_long_headers": "a request with longer headers than any call has: its connection was closed",
+    "xds_too_many_calls": "more open calls than one connection may have: it was closed",
+    "xds_flood": "a client sent more frames than it has reason for: its connection was closed",
+    "xds_no_grpc": "an HTTP/2 request that is no call of gRPC: answered with 415 or 405",
+    "xds_encoding": "a call with compressed messages, or with messages that are no protobufs: UNIMPLEMENTED",
+    "xds_bad_message": "a compressed message in a call without compression: its call was ended",
+    "xds_long_message": "a message longer than 4 MiB: its call was ended with RESOURCE_EXHAUSTED",
+    "xds_crowded": "a connection beyond the limit: the one without a call for longest was closed, or else the new one",
+    "xds_late_preface": "a connection that did not begin to speak HTTP/2 in time: closed",
+    "xds_late_message": "a frame or a message that did not become whole in time: its connection was closed",
+    "xds_too_slow": "a client did not read what it was sent: its connection was closed",
+    "xds_idle": "a connection without a call: closed",
+    "xds_no_pong": "a client did not answer a ping: its connection was closed",
+    "xds_held_too_much": "a part of a message, while all clients together had sent too many such parts: closed",
+    "xds_unread_too_much": "a client that did not read, while too much waited for all such clients: closed",
 }
 
 FAMILIES: dict[str, str] = {

@@ -268,9 +268,18 @@ def drop_reasons(tree: ast.AST) -> Iterator[tuple[int, str]]:
     on the reason of another place is left out."""
     for node in ast.walk(tree):
         match node:
-            case ast.Call(func=ast.Name(id="BadDatagram" | "StreamFault" | "BadRequest"), args=[reason, *_]):
+            case (
+                ast.Call(
+                    func=ast.Name(id="BadDatagram" | "StreamFault" | "BadRequest" | "Http2Fault"), args=[reason, *_]
+                )
+                | ast.Call(func=ast.Name(id="GrpcFault"), args=[_, _, reason, *_])
+            ):
                 yield from ((node.lineno, text) for text in _texts(reason))
-            case ast.Call(func=ast.Attribute(attr="count"), args=[reason]):
+            case (
+                ast.Call(func=ast.Attribute(attr="count"), args=[reason])
+                | ast.Call(func=ast.Attribute(attr="cut"), args=[_, reason])
+                | ast.Tuple(elts=[_, ast.Constant(value=str()) as reason])
+            ):
                 for text in _texts(reason):
                     if text.startswith("drop.") and text != "drop.*":
                         yield node.lineno, text.removeprefix("drop.")

@@ -14,7 +14,17 @@ from gossipreg.daemon.streams import accepting, node_streams
 from gossipreg.gateway.dns import server as dns_server
 from gossipreg.gateway.http.dapr import picking
 from gossipreg.net import http_client
-from gossipreg.net.descriptors import LOCAL_CLIENTS_MAX, REST, WANTED, for_http_clients, for_local_clients, for_rest
+from gossipreg.net.descriptors import (
+    HTTP_CLIENTS_MAX,
+    LOCAL_CLIENTS_MAX,
+    REST,
+    WANTED,
+    XDS_CLIENTS_MAX,
+    for_http_clients,
+    for_local_clients,
+    for_rest,
+    for_xds_clients,
+)
 
 LIMITS = PlaceLimits(all=8, of_user=4, kept=2, of_process=3)
 USERS = (os.geteuid(), 5001, 5002, 5003)
@@ -112,11 +122,12 @@ def test_a_refusal_by_the_limit_of_one_user_says_so() -> None:
 
 def test_every_limit_of_the_system_leaves_room_for_each_kind_of_client() -> None:
     for limit in range(256, 2 * WANTED, 97):
-        local, http = for_local_clients(limit), for_http_clients(limit)
-        assert local + http <= max(limit - for_rest(limit), local)
+        local, http, xds = for_local_clients(limit), for_http_clients(limit), for_xds_clients(limit)
+        assert local + http + xds <= max(limit - for_rest(limit), local)
         limits = limits_for(local)
         assert 0 < limits.kept < limits.of_user < limits.all <= LOCAL_CLIENTS_MAX
     assert limits_for(for_local_clients(WANTED)) == MOST
+    assert (for_http_clients(WANTED), for_xds_clients(WANTED)) == (HTTP_CLIENTS_MAX, XDS_CLIENTS_MAX)
     assert limits_for(for_local_clients(1024)) == PlaceLimits(all=512, of_user=384, kept=64)
     assert MOST.of_user > MAX_CLIENTS_A_PROCESS
 

@@ -1,0 +1,290 @@
+"""The calls of one connection: HTTP/2 events to messages of xDS, and messages to HTTP/2 frames. Without I/O.
+
+A call is asked for its messages when its last ones have left the flow-control window, and not before: a client that
+reads slowly has one round of messages waiting for it, and gets the newest state after it. What a bug of ours raises
+ends the call with INTERNAL, and no other one.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+
+from gossipreg.core.session.token_bucket import TokenBucket
+from gossipreg.gateway.xds import http2_frames as frames
+from gossipreg.gateway.xds.grpc_messages import MessageReader, framed
+from gossipreg.gateway.xds.grpc_request import NoGrpc, call_path_untrusted
+from gossipreg.gateway.xds.grpc_status import GrpcFault, GrpcStatus, trailers
+from gossipreg.gateway.xds.http2_connection import (
+    ClientEnded,
+    ClientLeaves,
+    DataCame,
+    Headers,
+    Http2Connection,
+    Http2Stream,
+    RequestCame,
+    StreamGone,
+)
+from gossipreg.gateway.xds.http2_frames import Http2Fault
+from gossipreg.gateway.xds.streams import BadRequest, XdsStream, XdsStreams
+
+BUDGET = 4_000.0
+"""What a client may have done at once, in the costs of `http2_connection.py`: 100 calls, or 4,000 frames."""
+BUDGET_A_SECOND = 1_000.0
+"""About 1 % of a processor. A client that floods the sidecar is cut off."""
+EARNED = 4.0
+"""With each message that it is sent: it may ACK it, open its window and ask for more names."""
+TURN_MAX_BYTES = 256 * 1024
+"""No call is asked for more messages while so much waits for the socket."""
+
+RESPONSE: Headers = [(b":status", b"200"), (b"content-type", b"application/grpc")]
+
+
+class ConnectionEnds(Exception):
+    """The client has said that it leaves: close the connection."""
+
+
+class GrpcCall:
+    __slots__ = ("at", "live", "out", "reader", "stream", "woken", "xds")
+
+    def __init__(self, stream: Http2Stream) -> None:
+        self.stream = stream
+        self.reader = MessageReader()
+        self.xds: XdsStream
+        self.out = b""
+        """The last messages that it was asked for."""
+        self.at = 0
+        """How much of them has left the flow-control window."""
+        self.woken = False
+        self.live = True
+
+
+class GrpcConnection:
+    __slots__ = (
+        *("_budget", "_bug", "_calls", "_counts", "_http2", "_peer", "_reading", "_sending", "_streams", "_wake"),
+        "held_bytes",
+    )
+
+    def __init__(
+        self, streams: XdsStreams, peer: str, now: float, *, wake: Callable[[], None], counts: Counter[str],
+        bug: Callable[[str, Exception], None],
+    ) -> None:  # fmt: skip
+        """`wake` is called when `output` has something, unless it is called from `receive_untrusted`."""
+        self._http2 = Http2Connection()
+        self._streams = streams
+        self._peer = peer
+        self._wake = wake
+        self._counts = counts
+        self._bug = bug
+        self._budget = TokenBucket(BUDGET, BUDGET_A_SECOND, now)
+        self._calls: dict[int, GrpcCall] = {}
+        self._sending: dict[GrpcCall, None] = {}
+        """Calls that have something to send, or may have."""
+        self._reading = False
+        self.held_bytes = 0
+        """Bytes of messages that are not whole; those of frames are few."""
+
+    @property
+    def opened(self) -> bool:
+        """Whether the client has shown that it speaks HTTP/2."""
+        return self._http2.opened
+
+    @property
+    def calls(self) -> int:
+        """The number of open calls."""
+        return len(self._calls)
+
+    @property
+    def partial(self) -> bool:
+        """Whether a frame or a message has come in part."""
+        return self.held_bytes > 0 or self._http2.held_bytes > 0
+
+    @property
+    def blocked(self) -> bool:
+        """Whether messages wait for the client to open a window."""
+        return bool(self._sending)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of messages that wait for that."""
+        return sum(len(call.out) - call.at for call in self._sending)
+
+    # -- what comes ----------------------------------------------------------------------------------------------------
+
+    def receive_untrusted(self, data: bytes, now: float) -> None:
+        """Raises Http2Fault or ConnectionEnds: then the connection is to be closed."""
+        self._reading = True
+        try:
+            for event in self._http2.events_untrusted(data):
+                match event:
+                    case DataCame(stream, payload):
+                        self._guarded_untrusted(self._calls.get(stream.id), payload)
+                    case RequestCame(stream, headers):
+                        self._begin_untrusted(stream, headers)
+                    case ClientEnded(stream):
+                        self._finish(self._calls.get(stream.id), GrpcStatus.OK)
+                    case StreamGone(stream):
+                        self._forget(self._calls.get(stream.id))
+                    case ClientLeaves():
+                        raise ConnectionEnds
+        finally:
+            self._reading = False
+        self._budget.spend(self._http2.cost, now)
+        self._http2.cost = 0
+        if self._budget.left(now) < 0:
+            raise Http2Fault("xds_flood", frames.ENHANCE_YOUR_CALM, "too many frames in a short time")
+
+    def _begin_untrusted(self, stream: Http2Stream, headers: Headers) -> None:
+        self._counts["xds.calls"] += 1
+        call = GrpcCall(stream)
+        try:
+            path = call_path_untrusted(headers)
+            call.xds = self._open(path, partial(self._wake_call, call))
+        except NoGrpc as error:
+            self._drop(call)
+            self.count("drop.xds_no_grpc")
+            status = b"%d" % error.http_status
+            self._http2.send_headers(stream, [(b":status", status), (b"content-type", b"text/plain")])
+            self._http2.send_last(stream, str(error).encode())
+        except GrpcFault as error:
+            self._drop(call)
+            if error.reason:
+                self.count(f"drop.{error.reason}")
+            head = [*RESPONSE, *error.headers, *trailers(error.status, str(error))]
+            self._http2.send_headers(stream, head, last=True)
+        else:
+            self._calls[stream.id] = call
+            self._http2.send_headers(stream, RESPONSE)
+
+    def _open(self, path: str, wake: Callable[[], None]) -> XdsStream:
+        """Raises GrpcFault."""
+        try:
+            xds = self._streams.open(path, self._peer, wake)
+        except BadRequest as error:
+            raise GrpcFault(GrpcStatus.RESOURCE_EXHAUSTED, str(error)) from None
+        except Exception as error:
+            self._bug("xds_open", error)
+            raise _of_a_bug() from None
+        if xds is None:
+            raise GrpcFault(GrpcStatus.UNIMPLEMENTED, f"no method {path}: this is the aggregated discovery service, v3")
+        return xds
+
+    def _guarded_untrusted(self, call: GrpcCall | None, payload: bytes) -> None:
+        """The messages in this payload. What is wrong with one ends its call."""
+        if call is None:
+            return  # of a call that was refused
+        held = call.reader.held_bytes
+        try:
+            for message in call.reader.feed_untrusted(payload):
+                self._counts["xds.requests"] += 1
+                call.xds.receive_untrusted(message)
+        except BadRequest as error:
+            self._refuse(call, GrpcFault(GrpcStatus.INVALID_ARGUMENT, str(error)))
+        except GrpcFault as error:
+            self._refuse(call, error)
+        except Exception as error:
+            self._bug("xds_request", error)
+            self._refuse(call, _of_a_bug())
+        else:
+            self.held_bytes += call.reader.held_bytes - held
+            return
+        self.held_bytes -= held
+
+    def _refuse(self, call: GrpcCall, fault: GrpcFault) -> None:
+        if fault.reason:
+            self.count(f"drop.{fault.reason}")
+        call.reader = MessageReader()
+        self._finish(call, fault.status, str(fault))
+
+    # -- what goes -----------------------------------------------------------------------------------------------------
+
+    def output(self, now: float) -> bytes:
+        """The bytes to send now; to be asked again once they are sent."""
+        room = TURN_MAX_BYTES
+        for call in list(self._sending) if self._sending else ():
+            room -= self._send(call, now)
+            if room <= 0:
+                break
+        return self._http2.take_out()
+
+    def _send(self, call: GrpcCall, now: float) -> int:
+        """Returns the number of bytes that left the window."""
+        if call.at == len(call.out):
+            call.woken = False
+            try:
+                messages = call.xds.take()
+            except Exception as error:
+                self._bug("xds_response", error)
+                self._finish(call, GrpcStatus.INTERNAL, str(_of_a_bug()))
+                return 0
+            self._counts["xds.responses"] += len(messages)
+            self._budget.spend(-EARNED * len(messages), now)
+            call.out, call.at = framed(messages), 0
+        before = call.at
+        call.at = self._http2.send_data(call.stream, call.out, before)
+        sent = call.at - before
+        if call.at == len(call.out):
+            call.out, call.at = b"", 0
+            if not call.woken:
+                del self._sending[call]
+        return sent
+
+    def ping(self) -> None:
+        self._http2.ping()
+
+    def stop(self, status: GrpcStatus, text: str) -> bytes:
+        """End all calls with this status, and the connection; returns the last bytes to send."""
+        for call in list(self._calls.values()):
+            self._finish(call, status, text)
+        self._http2.last_words(frames.NO_ERROR, text)
+        return self._http2.take_out()
+
+    def fail(self, fault: Http2Fault) -> bytes:
+        """End the connection for this fault; returns the last bytes to send."""
+        self.close()
+        if fault.answer:
+            return fault.answer
+        self._http2.last_words(fault.error_code, str(fault))
+        return self._http2.take_out()
+
+    def close(self) -> None:
+        """The connection is closed: so are its calls."""
+        for call in list(self._calls.values()):
+            self._forget(call)
+
+    # -- calls ---------------------------------------------------------------------------------------------------------
+
+    def _wake_call(self, call: GrpcCall) -> None:
+        if not call.live:
+            return
+        call.woken = True
+        if call not in self._sending:
+            self._sending[call] = None
+            if not self._reading:
+                self._wake()
+
+    def _finish(self, call: GrpcCall | None, status: GrpcStatus, text: str = "") -> None:
+        if call is not None:
+            self._forget(call)
+            self._http2.send_headers(call.stream, trailers(status, text), last=True)
+
+    def _forget(self, call: GrpcCall | None) -> None:
+        if call is None:
+            return
+        del self._calls[call.stream.id]
+        self._drop(call)
+        self.held_bytes -= call.reader.held_bytes
+        try:
+            call.xds.close()
+        except Exception as error:
+            self._bug("xds_close", error)
+
+    def _drop(self, call: GrpcCall) -> None:
+        call.live = False
+        self._sending.pop(call, None)
+
+    def count(self, name: str) -> None:
+        self._counts[name] += 1
+
+
+def _of_a_bug() -> GrpcFault:
+    return GrpcFault(GrpcStatus.INTERNAL, "this failed inside the sidecar, and its log says how: please report it")
