@@ -119,7 +119,8 @@ class DecidedSagas:
             result = result_of(step.state, task, done)
             context.put(NoteStuck(task.id.saga, task.id.step, result, context.now_wall_ms()))
         wait_s = tuning.stuck_again_s if stuck else task.next_wait_s()
-        context.attempts.try_later(task, context.now + max(wait_s, done.retry_after_s))
+        asked_s = min(done.retry_after_s, tuning.stuck_again_s)  # else a day of waiting would look like nothing at all
+        context.attempts.try_later(task, context.now + max(wait_s, asked_s))
 
     # -- what the journal says -----------------------------------------------------------------------------------------
 

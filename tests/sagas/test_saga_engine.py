@@ -138,6 +138,19 @@ def test_the_attempt_before_the_end_is_made_once() -> None:
     assert len(bench.attempts) == 3
 
 
+def test_an_undo_waits_at_most_five_minutes_for_what_an_answer_asks() -> None:
+    bench = Bench()
+    answers = [Answer(), Answer(503, retry_after_s=20.0), Answer(503, retry_after_s=86_400.0), Answer()]
+    bench.participants["reserve"] = lambda _: answers.pop(0)
+    saga = bench.begin()
+    bench.step(saga, "reserve")
+    bench.ok("abort", saga=saga)
+    bench.run(400.0)
+    times = [attempt.at for attempt in bench.attempts[1:]]
+    assert [round(after - before) for before, after in pairwise(times)] == [20, 300]
+    assert is_over(bench)
+
+
 def test_an_instance_that_failed_is_asked_last() -> None:
     bench = Bench()
     answers = [Answer(503), Answer()]
