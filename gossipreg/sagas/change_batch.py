@@ -7,12 +7,13 @@ follow (a result, after which the program takes its next step) waits for LAZY_S 
 
 A journal that is full, or has too few copies, still takes what ends something. So an entry that it refused goes again
 without what begins something, which is given up. Everything else is proposed again after a wait: no result and no
-decision is lost while this sidecar leads.
+decision is lost while this sidecar leads. If the journal has no room left for what ends something either, results go
+without the bodies of their answers, so that large ones do not keep decisions waiting.
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from math import inf
 
 from gossipreg.journal.model import JournalId
@@ -25,6 +26,9 @@ from gossipreg.sagas.saga_entries import (
     DecideSaga,
     ExpireSagas,
     IntendStep,
+    NoteResult,
+    NoteStuck,
+    NoteUndo,
     SagaChange,
 )
 from gossipreg.sagas.saga_sizes import change_size
@@ -34,7 +38,8 @@ ENTRY_BYTES = 192 * 1024
 """Of one entry; a change that is larger has an entry of its own."""
 REFUSED = Retry(first_s=0.1, longest_s=5.0)
 """Waits after a refused entry."""
-GIVES_UP = frozenset({"journal_full", "too_few_copies", "too_large"})
+FULL = "journal_full"
+GIVES_UP = frozenset({FULL, "too_few_copies", "too_large"})
 """After these what begins something is given up."""
 
 
@@ -61,10 +66,21 @@ class ProposedChanges:
     size_bytes: int
 
 
+def without_body(change: SagaChange) -> SagaChange:
+    """The same, of a result without what its answer carried."""
+    if isinstance(change, NoteResult | NoteUndo | NoteStuck) and change.result.body:
+        return replace(change, result=replace(change.result, body=b"", cut=True))
+    return change
+
+
 class ChangeBatch:
-    def __init__(self, journal: JournalId, numbers: Iterator[int]) -> None:
+    def __init__(
+        self, journal: JournalId, numbers: Iterator[int], needs_body: Callable[[str, str], bool] = lambda *_: False
+    ) -> None:
+        """`needs_body(saga, step)`: whether the undo of this step is written with its answer."""
         self._journal = journal
         self._numbers = numbers
+        self._needs_body = needs_body
         self._waiting: deque[SagaChange] = deque()
         self._waiting_bytes = 0
         self._eager = 0
@@ -162,6 +178,8 @@ class ChangeBatch:
             return ()
         given_up = tuple(filter(begins, proposed.changes)) if code in GIVES_UP else ()
         again = [change for change in proposed.changes if not (given_up and begins(change))]
+        if code == FULL and not given_up:
+            again = [change if self._keeps_body(change) else without_body(change) for change in again]
         self._waiting.extendleft(reversed(again))
         self._waiting_bytes += sum(map(change_size, again))
         self._eager += len(again)
@@ -170,6 +188,9 @@ class ChangeBatch:
             self._wait_s = REFUSED.after(self._wait_s) if self._wait_s else REFUSED.first_s
             self._not_before = now + self._wait_s
         return given_up
+
+    def _keeps_body(self, change: SagaChange) -> bool:
+        return isinstance(change, NoteResult) and self._needs_body(change.saga, change.step)
 
     def withdraw_decision(self, saga: str) -> bool:
         """Take back a decision that waits. False: there is none."""

@@ -85,7 +85,7 @@ class JournalSagas:
         self._led_ms = led_ms
         self._proof = LeadershipProof(tuning, journal, numbers)
         self._attempts = CommandAttempts(tuning, journal, timers, numbers, self._proof, before)
-        self._batch = ChangeBatch(journal, numbers)
+        self._batch = ChangeBatch(journal, numbers, self._needs_answer)
         self._context = SagaContext(
             tuning, journal, machine, timers, self._batch, self._attempts,
             ProgramLeases(tuning, journal, membership, timers), WaitingCalls(journal, timers), now_wall_ms, counts,
@@ -300,6 +300,12 @@ class JournalSagas:
             case JournalTimer(_, SagaWork.EXPIRE):
                 self._expire()
         return self._finish()
+
+    def _needs_answer(self, saga: str, step: str) -> bool:
+        """Whether the undo of this step is written with its answer."""
+        open = self._machine.open.get(saga)
+        found = None if open is None else open.steps.get(step)
+        return found is not None and bool(found.intent.undo_template)
 
     def _expire(self) -> None:
         if self._machine.oldest_ended_led_ms is not None and self._expire_due() <= self._context.now:

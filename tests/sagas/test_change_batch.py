@@ -98,6 +98,17 @@ def test_a_full_journal_gets_the_rest_without_what_begins() -> None:
     assert (again.ends, read([again])) == (True, [result("old"), decide("old")])
 
 
+def test_results_go_without_bodies_where_no_room_is_left_for_what_ends() -> None:
+    batch = ChangeBatch(JournalId(b"J" * 16), count(1), lambda _, step: step == "needed")
+    large: list[SagaChange] = [NoteResult("s", step, StepResult(StepState.DONE, 200, b"large"), 7) for step in ("a", "needed")]
+    for change in (*large, decide("s")):
+        batch.put(change, 0.0)
+    (refused,) = batch.take(0.0)
+    assert batch.refused(refused.ticket, "journal_full", 0.0) == ()
+    cut = NoteResult("s", "a", StepResult(StepState.DONE, 200, cut=True), 7)
+    assert read(batch.take(batch.due())) == [cut, large[1], decide("s")]
+
+
 def test_what_a_busy_journal_refused_goes_again_before_what_came_later() -> None:
     batch = batch_of(begin(), intend())
     (refused,) = batch.take(0.0)

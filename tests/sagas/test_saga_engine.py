@@ -347,6 +347,19 @@ def test_a_saga_goes_on_while_as_many_are_open_as_may_be(monkeypatch: pytest.Mon
         assert bench.step(saga, name)[1]["state"] == "done"
 
 
+def test_a_large_answer_keeps_no_decision_from_a_full_journal() -> None:
+    """A journal in which groups of events had left no room but for what ends something held the sagas for ever."""
+    bench = Bench()
+    bench.refuses = lambda entry: ("journal_full", "no room") if len(entry.data) > 1000 else None
+    bench.participants["reserve"] = lambda _: Answer(200, b'{"n":"' + b"x" * 5000 + b'"}')
+    saga = bench.begin()
+    code, answer = bench.step(saga, "reserve")
+    assert (code, len(answer["body"])) == ("", 5008)
+    assert bench.ok("commit", saga=saga) == {"state": "committed"}
+    (told,) = bench.story(saga)["steps"]
+    assert (told["state"], told["body"], told["cut"]) == ("done", b"", True)
+
+
 def test_a_saga_without_steps_may_commit() -> None:
     bench = Bench()
     saga = bench.begin()
