@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from gossipreg.cli.again import Again
 from gossipreg.errors import Busy, NotSynced, OutcomeUnknown, Unavailable, Unreachable
 from gossipreg.retry import Retry
 
@@ -32,21 +33,20 @@ def full_name(client: "Client", saga: str) -> str:
 def await_saga(ask: Callable[[float], "Client"], saga: str, until: str, timeout_s: float) -> dict[str, Any]:
     """The story of the saga once it is decided, or has ended; or as it is when the time is up. `ask` makes a client
     with this timeout. Raises what is not PASSING, and that too when the time is up before any answer."""
-    deadline, wait_s = time.monotonic() + timeout_s, RETRY.first_s
+    deadline = time.monotonic() + timeout_s
+    again = Again(PASSING, RETRY, until=deadline)
     while True:
         rest_s = max(0.0, deadline - time.monotonic())
-        once_s = min(rest_s, WAIT_S)
-        try:
-            with ask(once_s + ANSWER_S) as client:
-                story: dict[str, Any] = client.call("saga-wait", saga=saga, until=until, timeout_ms=int(once_s * 1000))
-            if is_over(story, until) or rest_s <= WAIT_S:
-                return story
-            wait_s = RETRY.first_s
-        except PASSING:
-            if rest_s <= wait_s:
-                raise
-            time.sleep(wait_s)
-            wait_s = RETRY.after(wait_s)
+        story = again.ask(lambda: _wait_once(ask, saga, until, deadline))
+        if is_over(story, until) or rest_s <= WAIT_S:
+            return story
+
+
+def _wait_once(ask: Callable[[float], "Client"], saga: str, until: str, deadline: float) -> dict[str, Any]:
+    once_s = min(max(0.0, deadline - time.monotonic()), WAIT_S)
+    with ask(once_s + ANSWER_S) as client:
+        story: dict[str, Any] = client.call("saga-wait", saga=saga, until=until, timeout_ms=int(once_s * 1000))
+        return story
 
 
 def is_over(story: dict[str, Any], until: str) -> bool:

@@ -107,10 +107,7 @@ class AsyncSubscription:
 
     async def close(self, timeout: float = CLOSE_S) -> None:
         """End it. As `HandlerSubscription.close`."""
-        self.pump.refuse_in_child()
-        self.pump.begin_end(monotonic() + timeout)
-        if not self.pump.is_in_handler:
-            await _wait_over(self.pump, timeout + FINISH_S)
+        await _end(self.pump, timeout, timeout + FINISH_S)
 
     async def wait(self, timeout: float | None = None) -> bool:
         """As `Subscription.wait`."""
@@ -194,9 +191,7 @@ class AsyncEventIterator:
 
     async def close(self) -> None:
         """End it. As `EventIterator.close`."""
-        self.pump.refuse_in_child()
-        self.pump.begin_end(monotonic())
-        await _wait_over(self.pump, 2 * FINISH_S)
+        await _end(self.pump, 0.0, 2 * FINISH_S)
 
     def stats(self) -> dict[str, Any]:
         """As `Subscription.stats`."""
@@ -210,6 +205,15 @@ class AsyncEventIterator:
 
     def __repr__(self) -> str:
         return f"<AsyncEventIterator of {self.pump.settings.name}: {pump_state(self.pump)}>"
+
+
+async def _end(pump: SubscriptionPump, handlers_s: float, longest_s: float) -> None:
+    """End a subscription, whose handlers have `handlers_s` to end; wait until it is over, for `longest_s` at most. A
+    handler of it does not wait for itself. Raises Forked."""
+    pump.refuse_in_child()
+    pump.begin_end(monotonic() + handlers_s)
+    if not pump.is_in_handler:
+        await _wait_over(pump, longest_s)
 
 
 async def _wait_over(pump: SubscriptionPump, timeout_s: float) -> bool:

@@ -26,10 +26,7 @@ class HandlerSubscription:
     def close(self, timeout: float = CLOSE_S) -> None:
         """End it. Handlers that run get so many seconds to end; what they miss is delivered again, which is an attempt,
         and what none has begun goes to others. In a handler it does not wait. Raises Forked in a forked child."""
-        self.pump.refuse_in_child()
-        self.pump.begin_end(monotonic() + timeout)
-        if not self.pump.is_in_handler:
-            wait_over(self.pump, timeout + FINISH_S)
+        _end(self.pump, timeout, timeout + FINISH_S)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it is closed; returns False if it is not after so many seconds. Raises the error of the sidecar
@@ -117,9 +114,7 @@ class EventIterator:
 
     def close(self) -> None:
         """End it. Events that it gave out and that were not settled are delivered again, others go to others."""
-        self.pump.refuse_in_child()
-        self.pump.begin_end(monotonic())
-        wait_over(self.pump, 2 * FINISH_S)
+        _end(self.pump, 0.0, 2 * FINISH_S)
 
     def stats(self) -> dict[str, Any]:
         """As `Subscription.stats`."""
@@ -138,6 +133,15 @@ class EventIterator:
 def abandon(pump: SubscriptionPump) -> None:
     """The program has forgotten the iterator; it may still settle the events that it holds, for a while."""
     pump.begin_end(monotonic() + CLOSE_S)
+
+
+def _end(pump: SubscriptionPump, handlers_s: float, longest_s: float) -> None:
+    """End a subscription, whose handlers have `handlers_s` to end; wait until it is over, for `longest_s` at most. A
+    handler of it does not wait for itself. Raises Forked."""
+    pump.refuse_in_child()
+    pump.begin_end(monotonic() + handlers_s)
+    if not pump.is_in_handler:
+        wait_over(pump, longest_s)
 
 
 def wait_over(pump: SubscriptionPump, timeout_s: float) -> bool:
