@@ -4,20 +4,20 @@ Owns: framing, and the check of every field against its bound. Never knows: what
 whether it was sealed. `decode_untrusted` raises BadDatagram only, with one of these reasons: empty, too_long,
 truncated (a length beyond the body), bad_message (a payload out of its specification).
 
-One function a kind, in two tables. The decoders below raise ValueError, which `decode_untrusted` turns into the one
-exception. Memory: a body is bounded, arrays are limited to 16 elements before they are made, and lists are read value
-by value, so what is taken is in proportion to the bytes that came.
+One function a kind, in two tables; `payload_fields.py` has what they share. The decoders below raise ValueError, which
+`decode_untrusted` turns into the one exception. Memory: a body is bounded, arrays are limited to 16 elements before
+they are made, and lists are read value by value, so what is taken is in proportion to the bytes that came.
 """
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 import msgpack
 
 from gossipreg.errors import BadDatagram
-from gossipreg.model import FIRST_PROTOCOL, MAX_NAME_BYTES, NODE_ID_BYTES, NodeId, ProtocolRange, Rank
+from gossipreg.model import FIRST_PROTOCOL, NODE_ID_BYTES, NodeId, Rank
 from gossipreg.wire import messages as m
 from gossipreg.wire.messages import (
     MAX_BITS,
@@ -34,16 +34,22 @@ from gossipreg.wire.messages import (
     Entry,
     Message,
 )
-from gossipreg.wire.values import address_fields, address_untrusted, check_protocol, known
+from gossipreg.wire.payload_fields import (
+    check_cluster,
+    check_hashes,
+    check_id,
+    check_ints,
+    fields_and_items,
+    fields_of,
+    join_items,
+    pack,
+    protocol_of,
+    unpacker_of,
+)
+from gossipreg.wire.values import address_fields, address_untrusted, known
 
-_MAX_ARRAY = 16
-"""Elements of one array, those of later versions included."""
 _PROBE = struct.Struct(">xIQ")
 _RANKS = tuple(Rank)
-_NIL = b"\xc0"
-
-_pack: Callable[[object], bytes] = msgpack.Packer().pack  # one for all: a new one a message costs 8 us
-
 
 # -- framing ---------------------------------------------------------------------------------------------------------
 
@@ -94,100 +100,43 @@ def decode_untrusted(body: bytes) -> tuple[list[Message], int]:
     return found, skipped
 
 
-# -- what decoders share ---------------------------------------------------------------------------------------------
-
-
-def _fields(payload: bytes, count: int, later: tuple[Any, ...] = ()) -> tuple[Any, ...]:
-    """The known fields of a payload that is one array: `count`, and then those that were added `later`, which an older
-    version leaves out and means so."""
-    raw: Any = msgpack.unpackb(payload, use_list=False, max_array_len=_MAX_ARRAY, max_map_len=0, max_ext_len=0)
-    known(raw, count)
-    return (*raw, *later[len(raw) - count :])[: count + len(later)]
-
-
-def _fields_and_items(payload: bytes, count: int) -> tuple[tuple[Any, ...], list[Any]]:
-    """The known fields of a payload, and the items of its list, which stand behind the array."""
-    unpacker = _unpacker(payload)
-    values = list(unpacker)  # ends without a word where the last one is cut off
-    unpacker.feed(_NIL)  # and then this would become a part of it
-    if next(unpacker, payload) is not None or not values:
-        raise ValueError("the last value is cut off")
-    return known(values[0], count), values[1:]
-
-
-def _unpacker(payload: bytes) -> Any:
-    unpacker = msgpack.Unpacker(
-        use_list=False, max_buffer_size=MAX_BODY_BYTES, max_array_len=_MAX_ARRAY, max_map_len=0, max_ext_len=0
-    )
-    unpacker.feed(payload)
-    return unpacker
-
-
-def _check_id(id: object) -> None:
-    if type(id) is not bytes or len(id) != NODE_ID_BYTES:
-        raise ValueError("an id is 16 bytes")
-
-
-def _check_ints(high: int, *values: object) -> None:
-    for value in values:
-        if type(value) is not int or not 0 <= value <= high:
-            raise ValueError("an integer is missing or out of range")
-
-
-def _check_hashes(hashes: object) -> None:
-    if type(hashes) is not bytes or len(hashes) % ROW_HASH_BYTES:
-        raise ValueError("row hashes are 4 bytes each")
-
-
-def _check_cluster(cluster: object) -> None:
-    if type(cluster) is not str or not 1 <= len(cluster.encode()) <= MAX_NAME_BYTES:
-        raise ValueError("a cluster's name is 1 to 255 bytes")
-
-
-def _protocol(oldest: int, newest: int) -> ProtocolRange:
-    check_protocol(found := ProtocolRange(oldest, newest))
-    return found
-
-
-def _join(fields: tuple[object, ...], items: Iterable[object]) -> bytes:
-    return _pack(fields) + b"".join(map(_pack, items))
-
-
 # -- who and whether -------------------------------------------------------------------------------------------------
 
 
 def _hello(payload: bytes) -> m.Hello:
-    cluster, id, generation, nonce, echo, synced, up_ms, *later = _fields(payload, 5, (False, 0, *FIRST_PROTOCOL, 0, 0))
-    _check_cluster(cluster)
-    _check_id(id)
-    _check_ints(MAX_VERSION, generation, up_ms, *later[2:])
-    _check_ints(m.MAX_HASH, nonce, echo)
+    cluster, id, generation, nonce, echo, synced, up_ms, *later = fields_of(
+        payload, 5, (False, 0, *FIRST_PROTOCOL, 0, 0)
+    )
+    check_cluster(cluster)
+    check_id(id)
+    check_ints(MAX_VERSION, generation, up_ms, *later[2:])
+    check_ints(m.MAX_HASH, nonce, echo)
     if type(synced) is not bool:
         raise ValueError("a flag is needed")
-    return m.Hello(cluster, id, generation, nonce, echo, synced, up_ms, _protocol(*later[:2]), *later[2:])
+    return m.Hello(cluster, id, generation, nonce, echo, synced, up_ms, protocol_of(*later[:2]), *later[2:])
 
 
 def _encode_hello(hello: m.Hello) -> bytes:
     later: tuple[int, ...] = (*hello.protocol, hello.before, hello.held)
     if not hello.held:
         later = later[:3] if hello.before else () if hello.protocol == FIRST_PROTOCOL else later[:2]
-    return _pack((
+    return pack((
         hello.cluster, hello.id, hello.generation, hello.nonce, hello.echo, hello.synced, hello.up_ms, *later,
     ))  # fmt: skip
 
 
 def _mismatch(payload: bytes) -> m.Mismatch:
-    cluster, echo, oldest, newest, nonce = _fields(payload, 2, (*FIRST_PROTOCOL, 0))
-    _check_cluster(cluster)
-    _check_ints(m.MAX_HASH, echo, nonce)
-    return m.Mismatch(cluster, echo, _protocol(oldest, newest), nonce)
+    cluster, echo, oldest, newest, nonce = fields_of(payload, 2, (*FIRST_PROTOCOL, 0))
+    check_cluster(cluster)
+    check_ints(m.MAX_HASH, echo, nonce)
+    return m.Mismatch(cluster, echo, protocol_of(oldest, newest), nonce)
 
 
 def _encode_mismatch(mismatch: m.Mismatch) -> bytes:
     later: tuple[int, ...] = (*mismatch.protocol, mismatch.nonce)
     if not mismatch.nonce:
         later = () if mismatch.protocol == FIRST_PROTOCOL else later[:2]
-    return _pack((mismatch.cluster, mismatch.echo, *later))
+    return pack((mismatch.cluster, mismatch.echo, *later))
 
 
 def _probe(payload: bytes) -> m.Probe:
@@ -202,7 +151,7 @@ def _ack(payload: bytes) -> m.Ack:
     if len(payload) < _PROBE.size:
         raise ValueError("an ack is 13 bytes")
     try:
-        observed = _unpacker(payload[_PROBE.size :]).unpack()
+        observed = unpacker_of(payload[_PROBE.size :]).unpack()
     except msgpack.OutOfData:  # the only error of msgpack's that is no ValueError
         raise ValueError("the observed address is cut off") from None
     number, fingerprint = _PROBE.unpack_from(payload)
@@ -211,21 +160,21 @@ def _ack(payload: bytes) -> m.Ack:
 
 def _encode_ack(ack: m.Ack) -> bytes:
     fixed = _PROBE.pack(ack.number, ack.fingerprint)
-    return fixed if ack.observed is None else fixed + _pack(address_fields(ack.observed))
+    return fixed if ack.observed is None else fixed + pack(address_fields(ack.observed))
 
 
 def _nack(payload: bytes) -> m.Nack:
-    number, refused = _fields(payload, 2)
-    _check_ints(MAX_NUMBER, number)
+    number, refused = fields_of(payload, 2)
+    check_ints(MAX_NUMBER, number)
     if type(refused) is not bool:
         raise ValueError("refused is a flag")
     return m.Nack(number, refused)
 
 
 def _ping_req(payload: bytes) -> m.PingReq:
-    number, target = _fields(payload, 2)
-    _check_ints(MAX_NUMBER, number)
-    _check_id(target)
+    number, target = fields_of(payload, 2)
+    check_ints(MAX_NUMBER, number)
+    check_id(target)
     return m.PingReq(number, target)
 
 
@@ -233,20 +182,20 @@ def _ping_req(payload: bytes) -> m.PingReq:
 
 
 def _claim(payload: bytes) -> m.Claim:
-    id, generation, incarnation, rank, by = _fields(payload, 5)
-    _check_id(id)
-    _check_ints(MAX_VERSION, generation)
-    _check_ints(MAX_INCARNATION, incarnation)
-    _check_ints(len(_RANKS) - 1, rank)
-    _check_id(by)
+    id, generation, incarnation, rank, by = fields_of(payload, 5)
+    check_id(id)
+    check_ints(MAX_VERSION, generation)
+    check_ints(MAX_INCARNATION, incarnation)
+    check_ints(len(_RANKS) - 1, rank)
+    check_id(by)
     return m.Claim(id, generation, incarnation, _RANKS[rank], by)
 
 
 def _delta(payload: bytes) -> m.Delta:
-    (id, generation, base, reached, head, digest, floor), items = _fields_and_items(payload, 7)
-    _check_id(id)
-    _check_ints(MAX_VERSION, generation, base, reached, head, floor)
-    _check_ints(m.MAX_HASH, digest)
+    (id, generation, base, reached, head, digest, floor), items = fields_and_items(payload, 7)
+    check_id(id)
+    check_ints(MAX_VERSION, generation, base, reached, head, floor)
+    check_ints(m.MAX_HASH, digest)
     if not base <= reached <= head or floor > head:
         raise ValueError("a delta's counters contradict each other")
     return m.Delta(id, generation, base, reached, head, digest, floor, _entries(items, base, reached))
@@ -269,22 +218,22 @@ def _entries(items: list[Any], base: int, reached: int) -> tuple[Entry, ...]:
 
 
 def _announce(payload: bytes) -> m.Announce:
-    id, generation, head = _fields(payload, 3)
-    _check_id(id)
-    _check_ints(MAX_VERSION, generation, head)
+    id, generation, head = fields_of(payload, 3)
+    check_id(id)
+    check_ints(MAX_VERSION, generation, head)
     return m.Announce(id, generation, head)
 
 
 def _pull(payload: bytes) -> m.Pull:
-    id, generation, counter = _fields(payload, 3)
-    _check_id(id)
-    _check_ints(MAX_VERSION, generation, counter)
+    id, generation, counter = fields_of(payload, 3)
+    check_id(id)
+    check_ints(MAX_VERSION, generation, counter)
     return m.Pull(id, generation, counter)
 
 
 def _receipt(payload: bytes) -> m.Receipt:
-    _, counters = _fields_and_items(payload, 0)
-    _check_ints(MAX_DATAGRAM_COUNTER, *counters)
+    _, counters = fields_and_items(payload, 0)
+    check_ints(MAX_DATAGRAM_COUNTER, *counters)
     if 0 in counters:
         raise ValueError("datagrams are counted from 1")
     return m.Receipt(tuple(counters))
@@ -294,26 +243,26 @@ def _receipt(payload: bytes) -> m.Receipt:
 
 
 def _buckets(payload: bytes) -> m.Buckets:
-    salt, bits, digests = _fields(payload, 3)
-    _check_ints(m.MAX_HASH, salt)
-    _check_ints(MAX_BITS, bits)
+    salt, bits, digests = fields_of(payload, 3)
+    check_ints(m.MAX_HASH, salt)
+    check_ints(MAX_BITS, bits)
     if type(digests) is not bytes or len(digests) != 4 << bits:
         raise ValueError("digests are 4 bytes a bucket")
     return m.Buckets(salt, bits, digests)
 
 
 def _hashes(payload: bytes) -> m.Hashes:
-    (salt, bits), items = _fields_and_items(payload, 2)
-    _check_ints(m.MAX_HASH, salt)
-    _check_ints(MAX_BITS, bits)
+    (salt, bits), items = fields_and_items(payload, 2)
+    check_ints(m.MAX_HASH, salt)
+    check_ints(MAX_BITS, bits)
     return m.Hashes(salt, bits, tuple(_bucket(known(item, 4), bits) for item in items))
 
 
 def _bucket(item: tuple[Any, ...], bits: int) -> tuple[int, int, int, bytes]:
     bucket, low, high, hashes = item
-    _check_ints((1 << bits) - 1, bucket)
-    _check_ints(2 ** (8 * ROW_HASH_BYTES) - 1, low, high)
-    _check_hashes(hashes)
+    check_ints((1 << bits) - 1, bucket)
+    check_ints(2 ** (8 * ROW_HASH_BYTES) - 1, low, high)
+    check_hashes(hashes)
     rows = [low.to_bytes(ROW_HASH_BYTES, "big")]
     rows += (hashes[at : at + ROW_HASH_BYTES] for at in range(0, len(hashes), ROW_HASH_BYTES))
     rows.append(high.to_bytes(ROW_HASH_BYTES, "big"))
@@ -323,14 +272,14 @@ def _bucket(item: tuple[Any, ...], bits: int) -> tuple[int, int, int, bytes]:
 
 
 def _want(payload: bytes) -> m.Want:
-    salt, hashes = _fields(payload, 2)
-    _check_ints(m.MAX_HASH, salt)
-    _check_hashes(hashes)
+    salt, hashes = fields_of(payload, 2)
+    check_ints(m.MAX_HASH, salt)
+    check_hashes(hashes)
     return m.Want(salt, hashes)
 
 
 def _versions(payload: bytes) -> m.Versions:
-    (following,), items = _fields_and_items(payload, 1)
+    (following,), items = fields_and_items(payload, 1)
     if following is not None:
         _check_place(following)
     return m.Versions(tuple(_version(known(item, 3)) for item in items), following)
@@ -338,13 +287,13 @@ def _versions(payload: bytes) -> m.Versions:
 
 def _version(item: tuple[Any, ...]) -> tuple[NodeId, int, int]:
     id, generation, counter = item
-    _check_id(id)
-    _check_ints(MAX_VERSION, generation, counter)
+    check_id(id)
+    check_ints(MAX_VERSION, generation, counter)
     return id, generation, counter
 
 
 def _list(payload: bytes) -> m.List:
-    (after,) = _fields(payload, 1)
+    (after,) = fields_of(payload, 1)
     _check_place(after)
     return m.List(after)
 
@@ -355,13 +304,13 @@ def _check_place(place: object) -> None:
 
 
 def _peers(payload: bytes) -> m.Peers:
-    _, items = _fields_and_items(payload, 0)
+    _, items = fields_and_items(payload, 0)
     if len(items) > MAX_PEERS:
         raise ValueError("more peers than anybody names")
     peers = []
     for item in items:
         id, address = known(item, 2)
-        _check_id(id)
+        check_id(id)
         peers.append((id, address_untrusted(address)))
     return m.Peers(tuple(peers))
 
@@ -380,21 +329,21 @@ _ENCODERS: dict[type[Message], tuple[int, Callable[[Any], bytes]]] = {
     m.Mismatch: (m.MISMATCH, _encode_mismatch),
     m.Probe: (m.PROBE, lambda x: _PROBE.pack(x.number, x.fingerprint)),
     m.Ack: (m.ACK, _encode_ack),
-    m.Nack: (m.NACK, lambda x: _pack((x.number, x.refused))),
-    m.PingReq: (m.PING_REQ, lambda x: _pack((x.number, x.target))),
-    m.Claim: (m.CLAIM, lambda x: _pack((x.id, x.generation, x.incarnation, x.rank, x.by))),
+    m.Nack: (m.NACK, lambda x: pack((x.number, x.refused))),
+    m.PingReq: (m.PING_REQ, lambda x: pack((x.number, x.target))),
+    m.Claim: (m.CLAIM, lambda x: pack((x.id, x.generation, x.incarnation, x.rank, x.by))),
     m.Delta: (
         m.DELTA,
-        lambda x: _join((x.id, x.generation, x.base, x.reached, x.head, x.digest, x.floor), x.entries),
+        lambda x: join_items((x.id, x.generation, x.base, x.reached, x.head, x.digest, x.floor), x.entries),
     ),
-    m.Announce: (m.ANNOUNCE, lambda x: _pack((x.id, x.generation, x.head))),
-    m.Pull: (m.PULL, lambda x: _pack((x.id, x.generation, x.counter))),
-    m.Receipt: (m.RECEIPT, lambda x: _join((), x.counters)),
-    m.Buckets: (m.BUCKETS, lambda x: _pack((x.salt, x.bits, x.digests))),
-    m.Hashes: (m.HASHES, lambda x: _join((x.salt, x.bits), x.buckets)),
-    m.Want: (m.WANT, lambda x: _pack((x.salt, x.hashes))),
-    m.Versions: (m.VERSIONS, lambda x: _join((x.next,), x.rows)),
-    m.List: (m.LIST, lambda x: _pack((x.after,))),
-    m.Peers: (m.PEERS, lambda x: _join((), ((id, address_fields(address)) for id, address in x.peers))),
+    m.Announce: (m.ANNOUNCE, lambda x: pack((x.id, x.generation, x.head))),
+    m.Pull: (m.PULL, lambda x: pack((x.id, x.generation, x.counter))),
+    m.Receipt: (m.RECEIPT, lambda x: join_items((), x.counters)),
+    m.Buckets: (m.BUCKETS, lambda x: pack((x.salt, x.bits, x.digests))),
+    m.Hashes: (m.HASHES, lambda x: join_items((x.salt, x.bits), x.buckets)),
+    m.Want: (m.WANT, lambda x: pack((x.salt, x.hashes))),
+    m.Versions: (m.VERSIONS, lambda x: join_items((x.next,), x.rows)),
+    m.List: (m.LIST, lambda x: pack((x.after,))),
+    m.Peers: (m.PEERS, lambda x: join_items((), ((id, address_fields(address)) for id, address in x.peers))),
     m.Padding: (m.PADDING, lambda x: bytes(x.payload_bytes)),
 }

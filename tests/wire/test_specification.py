@@ -14,7 +14,7 @@ from gossipreg.core.gossip import reconcile
 from gossipreg.core.session import outbox
 from gossipreg.core.table import layout
 from gossipreg.model import NodeId
-from gossipreg.wire import codec, seal, values
+from gossipreg.wire import codec, payload_fields, seal, values
 from gossipreg.wire import messages as m
 from gossipreg.wire.messages import Message
 from tests.wire.test_codec import FIELDS
@@ -58,7 +58,7 @@ FACTS = (
     # payloads
     f"`{codec._PROBE.format}`: a byte that is written as 0 and not read",
     f"an idle probe at {IDLE_BYTES} bytes of UDP payload, {IDLE_BYTES + HEADERS_BYTES} with all headers on IPv4",
-    f"an array never has more than {codec._MAX_ARRAY} elements",
+    f"an array never has more than {payload_fields.MAX_ARRAY} elements",
     f"hashes of {m.ROW_HASH_BYTES} bytes, as in Hashes",
     f"[packed IP, 4 or 16 bytes; port, {PORTS}]; an IPv4-mapped IPv6 address is IPv4",
     f"1 to {model.MAX_NAME_BYTES} bytes of UTF-8",
@@ -79,7 +79,7 @@ FACTS = (
     f"low, high {8 * m.ROW_HASH_BYTES} bits, low <= high; hashes are sorted, {m.ROW_HASH_BYTES} bytes each, big-endian",
     f"next, after 0 or {ID_BYTES} bytes",
     f"Peers at most {m.MAX_PEERS}",
-    f"(up to the {codec._MAX_ARRAY}; no maps, no extension types)",
+    f"(up to the {payload_fields.MAX_ARRAY}; no maps, no extension types)",
     "Kinds 32 to 63 are reserved: coordinates 32, signatures 33, events 34, queries 35, replies 36",
     # who may speak
     f"at most {('no', 'one', 'two', 'three')[outbox.AMPLIFICATION]} times the bytes that they sent",

@@ -13,20 +13,20 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
-from msgpack import packb
 
 from gossipreg.core.event_membership import EventRegistry
+from gossipreg.daemon.events.asked_members import AskedMembers
 from gossipreg.daemon.events.event_params import AskedPublish, AskedSubscription
 from gossipreg.daemon.events.event_reports import EventReports
 from gossipreg.daemon.events.events_shown import EventsShown
-from gossipreg.daemon.events.member_answers import MemberAnswer, member_answer_untrusted
+from gossipreg.daemon.events.member_answers import MemberAnswer
 from gossipreg.daemon.journals.journal_share import JournalShare
 from gossipreg.daemon.journals.led_journals import JournalsOfRuntime
 from gossipreg.daemon.journals.runtime import JournalRuntime
 from gossipreg.daemon.pump import AFTER_BUG_S, Pump
 from gossipreg.daemon.socket_client import Params
 from gossipreg.daemon.streams.inbox import StreamClosed, StreamNews, StreamReceived
-from gossipreg.errors import REQUEST_ERRORS, NoDataDirectory, RequestError, TooLarge, Unavailable
+from gossipreg.errors import REQUEST_ERRORS, NoDataDirectory, RequestError, TooLarge
 from gossipreg.events import tuning as event_tuning
 from gossipreg.events.cloud_event import encode_event
 from gossipreg.events.effects import (
@@ -61,10 +61,6 @@ if TYPE_CHECKING:
     from gossipreg.wire.shapes import Shape
 
 
-ANSWER_S = 3.0
-"""How long members have to answer a question."""
-
-
 class EventSubscriber(Protocol):
     """Who handles the events of a subscription. Neither call may block."""
 
@@ -82,9 +78,9 @@ class _Waiter:
 
     def __init__(self) -> None:
         self.event = trio.Event()
-        self.answer: PublishSettled | CallAnswered | None = None
+        self.answer: PublishSettled | None = None
 
-    def answered(self, answer: PublishSettled | CallAnswered) -> None:
+    def answered(self, answer: PublishSettled) -> None:
         self.answer = answer
         self.event.set()
 
@@ -109,6 +105,7 @@ class LocalEvents:
         self._events: Events | None = None
         self._shown: EventsShown | None = None
         self._registry: EventRegistry | None = None
+        self._asked: AskedMembers | None = None
         self._subscribers: dict[int, EventSubscriber] = {}
         self._waiters: dict[int, _Waiter] = {}
         self._effects: deque[EventEffect] = deque()
@@ -126,6 +123,9 @@ class LocalEvents:
             declared=self._declared,
         )  # fmt: skip
         self._shown = EventsShown(self._events, journals, self._reports.counts)
+        self._asked = AskedMembers(
+            self._events, self._registry, name=self._member_name, now=self._pump.now, carry_out=self._carry_out
+        )  # fmt: skip
 
     @property
     def share(self) -> JournalShare:
@@ -183,7 +183,7 @@ class LocalEvents:
             if waiter.answer is None:
                 self.events.publishing.abandon(ticket)
         settled = waiter.answer
-        assert isinstance(settled, PublishSettled), "the event is set with it"
+        assert settled is not None, "the event is set with it"
         if settled.code:
             error = REQUEST_ERRORS.get(settled.code, RequestError)(settled.text)
             error.code = settled.code
@@ -191,31 +191,13 @@ class LocalEvents:
         return settled
 
     async def ask_all(self, method: str, params: Mapping[str, Any], *, handlers: bool = False) -> list[MemberAnswer]:
-        """Ask all members that lead a journal, or with `handlers` also all that subscribe (`questions.py`). Those that
-        do not answer in time are `unavailable`."""
-        members = self.registry.participants() if handlers else self.registry.leaders()
-        packed = packb(dict(params))
-        asked: list[tuple[NodeId, int, _Waiter]] = []
-        for node in members:
-            number, effects = self.events.ask(node, method, packed, self._pump.now())
-            asked.append((node, number, self._waiters.setdefault(number, _Waiter())))
-            self._carry_out(effects)
-        try:
-            with trio.move_on_after(ANSWER_S):
-                for _, _, waiter in asked:
-                    await waiter.event.wait()
-        finally:
-            for _, number, _ in asked:
-                self.events.ask_no_more(number)
-                del self._waiters[number]
-        return [self._answer_of(node, method, waiter.answer) for node, _, waiter in asked]
+        """As `AskedMembers.ask`."""
+        assert self._asked is not None, "begin comes first"
+        return await self._asked.ask(method, params, handlers=handlers)
 
-    def _answer_of(self, node: NodeId, method: str, answer: object) -> MemberAnswer:
+    def _member_name(self, node: NodeId) -> str:
         row = self._node.table.rows.get(node)
-        name = node.hex() if row is None or row.member is None else row.member.name
-        if not isinstance(answer, CallAnswered):
-            return MemberAnswer(name, Unavailable.code, f"no answer within {ANSWER_S:g} s")
-        return member_answer_untrusted(name, method, answer.code, answer.result)
+        return node.hex() if row is None or row.member is None else row.member.name
 
     def instances_of(self, group: str) -> int:
         """How many members have a subscription of this group now."""
@@ -344,8 +326,8 @@ class LocalEvents:
                 if (waiter := self._waiters.get(effect.ticket)) is not None:
                     waiter.answered(effect)
             case CallAnswered():
-                if (waiter := self._waiters.get(effect.number)) is not None:
-                    waiter.answered(effect)
+                if self._asked is not None:
+                    self._asked.answered(effect)
             case ReadPayloads():
                 self._read(effect)
             case DropHandling():

@@ -1,0 +1,69 @@
+"""Questions about events to all members that lead a journal, or that handle events.
+
+Owns: who was asked and has not answered. Never knows: what is asked (`events/questions.py`), how answers are joined.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import trio
+from msgpack import packb
+
+from gossipreg.core.event_membership import EventRegistry
+from gossipreg.daemon.events.member_answers import MemberAnswer, member_answer_untrusted
+from gossipreg.errors import Unavailable
+from gossipreg.events.effects import CallAnswered, EventEffect
+from gossipreg.events.events import Events
+from gossipreg.model import NodeId
+
+ANSWER_S = 3.0
+"""How long members have to answer a question."""
+
+
+class AskedMembers:
+    def __init__(
+        self, events: Events, registry: EventRegistry, *, name: Callable[[NodeId], str], now: Callable[[], float],
+        carry_out: Callable[[Iterable[EventEffect]], None],
+    ) -> None:  # fmt: skip
+        self._events = events
+        self._registry = registry
+        self._name = name
+        self._now = now
+        self._carry_out = carry_out
+        self._waits: dict[int, trio.Event] = {}
+        self._answers: dict[int, CallAnswered] = {}
+
+    async def ask(self, method: str, params: Mapping[str, Any], *, handlers: bool) -> list[MemberAnswer]:
+        """What all that lead a journal say, or with `handlers` also all that subscribe. Those that do not answer in
+        time are `unavailable`."""
+        members = self._registry.participants() if handlers else self._registry.leaders()
+        packed = packb(dict(params))
+        asked: dict[int, NodeId] = {}
+        for node in members:
+            number, effects = self._events.ask(node, method, packed, self._now())
+            asked[number] = node
+            self._waits[number] = trio.Event()
+            self._carry_out(effects)
+        try:
+            with trio.move_on_after(ANSWER_S):
+                for number in asked:
+                    await self._waits[number].wait()
+            return [self._answer_of(number, node, method) for number, node in asked.items()]
+        finally:
+            for number in asked:
+                self._events.ask_no_more(number)
+                del self._waits[number]
+                self._answers.pop(number, None)
+
+    def answered(self, answer: CallAnswered) -> None:
+        """Nothing where nobody waits for it any more."""
+        wait = self._waits.get(answer.number)
+        if wait is not None:
+            self._answers[answer.number] = answer
+            wait.set()
+
+    def _answer_of(self, number: int, node: NodeId, method: str) -> MemberAnswer:
+        name, answer = self._name(node), self._answers.get(number)
+        if answer is None:
+            return MemberAnswer(name, Unavailable.code, f"no answer within {ANSWER_S:g} s")
+        return member_answer_untrusted(name, method, answer.code, answer.result)
