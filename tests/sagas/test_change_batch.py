@@ -100,7 +100,9 @@ def test_a_full_journal_gets_the_rest_without_what_begins() -> None:
 
 def test_results_go_without_bodies_where_no_room_is_left_for_what_ends() -> None:
     batch = ChangeBatch(JournalId(b"J" * 16), count(1), lambda _, step: step == "needed")
-    large: list[SagaChange] = [NoteResult("s", step, StepResult(StepState.DONE, 200, b"large"), 7) for step in ("a", "needed")]
+    large: list[SagaChange] = [
+        NoteResult("s", step, StepResult(StepState.DONE, 200, b"large"), 7) for step in ("a", "needed")
+    ]
     for change in (*large, decide("s")):
         batch.put(change, 0.0)
     (refused,) = batch.take(0.0)
