@@ -76,9 +76,10 @@ class JournalReports:
         more = f" and {len(journals) - ORPHANS_NAMED} more" if len(journals) > ORPHANS_NAMED else ""
         self._troubles.saw("journals_orphaned", f"journals whose owner is gone: {named}{more}", lasting=True)
 
-    def retired(self, replicas: int, why: str) -> None:
-        """All replicas were given up."""
-        message = f"gave up {replicas} copies of journals: {why}"
+    def retired(self, replicas: int, alone: int, why: str) -> None:
+        """All replicas were given up; of so many journals no other copy is known, so what they held is gone."""
+        lost = f"; {alone} of them had no other copy that is known here: what they held is gone" if alone else ""
+        message = f"gave up {replicas} copies of journals: {why}{lost}"
         self._troubles.saw("journals_retired", message, for_s=RETIRED_S)
         self._log.warning("journals_retired", message=message)
 
@@ -90,7 +91,7 @@ class JournalReports:
                 fields["message"] = "an entry is of a newer release: upgrade; until then this copy takes no part"
                 self._log.line("error", "journal_unknown_kind", fields, kind_burst=LINES_A_MINUTE)
             case "journal_replica_went_back":
-                fields["message"] = "a copy lacks entries that it had acknowledged, and gets them again"
+                fields["message"] = "a copy lacks entries that it had acknowledged: it is removed, and a new one made"
                 self._log.line("warning", "journal_replica_went_back", fields, kind_burst=LINES_A_MINUTE)
             case "journal_recovered":
                 pass  # its line names who asked for it: `recovering.py`

@@ -232,7 +232,9 @@ class JournalRuntime:
     def _retire(self, why: str) -> None:
         journals = self.journals
         if journals is not None and journals.replicas:
-            self.reports.retired(len(journals.replicas), why)
+            replicas = journals.replicas
+            alone = [one for one in replicas if replicas[one].data.votes and not journals.has_takeover(one)]
+            self.reports.retired(len(replicas), len(alone), why)
             self._input("journal_retire", lambda journals, now: journals.retire(now))
 
     # -- the disk (see DiskOwner) ------------------------------------------------------------------------------------

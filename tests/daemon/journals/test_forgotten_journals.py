@@ -63,6 +63,15 @@ async def test_forgetting_by_hand_outlives_the_process(tmp_path: Path) -> None:
         assert len(third.runtime.journals.replicas) == 1
 
 
+async def test_what_is_gone_with_the_only_copy_of_a_journal_is_told(tmp_path: Path) -> None:
+    """The manual said that there was nothing to do."""
+    async with alone(tmp_path, "a") as one:
+        await one.commit(await one.open_journal(), b"x", 1)
+    async with alone(tmp_path, "a", forget_journals=True) as again:
+        await until(lambda: again.orchestration.runtime and again.runtime.begun.is_set())
+        assert "1 of them had no other copy that is known here: what they held is gone" in again.shown_troubles()
+
+
 async def test_without_journals_there_is_nothing_to_forget(tmp_path: Path) -> None:
     async with alone(tmp_path, "a", forget_journals=True):
         assert not (tmp_path / "a" / FORGET).exists()
