@@ -64,7 +64,9 @@ class OutlierPolicy:
     request_volume: int | None = None
     interval_s: float | None = None
     ejection_time_s: float | None = None
-    max_ejection_percent: int | None = None
+    max_ejection_percent: int = 50
+    """The largest share of the endpoints that are left out at once. The clients' own default, 10, leaves out none of
+    nine."""
 
 
 @dataclass(frozen=True, slots=True)
