@@ -153,7 +153,8 @@ class EventsMachine:
 
     def is_empty(self, records: Records) -> bool:  # noqa: ARG002 - its events are those of the records
         """Whether nothing would be lost with these records: no event waits, is a dead letter or is kept. Groups and
-        ids alone are no contents."""
+        ids alone are no contents: a journal whose owner is away is ended when the time of its ids is over, not before
+        (`JournalTuning.orphan_s`)."""
         return not self._store.events
 
     def load(self, records: Records) -> None:

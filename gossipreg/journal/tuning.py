@@ -85,8 +85,9 @@ class JournalTuning:
     leave_s: float = 2.0
     """A voter of a bare majority waits for so long before its member leaves: it is replaced if the journal is small."""
     orphan_s: float = 900.0
-    """A journal that holds nothing is ended when its owner was away for so long. Longer than the repair of a host that
-    will be back."""
+    """A journal that holds nothing is ended when its owner was away for this long, seen by one leader: so its led time
+    grew by as much. Longer than the repair of a host that will be back, and longer than `EventsTuning.dedup_s`: ids of
+    events alone do not keep a journal."""
     replace_s: float = 60.0
     """A voter that was dead, or had left, for so long is replaced."""
     replace_spread_s: float = 30.0
