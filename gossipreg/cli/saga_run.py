@@ -13,7 +13,7 @@ from gossipreg.cli.output import print_json, print_line, printable, say, say_err
 from gossipreg.cli.saga_asking import ANSWER_S, PASSING, await_saga, is_over
 from gossipreg.cli.saga_json import story_json
 from gossipreg.cli.units import Duration
-from gossipreg.errors import BadParams, OutcomeUnknown, RequestError, Unreachable
+from gossipreg.errors import OutcomeUnknown, RequestError, Unreachable
 
 if TYPE_CHECKING:
     from gossipreg.sagas.saga_definition import SagaDefinition
@@ -30,7 +30,7 @@ ID_BYTES = 8
       ./next-order | gossipreg saga run order.toml --input - --no-wait
     """
 )
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, readable=True))
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True))
 @click.option("--input", "given", metavar="JSON|@FILE|-", help="What its templates name as {input...} (null).")
 @click.option(
     "--id", metavar="ID", help="Its id, of letters, digits and _:@=+-. : the same again is not run again (drawn)."
@@ -45,13 +45,18 @@ ID_BYTES = 8
 def run(
     chosen: Chosen, file: str, given: str | None, id: str | None, wait: bool, until: str, timeout: float | None
 ) -> int:  # fmt: skip
-    """Begin the saga that FILE declares, in TOML or JSON, and print its name.
+    """Begin the saga that FILE (- reads it from stdin) declares, in TOML or JSON, and print its name.
 
     Exit code 0 if it has committed, 1 if it was aborted, and so is undone, 4 if it did not begin, or was not decided in
-    time: then it goes on, and `gossipreg saga show` tells. `gossipreg docs saga-definitions` describes the file.
+    time: then it goes on, and `gossipreg saga show` tells. So it does after Ctrl-C, which ends the wait alone.
+    `gossipreg docs saga-definitions` describes the file.
     """
     from gossipreg.sagas.saga_definition import encode_definition
 
+    if id == "":
+        raise click.UsageError("--id is empty: leave it out to have one drawn.")
+    if file == given == "-":
+        raise click.UsageError("FILE and --input cannot both be read from stdin: give one of them as a file.")
     definition, data = _read(file), _input(given)
     _check(definition, data, file)
     begun = _begin(chosen, id or token_hex(ID_BYTES), encode_definition(definition), data)
@@ -70,13 +75,17 @@ def _read(file: str) -> "SagaDefinition":
 
     path = Path(file)
     try:
-        with path.open("rb") as opened:
+        with click.open_file(file, "rb") as opened:
             data = opened.read(MAX_FILE_BYTES + 1)
         return read_definition(data, toml=not _is_json(path, data))
     except OSError as error:
         raise click.UsageError(f"{file} cannot be read: {error.strerror}") from None
     except RequestError as error:
-        raise click.UsageError(printable(f"{file}: {error}")) from None
+        raise click.UsageError(printable(f"{_shown(file)}: {error}")) from None
+
+
+def _shown(file: str) -> str:
+    return "stdin" if file == "-" else file
 
 
 def _is_json(path: Path, data: bytes) -> bool:
@@ -113,8 +122,8 @@ def _check(definition: "SagaDefinition", data: bytes, file: str) -> None:
 
     try:
         check_input(definition, data)
-    except BadParams as error:
-        raise click.UsageError(printable(f"{file} and --input do not fit: {error}")) from None
+    except RequestError as error:
+        raise click.UsageError(printable(f"{_shown(file)} and --input do not fit: {error}")) from None
 
 
 def _begin(chosen: Chosen, id: str, definition: bytes, data: bytes) -> dict[str, Any]:
@@ -128,6 +137,9 @@ def _begin(chosen: Chosen, id: str, definition: bytes, data: bytes) -> dict[str,
         if not str(error).startswith("the sidecar on"):
             raise  # it was never reached
         raise Unreachable(f"{error}; it may have begun: run it again with --id {id}, which begins it once") from None
+    except KeyboardInterrupt:
+        say(f"interrupted: it may have begun: run it again with --id {id}, which begins it once")
+        raise
     if begun.get("exists"):
         say(f"saga {printable(begun['saga'])} was begun before: it is not run again")
     return begun
@@ -139,6 +151,9 @@ def _wait(chosen: Chosen, saga: str, until: str, timeout_s: float) -> int:
     except PASSING as error:
         say_error(error.code, f"{error}; {saga} was begun and goes on: `gossipreg saga show {saga}`", json=chosen.json)
         return REFUSED
+    except KeyboardInterrupt:
+        say(f"interrupted: {saga} goes on: `gossipreg saga show {saga}` tells, `gossipreg saga abort {saga}` undoes it")
+        raise
     if not is_over(story, until):
         text = f"{saga} is not {until} after {timeout_s:g}s, and goes on: `gossipreg saga show {saga}`"
         say_error(OutcomeUnknown.code, text, json=chosen.json)

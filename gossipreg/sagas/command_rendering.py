@@ -10,7 +10,7 @@ stays the value that it is.
 from urllib.parse import quote
 
 from gossipreg.errors import BadParams, TooLarge
-from gossipreg.sagas.command_template import CommandTemplate, in_utf8, with_holes
+from gossipreg.sagas.command_template import CommandTemplate, in_utf8, refs_within_text, with_holes
 from gossipreg.sagas.request_rules import check_header, check_path
 from gossipreg.sagas.saga_model import MAX_BODY_BYTES, MAX_HEADER_BYTES, MAX_PATH_BYTES, SagaCommand
 from gossipreg.sagas.saga_secrets import secret_names
@@ -37,6 +37,25 @@ def render_command(command: CommandTemplate, values: TemplateValues, what: str) 
         raise
     except BadParams as error:
         raise CannotRender(str(error)) from None
+
+
+def check_values(command: CommandTemplate, values: TemplateValues, what: str) -> None:
+    """Whether the values that are known before the saga begins fit where they stand. Raises BadParams, TooLarge. What
+    needs a result is left to the step."""
+    if not _needs_result(command.path, what):
+        _path(command.path, values, what)
+    for name, value in command.headers:
+        if not _needs_result(value, what):
+            _header(name, value, values, what)
+    for ref in refs_within_text(command):
+        if ref.source == "input":
+            text = render_text((ref,), values, f"{what}: body", MAX_BODY_BYTES)
+            if command.text:
+                in_utf8(text, what)
+
+
+def _needs_result(text: str, what: str) -> bool:
+    return any(isinstance(part, TemplateRef) and part.step for part in parse_template(text, what))
 
 
 def _path(path: str, values: TemplateValues, what: str) -> str:

@@ -179,6 +179,15 @@ def refs_of(command: CommandTemplate) -> frozenset[TemplateRef]:
     return frozenset(ref for template in _templates(command, "the command") for ref in refs_in(template))
 
 
+def refs_within_text(command: CommandTemplate) -> frozenset[TemplateRef]:
+    """What its body names within a text, where only text, a number, true or false fits."""
+    templates = [parse_template(command.text, "the command")]
+    if command.json:
+        value = read_json_untrusted(command.json.encode(), "the command")
+        templates += [template for template in _in_strings(value, "the command") if len(template) > 1]
+    return frozenset(ref for template in templates for ref in refs_in(template))
+
+
 def _templates(command: CommandTemplate, what: str) -> Iterator[Template]:
     yield parse_template(command.path, f"{what}: path")
     for name, value in command.headers:

@@ -37,7 +37,7 @@ from gossipreg.sagas.saga_model import (
     SagaRef,
     read_saga,
 )
-from gossipreg.sagas.saga_templates import read_json_untrusted
+from gossipreg.sagas.saga_templates import ordered_json, read_json_untrusted
 from gossipreg.sagas.saga_tuning import SagaTuning
 from gossipreg.sagas.step_template import StepTemplate, read_step
 from gossipreg.wire.packed import unpacked_untrusted
@@ -164,19 +164,24 @@ class AskedParams:
         return bool(value)
 
     def json(self, name: str, most: int) -> bytes:
-        """JSON; nothing given is null."""
+        """JSON in the one form that its value has, so that the same value is the same again in whatever order a program
+        writes it; nothing given is null."""
         value = self._given.pop(name, None)
         if value is None:
             return b"null"
         data = value.encode() if type(value) is str else value
         if type(data) is not bytes:
             raise BadParams(f"{self._method}: {name} is {_shown(value)}: give JSON, as bytes or text")
+        self._check_size(name, data, most)
+        ordered = ordered_json(read_json_untrusted(data, f"{self._method}: {name}", unique=True))
+        self._check_size(name, ordered, most)
+        return ordered
+
+    def _check_size(self, name: str, data: bytes, most: int) -> None:
         if len(data) > most:
             raise TooLarge(
                 f"{self._method}: {name} has {len(data)} bytes: give at most {most}, and keep the rest apart"
             )
-        read_json_untrusted(data, f"{self._method}: {name}")
-        return data
 
     def bytes(self, name: str, most: int) -> bytes:
         value = self._given.pop(name, None)
@@ -196,9 +201,10 @@ class AskedParams:
         return saga
 
     def id(self) -> str:
-        """Of a saga; empty where none is given."""
+        """Of a saga; empty where none is given: one that is given empty may be a variable that was not set."""
+        given = self._given.get("id")
         id = self.text("id", MAX_SAGA_BYTES, default="")
-        if id and not SAGA_ID.fullmatch(id):
+        if given is not None and not SAGA_ID.fullmatch(id):
             raise BadParams(f"{self._method}: id is {id[:80]!r}: use letters, digits and _:@=+-. (a dot not first)")
         return id
 

@@ -17,6 +17,7 @@ import msgpack
 
 from gossipreg.errors import BadParams, RequestError, TooLarge
 from gossipreg.journal.model import JOURNAL_ID_BYTES, JournalId
+from gossipreg.sagas.command_rendering import check_values
 from gossipreg.sagas.command_template import CommandTemplate, refs_of
 from gossipreg.sagas.definition_rules import check_steps
 from gossipreg.sagas.saga_model import (
@@ -63,8 +64,12 @@ class SagaDefinition:
 def read_definition(data: bytes, *, toml: bool) -> SagaDefinition:
     """The definition in a file. Raises BadParams, TooLarge."""
     if len(data) > MAX_FILE_BYTES:
-        raise TooLarge(f"the file has {len(data)} bytes: at most {MAX_FILE_BYTES}")
-    return definition_untrusted(_from_toml(data) if toml else read_json_untrusted(data.removeprefix(BOM), "the file"))
+        raise TooLarge(f"the file has more than {MAX_FILE_BYTES} bytes")
+    return definition_untrusted(_from_toml(data) if toml else _from_json(data))
+
+
+def _from_json(data: bytes) -> object:
+    return read_json_untrusted(data.removeprefix(BOM), "the file", unique=True)
 
 
 def _from_toml(data: bytes) -> object:
@@ -147,23 +152,27 @@ def _after_the_one_before(steps: Sequence[StepTemplate]) -> list[StepTemplate]:
 
 
 def check_input(definition: SagaDefinition, input: bytes) -> None:
-    """Raises BadParams if the input is no JSON, or if a template names something that it does not have."""
+    """Raises BadParams if the input is no JSON, or if a template names something that it does not have, or that does
+    not fit where it stands; TooLarge."""
     values = TemplateValues(_NOWHERE, "", input, {})
-    read_json_untrusted(input, "the input")
+    read_json_untrusted(input, "the input", unique=True)
     for step in definition.steps:
-        for command in _commands(step):
+        for command, what in _commands(step):
             for ref in sorted(refs_of(command), key=str):
                 if ref.source == "input":
                     try:
                         values.value(ref)
                     except BadParams as error:
                         raise BadParams(f"step {step.name!r}: {error}") from None
+            check_values(command, values, what)
 
 
-def _commands(step: StepTemplate) -> Iterator[CommandTemplate]:
-    yield step.command
+def _commands(step: StepTemplate) -> Iterator[tuple[CommandTemplate, str]]:
+    """With what begins the text of errors."""
+    what = f"step {step.name!r}"
+    yield step.command, what
     if step.undo is not None:
-        yield step.undo
+        yield step.undo, f"{what}: undo"
 
 
 # -- as bytes ----------------------------------------------------------------------------------------------------------

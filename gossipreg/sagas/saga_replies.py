@@ -244,8 +244,8 @@ class SagaReplies:
         if live.deciding is not None or live.inherits:
             return False
         if live.open_steps:
-            names = ", ".join(f"{name} ({live.steps[name].state.name.lower()})" for name in live.open_steps[:5])
-            return self._refuse(call, "not_done", f"saga {live.ref} cannot commit: {names}", steps=live.open_steps)
+            text = f"saga {live.ref} cannot commit: {_in_the_way(live)}"
+            return self._refuse(call, "not_done", text, steps=live.open_steps)
         if live.not_taken:
             missing = [*live.not_taken]
             why = f"{shown(missing)} not taken ({live.not_taken[missing[0]]}): take it again, or abort"
@@ -356,6 +356,24 @@ class _StepConflict(RequestError):
 def _values(live: LiveSaga, step: str) -> TemplateValues:
     results = {name: one.result for name, one in live.steps.items() if one.result is not None}
     return TemplateValues(live.ref, step, live.begun.input, results)
+
+
+_OPEN = "is still open"
+_IN_THE_WAY = {StepState.REFUSED: "was refused", StepState.UNKNOWN: "is unknown"}
+"""Of a failed step that forbids the commit, by state: what people are told."""
+_MAX_TOLD = 5
+
+
+def _in_the_way(live: LiveSaga) -> str:
+    """Why it cannot commit, and what to do."""
+    names = live.open_steps
+    states = [live.steps[name].state for name in names]
+    told = [f"step {name!r} {_IN_THE_WAY.get(state, _OPEN)}" for name, state in zip(names, states, strict=True)][
+        :_MAX_TOLD
+    ]
+    more = f", and {len(names) - _MAX_TOLD} more" if len(names) > _MAX_TOLD else ""
+    waits = not any(state in _IN_THE_WAY for state in states)
+    return f"{', '.join(told)}{more}: {'wait for the answer first' if waits else 'abort it'}"
 
 
 def _standing(known: KnownSaga) -> str:

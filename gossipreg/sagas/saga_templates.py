@@ -110,14 +110,39 @@ def short(value: object) -> str:
 # -- values ------------------------------------------------------------------------------------------------------------
 
 
-def read_json_untrusted(data: bytes, what: str) -> Any:
-    """The value of this JSON. Raises BadParams: no JSON in UTF-8, nested too deep, a number that JSON does not have."""
+def read_json_untrusted(data: bytes, what: str, *, unique: bool = False) -> Any:
+    """The value of this JSON. Raises BadParams: no JSON in UTF-8, nested too deep, a number that JSON does not have;
+    with `unique` also a name that an object has twice."""
+    pairs = _unique if unique else None
     try:
-        value = json.loads(data.decode(), parse_constant=_refuse_constant, parse_float=_finite)
-    except (ValueError, RecursionError) as error:
-        raise BadParams(f"{what} is no JSON: {short(error) or 'it is nested too deep'}") from None
+        value = json.loads(
+            data.decode(), parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=pairs
+        )  # fmt: skip
+    except UnicodeDecodeError as error:
+        raise BadParams(f"{what} is no JSON: byte {error.start} is not UTF-8") from None
+    except RecursionError:
+        raise BadParams(f"{what} is nested too deep: at most {MAX_JSON_DEPTH} levels") from None
+    except ValueError as error:
+        raise BadParams(f"{what} is no JSON: {short(error)}") from None
     check_depth(value, what)
     return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"an object has {short(repr(twice))} twice")
+    return found
+
+
+def ordered_json(value: Any) -> bytes:
+    """The one form of a value: names in order, nothing between. Two values are equal if, and only if, these are."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which has a form in JSON alone
+        return json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
 
 
 def _refuse_constant(name: str) -> None:

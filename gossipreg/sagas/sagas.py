@@ -251,7 +251,7 @@ class Sagas:
     def call(self, method: str, params: Mapping[str, Any], now: float) -> tuple[int, list[SagaEffect]]:
         """Ask what `saga_calls.py` says; SagaCallAnswered with this ticket follows, at the latest after its time."""
         ticket = next(self._numbers)
-        if method in ("begin", "run") and not params.get("id"):
+        if method in ("begin", "run") and params.get("id") is None:
             params = {**params, "id": f"{self._rng.getrandbits(_ID_BITS):0{_ID_BITS // 4}x}"}
         try:
             packed = packb(dict(params))

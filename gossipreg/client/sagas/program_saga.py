@@ -14,7 +14,7 @@ from gossipreg.client.checks import check_bool, check_text
 from gossipreg.client.log import log_warning
 from gossipreg.client.sagas.saga_answers import DONE, REFUSED, BegunAnswer, StepAnswer
 from gossipreg.client.sagas.saga_call import CALL_S, LATER_S, LOST_S, ProgramCall
-from gossipreg.client.sagas.saga_step import SagaStep, json_text, milliseconds
+from gossipreg.client.sagas.saga_step import SagaStep, json_text, milliseconds, new_saga_id
 from gossipreg.errors import (
     BadParams,
     Conflict,
@@ -57,11 +57,10 @@ class ProgramSaga:
         """See `Registry.saga`. Raises BadParams."""
         if not isinstance(name, str):
             raise BadParams(f"name is {name!r}: give a text that says what kind of saga it is, such as create-order")
-        check_text("id", id, "what names the saga")
         check_text("traceparent", traceparent, "a traceparent")
         check_bool("strict", strict, "whether steps are undone one after the other")
         self.name = name
-        self.id = id or os.urandom(16).hex()
+        self.id = new_saga_id(id)
         self.saga = ""
         """Its full name, JOURNAL.ID: any sidecar knows it by that, and so do participants. Empty until it is begun."""
         self.copies = 0
@@ -72,7 +71,7 @@ class ProgramSaga:
         """Whether it takes steps."""
         self.is_decided = False
         """Whether its decision is known, or it was never begun."""
-        self._drawn = not id
+        self._drawn = id is None
         self._pid = os.getpid()
         self._begins = 0
         self._has_answers = False

@@ -1,13 +1,12 @@
 """The call that begins a declared saga, and what its failure says. No I/O."""
 
-import os
 from collections.abc import Mapping
 from time import monotonic
 from typing import Any
 
 from gossipreg.client.checks import check_number, check_text
 from gossipreg.client.sagas.saga_call import ProgramCall
-from gossipreg.client.sagas.saga_step import json_text
+from gossipreg.client.sagas.saga_step import json_text, new_saga_id
 from gossipreg.errors import BadParams, Conflict, GossipregError, OutcomeUnknown, SagaConflict, Unreachable
 
 
@@ -17,11 +16,10 @@ def run_call(
     """Raises BadParams."""
     if not isinstance(definition, Mapping | str):
         raise BadParams(f"definition is {definition!r:.100}: give a map, or TOML or JSON as text")
-    check_text("id", id, "what names the saga")
     check_text("traceparent", traceparent, "a traceparent")
     check_number("timeout", timeout_s, "the seconds that a begin may take")
     params: dict[str, Any] = {
-        "definition": definition if isinstance(definition, str) else dict(definition), "id": id or os.urandom(16).hex(),
+        "definition": definition if isinstance(definition, str) else dict(definition), "id": new_saga_id(id),
     }  # fmt: skip
     if input is not None:
         params["input"] = json_text("input", input).encode()

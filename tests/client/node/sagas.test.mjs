@@ -81,6 +81,30 @@ test("a refused step and an unknown one throw and abort", async () => {
   assert.deepEqual(sidecar.methods, ["begin", "step", "abort", "begin", "step", "abort"]);
 });
 
+test("a step that is not awaited aborts the saga, and is no unhandled rejection", async () => {
+  const unhandled = [];
+  const note = (error) => unhandled.push(error);
+  process.on("unhandledRejection", note);
+  try {
+    for (const method of ["step", "after"]) {
+      sidecar.script[method] = [failure("aborted", "the saga was aborted: its program was in a hurry")];
+      const json = method === "step" ? { undo: null } : {};
+      const hurried = registry.saga("create-order", {}, async (saga) => void saga[method]("a", "stock", "PUT", "/", json));
+      await assert.rejects(hurried, { name: "SagaAborted", reason: /step a is still open: await it/ });
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(unhandled, []);
+    assert.deepEqual(sidecar.methods.filter((method) => method === "commit"), []);
+  } finally {
+    process.off("unhandledRejection", note);
+  }
+});
+
+test("an empty id is refused and not drawn", async () => {
+  await assert.rejects(registry.saga("create-order", { id: "" }, () => {}), { name: "BadParams", message: /id is empty/ });
+  assert.deepEqual(sidecar.methods, []);
+});
+
 test("an optional step that is refused goes on", async () => {
   sidecar.script.step = [stepAnswer({ state: "refused", status: 422 })];
   assert.equal((await order({ optional: true })).ok, false);

@@ -47,6 +47,8 @@ export class Saga {
   #isDecided = false;
   #looking = null;
   #isOpen = false;
+  /** Calls about steps that are not answered. */
+  #openCalls = new Set();
   /** Its full name, JOURNAL.ID; empty until it is begun. */
   saga = "";
   /** The disks that hold it when it begins. 0: nothing is written before its first step. */
@@ -59,12 +61,13 @@ export class Saga {
     refuseUnknown("saga", options, OPTIONS);
     const { id, input, timeoutMs = SAGA_MS, strict = false, traceparent } = options;
     for (const [what, value] of Object.entries({ id, traceparent })) if (value !== undefined) requireText(what, value);
+    if (id === "") throw new BadParams("id is empty: leave it out to have one drawn");
     requireBoolean("strict", strict);
     this.#caller = caller;
     this.#lostS = lostS;
-    this.#isDrawn = !id;
+    this.#isDrawn = id === undefined;
     this.name = name;
-    this.id = id || randomBytes(16).toString("hex");
+    this.id = id ?? randomBytes(16).toString("hex");
     this.#params = { name, id: this.id, timeout_ms: wholeMs("timeoutMs", timeoutMs) };
     if (input !== undefined) this.#params.input = jsonText("input", input);
     if (strict) this.#params.strict = true;
@@ -83,7 +86,7 @@ export class Saga {
       this.#lookLater();
       let result;
       try {
-        result = await work(this);
+        result = await this.#worked(work);
       } catch (error) {
         if (this.#isOpen) await this.#abort(reasonOf(error));
         throw error;
@@ -99,7 +102,11 @@ export class Saga {
   }
 
   /** See sagas.d.ts. */
-  async step(name, service, method, path, options = {}) {
+  step(name, ...command) {
+    return this.#opened(name, this.#step(name, ...command));
+  }
+
+  async #step(name, service, method, path, options = {}) {
     this.#refuseOver();
     const template = stepTemplate(name, service, method, path, options);
     const timeoutS = (template.timeout_ms ?? STEP_MS) / 1000 + CALL_S + ANSWER_S;
@@ -113,7 +120,32 @@ export class Saga {
   }
 
   /** See sagas.d.ts. */
-  async after(name, service, method, path, options = {}) {
+  after(name, ...command) {
+    return this.#opened(name, this.#after(name, ...command));
+  }
+
+  /** What the program gets of a call about a step; it is open until that is settled. */
+  #opened(name, work) {
+    const call = { name };
+    this.#openCalls.add(call);
+    call.promise = work.finally(() => this.#openCalls.delete(call));
+    return call.promise;
+  }
+
+  /** What the program's function gives. Once it has ended nobody awaits what is open: its saga tells what became of it. */
+  async #worked(work) {
+    let result;
+    try {
+      result = await work(this);
+    } finally {
+      for (const call of this.#openCalls) call.promise.catch(() => {});
+    }
+    const [first] = this.#openCalls;
+    if (first && this.#isOpen) throw this.#aborted(`step ${first.name} is still open: await it before the function ends`);
+    return result;
+  }
+
+  async #after(name, service, method, path, options = {}) {
     this.#refuseOver();
     await this.#say("saga-after", afterTemplate(name, service, method, path, options), CALL_S);
   }
@@ -254,6 +286,7 @@ function existsError(found, call) {
 }
 
 function reasonOf(error) {
+  if (error instanceof SagaAborted) return shownReason(error.reason);
   if (error instanceof StepRefused || error instanceof StepUnknown) return shownReason(error.message);
   return shownReason(`its program threw ${error instanceof Error ? `${error.name}: ${error.message}` : shown(error)}`);
 }
