@@ -77,10 +77,11 @@ install_all() { # [test | sim]
         echo "being made" >"$root/.venv.lock"
         make_venv
     fi
-    PIP_USER=0 "$root/.venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+    PIP_USER=0 "$root/.venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile \
         --editable "$root${1:+[$1]}" >&2 || fail "pip could not install what pyproject.toml asks for: see above"
-    "$root/.venv/bin/python" -m compileall -q "$root/gossipreg" || true # the first start need not; also where
-    # PYTHONDONTWRITEBYTECODE would keep every later one from doing so
+    # On all cores, which pip does not. So the first start need not; also where PYTHONDONTWRITEBYTECODE would keep every
+    # later one from doing so.
+    "$root/.venv/bin/python" -m compileall -qq -j 0 "$root/gossipreg" "$root"/.venv/lib/python3*/site-packages || true
     write_stamp "$root/.venv/.set-up"
     [[ -z ${1-} ]] || write_stamp "$root/.venv/.set-up-$1"
     : >"$root/.venv.lock"
