@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from itertools import takewhile
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,6 +31,11 @@ case "$*" in
     [[ -z "$PIP_FAILS" ]] || exit 1
     bin=${{0%/*}}; echo "gossipreg" >"$bin/gossipreg"; exit ;;
 "-m compileall"*) exit ;;
+"-m mypy"*|"-m ruff check"*|"-m ruff format"*|"-m pytest"*|"-m scripts.soaking.soak"*)
+    [[ "$*" != *--version* ]] || exec "{python}" "$@"
+    [[ "$2" != mypy || -z "$TYPES_WAIT" ]] || read -r <"$TYPES_WAIT"
+    [[ "$2 $*" == "pytest "*--collect-only* ]] || echo "said by $2"
+    [[ -z "$FAILS" || "$2" != "$FAILS" ]]; exit ;;
 *"/bin/gossipreg"*) shift; printf 'ran in %s:' "$PWD"; printf ' <%s>' "$@"; echo; exit ;;
 esac
 exec "{python}" "$@"
@@ -46,7 +52,7 @@ class Clone:
         (self.root / "pyproject.toml").write_text("[project]\nname = 'x'\n")
         self.bin = folder / "bin"
         self.bin.mkdir()
-        for tool in ("env", "bash", "cat", "mv", "rm", "mkdir", "ln", "readlink", "dirname"):
+        for tool in ("env", "bash", "cat", "mv", "rm", "mkdir", "ln", "readlink", "dirname", "nproc"):
             (self.bin / tool).symlink_to(shutil.which(tool) or pytest.skip(f"no {tool}"))
         self.python = self.bin / "python3"
         self.python.write_text(FAKE_PYTHON.format(bash=BASH, python=sys.executable))
@@ -54,7 +60,7 @@ class Clone:
         self.trace = folder / "trace"
         self.environment = {
             "PATH": str(self.bin), "TRACE": str(self.trace), "SELF": str(self.python), "OLD": "", "NO_VENV": "",
-            "PIP_FAILS": "", "PIP_WAITS": "",
+            "PIP_FAILS": "", "PIP_WAITS": "", "FAILS": "", "TYPES_WAIT": "",
         }  # fmt: skip
 
     def start(self, *args: str, script: Path | None = None, **environment: str) -> subprocess.Popen[str]:
@@ -195,6 +201,51 @@ def test_the_tests_set_up_serves_the_command_as_well(clone: Clone) -> None:
     assert f"--editable {clone.root}[test]" in clone.traced("-m pip")[0]
     clone.run("info")
     assert clone.traced("-m ") == []
+
+
+CHECKS = ["ruff check", "ruff format", "mypy", "pytest", "soak"]
+
+
+def heads(err: str) -> list[str]:
+    return [line.removeprefix("-- ") for line in err.splitlines() if line.startswith("-- ")]
+
+
+def test_all_checks_are_run_each_under_its_name(clone: Clone) -> None:
+    code, out, err = clone.run(script=clone.root / "scripts" / "test")
+    assert (code, err.splitlines()[-1]) == (0, "all checks passed"), err
+    assert sorted(heads(err)) == sorted(CHECKS)
+    assert (out + err).count("said by mypy\n") == 1
+    installed = [line.rpartition("[")[2] for line in clone.traced("-m pip")]
+    assert installed == ["test]", "sim]"]
+
+
+@pytest.mark.parametrize("module", ["mypy", "pytest", "scripts.soaking.soak"])
+def test_the_check_that_fails_is_named_after_all_were_run(clone: Clone, module: str) -> None:
+    code, _, err = clone.run(script=clone.root / "scripts" / "test", FAILS=module)
+    assert (code, err.splitlines()[-1]) == (1, f"failed: {module.rpartition('.')[2]}")
+    assert sorted(heads(err)) == sorted(CHECKS)
+
+
+def test_types_that_take_longer_than_the_tests_are_waited_for(clone: Clone, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "gate")
+    process = clone.start(script=clone.root / "scripts" / "test", FAILS="mypy", TYPES_WAIT=str(tmp_path / "gate"))
+    with opened_by_reader(tmp_path / "gate", process) as gate:
+        assert process.stderr is not None
+        before = heads("".join(takewhile(lambda line: line != "-- pytest\n", process.stderr)))
+        gate.write(b"\n")
+    _, err = process.communicate(timeout=60)
+    assert before == ["ruff check", "ruff format"]
+    assert heads(err) == ["mypy", "soak"]
+    assert (process.returncode, err.splitlines()[-1]) == (1, "failed: mypy")
+
+
+def test_a_failed_install_of_a_part_ends_the_run(clone: Clone) -> None:
+    test = clone.root / "scripts" / "test"
+    assert clone.run("--version", script=test)[0] == 0
+    code, _, err = clone.run(script=test, PIP_FAILS="1")
+    assert code == 5
+    assert "pip could not install" in err
+    assert "pytest" not in heads(err)
 
 
 @pytest.mark.parametrize(
