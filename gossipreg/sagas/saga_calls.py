@@ -33,6 +33,7 @@ from gossipreg.sagas.saga_model import (
     MAX_TRACEPARENT_BYTES,
     SAGA_ID,
     STEP_NAME,
+    TRACEPARENT,
     HandDecision,
     SagaRef,
     read_saga,
@@ -208,6 +209,16 @@ class AskedParams:
             raise BadParams(f"{self._method}: id is {id[:80]!r}: use letters, digits and _:@=+-. (a dot not first)")
         return id
 
+    def traceparent(self) -> str:
+        """Empty where none is given. It goes into a header of each command, which could never be sent else."""
+        found = self.text("traceparent", MAX_TRACEPARENT_BYTES, default="")
+        if found and not TRACEPARENT.fullmatch(found):
+            raise BadParams(
+                f"{self._method}: traceparent is {_shown(found)}: give what a header can hold, without spaces, such as "
+                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+            )
+        return found
+
     def step(self, *, after: bool = False) -> StepTemplate:
         value = self._given.pop("step", None)
         if type(value) is not dict:
@@ -253,7 +264,7 @@ def _begin(params: AskedParams, tuning: SagaTuning) -> BeginAsked:
     return BeginAsked(
         params.id(), name, params.json("input", MAX_INPUT_BYTES),
         params.whole("timeout_ms", least, most, default=int(tuning.timeout_s * 1000)),
-        params.text("traceparent", MAX_TRACEPARENT_BYTES, default=""), params.flag("strict"),
+        params.traceparent(), params.flag("strict"),
     )  # fmt: skip
 
 
@@ -262,9 +273,7 @@ def _run(params: AskedParams, tuning: SagaTuning) -> RunAsked:
     encoded = params.bytes("definition", MAX_DEFINITION_BYTES)
     definition, input = decode_definition(encoded), params.json("input", MAX_INPUT_BYTES)
     check_input(definition, input)
-    return RunAsked(
-        params.id(), definition, encoded, input, params.text("traceparent", MAX_TRACEPARENT_BYTES, default="")
-    )  # fmt: skip
+    return RunAsked(params.id(), definition, encoded, input, params.traceparent())
 
 
 def _show(params: AskedParams, tuning: SagaTuning) -> ShowAsked:

@@ -58,6 +58,8 @@ MAX_STORIES_BYTES = 64 * 1024 * 1024
 MAX_HAND_NOTES = 8
 """Decisions by people that are kept of one step: the last ones."""
 
+TRACEPARENT = re.compile(r"[!-~]+")
+"""What a header can hold; what it means is for the participants."""
 SAGA_ID = re.compile(r"[A-Za-z0-9_:@=+-][A-Za-z0-9_:@=+.-]*")
 STEP_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 

@@ -171,7 +171,9 @@ class SagaSurveys:
         if survey.found:
             return [SagaCallAnswered(ticket, "", packb(*survey.found.values()))]
         if survey.silent:
-            text = f"no saga {id!r} at those that answered, and {len(survey.silent)} members that lead journals did not"
+            silent = len(survey.silent)
+            who = "1 member that leads journals" if silent == 1 else f"{silent} members that lead journals"
+            text = f"no saga {id!r} at those that answered, and {who} did not: ask again later"
             return [failed(ticket, "unavailable", text)]
         if unled:
             text = f"no saga {id!r} where a journal is led, but {', '.join(unled[:3])}: ask again later"

@@ -108,6 +108,15 @@ def test_an_input_that_has_a_name_twice_begins_nothing() -> None:
         read("begin", name="order", input=b'{"a": 1, "a": 2}')
 
 
+@pytest.mark.parametrize("trace", ["a\r\nX-Injected: 1", "é", "\0", " ", "a b", "x" * 256])
+@pytest.mark.parametrize("method", ["begin", "run"])
+def test_a_traceparent_that_no_header_holds_begins_nothing(method: str, trace: str) -> None:
+    params = {"name": "order"} if method == "begin" else {"definition": DEFINITION, "input": b'{"sku":1}'}
+    with pytest.raises(BadParams, match=f"{method}: traceparent ") as error:
+        read(method, traceparent=trace, **params)
+    assert_one_line(error.value)
+
+
 @pytest.mark.parametrize("method", ["begin", "run"])
 def test_an_empty_id_is_refused_and_not_drawn(method: str) -> None:
     params = {"name": "order"} if method == "begin" else {"definition": DEFINITION, "input": b'{"sku":1}'}

@@ -18,6 +18,7 @@ from gossipreg.daemon.sagas.local_sagas import LocalSagas, SagaMethod
 from gossipreg.daemon.sagas.saga_answer import SagaAnswer, raise_error, unreadable
 from gossipreg.daemon.socket_client import Params, SocketClient, pack
 from gossipreg.errors import BadParams
+from gossipreg.journal.message_forms import cut_text
 from gossipreg.model import NodeId
 from gossipreg.sagas.saga_calls import NEEDS_NO_PROGRAM
 from gossipreg.sagas.saga_definition import definition_untrusted, encode_definition, read_definition
@@ -109,22 +110,54 @@ def _of_program(method: str, allowed: Mapping[str, Check], *required: str, ends:
         given = take_untrusted(f"saga-{method}", params, dict(allowed), "saga", *required)
         saga = _saga(given["saga"])
         _check_owner(sagas, method, saga, client, sagas.programs.uid(saga))
-        if method != "abort":
-            sagas.programs.check_room(client, saga)
-            sagas.programs.spoke(client, saga)
-        answer = await sagas.ask(method, given, client)
-        if answer.code in NEEDS_NO_PROGRAM or (ends and not answer.code):
-            sagas.programs.forget(saga)
-        return _result(answer)
+        sagas.programs.check_room(client, saga)
+        sagas.programs.spoke(client, saga)
+        return _answered(sagas, saga, await sagas.ask(method, given, client), ends=ends)
 
     return call
+
+
+async def abort(sagas: LocalSagas, params: Params, client: SocketClient) -> bytes:
+    """{saga, reason} -> {state}. Where it is not its program that aborts a saga, the reason says who it was."""
+    given = take_untrusted("saga-abort", params, _ABORT, "saga")
+    saga = _saga(given["saga"])
+    _check_owner(sagas, "abort", saga, client, sagas.programs.uid(saga))
+    by_hand = not sagas.programs.is_of(client, saga)
+    if by_hand:
+        given["reason"] = _with_who(given.get("reason"), _who(sagas, client))
+    result = _answered(sagas, saga, await sagas.ask("abort", given, client), ends=True)
+    if by_hand:
+        sagas.audit.record("saga-abort", str(saga), client.caller)
+    return result
+
+
+def _who(sagas: LocalSagas, client: SocketClient) -> str:
+    return cut_text(f"{client.caller} at {sagas.name}", MAX_WHO_BYTES)
+
+
+def _with_who(reason: object, who: str) -> object:
+    """What is no text is left to whoever checks it."""
+    if reason is not None and type(reason) is not str:
+        return reason
+    if not reason:
+        return f"aborted by {who}"
+    if len(reason.encode(errors="replace")) > MAX_TEXT_BYTES:
+        return reason
+    by = f" (by {who})"
+    return cut_text(reason, MAX_TEXT_BYTES - len(by.encode())) + by
+
+
+def _answered(sagas: LocalSagas, saga: SagaRef, answer: SagaAnswer, *, ends: bool) -> bytes:
+    if answer.code in NEEDS_NO_PROGRAM or (ends and not answer.code):
+        sagas.programs.forget(saga)
+    return _result(answer)
 
 
 def _check_owner(sagas: LocalSagas, method: str, saga: SagaRef, client: SocketClient, uid: int | None) -> None:
     """Raises NotAllowed. Where nobody knows whose saga it is, whoever is its program may go on; to abort it is for
     operators."""
     if uid is None and method == "abort":
-        sagas.rights.check("saga-abort of another's saga", client.caller)
+        sagas.rights.check("saga-abort of a saga that has no program here", client.caller)
     sagas.rights.check_owner(f"saga-{method}", str(saga), uid, client.caller)
 
 
@@ -157,13 +190,12 @@ async def wait(sagas: LocalSagas, params: Params, client: SocketClient) -> bytes
     return _result(await sagas.ask("wait", take_untrusted("saga-wait", params, _WAIT, "saga"), client))
 
 
-def _by_hand(verb: str, method: str) -> SagaMethod:
+def _by_hand(verb: str, method: str, *required: str) -> SagaMethod:
     """What a person decides: {saga, step, why}. The journal keeps who it was."""
 
     async def call(sagas: LocalSagas, params: Params, client: SocketClient) -> bytes:
-        given = take_untrusted(verb, params, _HAND, "saga")
-        who = f"{client.caller} at {sagas.name}".encode()[:MAX_WHO_BYTES].decode(errors="ignore")
-        answer = await sagas.ask(method, {**given, "who": who}, client)
+        given = take_untrusted(verb, params, _HAND, "saga", *required)
+        answer = await sagas.ask(method, {**given, "who": _who(sagas, client)}, client)
         raise_error(answer)
         by = sagas.audit.record(verb, str(given["saga"]), client.caller)
         sagas.reports.by_hand(method, str(given["saga"]), str(given.get("step", "")), given.get("why", ""), by)
@@ -187,7 +219,7 @@ def _result(answer: SagaAnswer) -> bytes:
 METHODS: dict[str, Callable[[LocalSagas, Params, SocketClient], Awaitable[bytes]]] = {
     "saga-begin": begin, "saga-run": run, "saga-step": _of_program("step", _STEP, "step"),
     "saga-after": _of_program("after", _STEP, "step"), "saga-commit": _of_program("commit", _SAGA, ends=True),
-    "saga-abort": _of_program("abort", _ABORT, ends=True), "saga-show": show, "saga-list": list_, "saga-wait": wait,
-    "saga-retry": _by_hand("saga-retry", "retry"), "saga-skip": _by_hand("saga-skip", "skip"),
-    "saga-give-up": _by_hand("saga-give-up", "give_up"),
+    "saga-abort": abort, "saga-show": show, "saga-list": list_, "saga-wait": wait,
+    "saga-retry": _by_hand("saga-retry", "retry"), "saga-skip": _by_hand("saga-skip", "skip", "step", "why"),
+    "saga-give-up": _by_hand("saga-give-up", "give_up", "why"),
 }  # fmt: skip

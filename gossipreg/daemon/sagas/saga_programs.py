@@ -49,6 +49,11 @@ class SagaPrograms:
         program = self._programs.get(saga)
         return None if program is None else program.uid
 
+    def is_of(self, client: SocketClient, saga: SagaRef) -> bool:
+        """Whether this connection is of the process that takes the steps of this saga."""
+        program = self._programs.get(saga)
+        return program is not None and program.process == (client.pid or client)
+
     def check_room(self, client: SocketClient, saga: SagaRef | None = None) -> None:
         """Raises Busy where this connection can have no more sagas, and has not this one."""
         if saga in self._sagas.get(client, ()):

@@ -74,7 +74,8 @@ def _content(path: Path) -> str:
     except UnicodeDecodeError:
         raise ValueError("is no text in UTF-8") from None
     if not text or len(text.encode()) > MAX_SECRET_BYTES:
-        raise ValueError(f"has {len(data)} bytes: it needs 1 to {MAX_SECRET_BYTES}")
+        how_many = f"more than {MAX_SECRET_BYTES} bytes" if text else "nothing in it"
+        raise ValueError(f"has {how_many}: it needs 1 to {MAX_SECRET_BYTES}")
     if not text.isprintable():
         raise ValueError("has control characters: a header is one line")
     return text

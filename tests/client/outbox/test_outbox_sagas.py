@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import gossipreg
 from gossipreg import BadParams, Outbox, Refused, SagaConflict, TooLarge, relay_once
+from gossipreg.client.events.inheriting import HANDLED
+from gossipreg.client.outbox.saga_rows import make_saga_row, saga_call
 from gossipreg.client.sagas.saga_answers import BegunAnswer
 from gossipreg.errors import Conflict, NotAllowed, OutcomeUnknown, Unavailable
 from tests.client.outbox.databases import Database, NotingPublisher
@@ -66,6 +69,17 @@ def test_a_committed_saga_is_begun_in_the_order_of_the_rows(database: Database) 
     assert (second["id"], second["input"], second["traceparent"]) == ("s2", None, None)
     assert registry.types == ["order.created"]
     assert database.waiting == 0
+
+
+@pytest.mark.parametrize(("given", "kept"), [("00-1", "00-1"), ("caf\u00e9", None), ("a b", None)])
+def test_a_saga_inherits_the_trace_that_a_header_can_hold(given: str, kept: str | None) -> None:
+    """A stranger has written the event: its handler must not fail for ever."""
+    token = HANDLED.set(SimpleNamespace(id="e1", extensions={"traceparent": given}))
+    try:
+        row = make_saga_row(TOML, {"item": "tea"}, None)
+    finally:
+        HANDLED.reset(token)
+    assert saga_call(row)["traceparent"] == kept
 
 
 def test_a_saga_that_is_rolled_back_is_not_begun(database: Database) -> None:

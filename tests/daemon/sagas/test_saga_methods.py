@@ -19,7 +19,7 @@ from gossipreg.daemon.socket_client import SocketClient
 from gossipreg.errors import BadParams, Busy, NotAllowed, OutcomeUnknown, RequestError, Unavailable
 from gossipreg.rights import RIGHTS, Rights
 from gossipreg.sagas.saga_definition import decode_definition
-from gossipreg.sagas.saga_model import SagaRef, read_saga
+from gossipreg.sagas.saga_model import MAX_TEXT_BYTES, SagaRef, read_saga
 from tests.sagas.one_line import assert_one_line
 
 NAME = "00" * 15 + "01.order-7"
@@ -168,7 +168,7 @@ async def test_lost_program_may_be_aborted_by_its_user_alone() -> None:
     with pytest.raises(NotAllowed):
         await stub.call("saga-abort", client(uid=1001), saga=NAME)
     await stub.call("saga-abort", client(pid=9), saga=NAME)
-    with pytest.raises(NotAllowed, match="saga-abort of another's saga is not allowed for user 1000"):
+    with pytest.raises(NotAllowed, match="saga-abort of a saga that has no program here is not allowed for user 1000"):
         await stub.call("saga-abort", client(), saga="00" * 16 + ".unheard")
 
 
@@ -186,7 +186,7 @@ async def test_to_show_a_saga_makes_no_program_unless_it_says_so() -> None:
 async def test_decision_by_hand_says_who_and_is_for_operators() -> None:
     stub = Stub(("", {"steps": ["reserve"]}), ("refused", {"text": "nothing changed"}))
     with pytest.raises(NotAllowed):
-        await stub.call("saga-skip", client(), saga=NAME)
+        await stub.call("saga-skip", client(), saga=NAME, step="reserve", why="no")
     answer = await stub.call("saga-skip", client(uid=700), saga=NAME, step="reserve", why="it was never there")
     assert answer == {"steps": ["reserve"]}
     assert stub.asked == [
@@ -194,10 +194,37 @@ async def test_decision_by_hand_says_who_and_is_for_operators() -> None:
     ]
     assert [shape["verb"] for shape in stub.audit.shapes()] == ["saga-skip"]
     with pytest.raises(RequestError, match="nothing changed"):
-        await stub.call("saga-give-up", client(uid=0), saga=NAME)
+        await stub.call("saga-give-up", client(uid=0), saga=NAME, why="closed")
     assert len(stub.by_hand) == 1
     with pytest.raises(BadParams, match="no parameter 'who'"):
         await stub.call("saga-retry", client(uid=0), saga=NAME, who="somebody else")
+
+
+async def test_what_is_left_undone_by_hand_needs_a_reason() -> None:
+    stub, one = Stub(), client(uid=0)
+    for method, params in (("saga-skip", {"step": "a"}), ("saga-skip", {"why": "w"}), ("saga-give-up", {})):
+        with pytest.raises(BadParams, match=f"{method} needs the parameter (why|step)"):
+            await stub.call(method, one, saga=NAME, **params)
+    with pytest.raises(BadParams, match="not blank"):
+        await stub.call("saga-give-up", one, saga=NAME, why="  ")
+    assert stub.asked == []
+
+
+async def test_an_abort_by_hand_says_who_it_was() -> None:
+    stub, owner, person = Stub(*[("", {"state": "aborted"})] * 6), client(), client(uid=700, pid=9)
+    await stub.call("saga-step", owner, saga=NAME, step=STEP)
+    await stub.call("saga-abort", owner, saga=NAME, reason="out of tea")
+    await stub.call("saga-abort", person, saga=NAME)
+    await stub.call("saga-abort", person, saga=NAME, reason="the customer has cancelled")
+    await stub.call("saga-abort", person, saga=NAME, reason="é" * 256)
+    await stub.call("saga-abort", person, saga=NAME, reason="x" * 513)
+    reasons = [params["reason"] for method, params in stub.asked if method == "abort"]
+    assert reasons[:3] == [
+        "out of tea", "aborted by user 700 at web-1", "the customer has cancelled (by user 700 at web-1)",
+    ]  # fmt: skip
+    assert reasons[3].endswith("é (by user 700 at web-1)")
+    assert len(reasons[3].encode()) <= MAX_TEXT_BYTES < len(reasons[4]), "what is too long is refused by the leader"
+    assert [shape["verb"] for shape in stub.audit.shapes()] == ["saga-abort"] * 4
 
 
 @pytest.mark.parametrize("saga", ["order-7", "", 7, None, "zz.order-7"])
@@ -213,8 +240,8 @@ CALLS: dict[str, dict[str, Any]] = {
     "saga-begin": {"name": "create-order"}, "saga-run": {"definition": DEFINITION},
     "saga-step": {"saga": NAME, "step": STEP}, "saga-after": {"saga": NAME, "step": STEP},
     "saga-commit": {"saga": NAME}, "saga-abort": {"saga": NAME}, "saga-show": {"saga": NAME}, "saga-list": {},
-    "saga-wait": {"saga": NAME}, "saga-retry": {"saga": NAME}, "saga-skip": {"saga": NAME},
-    "saga-give-up": {"saga": NAME},
+    "saga-wait": {"saga": NAME}, "saga-retry": {"saga": NAME},
+    "saga-skip": {"saga": NAME, "step": "reserve", "why": "by hand"}, "saga-give-up": {"saga": NAME, "why": "by hand"},
 }  # fmt: skip
 READS = ("saga-show", "saga-list", "saga-wait")
 
