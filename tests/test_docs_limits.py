@@ -37,6 +37,7 @@ from gossipreg.gateway.http import ask, connections, events, tokens
 from gossipreg.gateway.http import filter as filters
 from gossipreg.gateway.http.dapr import picking
 from gossipreg.gateway.http.eureka import documents, recent
+from gossipreg.gateway.xds import grpc_connections, grpc_messages, http2_connection
 from gossipreg.journal.tuning import JournalTuning
 from gossipreg.net import http_client, http_framing
 from gossipreg.sagas import (
@@ -64,6 +65,17 @@ SAGAS = SagaTuning()
 DAY_S = 86_400
 
 VALUES: dict[str, tuple[float, ...]] = {
+    "connections of xDS": (grpc_connections.CONNECTIONS_MAX,),
+    "streams of a connection": (http2_connection.STREAMS_MAX,),
+    "a request of xDS": (grpc_messages.MESSAGE_MAX_BYTES,),
+    "headers of a call": (http2_connection.HEADER_LIST_MAX_BYTES,),
+    "parts of requests that are not whole, of all connections": (grpc_connections.HELD_MAX_BYTES,),
+    "responses that are not read, of all connections": (grpc_connections.UNREAD_MAX_BYTES,),
+    "responses that a client does not read": (grpc_connections.SEND_S,),
+    "a request or a frame that is not whole": (grpc_connections.MESSAGE_S,),
+    "beginning of a connection": (grpc_connections.OPENING_S,),
+    "a connection without a stream": (grpc_connections.IDLE_S,),
+    "a client that sends nothing": (grpc_connections.PING_S, grpc_connections.PING_ANSWER_S),
     "wait of a first lookup (`timeout`)": (registry.TIMEOUT_S,),
     "age of a snapshot that nobody confirms (`max_stale`)": (registry.MAX_STALE_S,),
     "instances of members that a restarted sidecar has not met": (known.UNMET_S,),

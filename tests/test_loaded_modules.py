@@ -158,6 +158,23 @@ def test_a_daemon_that_answers_dns_loads_no_dns_library(tmp_path: Path) -> None:
     assert [name for name in loaded if NOT_IN_DAEMON.match(name) and name not in gateway] == []
 
 
+def test_only_a_daemon_with_xds_loads_http_2_and_protobufs(tmp_path: Path) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "gossipreg.cli"]
+    loaded = {}
+    for flags in ([], ["--xds", "127.0.0.1:0"]):
+        folder = tmp_path / str(len(flags))
+        folder.mkdir()
+        with sidecar_process(command, folder, *flags) as errors:
+            lines = errors.read_text().splitlines()
+        names = [line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")]
+        loaded[bool(flags)] = {
+            name for name in names if re.match(r"(h2|hpack|google|envoy|gossipreg\.gateway)\.", name)
+        }
+    assert loaded[False] == set()
+    assert loaded[True] >= {"gossipreg.gateway.xds.gateway", "h2.connection", "google.protobuf.message"}
+    assert not any(name.startswith("gossipreg.gateway.http") for name in loaded[True])
+
+
 def test_the_running_daemon_makes_no_tls_context(tmp_path: Path) -> None:
     program = """if True:
         import ssl, sys

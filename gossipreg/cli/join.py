@@ -14,6 +14,9 @@ from gossipreg.cli.units import Duration, OneOf, Size
 from gossipreg.errors import BadConfig, CannotStart
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gossipreg.net.addresses import Bind
     from gossipreg.sidecar_api import GatewayOptions
 
 
@@ -156,6 +159,19 @@ FILE = _File(readable=False)
 @click.option("--insecure-http", is_flag=True, help="Open --http off loopback without a token, reads only.")
 @click.option("--http-host", metavar="NAME", multiple=True, help="A host name under which --http answers; repeatable.")
 @click.option(
+    "--xds",
+    metavar="HOST:PORT|unix:PATH",
+    multiple=True,
+    help="Be the xDS control plane of gRPC clients and Envoy (port 18000).",
+)
+@click.option("--insecure-xds", is_flag=True, help="Open --xds off loopback: others can see all services.")
+@click.option(
+    "--xds-policy",
+    metavar="FILE",
+    type=FILE,
+    help="What --xds says of each service: timeouts, retries, splits, ..., in TOML.",
+)
+@click.option(
     "--dapr-app",
     metavar="SERVICE",
     help="The service here that is written for Dapr; it is asked for its subscriptions.",
@@ -176,6 +192,7 @@ def join(ctx: click.Context, chosen: Chosen, /, **flags: Any) -> int:
     from gossipreg.daemon.logs import Log
 
     http = {key: flags.pop(key) for key in ("http", "http_host", "http_token_file", "insecure_http")}
+    xds = {key: flags.pop(key) for key in ("xds", "xds_policy", "insecure_xds")}
     from gossipreg.daemon.main import run
     from gossipreg.daemon.settings import Settings
 
@@ -184,10 +201,9 @@ def join(ctx: click.Context, chosen: Chosen, /, **flags: Any) -> int:
     sources, key = sources_of(ctx), os.environ.get("GOSSIPREG_KEY") or None
     if key is not None and sources.found_in.get("key_file", ("", ""))[0] == "file":
         flags["key_file"] = None  # a variable goes before the file
-    gateways = [
-        *_dns_gateway(dns),
-        *_http_gateway(http, flags["socket_group"] or flags["socket_admin_group"], chosen.socket, dns["dns"]),
-    ]
+    group = flags["socket_group"] or flags["socket_admin_group"]
+    _refuse_same_places({"--http": http["http"], "--xds": xds["xds"]}, {"--dns": dns["dns"], "--socket": chosen.socket})
+    gateways = [*_dns_gateway(dns), *_http_gateway(http, group), *_xds_gateway(xds, group, dns["domain"])]
     settings = Settings(
         **flags,
         labels=labels,
@@ -224,40 +240,79 @@ def _dns_gateway(dns: dict[str, Any]) -> "list[GatewayOptions]":
     return [DnsOptions(where, domain=dns["domain"], ttl_s=dns["ttl"] or 0.0, negative_ttl_s=dns["negative_ttl"] or 0.0)]
 
 
-def _http_gateway(
-    flags: dict[str, Any], group: str | None, local_socket: str | None, dns: str | None
-) -> "list[GatewayOptions]":
-    where: tuple[str, ...] = flags["http"]
-    for text in where:
-        if text.endswith(":0"):
-            continue  # each finds a free port of its own
-        if where.count(text) > 1:
-            raise click.UsageError(f"--http {text} is given twice.")
-        if text == dns:
-            raise click.UsageError(f"--http {text} is the place of --dns, too: both use TCP, so choose another port.")
-        if local_socket is not None and text == f"unix:{local_socket}":
-            raise click.UsageError(f"--http {text} is the path of --socket, too: choose another one.")
-    if not where:
+def _refuse_same_places(repeatable: dict[str, tuple[str, ...]], single: dict[str, str | None]) -> None:
+    """Each place can be listened at once: `repeatable` and `single` are what these flags name. Raises UsageError."""
+    taken: dict[str, str] = {}
+    for flag, places in {**{flag: (text,) for flag, text in single.items() if text}, **repeatable}.items():
+        for text in places:
+            if places.count(text) > 1 and not text.endswith(":0"):
+                raise click.UsageError(f"{flag} {text} is given twice.")
+            place = f"unix:{text}" if flag == "--socket" else text
+            if place.startswith("unix:") or _has_port(flag, place):
+                if place in taken:
+                    what = "path" if place.startswith("unix:") else "place"
+                    raise click.UsageError(f"{flag} {text} is the {what} of {taken[place]}, too: choose another one.")
+                taken[place] = flag
+
+
+def _has_port(flag: str, text: str) -> bool:
+    """Whether it names one port: 0 is any that is free, and each flag has a port of its own where it names none."""
+    from gossipreg.net.addresses import split_host_port
+
+    return bool(text.strip()) and split_host_port(text, what=flag)[1] not in (None, 0)
+
+
+def _http_gateway(flags: dict[str, Any], group: str | None) -> "list[GatewayOptions]":
+    if not flags["http"]:
         for key in ("http_host", "http_token_file", "insecure_http"):
             if flags[key]:
                 flag = f"--{key.replace('_', '-')}"
                 raise click.UsageError(f"{flag} is about HTTP: say where to answer it with --http HOST:PORT.")
         return []
-    from pathlib import Path
-
     from gossipreg.gateway.http.gateway import DEFAULT_PORT, HttpOptions
-    from gossipreg.net.addresses import listen_rule
 
-    tcp = [
-        listen_rule(text, what="--http", default_port=DEFAULT_PORT) for text in where if not text.startswith("unix:")
-    ]
-    unix = [Path(text.removeprefix("unix:")) for text in where if text.startswith("unix:")]
+    tcp, unix = _places("--http", flags["http"], DEFAULT_PORT)
     return [
         HttpOptions(
             tcp, unix, socket_group=group, names=flags["http_host"], token_file=flags["http_token_file"],
             open_reads=flags["insecure_http"],
         )
     ]  # fmt: skip
+
+
+def _xds_gateway(flags: dict[str, Any], group: str | None, domain: str | None) -> "list[GatewayOptions]":
+    """Make the xDS gateway, if --xds was given. Its modules, and the libraries of the extra, are loaded only then."""
+    if not flags["xds"]:
+        for key in ("xds_policy", "insecure_xds"):
+            if flags[key]:
+                flag = f"--{key.replace('_', '-')}"
+                raise click.UsageError(f"{flag} is about xDS: say where to answer it with --xds HOST:PORT.")
+        return []
+    try:
+        from gossipreg.gateway.xds.gateway import DEFAULT_PORT, XdsOptions
+    except ModuleNotFoundError as error:
+        library = (error.name or "").partition(".")[0]
+        if library == "gossipreg":
+            raise
+        lacks = f"--xds needs libraries that are not installed here ({library})"
+        raise click.UsageError(f"{lacks}: pip install 'gossipreg[xds]'") from None
+    tcp, unix = _places("--xds", flags["xds"], DEFAULT_PORT)
+    return [
+        XdsOptions(
+            tcp, unix, socket_group=group, insecure=flags["insecure_xds"], policy_file=flags["xds_policy"],
+            domain=domain,
+        )
+    ]  # fmt: skip
+
+
+def _places(flag: str, places: tuple[str, ...], default_port: int) -> "tuple[list[Bind], list[Path]]":
+    """The addresses and the paths among these."""
+    from pathlib import Path
+
+    from gossipreg.net.addresses import listen_rule
+
+    tcp = [listen_rule(text, what=flag, default_port=default_port) for text in places if not text.startswith("unix:")]
+    return tcp, [Path(text.removeprefix("unix:")) for text in places if text.startswith("unix:")]
 
 
 def _take_service(flags: dict[str, Any]) -> dict[str, Any] | None:

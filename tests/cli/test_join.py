@@ -1,5 +1,10 @@
 """`join`: its flags become Settings, and what the daemon returns is the exit code. The daemon itself does not run."""
 
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from gossipreg.daemon import main
@@ -10,12 +15,19 @@ from tests.cli.conftest import Command
 
 
 @pytest.fixture
-def given(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
+def made() -> list[Any]:
+    """The gateways that the daemon was started with."""
+    return []
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch, made: list[Any]) -> list[Settings]:
     """What the daemon was started with."""
     seen: list[Settings] = []
 
-    def run(settings: Settings, *_gateways: object) -> int:
+    def run(settings: Settings, *gateways: object) -> int:
         seen.append(settings)
+        made.extend(gateways)
         return 0
 
     monkeypatch.setattr(main, "run", run)
@@ -136,7 +148,32 @@ def test_flags_about_http_need_http(command: Command, flag: str) -> None:
     assert (code, "say where to answer it with --http HOST:PORT" in err) == (2, True)
 
 
-@pytest.mark.parametrize("flag", ["--key-file", "--services", "--data-dir", "--http-token-file"])
+@pytest.mark.parametrize("flag", ["--xds-policy=x", "--insecure-xds"])
+def test_flags_about_xds_need_xds(command: Command, flag: str) -> None:
+    code, _, err = command("join", flag)
+    assert (code, "say where to answer it with --xds HOST:PORT" in err) == (2, True)
+
+
+@pytest.mark.usefixtures("given")
+def test_xds_flags_make_the_gateway(made: list[Any], command: Command) -> None:
+    line = "--xds 127.0.0.1 --xds unix:/x/xds --insecure-xds --xds-policy p.toml --dns 127.0.0.1 --dns-domain a.org"
+    assert command("join", *line.split()).code == 0
+    [_, gateway] = made
+    assert (gateway.tcp, gateway.unix) == ([Bind(("127.0.0.1",), 18000)], [Path("/x/xds")])
+    assert (gateway.insecure, gateway.policy_file, gateway.domain) == (True, "p.toml", "a.org")
+
+
+@pytest.mark.parametrize("library", ["h2", "envoy", "google.protobuf"])
+def test_xds_without_its_libraries_names_what_installs_them(library: str) -> None:
+    program = f"import sys; sys.modules[{library!r}] = None; from gossipreg.cli import main; sys.exit(main())"
+    ended = subprocess.run([sys.executable, "-c", program, "join", "--xds", "127.0.0.1"],
+                           capture_output=True, text=True, timeout=60)  # fmt: skip
+    name = library.partition(".")[0]
+    assert ended.returncode == 2, ended.stderr
+    assert f"--xds needs libraries that are not installed here ({name}): pip install 'gossipreg[xds]'" in ended.stderr
+
+
+@pytest.mark.parametrize("flag", ["--key-file", "--services", "--data-dir", "--http-token-file", "--xds-policy"])
 def test_an_empty_path_is_wrong_usage(flag: str, given: list[Settings], command: Command) -> None:
     code, _, err = command("join", flag, "")
     assert (code, f"'{flag}': it is empty" in err) == (2, True)
@@ -144,7 +181,12 @@ def test_an_empty_path_is_wrong_usage(flag: str, given: list[Settings], command:
 
 
 def test_two_listeners_may_each_find_a_free_port(given: list[Settings], command: Command) -> None:
-    command("join", "--http", "127.0.0.1:0", "--http", "127.0.0.1:0", "--dns", "127.0.0.1:0")
+    command("join", "--http", "127.0.0.1:0", "--http", "127.0.0.1:0", "--dns", "127.0.0.1:0", "--xds", "127.0.0.1:0")
+    assert len(given) == 1
+
+
+def test_each_listener_may_leave_its_port_to_the_default(given: list[Settings], command: Command) -> None:
+    command("join", "--http", "127.0.0.1", "--dns", "127.0.0.1", "--xds", "127.0.0.1")
     assert len(given) == 1
 
 
@@ -154,6 +196,9 @@ def test_two_listeners_may_each_find_a_free_port(given: list[Settings], command:
         ("--http 127.0.0.1:1 --http 127.0.0.1:1", "--http 127.0.0.1:1 is given twice"),
         ("--http 127.0.0.1:1 --dns 127.0.0.1:1", "--http 127.0.0.1:1 is the place of --dns, too"),
         ("--socket /x/s --http unix:/x/s", "--http unix:/x/s is the path of --socket, too"),
+        ("--xds 127.0.0.1:1 --xds 127.0.0.1:1", "--xds 127.0.0.1:1 is given twice"),
+        ("--xds 127.0.0.1:1 --http 127.0.0.1:1", "--xds 127.0.0.1:1 is the place of --http, too"),
+        ("--xds unix:/x/s --http unix:/x/s", "--xds unix:/x/s is the path of --http, too"),
     ],
 )
 def test_a_place_is_listened_at_only_once(line: str, words: str, given: list[Settings], command: Command) -> None:

@@ -66,6 +66,8 @@ _COUNTER_GAUGES = {
     "sagas_commands": ("gossipreg_saga_commands", "Commands of sagas that are under way from here"),
     "sagas_programs": ("gossipreg_saga_programs", "Sagas whose program is connected here"),
     "sagas_calls": ("gossipreg_queue_saga_calls", "Calls of programs here about sagas that have no answer yet"),
+    "xds_connections": ("gossipreg_xds_connections", "Connections of gRPC clients and Envoys that are open"),
+    "xds_streams": ("gossipreg_xds_streams", "Streams of these clients that are open"),
     "journal_writes_waiting": ("gossipreg_queue_journal_writes", "Writes of journals that wait for the disk"),
 }
 _COUNTERS = {
@@ -104,6 +106,7 @@ _FAMILIES = {
     "sent_bytes.": ("gossipreg_sent_messages_bytes_total", "kind", "Bytes of messages sent, by kind, before sealing"),
     "bug.": ("gossipreg_bugs_total", "where", "Failures inside the sidecar: see the log, and report them"),
     "dns.": ("gossipreg_dns_total", "event", "The DNS gateway's counters"),
+    "xds.": ("gossipreg_xds_total", "event", "The xDS gateway's counters"),
     "http.": ("gossipreg_http_total", "event", "The HTTP gateway's counters"),
     "streams.": ("gossipreg_streams_total", "event", "Streams opened, not opened and ended, by reason"),
     "events.": ("gossipreg_events_total", "event", "Events published, delivered, acknowledged, set aside"),

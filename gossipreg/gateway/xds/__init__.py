@@ -2,6 +2,7 @@
 
 One request from top to bottom:
 
+    gateway              the options that the user chose, the open gateway, and one run of it
     ports                the addresses and paths at which it listens
     grpc_server          serves the connections in turns
     grpc_connections     what each connection waits for and how long, and the bounds on them all

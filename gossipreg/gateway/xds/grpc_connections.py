@@ -111,6 +111,11 @@ class XdsConnections:
     def __iter__(self) -> Iterator[XdsConnection]:
         return iter(list(self._open))
 
+    @property
+    def calls(self) -> int:
+        """The open calls of all connections."""
+        return sum(connection.calls.calls for connection in self._open)
+
     # -- waiting -------------------------------------------------------------------------------------------------------
 
     async def wait(self) -> None:

@@ -1,0 +1,142 @@
+"""The xDS gateway as the sidecar runs it: what the user chose, the open gateway, and one run of it.
+
+Each is complete once it is made: `XdsOptions.open` binds the sockets and reads the policy, `XdsGateway.run` is given
+the sidecar's registry.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import trio
+
+from gossipreg.gateway.xds.grpc_server import XdsServer
+from gossipreg.gateway.xds.policy import XdsPolicy
+from gossipreg.gateway.xds.policy_file import read_policy
+from gossipreg.gateway.xds.ports import XdsListener, check_reach, listen_tcp, listen_unix
+from gossipreg.gateway.xds.resources import XdsResources
+from gossipreg.gateway.xds.streams import XdsStreams
+from gossipreg.net.addresses import Bind
+from gossipreg.sidecar_api import LogFields, Reread, SidecarApi
+
+DEFAULT_PORT = 18000
+"""Where control planes of Envoy commonly listen."""
+
+
+class XdsOptions:
+    """See `sidecar_api.GatewayOptions`."""
+
+    def __init__(
+        self,
+        tcp: Sequence[Bind],
+        unix: Sequence[Path] = (),
+        *,
+        socket_group: str | None = None,
+        insecure: bool = False,
+        policy_file: str | None = None,
+        domain: str | None = None,
+    ) -> None:
+        """Listen at these addresses, and on these paths, which the group may use too. `insecure` lets other machines
+        connect. `domain` is that of --dns-domain: names below it are understood, too."""
+        self.tcp = tcp
+        self.unix = unix
+        self.socket_group = socket_group
+        self.insecure = insecure
+        self.policy_file = policy_file
+        self.domain = domain
+
+    def open(self) -> "XdsGateway":
+        """Raises CannotStart: port taken, path too long, no such file, ...; or BadConfig."""
+        check_reach(self.tcp, insecure=self.insecure)
+        policy = XdsPolicy() if self.policy_file is None else read_policy(self.policy_file)
+        with ExitStack() as undo:
+            listeners: list[XdsListener] = []
+            for bind in self.tcp:
+                for listener in listen_tcp(bind.hosts, bind.port):
+                    listeners.append(listener)
+                    undo.callback(listener.close)
+            for path in self.unix:
+                listeners.append(listen_unix(path, self.socket_group))
+                undo.callback(listeners[-1].close)
+            undo.pop_all()
+        return XdsGateway(self, listeners, policy)
+
+
+class XdsGateway:
+    """See `sidecar_api.Gateway`."""
+
+    name = "xds"
+
+    def __init__(self, options: XdsOptions, listeners: Sequence[XdsListener], policy: XdsPolicy) -> None:
+        """`listeners` are closed with it."""
+        self._options = options
+        self._listeners = listeners
+        self._policy = policy
+        self._counts: Counter[str] = Counter()
+        self._run: XdsRun | None = None
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return tuple(listener.text for listener in self._listeners)
+
+    @property
+    def rereads(self) -> Mapping[str, Reread]:
+        path = self._options.policy_file
+        return {} if path is None else {"xds_policy": partial(self._reread_policy, path)}
+
+    def _reread_policy(self, path: str) -> LogFields:
+        """Raises CannotStart or BadConfig; then the policy read before stays in use."""
+        policy = read_policy(path)
+        trio.from_thread.run_sync(self._take_policy, policy)
+        return {"services": len(policy.services)}
+
+    def _take_policy(self, policy: XdsPolicy) -> None:
+        self._policy = policy
+        if self._run is not None:
+            self._run.resources.take_policy(policy)
+
+    def warnings(self) -> list[str]:
+        return []
+
+    async def run(self, api: SidecarApi) -> None:
+        self._run = self.served(api)
+        try:
+            await self._run.run()
+        finally:
+            self._run = None
+
+    def served(self, api: SidecarApi) -> "XdsRun":
+        """A run that answers from the registry as it is now."""
+        resources = XdsResources(api, self._policy, self._counts, domain=self._options.domain)
+        return XdsRun(self._listeners, resources, self._counts, api)
+
+    def counts(self) -> dict[str, int]:
+        server = None if self._run is None else self._run.server
+        return {
+            "xds_connections": 0 if server is None else len(server.connections),
+            "xds_streams": 0 if server is None else server.connections.calls,
+            **self._counts,
+        }
+
+    def close(self) -> None:
+        for listener in self._listeners:
+            listener.close()
+
+
+class XdsRun:
+    """One run of the gateway. If it loses track of the registry, the next run starts afresh: its clients connect again,
+    and go on with what they have meanwhile."""
+
+    def __init__(
+        self, listeners: Sequence[XdsListener], resources: XdsResources, counts: Counter[str], api: SidecarApi
+    ) -> None:
+        self.resources = resources
+        self.streams = XdsStreams(resources, counts, api.note, api.now)
+        self.server = XdsServer(listeners, self.streams, counts, api.bug)
+
+    async def run(self) -> None:
+        """Until cancelled, or until it loses track of the registry."""
+        with self.resources.following():
+            await self.server.run()
