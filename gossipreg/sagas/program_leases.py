@@ -40,8 +40,8 @@ class ProgramLeases:
         self._holders: dict[str, Holder | None] = {}
         """None: the program is lost."""
         self._held: dict[Holder, dict[str, None]] = {}
-        self._unseen: dict[NodeId, dict[str, None]] = {}
-        """What members have said whose process is not seen to run."""
+        self._unseen: dict[str, NodeId] = {}
+        """The member that said last that it has the program of this saga, where its process is not seen to run."""
 
     def __len__(self) -> int:
         return len(self._holders)
@@ -50,8 +50,8 @@ class ProgramLeases:
         """The members that have programs, with the sagas of these."""
         for (node, _), sagas in self._held.items():
             yield node, tuple(sagas)
-        for node, sagas in self._unseen.items():
-            yield node, tuple(sagas)
+        for saga, node in self._unseen.items():
+            yield node, (saga,)
 
     def begin(self, saga: str, now: float) -> None:
         """A program is to take the steps of this saga; where it is, it has yet to say."""
@@ -61,12 +61,14 @@ class ProgramLeases:
     def here(self, saga: str, node: NodeId) -> None:
         """Its program is connected to this member. Nothing for a saga that has no lease."""
         process = self._membership.process(node)
-        if saga not in self._holders or self._holders[saga] == (node, process):
+        if saga not in self._holders:
             return
         if not process:
-            self._unseen.setdefault(node, {})[saga] = None
+            self._unseen[saga] = node
             return
-        self._unsay(saga)
+        self._unseen.pop(saga, None)
+        if self._holders[saga] == (node, process):
+            return
         self._release(saga)
         self._holders[saga] = node, process
         self._held.setdefault((node, process), {})[saga] = None
@@ -74,7 +76,8 @@ class ProgramLeases:
 
     def lost(self, saga: str, node: NodeId, now: float) -> None:
         """Its program was connected to this member, and is not any more."""
-        self._unsay(saga, node)
+        if self._unseen.get(saga) == node:
+            del self._unseen[saga]
         holder = self._holders.get(saga)
         if holder is not None and holder[0] == node:
             self._lose(saga, now)
@@ -82,14 +85,14 @@ class ProgramLeases:
     def end(self, saga: str) -> None:
         """It is decided."""
         if saga in self._holders:
-            self._unsay(saga)
+            self._unseen.pop(saga, None)
             self._release(saga)
             del self._holders[saga]
             self._timers.cancel(LeaseTimer(self._journal, saga))
 
     def closed(self, node: NodeId, now: float) -> None:
         """The stream to this member broke: what it said last may be lost, so it says again what it has."""
-        self._unseen.pop(node, None)
+        self._unseen = {saga: said for saga, said in self._unseen.items() if said != node}
         for holder in [holder for holder in self._held if holder[0] == node]:
             self._lose_all(holder, now)
 
@@ -98,11 +101,10 @@ class ProgramLeases:
         the stream says whose word it was: that of a process that ended is closed."""
         for node, process in [*self._held]:
             if self._membership.process(node) != process:
-                self._unseen.setdefault(node, {}).update(self._held[node, process])
+                self._unseen = dict.fromkeys(self._held[node, process], node) | self._unseen
                 self._lose_all((node, process), now)
-        for node in [node for node in self._unseen if self._membership.process(node)]:
-            for saga in self._unseen.pop(node):
-                self.here(saga, node)
+        for saga, node in [*self._unseen.items()]:
+            self.here(saga, node)
 
     def clear(self) -> None:
         for saga in [*self._holders]:
@@ -115,14 +117,6 @@ class ProgramLeases:
     def _lose(self, saga: str, now: float) -> None:
         self._release(saga)
         self.begin(saga, now)
-
-    def _unsay(self, saga: str, node: NodeId | None = None) -> None:
-        """What this member said of it before counts no more; None: what any member said."""
-        for one in [*self._unseen] if node is None else [node]:
-            said = self._unseen.get(one, {})
-            said.pop(saga, None)
-            if not said:
-                self._unseen.pop(one, None)
 
     def _release(self, saga: str) -> None:
         holder = self._holders[saga]

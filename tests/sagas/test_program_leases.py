@@ -3,8 +3,9 @@
 import pytest
 
 from gossipreg.model import NodeId
+from gossipreg.sagas.saga_model import SagaRef
 from tests.sagas.bench import Bench, is_over
-from tests.sagas.bench_parts import BenchView, SagaSidecar
+from tests.sagas.bench_parts import JOURNAL, BenchView, SagaSidecar
 
 
 @pytest.fixture
@@ -92,6 +93,23 @@ def test_a_program_that_went_on_elsewhere_is_not_claimed_back(shown: dict[NodeId
     bench.lose_program(saga, other)
     bench.run(20.0)
     assert bench.ok("commit", third, saga=saga) == {"state": "committed"}
+
+
+def test_of_two_members_that_are_not_seen_the_last_word_counts(shown: dict[NodeId, bytes]) -> None:
+    bench, other, saga = a_saga_at_another_member()
+    third = bench.sidecars[2]
+    shown |= {other.node: b"", third.node: b""}
+    bench.members_changed()
+    bench.act(third, third.sagas.program_here([SagaRef(JOURNAL, "s1")], bench.now))
+    bench.run(1.0)
+    shown.clear()
+    bench.members_changed()
+    bench.lose_program(saga, other)
+    bench.run(20.0)
+    assert not is_over(bench)
+    bench.lose_program(saga, third)
+    bench.run(10.5)
+    assert is_over(bench)
 
 
 def test_a_word_about_a_dead_member_outlives_a_moment_without_the_lead(shown: dict[NodeId, bytes]) -> None:
