@@ -5,9 +5,7 @@ Owns what the client is subscribed to, and the order of what it gets. Never know
 and one that never answers costs no more memory than another.
 
 A response is sent when something changed, whether or not the client has answered the one before: Envoy answers one of
-clusters only when all of them are warm, which may take seconds. The names of a request count even if it answers an
-older response: requests come in the order in which they were made, so the last one has the names that the client wants
-now. Only what it says of the older response is old.
+clusters only when all of them are warm, which may take seconds.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -114,14 +112,23 @@ class AdsStream:
         )
 
     def _refused(self, subscription: TypeSubscription, response: SharedResponse, text: str) -> None:
-        """Envoy takes nothing of a response with a bad cluster or assignment in it, a gRPC client all but that."""
         subscription.refused(response, text)
         names = response.names
-        if self.node.kind is ClientKind.ENVOY and len(names) > 1 and subscription.type not in self.in_full:
-            subscription.send_alone(names)
+        if self.node.kind is ClientKind.ENVOY:
+            self._envoy_took_nothing(subscription, names)
         what = f"{subscription.type.name.lower()} {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
         self._context.count("xds.nacks")
         self._context.nacks.nacked(self.title, what, response.version, text)
+
+    def _envoy_took_nothing(self, subscription: TypeSubscription, names: Sequence[str]) -> None:
+        """Of a response with a bad cluster or assignment in it; a gRPC client takes all but that."""
+        if subscription.type not in self.in_full:
+            if len(names) > 1:
+                subscription.send_alone(names)
+        elif subscription.type is ResourceType.CLUSTER:
+            subscription.untaken.update(names)
+            if subscription.unacked:  # what it refused comes in there too
+                self._warm(subscription)
 
     @property
     def title(self) -> str:
@@ -208,7 +215,8 @@ class AdsStream:
         changed = self._changed(subscription)
         messages = self._responses(subscription, changed)
         if messages and subscription.type is ResourceType.CLUSTER and self.node.kind is ClientKind.ENVOY:
-            self._warm(changed)
+            subscription.untaken.update(one.name for one in changed)
+            self._warm(subscription)
         return messages
 
     def _look_at_wildcard(self, subscription: TypeSubscription) -> bool:
@@ -247,11 +255,12 @@ class AdsStream:
     def _responses(self, subscription: TypeSubscription, changed: list[Resource]) -> list[bytes]:
         raise NotImplementedError
 
-    def _warm(self, clusters: list[Resource]) -> None:
+    def _warm(self, clusters: TypeSubscription) -> None:
         """Envoy puts a changed cluster to use when its endpoints come again, and does not ask for them in delta."""
         endpoints = self.subscriptions.get(ResourceType.ENDPOINTS)
         if endpoints is not None:
-            endpoints.send_again([one.name for one in clusters])
+            endpoints.send_again(clusters.untaken)
+        clusters.untaken.clear()
 
     def _send(self, subscription: TypeSubscription, shared: SharedResponse, resources: Sequence[Resource]) -> bytes:
         self._nonces += 1

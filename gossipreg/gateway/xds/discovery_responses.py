@@ -37,11 +37,14 @@ class SharedResponses:
 
     def __init__(self) -> None:
         self._made: dict[tuple[bool, ResourceType, tuple[Resource, ...]], SharedResponse] = {}
-        self._bytes = 0
+        self.kept_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._made)
 
     def clear(self) -> None:
         self._made.clear()
-        self._bytes = 0
+        self.kept_bytes = 0
 
     def sotw(self, type: ResourceType, resources: tuple[Resource, ...]) -> SharedResponse:
         """A DiscoveryResponse with these resources."""
@@ -58,11 +61,11 @@ class SharedResponses:
         return made._replace(body=made.body + names)
 
     def _keep(self, key: tuple[bool, ResourceType, tuple[Resource, ...]], made: SharedResponse) -> SharedResponse:
-        if self._bytes + len(made.body) > KEPT_BYTES or len(self._made) >= KEPT_RESPONSES:
+        if self.kept_bytes + len(made.body) > KEPT_BYTES or len(self._made) >= KEPT_RESPONSES:
             self.clear()
         if len(made.body) <= KEPT_BYTES:
             self._made[key] = made
-            self._bytes += len(made.body)
+            self.kept_bytes += len(made.body)
         return made
 
 

@@ -1,5 +1,10 @@
 """A stream in which each request has all names, and each response of listeners or clusters all resources: state of the
 world. gRPC clients speak only this.
+
+A request that was made before the last response came has names that may be old: its answer to that response will have
+newer ones. For listeners and clusters they do not count, since a response without a name that the client has asked for
+meanwhile would delete it. For endpoints and routes they do: nothing is deleted there, and while an instance changes
+every few milliseconds, each request is older than the last response.
 """
 
 from typing import Any
@@ -21,6 +26,8 @@ class SotwStream(AdsStream):
         if subscription is None:
             return
         self._hear(subscription, request)
+        if subscription.type in IN_FULL and subscription.unacked:
+            return
         asked = tuple(request.resource_names)
         if asked != subscription.asked:
             self._ask(subscription, asked)

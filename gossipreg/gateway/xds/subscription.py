@@ -47,6 +47,8 @@ class TypeSubscription:
     alone: set[str] = field(default_factory=set)
     """Those that came in a response with others that was refused: each is sent by itself, so that the client takes
     all but the bad one."""
+    untaken: set[str] = field(default_factory=set)
+    """Those of a response in full that was refused: the client has older ones than `sent` says."""
     unknown: set[str] = field(default_factory=set)
     """Those that the source does not know yet."""
     removed: set[str] = field(default_factory=set)

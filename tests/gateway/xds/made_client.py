@@ -78,8 +78,11 @@ class MadeClient:
         if type is ENDPOINTS:
             self.cold -= {name for name, _ in resources}  # also if Envoy refuses them
         good = not any(is_poisoned(version) for _, version in resources)
-        if self.is_envoy and not good:
-            return False  # and takes none of them
+        if self.is_envoy and not good:  # it takes none of them, and may get each by itself
+            asks.update([name for name, _ in resources])
+            if type is CLUSTER:  # those that it takes later need their endpoints again
+                self.asks.setdefault(ENDPOINTS, Counter()).update(self.wants.get(ENDPOINTS, ()))
+            return False
         before = dict(has)
         has.update({name: version for name, version in resources if not is_poisoned(version)})
         if type is CLUSTER and self.is_envoy:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from google.protobuf.any_pb2 import Any
+
 from gossipreg.gateway.xds.model import Audience, ClientKind, Resource, ResourceKey, ResourceType
 
 CLUSTER, ENDPOINTS, LISTENER, ROUTE = (
@@ -12,8 +14,8 @@ WILD = (CLUSTER, LISTENER)
 
 def any_of(type: str, value: bytes) -> bytes:
     """A serialised Any."""
-    url = type.encode()
-    return b"\x0a" + bytes([len(url)]) + url + b"\x12" + bytes([len(value)]) + value
+    made: bytes = Any(type_url=type, value=value).SerializeToString()
+    return made
 
 
 class MadeSource:
