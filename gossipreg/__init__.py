@@ -7,6 +7,7 @@ The map of the package. A module imports only from lines above its own, which a 
     durations        250ms, 5s, 2m, 1h
     sizes            4KiB, 512MiB, 1GiB
     generation       the number of a start: larger than those of all starts before
+    strict_json      JSON as its standard has it; the same text in one line
     retry            growing waits between attempts
     timers           names with the time at which each is due
     weights          random choices by the weights of instances
@@ -199,4 +200,8 @@ def __getattr__(name: str) -> object:
         from gossipreg import client
 
         return getattr(client, name)
+    if name == "aio":  # `import gossipreg` is enough to use it, as for all the rest
+        from importlib import import_module
+
+        return import_module("gossipreg.aio")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -61,8 +61,8 @@ def reaches(tree: ast.AST, private: frozenset[str]) -> Iterator[Fault]:
 WITH_SOCKETS = ("net", "daemon", "gateway", "cli")
 FLOORS: tuple[tuple[str, ...], ...] = (
     (
-        *("errors", "model", "generation", "drops", "durations", "sizes", "retry", "weights", "tuning"),
-        *("socket_path", "systemd_job", "callers", "rights", "timers"),
+        *("errors", "model", "generation", "drops", "durations", "sizes", "strict_json", "retry", "weights"),
+        *("tuning", "socket_path", "systemd_job", "callers", "rights", "timers"),
     ),
     ("config", "net", "feed"),
     ("wire",),

@@ -21,7 +21,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "gossipreg"
 MAX_LINES = 400
 PURE = (
-    *("errors", "model", "drops", "durations", "sizes", "retry", "weights", "socket_path", "timers", "config", "wire"),
+    *("errors", "model", "drops", "durations", "sizes", "strict_json", "retry", "weights", "socket_path", "timers"),
+    *("config", "wire"),
     *("journal", "streams", "events", "sagas", "core"),
 )
 

@@ -191,3 +191,9 @@ def test_the_running_daemon_makes_no_tls_context(tmp_path: Path) -> None:
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert "a TLS context was made" in made.stderr  # the trap works
+
+
+def test_aio_is_there_with_the_package_alone() -> None:
+    """The first line of each example of asyncio is `import gossipreg`."""
+    program = "import gossipreg; print(gossipreg.aio.__name__)"
+    assert subprocess.check_output([sys.executable, "-c", program], text=True) == "gossipreg.aio\n"

@@ -1,7 +1,7 @@
 """`gossipreg events publish TYPE [DATA|-]`."""
 
-import json
 import sys
+import uuid
 from typing import Any
 
 import click
@@ -9,6 +9,8 @@ import click
 from gossipreg.cli.options import Chosen, client_options, pairs, pass_chosen
 from gossipreg.cli.output import print_json, print_line, say
 from gossipreg.cli.units import Duration
+from gossipreg.errors import OutcomeUnknown, Unreachable
+from gossipreg.strict_json import json_text
 
 ANSWER_S = 5.0
 """The wait for an answer beyond the timeout."""
@@ -29,7 +31,7 @@ ANSWER_S = 5.0
 @click.option("--subject", metavar="TEXT", help="What it is about.")
 @click.option("--content-type", metavar="TYPE", help="Of the data (JSON where it is JSON, else text).")
 @click.option("--extension", "extensions", metavar="K=V", multiple=True, callback=pairs, help="More; repeatable.")
-@click.option("--keep", metavar="DURATION", type=Duration(366 * 86400.0), help="Keep it so long, for new groups.")
+@click.option("--keep", metavar="DURATION", type=Duration(7 * 86400.0), help="Keep it so long, for new groups (7d).")
 @click.option(
     "--timeout", metavar="DURATION", type=Duration(3600.0), default="10s", help="Wait for disks at most this (10s)."
 )
@@ -40,14 +42,25 @@ def publish(
 ) -> None:  # fmt: skip
     """Publish an event of TYPE with DATA (- reads it from stdin), and print its id once it is durable.
 
-    Exit code 4 with `outcome_unknown` means that no answer came in time: publish it again with the same --id.
+    Exit code 4 with `outcome_unknown` means that no answer came in time: publish it again with the --id that the
+    error names.
     """
+    for name, value in {**given, "content-type": content_type}.items():
+        if value == "":
+            raise click.UsageError(f"--{name} is empty: give it a value, or leave it out.")
     params = {name: value for name, value in given.items() if value not in (None, {})}
+    params.setdefault("id", uuid.uuid4().hex)
     if data is not None:
         raw = sys.stdin.buffer.read() if data == "-" else data.encode(errors="surrogateescape")
-        params |= {"data": raw, "datacontenttype": content_type or _kind_of(raw)}
+        params |= {"data": raw, "datacontenttype": _checked_kind(raw, content_type) or _kind_of(raw)}
     with chosen.client(timeout + ANSWER_S) as client:
-        result = client.call("publish", type=type, timeout=timeout, **params)
+        client.call("registered")  # whoever reaches no sidecar has published nothing
+        try:
+            result = client.call("publish", type=type, timeout=timeout, **params)
+        except Unreachable as error:
+            raise OutcomeUnknown(
+                f"{error}: the event may be published or not; publish it again with --id {params['id']}, it counts once"
+            ) from None
     if chosen.json:
         print_json(result)
         return
@@ -56,9 +69,21 @@ def publish(
         say("Warning: no group subscribes to it, so nobody gets it")
 
 
+def _checked_kind(data: bytes, kind: str | None) -> str | None:
+    """Data that is not what it says that it is would be a dead letter of each group in Python."""
+    if kind is not None and kind.partition(";")[0].strip().lower() == "application/json":
+        try:
+            json_text(data)
+        except ValueError as error:
+            raise click.UsageError(f"the data is not JSON, though --content-type says so: {error}.") from None
+        except RecursionError:
+            pass  # too deep for this parser is no fault of it
+    return kind
+
+
 def _kind_of(data: bytes) -> str:
     try:
-        json.loads(data)
+        json_text(data)
     except (ValueError, RecursionError):
         pass
     else:

@@ -5,17 +5,18 @@ stdin, its attributes in the environment, and it is acknowledged when the comman
 """
 
 import json
-import os
-import subprocess
 from base64 import b64encode
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gossipreg.cli.again import RETRIED, Again
+from gossipreg.cli.event_command import ended_by_signals, run_command
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import flush, print_line, printable, say
 from gossipreg.cli.units import Duration
+from gossipreg.strict_json import json_text
 
 if TYPE_CHECKING:
     from gossipreg.client.event_stream import EventStream
@@ -25,20 +26,18 @@ RENEWALS = 3
 ACK_TIMEOUT_S = 30.0
 LEAVE_S = 1.0
 """How long the end waits for the sidecar."""
-REASON_BYTES = 200
-"""Of what a command wrote last, for the dead letter."""
 
 
 @click.command(
     epilog="""\b
     Example:
       gossipreg events subscribe 'order.*' --group audit >> orders.jsonl
-      gossipreg events subscribe order.created --group mail --exec ./send-mail
+      gossipreg events subscribe order.created --group mail --exec './send-mail "$EVENT_ID"'
     """
 )
 @click.argument("patterns", metavar="PATTERN...", nargs=-1, required=True)
 @click.option("--group", metavar="G", required=True, help="Each event goes to one subscriber of the group.")
-@click.option("--exec", "command", metavar="CMD", help="Run this for each event; 0 acknowledges it.")
+@click.option("--exec", "command", metavar="CMD", help="Run this line of shell for each event.")
 @click.option("--on-dead", type=click.Choice(("go_on", "hold")), help="Does a dead letter hold its key? (go_on)")
 @click.option("--max-attempts", metavar="N", type=click.IntRange(1, 10_000), help="Before a dead letter (10).")
 @click.option("--past", is_flag=True, default=None, help="A new group begins with the events that are kept.")
@@ -53,10 +52,17 @@ def subscribe(
     """Print the events whose type a PATTERN means, one JSON line each, and acknowledge each when it is written.
 
     In a pattern, * is one word of a type, and > at the end is the rest: order.*, order.>
+
+    With --exec a command gets the data on stdin, and the attributes as EVENT_ID, EVENT_SOURCE, EVENT_TYPE, EVENT_KEY,
+    EVENT_SUBJECT, EVENT_TIME, EVENT_CONTENT_TYPE, EVENT_GROUP, EVENT_ATTEMPT, EVENT_JOURNAL, EVENT_INDEX and
+    EVENT_EXTENSION_NAME. If it ends with 0 the event is acknowledged, else it comes again.
     """
+    if command is not None and not command.strip():
+        raise click.UsageError("--exec is empty: give a command, or leave it out to print the events.")
     params = {name: value for name, value in given.items() if value is not None}
     params |= {"pattern": list(patterns), "ack_timeout": ACK_TIMEOUT_S, "window": 1 if command else 64}
-    return _follow(chosen, params, command, count, timeout)
+    with ended_by_signals() if command else nullcontext():
+        return _follow(chosen, params, command, count, timeout)
 
 
 @click.command(
@@ -86,6 +92,9 @@ def _follow(
                 while left is None or left > 0:
                     found = stream.next(timeout_s)
                     if found is None:
+                        with suppress(*RETRIED):
+                            _leave(stream)
+                        say(f"no event came within {timeout_s:g} s")
                         return 1
                     what, given = found
                     if what == "event":
@@ -113,70 +122,46 @@ def _take(stream: "EventStream", given: dict[str, Any], command: str | None) -> 
     if command is not None:
         _run(stream, given, command)
         return
-    print_line(json.dumps(_document(given)))
+    print_line(event_line(given))
     flush()
     if given["delivery"]:
         stream.tell("ack", delivery=given["delivery"])
 
 
-def _document(given: dict[str, Any]) -> dict[str, Any]:
-    """The event as one JSON object: CloudEvents' form, with what the sidecar says of the delivery."""
+def event_line(given: dict[str, Any]) -> str:
+    """The event as one JSON object: CloudEvents' form, with what the sidecar says of the delivery. Data that is JSON is
+    the text that was published."""
     event = given["event"]
     found: dict[str, Any] = {"specversion": "1.0"}
     found |= {
         name: event[name] for name in ("id", "source", "type", "subject", "time", "datacontenttype") if event[name]
     }
     found |= event["extensions"]
-    data = event["data"]
-    if data is not None:
-        found |= _data(data, event["datacontenttype"])
-    return found | {"gossipreg": {name: given[name] for name in ("group", "attempt", "journal", "index")}}
+    found["gossipreg"] = {name: given[name] for name in ("group", "attempt", "journal", "index")}
+    data = "" if event["data"] is None else f", {_data(event['data'], event['datacontenttype'])}"
+    return f"{json.dumps(found)[:-1]}{data}}}"
 
 
-def _data(data: bytes, kind: str) -> dict[str, Any]:
+def _data(data: bytes, kind: str) -> str:
+    """The name and the value of it in an object."""
     kind = kind.partition(";")[0].strip().lower()
     try:
         if kind in ("", "application/json", "text/json") or kind.endswith("+json"):
-            return {"data": json.loads(data)}
+            return f'"data": {json_text(data)}'
         if kind.startswith("text/"):
-            return {"data": data.decode()}
+            return f'"data": {json.dumps(data.decode())}'
     except (ValueError, RecursionError):
         pass  # it is not what it says that it is
-    return {"data_base64": b64encode(data).decode()}
+    return f'"data_base64": {json.dumps(b64encode(data).decode())}'
 
 
 def _run(stream: "EventStream", given: dict[str, Any], command: str) -> None:
     """Run the command with this event, and say how it ended."""
-    event, delivery = given["event"], given["delivery"]
-    environment = {
-        "EVENT_ID": event["id"], "EVENT_SOURCE": event["source"], "EVENT_TYPE": event["type"],
-        "EVENT_SUBJECT": event["subject"], "EVENT_TIME": event["time"], "EVENT_CONTENT_TYPE": event["datacontenttype"],
-        "EVENT_KEY": event["extensions"].get("partitionkey", ""), "EVENT_GROUP": given["group"],
-        "EVENT_ATTEMPT": str(given["attempt"]), "EVENT_JOURNAL": given["journal"], "EVENT_INDEX": str(given["index"]),
-    }  # fmt: skip
-    environment = {name: value.replace("\0", "") for name, value in environment.items()}
-    process = subprocess.Popen(
-        command, shell=True, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **environment}
-    )
-    try:
-        data: bytes | None = event["data"] or b""
-        while True:
-            try:
-                _, errors = process.communicate(data, timeout=ACK_TIMEOUT_S / RENEWALS)
-                break
-            except subprocess.TimeoutExpired:
-                data = None
-                stream.tell("renew", delivery=delivery)
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
-    if process.returncode == 0:
+    delivery = given["delivery"]
+    end = run_command(command, given, lambda: stream.tell("renew", delivery=delivery), ACK_TIMEOUT_S / RENEWALS)
+    if end.code == 0:
         stream.tell("ack", delivery=delivery)
         return
-    said = errors[-REASON_BYTES:].decode(errors="replace").strip().replace("\n", " ")
-    reason = (
-        f"{command} ended with {process.returncode}: {said}" if said else f"{command} ended with {process.returncode}"
-    )
+    reason = end.reason(command)
     say(printable(reason))
     stream.tell("retry", delivery=delivery, reason=reason)

@@ -97,6 +97,8 @@ def pairs(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
         key, equals, text = value.partition("=")
         if not key or not equals:
             raise click.BadParameter(f"{value!r} is not of the form KEY=VALUE", param=param)
+        if key in found:
+            raise click.BadParameter(f"{key!r} is given twice: it has one value", param=param)
         found[key] = text
     return found
 

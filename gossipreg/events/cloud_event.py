@@ -45,8 +45,11 @@ INHERITED = (TRACE_PARENT, CORRELATION)
 DIGEST_BYTES = 16
 _OF_THE_SENDING = (TRACE_PARENT, "tracestate")
 
-_NAMES = frozenset(("id", "source", "specversion", "type", "subject", "time", "datacontenttype", "data", "dataschema"))
-"""Not for extensions. `dataschema` is an attribute of the standard that is kept among them."""
+_NAMES = frozenset(
+    ("id", "source", "specversion", "type", "subject", "time", "datacontenttype", "data", "dataschema", "gossipreg")
+)
+"""Not for extensions. `dataschema` is an attribute of the standard that is kept among them; `gossipreg` is where
+`gossipreg events subscribe` prints what the sidecar says of a delivery."""
 _EXTENSION = re.compile(r"[a-z0-9]{1,32}")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _TIME = re.compile(
@@ -154,8 +157,10 @@ def _checked(extensions: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     if len(extensions) > MAX_EXTENSIONS:
         raise BadParams(f"the event has {len(extensions)} extensions: at most {MAX_EXTENSIONS} fit")
     for name, value in extensions.items():
-        if _EXTENSION.fullmatch(name) is None or (name in _NAMES and name != "dataschema"):
-            raise BadParams(f"extension {name!r} has no name for one: use 1 to 32 lower-case letters and digits")
+        if _EXTENSION.fullmatch(name) is None:
+            raise BadParams(f"extension {name[:40]!r} has no name for one: use 1 to 32 lower-case letters and digits")
+        if name in _NAMES and name != "dataschema":
+            raise BadParams(f"extension {name!r} has the name of something else in an event: choose another")
         _check_text(name, value, MAX_EXTENSION_BYTES)
         yield name, value
 

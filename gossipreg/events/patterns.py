@@ -2,6 +2,8 @@
 
 A type is a row of tokens with dots between them: `order.created`. A pattern is one too, in which `*` stands for one
 token, and `>`, at the end, for one or more. Everything else is taken as it is, with its case. (The rule of NATS.)
+Within a token both are refused: `order*` would mean nothing that anybody publishes, and its subscriber would wait for
+ever.
 
     order.created   that type alone
     order.*         order.created, order.paid; not order or order.item.added
@@ -46,6 +48,8 @@ def check_group(name: str) -> str:
         raise BadParams(f"group {name[:40]!r} has {size} bytes: choose a name of 1 to {MAX_GROUP_BYTES}")
     if not name.isprintable() or " " in name:
         raise BadParams(f"group {name!r} has a space or a character that cannot be printed: leave it out")
+    if mark := next((mark for mark in (ONE, REST) if mark in name), ""):
+        raise BadParams(f"group {name!r} has {mark!r}, as patterns have: give the name of a group, such as mail")
     return name
 
 
@@ -57,6 +61,10 @@ def _tokens(what: str, text: str) -> tuple[str, ...]:
         raise BadParams(f"{what} {text!r} has an empty token: write tokens with one dot between them, order.created")
     if not all(token.isprintable() and " " not in token for token in tokens):
         raise BadParams(f"{what} {text!r} has a space or a character that cannot be printed: leave it out")
+    for token in tokens:
+        if len(token) > 1 and (ONE in token or REST in token):
+            mark = ONE if ONE in token else REST
+            raise BadParams(f"{what} {text!r} has {mark!r} within a token: write it as a whole one, order.{mark}")
     return tokens
 
 

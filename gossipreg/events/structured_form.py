@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from gossipreg.errors import BadParams
 from gossipreg.events.cloud_event import CloudEvent, make_event
+from gossipreg.strict_json import loads_strict
 
 CONTENT_TYPE = "application/cloudevents+json"
 SPEC_VERSION = "1.0"
@@ -32,7 +33,7 @@ def to_structured(event: CloudEvent) -> dict[str, object]:
 def _data_of(event: CloudEvent, data: bytes) -> dict[str, object]:
     if event.is_json:
         try:
-            return {"data": json.loads(data)}
+            return {"data": loads_strict(data)}
         except (ValueError, RecursionError):
             pass  # it says that it is JSON and is not: then it is bytes
     elif event.datacontenttype.lower().startswith("text/"):

@@ -28,6 +28,21 @@ EVENTS = st.builds(
 )
 
 
+@pytest.mark.parametrize(
+    ("name", "text"), [("id", "choose another"), ("gossipreg", "choose another"), ("Foo", "lower")]
+)
+def test_extension_needs_a_name_of_its_own(name: str, text: str) -> None:
+    with pytest.raises(BadParams, match=text):
+        make_event("a", "s", "a.b", extensions={name: "1"})
+
+
+@pytest.mark.parametrize("data", [b"NaN", b"[1e999]", b"-Infinity"])
+def test_what_only_python_takes_for_json_goes_as_bytes(data: bytes) -> None:
+    document = to_structured(make_event("a", "s", "a.b", data, datacontenttype="application/json"))
+    assert "data" not in document
+    assert json.loads(json.dumps(document, allow_nan=False))["data_base64"]
+
+
 @given(EVENTS)
 def test_an_event_survives_its_bytes(event: CloudEvent) -> None:
     assert decode_event(encode_event(event)) == event

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from gossipreg.errors import BadParams
-from gossipreg.events.patterns import PatternIndex, check_pattern, check_type, matches
+from gossipreg.events.patterns import PatternIndex, check_group, check_pattern, check_type, matches
 
 TOKENS = st.sampled_from(["a", "b", "c"])
 TYPES = st.lists(TOKENS, min_size=1, max_size=4).map(tuple)
@@ -53,6 +53,19 @@ def test_an_event_has_a_whole_type(text: str) -> None:
     check_pattern(text)
     with pytest.raises(BadParams, match="whole type"):
         check_type(text)
+
+
+@pytest.mark.parametrize("text", ["order*", "*order", "a.b>", ">a", "or*er.x", "**", ">>"])
+def test_mark_within_a_token_is_no_silent_literal(text: str) -> None:
+    for check in (check_pattern, check_type):
+        with pytest.raises(BadParams, match="within a token"):
+            check(text)
+
+
+@pytest.mark.parametrize("name", ["order.*", ">", "a*b"])
+def test_group_that_looks_like_a_pattern_is_refused(name: str) -> None:
+    with pytest.raises(BadParams, match="as patterns have"):
+        check_group(name)
 
 
 def test_the_rest_stands_at_the_end() -> None:

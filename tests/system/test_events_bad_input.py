@@ -47,12 +47,25 @@ ODD_TYPES = {
     "order.*": "stands for others",
     ">": "stands for others",
     "order..created": "empty token",
+    "order*": "within a token",
     "": "empty",
     "o" * 300: "at most 255 bytes",
     "\N{PACKAGE}" * 70: "at most 255 bytes",
 }
-ODD_GROUPS = {"our mail": "has a space", "mail\x1b[31m": "control characters", "m" * 300: "255", "": "group"}
-ODD_PATTERNS = {"order.>.x": "before its end", "order. *": "has a space", "": "empty", "o" * 300: "at most 255 bytes"}
+ODD_GROUPS = {
+    "our mail": "has a space",
+    "order.*": "as patterns have",
+    "mail\x1b[31m": "control characters",
+    "m" * 300: "255",
+    "": "group",
+}
+ODD_PATTERNS = {
+    "order.>.x": "before its end",
+    "order*": "within a token",
+    "order. *": "has a space",
+    "": "empty",
+    "o" * 300: "at most 255 bytes",
+}
 ODD_OPTIONS: dict[str, Any] = {
     "window": 0, "max_attempts": 0, "ack_timeout": 0, "on_dead": "explode", "surprise": 1,
 }  # fmt: skip

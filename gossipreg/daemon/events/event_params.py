@@ -22,7 +22,8 @@ from gossipreg.events.patterns import check_pattern
 from gossipreg.events.tuning import EventsTuning
 
 MAX_TIMEOUT_S = 3600.0
-MAX_KEEP_S = 366 * 86400.0
+MAX_KEEP_S = 7 * 86400.0
+"""A journal keeps nothing longer (`EventsTuning.max_age_s`): to take more would be to promise it."""
 MAX_AFTER_S = 7 * 86400.0
 MAX_WINDOW = 10_000
 MAX_ATTEMPTS = 10_000
@@ -79,7 +80,8 @@ def group_name(name: str, value: Any) -> str:
 def _patterns(name: str, value: Any) -> tuple[str, ...]:
     found = [value] if type(value) is str else value
     if type(found) is not list or not 0 < len(found) <= MAX_GROUP_PATTERNS:
-        raise BadParams(f"{name} is {value!r}: give a pattern such as order.*, or a list of 1 to {MAX_GROUP_PATTERNS}")
+        shown = f"a list of {len(found)}" if type(found) is list else f"{value!r:.80}"
+        raise BadParams(f"{name} is {shown}: give a pattern such as order.*, or a list of 1 to {MAX_GROUP_PATTERNS}")
     for pattern in found:
         check_pattern(_text(name, pattern))
     return tuple(dict.fromkeys(found))

@@ -26,7 +26,7 @@ from gossipreg.daemon.journals.runtime import JournalRuntime
 from gossipreg.daemon.pump import AFTER_BUG_S, Pump
 from gossipreg.daemon.socket_client import Params
 from gossipreg.daemon.streams.inbox import StreamClosed, StreamNews, StreamReceived
-from gossipreg.errors import REQUEST_ERRORS, NoDataDirectory, RequestError, TooLarge
+from gossipreg.errors import REQUEST_ERRORS, NoDataDirectory, OutcomeUnknown, RequestError, TooLarge
 from gossipreg.events import tuning as event_tuning
 from gossipreg.events.cloud_event import encode_event
 from gossipreg.events.effects import (
@@ -185,7 +185,8 @@ class LocalEvents:
         settled = waiter.answer
         assert settled is not None, "the event is set with it"
         if settled.code:
-            error = REQUEST_ERRORS.get(settled.code, RequestError)(settled.text)
+            named = f": id {asked.event.id!r}" if settled.code == OutcomeUnknown.code else ""
+            error = REQUEST_ERRORS.get(settled.code, RequestError)(settled.text + named)
             error.code = settled.code
             raise error
         return settled

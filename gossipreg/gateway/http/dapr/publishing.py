@@ -4,7 +4,6 @@ Whatever comes is wrapped into a CloudEvent, with the topic and the pubsub name 
 CloudEvent already (application/cloudevents+json) is taken as it is. Patterns are compared with the topic.
 """
 
-import json
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from gossipreg.errors import BadParams
 from gossipreg.events.cloud_event import PARTITION_KEY, PUBSUB, TOPIC, TRACE_PARENT, CloudEvent, make_event
 from gossipreg.events.structured_form import CONTENT_TYPE, from_structured_untrusted
 from gossipreg.net.http_message import HttpError, Request, shown
+from gossipreg.strict_json import loads_strict
 
 TYPE = "com.dapr.event.sent"
 TRACE_ID, TRACE_STATE = "traceid", "tracestate"
@@ -47,7 +47,7 @@ def event_untrusted(request: Request, pubsub: str, topic: str, *, source: str) -
 def _given_untrusted(body: bytes, extensions: dict[str, str], source: str) -> CloudEvent:
     """The event that is the body. What the request says goes before what the event says of topic, pubsub and more."""
     try:
-        document = json.loads(body)
+        document = loads_strict(body)
     except (ValueError, RecursionError) as error:
         raise BadParams(f"the body is no JSON, though Content-Type says {CONTENT_TYPE}: {error}") from None
     if isinstance(document, dict):

@@ -1,0 +1,133 @@
+"""The command of `gossipreg events subscribe --exec`: run with one event, and ended with its subscriber.
+
+Owns: the process, and what it wrote last to stderr. Never knows: subscriptions. The data of the event is its stdin, the
+attributes are variables EVENT_*. The command is over when its process is, also if something that it left behind holds
+its pipes. It has a process group of its own, so that all of it can be ended: an event whose subscriber is gone goes to
+another one, and must not be handled here as well.
+"""
+
+import os
+import select
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+ENDING = (signal.SIGTERM, signal.SIGHUP)
+KILLED_AFTER_S = 5.0
+"""A command that is told to end has so long for it."""
+REASON_BYTES = 200
+"""Of what a command wrote last, for the dead letter."""
+_READ_BYTES = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class CommandEnd:
+    code: int
+    """As Popen has it: negative for a signal."""
+    said: str
+
+    def reason(self, command: str) -> str:
+        """Why the event was not handled."""
+        how = f"ended with {self.code}" if self.code >= 0 else f"was ended by {_signal_name(-self.code)}"
+        return f"{command} {how}: {self.said}" if self.said else f"{command} {how}"
+
+
+def run_command(command: str, given: dict[str, Any], renew: Callable[[], None], renew_s: float) -> CommandEnd:
+    """Run it with this event, as `EventStream.next` gave it, until it ends. `renew` is called each `renew_s` seconds
+    meanwhile. If anything is raised here, an end by a signal too, the command is ended first."""
+    event = given["event"]
+    with _stdin(event["data"] or b"") as stdin:
+        process = subprocess.Popen(
+            command, shell=True, stdin=stdin, stderr=subprocess.PIPE, env={**os.environ, **_variables(given)},
+            process_group=0,
+        )  # fmt: skip
+    try:
+        said = _follow(process, renew, renew_s)
+        return CommandEnd(process.wait(), said[-REASON_BYTES:].decode(errors="replace").strip().replace("\n", " "))
+    except BaseException:
+        _end(process)
+        raise
+    finally:
+        assert process.stderr is not None
+        process.stderr.close()
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP are a SystemExit in here, so that what runs is ended before this process."""
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in ENDING if signal.getsignal(number) == signal.SIG_DFL}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _stdin(data: bytes) -> Iterator[int]:
+    """A descriptor with this data: a command may leave any part of it unread."""
+    fd = os.memfd_create("event")
+    try:
+        with open(fd, "wb", closefd=False) as file:
+            file.write(data)
+        os.lseek(fd, 0, os.SEEK_SET)
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _variables(given: dict[str, Any]) -> dict[str, str]:
+    event = given["event"]
+    found = {
+        "EVENT_ID": event["id"], "EVENT_SOURCE": event["source"], "EVENT_TYPE": event["type"],
+        "EVENT_SUBJECT": event["subject"], "EVENT_TIME": event["time"], "EVENT_CONTENT_TYPE": event["datacontenttype"],
+        "EVENT_KEY": event["extensions"].get("partitionkey", ""), "EVENT_GROUP": given["group"],
+        "EVENT_ATTEMPT": str(given["attempt"]), "EVENT_JOURNAL": given["journal"], "EVENT_INDEX": str(given["index"]),
+        **{f"EVENT_EXTENSION_{name.upper()}": value for name, value in event["extensions"].items()},
+    }  # fmt: skip
+    return {name: value.replace("\0", "") for name, value in found.items()}
+
+
+def _follow(process: "subprocess.Popen[bytes]", renew: Callable[[], None], renew_s: float) -> bytes:
+    """Wait for its end. Returns what it wrote last to stderr."""
+    assert process.stderr is not None
+    errors = process.stderr.fileno()
+    os.set_blocking(errors, False)
+    said, open_ = b"", True
+    ended = os.pidfd_open(process.pid)
+    try:
+        while True:
+            ready, _, _ = select.select([ended, errors] if open_ else [ended], [], [], renew_s)
+            if not ready:
+                renew()
+            if errors in ready:
+                data = os.read(errors, _READ_BYTES)
+                said, open_ = (said + data)[-REASON_BYTES:], bool(data)
+            elif ended in ready:
+                return said
+    finally:
+        os.close(ended)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    for number, bound_s in ((signal.SIGTERM, KILLED_AFTER_S), (signal.SIGKILL, None)):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(bound_s)
+            return
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

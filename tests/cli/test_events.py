@@ -1,0 +1,116 @@
+"""`gossipreg events`: what is refused before the sidecar is asked, what is sent, and what is printed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gossipreg.cli.events_subscribe import event_line
+from gossipreg.errors import OutcomeUnknown
+from tests.cli.conftest import Command
+from tests.client.fake_sidecar import FakeSidecar
+
+PUBLISHED = {"id": "a", "source": "s", "copies": 1, "takeover": False, "duplicate": False, "groups": 1, "index": 7}
+
+
+def publishes(sidecar: FakeSidecar) -> list[dict[str, Any]]:
+    return [params for method, params in sidecar.seen if method == "publish"]
+
+
+@pytest.fixture
+def taking(sidecar: FakeSidecar) -> FakeSidecar:
+    """A sidecar that takes every event."""
+    sidecar.answers |= {"registered": lambda _: [], "publish": lambda _: PUBLISHED}
+    return sidecar
+
+
+@pytest.mark.parametrize("flag", ["--id", "--key", "--source", "--subject", "--content-type"])
+def test_empty_flag_of_publish_is_no_silent_default(flag: str, taking: FakeSidecar, command: Command) -> None:
+    ended = command("events", "publish", "a.b", "x", flag, "")
+    assert ended.code == 2
+    assert f"{flag} is empty" in ended.err
+    assert not publishes(taking)
+
+
+def test_extension_that_is_given_twice_is_refused(taking: FakeSidecar, command: Command) -> None:
+    ended = command("events", "publish", "a.b", "--extension", "x=1", "--extension", "x=2")
+    assert (ended.code, "'x' is given twice" in ended.err, publishes(taking)) == (2, True, [])
+
+
+def test_data_that_is_not_the_json_it_says_is_refused(taking: FakeSidecar, command: Command) -> None:
+    ended = command("events", "publish", "a.b", "{bad", "--content-type", "application/json; charset=utf-8")
+    assert ended.code == 2
+    assert "the data is not JSON" in ended.err
+    assert command("events", "publish", "a.b", "1e999", "--content-type", "application/json").code == 0
+    assert [params["data"] for params in publishes(taking)] == [b"1e999"]
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        ('{"id": 7}', "application/json"), ("1e999", "application/json"), ("9" * 5000, "application/json"),
+        ("NaN", "text/plain"), ("Infinity", "text/plain"), ("hello", "text/plain"), ("", "text/plain"),
+    ],
+)  # fmt: skip
+def test_content_type_is_json_where_the_data_is(data: str, kind: str, taking: FakeSidecar, command: Command) -> None:
+    assert command("events", "publish", "a.b", data).code == 0
+    assert publishes(taking)[0]["datacontenttype"] == kind
+
+
+def test_event_is_kept_for_seven_days_at_most(taking: FakeSidecar, command: Command) -> None:
+    assert command("events", "publish", "a.b", "--keep", "7d").code == 0
+    ended = command("events", "publish", "a.b", "--keep", "8d")
+    assert (ended.code, "too long" in ended.err) == (2, True)
+    assert publishes(taking)[0]["keep"] == 7 * 86400
+
+
+def test_unknown_outcome_names_the_id_to_publish_again(taking: FakeSidecar, command: Command) -> None:
+    def hang_up(params: dict[str, Any]) -> bytes:  # noqa: ARG001  # of every answer
+        for connection in taking.open:
+            connection.shutdown(2)
+        return b""
+
+    taking.answers["publish"] = hang_up
+    ended = command("--json", "events", "publish", "a.b", "x")
+    [sent] = publishes(taking)
+    error = json.loads(ended.err)["error"]
+    assert (ended.code, error["code"]) == (4, OutcomeUnknown.code)
+    assert f"--id {sent['id']}" in error["message"]
+
+
+def test_publish_without_a_sidecar_is_no_unknown_outcome(command: Command, tmp_path: Path) -> None:
+    ended = command("--socket", str(tmp_path / "none.sock"), "events", "publish", "a.b", "x")
+    assert (ended.code, "--id" in ended.err) == (3, False)
+
+
+def test_empty_command_of_subscribe_is_refused(sidecar: FakeSidecar, command: Command) -> None:
+    ended = command("events", "subscribe", "a.*", "--group", "g", "--exec", " ")
+    assert (ended.code, "--exec is empty" in ended.err, sidecar.seen) == (2, True, [])
+
+
+def given(data: bytes | None, kind: str, **extensions: str) -> dict[str, Any]:
+    event = {
+        "id": "a", "source": "s", "type": "a.b", "subject": "", "time": "", "datacontenttype": kind, "data": data,
+        "extensions": extensions,
+    }  # fmt: skip
+    return {"event": event, "delivery": 1, "group": "g", "attempt": 1, "journal": "00", "index": 4096}
+
+
+@pytest.mark.parametrize(
+    "text", ['{"n": 12345678901234567890123, "f": 1e999}', "0.1000000000000000055", '{"a":1,"a":2}']
+)
+def test_printed_event_has_the_json_that_was_published(text: str) -> None:
+    line = event_line(given(text.encode(), "application/json", partitionkey="k"))
+    assert f'"data": {text}' in line
+    assert json.loads(line)["partitionkey"] == "k"
+
+
+@pytest.mark.parametrize("data", [b"NaN", b"{bad", b"\xff", b""])
+def test_data_that_is_not_json_is_printed_as_base64(data: bytes) -> None:
+    line = event_line(given(data, "application/json"))
+    assert set(json.loads(line, parse_constant=pytest.fail)) >= {"data_base64", "gossipreg"}
+
+
+def test_event_without_data_is_printed_without() -> None:
+    assert not {"data", "data_base64"} & set(json.loads(event_line(given(None, ""))))
