@@ -107,6 +107,20 @@ class HandlerAnswers:
         handling.begun_at, handling.event = None, event
         return handling
 
+    def set_time(self, number: int, subscription: int, now: float | None) -> bool:
+        """See `Receiving.delay` and `Receiving.hand_over`; None: its time does not run."""
+        handling = self._handlings.get(number)
+        if handling is None:
+            self._check_known(number, subscription)
+            return False
+        self._check_holder(handling, number, subscription)
+        if now is None:
+            self._timers.cancel(HandlingDeadline(number))
+        else:
+            handling.begun_at = now
+            self._timers.set(HandlingDeadline(number), now + handling.subscription.ack_timeout_s)
+        return True
+
     def renew(self, number: int, subscription: int, now: float) -> bool:
         """See `Receiving.renew`."""
         handling = self._handlings.get(number)

@@ -293,6 +293,15 @@ class Receiving:
         does."""
         return self._answers.renew(number, subscription, now)
 
+    def delay(self, number: int, subscription: int) -> bool:
+        """A subscription keeps this event for its handler, which has no room for it now: its time begins with
+        `hand_over`. Returns and raises as `done` does."""
+        return self._answers.set_time(number, subscription, None)
+
+    def hand_over(self, number: int, subscription: int, now: float) -> bool:
+        """The handler has the event that was delayed. Returns and raises as `done` does."""
+        return self._answers.set_time(number, subscription, now)
+
     # -- members -----------------------------------------------------------------------------------------------------
 
     def closed(self, node: NodeId, now: float) -> None:

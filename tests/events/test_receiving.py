@@ -219,6 +219,21 @@ def test_a_handler_that_renews_runs_up_to_its_bound() -> None:
     assert not receiver.receiving.renew(handed.number, number, receiver.now)
 
 
+def test_what_waits_for_room_at_its_client_has_no_deadline_yet() -> None:
+    receiver, number = with_subscription()
+    receiver.deliver(7)
+    handed = receiver.handed[0]
+    assert receiver.receiving.delay(handed.number, number)
+    receiver.run_until(START + 4000)
+    assert receiver.outcomes() == []
+    assert receiver.receiving.hand_over(handed.number, number, receiver.now)
+    receiver.run_until(START + 4029)
+    assert receiver.outcomes() == []
+    receiver.run_until(START + 4030)
+    assert [outcome.text for outcome in receiver.outcomes()] == ["no answer within 30 s"]
+    assert not receiver.receiving.hand_over(handed.number, number, receiver.now)
+
+
 def test_what_waits_for_its_key_has_no_deadline_yet() -> None:
     receiver, _ = with_subscription()
     receiver.deliver(7, key="k")

@@ -1,7 +1,8 @@
 """The subscriptions of one connection to the local socket, and the events that it was given and has not settled.
 
 Owns: which deliveries this client may answer, and how much it is given before it does: an event that waits for its turn
-here is within the subscription's window. Never knows: other clients, or where an event comes from.
+here is within the subscription's window, and the time of its handler begins when the client has it. Never knows: other
+clients, or where an event comes from.
 """
 
 from collections import deque
@@ -44,6 +45,8 @@ class EventClient:
         self._opening: list[bytes] | None = None
         """What is to follow the reply to `subscribe`, while there is none yet."""
         self._waiting: deque[HandleEvent] = deque()
+        self._delayed: set[int] = set()
+        """Deliveries that wait, and whose time does not run."""
         self._settled: dict[int, None] = {}
         """Deliveries that this client had: to settle one again is harmless."""
 
@@ -166,11 +169,15 @@ class EventClient:
     def handle(self, handed: HandleEvent) -> None:
         self._waiting.append(handed)
         self._give()
+        if handed.number and self._waiting and self._waiting[-1] is handed:
+            self._delayed.add(handed.number)
+            self._events.delay(handed)
 
     def drop(self, number: int) -> None:
         """Nobody waits for this delivery any more: its time is over."""
         handed = self._given.pop(number, None)
         if handed is None:
+            self._delayed.discard(number)
             self._waiting = deque(handed for handed in self._waiting if handed.number != number)
             return
         self._note_settled(handed)
@@ -181,16 +188,23 @@ class EventClient:
 
     def _give(self) -> None:
         """Write what the client may have now."""
+        begun = False
         while self._waiting and (not self._given or self._given_bytes < GIVEN_BYTES):
             handed = self._waiting.popleft()
             if handed.number:
                 self._given[handed.number] = handed
                 self._given_bytes += len(handed.event)
+            if handed.number in self._delayed:
+                self._delayed.discard(handed.number)
+                self._events.hand_over(handed)
+                begun = True
             form = self._reader.form
             shape: dict[str, Any] = handed_shape(handed, handed.subscription, as_json=self._as_json)
             self._push(form.notification("event", form.body(shape)))
             if not handed.number:
                 self._events.done(handed.subscription, 0, DeliveryResult.ACKED)
+        if begun:
+            self._events.flush()
 
     def _give_back_waiting(self, subscriptions: Collection[int]) -> None:
         """What waits here for its turn goes to others. What the client has it may still settle."""
@@ -198,6 +212,7 @@ class EventClient:
         self._waiting = deque(handed for handed in self._waiting if handed.subscription not in subscriptions)
         for handed in theirs:
             if handed.number:
+                self._delayed.discard(handed.number)
                 self._events.give_back(handed)
         self._events.flush()
 

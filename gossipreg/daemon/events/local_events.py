@@ -240,6 +240,14 @@ class LocalEvents:
         """The subscriber has not begun to handle this, and will not: that is no attempt. As `done`."""
         return self.events.give_back(handed, self._pump.now())
 
+    def delay(self, handed: HandleEvent) -> None:
+        """The subscriber keeps this until there is room for it: its time begins with `hand_over`. Raises NotFound."""
+        self.events.receiving.delay(handed.number, handed.subscription)
+
+    def hand_over(self, handed: HandleEvent) -> None:
+        """The handler has what was delayed. `flush` must follow. Raises NotFound."""
+        self.events.receiving.hand_over(handed.number, handed.subscription, self._pump.now())
+
     def renew(self, subscription: int, number: int) -> bool:
         """The handler still runs. False: its time was over. `flush` must follow. Raises NotFound."""
         return self.events.receiving.renew(number, subscription, self._pump.now())

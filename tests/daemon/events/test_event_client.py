@@ -30,6 +30,8 @@ class Sidecar:
         self.returned: list[int] = []
         self.outcomes: list[tuple[int, DeliveryResult]] = []
         self.pushed: list[int] = []
+        self.delayed: list[int] = []
+        """Those whose time does not run."""
 
     def subscribe(self, subscriber: EventClient, asked: AskedSubscription) -> int:
         del subscriber, asked
@@ -55,6 +57,12 @@ class Sidecar:
     def renew(self, subscription: int, number: int) -> bool:
         del subscription, number
         return True
+
+    def delay(self, handed: HandleEvent) -> None:
+        self.delayed.append(handed.number)
+
+    def hand_over(self, handed: HandleEvent) -> None:
+        self.delayed.remove(handed.number)
 
     def flush(self) -> None:
         pass
@@ -111,6 +119,16 @@ def test_client_gets_no_more_bytes_than_it_may_hold() -> None:
     assert len(sidecar.pushed) == GIVEN_BYTES // size + 1
     client.ack({"delivery": 1})
     assert sidecar.pushed[-1] == GIVEN_BYTES // size + 2
+
+
+def test_time_of_an_event_begins_when_the_client_has_it() -> None:
+    """Large events that waited here for a slow handler had ten attempts without it, and were set aside."""
+    sidecar, client, waiting = with_some_waiting()
+    assert sidecar.delayed == waiting
+    client.ack({"delivery": 1})
+    assert sidecar.delayed == waiting[1:]
+    client.unsubscribe({"subscription": 1})
+    assert sidecar.returned == waiting[1:]
 
 
 def test_given_events_may_be_settled_after_unsubscribe() -> None:
