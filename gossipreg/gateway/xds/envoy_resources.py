@@ -22,7 +22,7 @@ from gossipreg.gateway.xds.endpoints import Endpoint, for_envoy
 from gossipreg.gateway.xds.grpc_resources import assignment_of, router_filter
 from gossipreg.gateway.xds.model import ClientKind
 from gossipreg.gateway.xds.policy import Balancing, ServicePolicy, XdsPolicy
-from gossipreg.gateway.xds.proto_values import by_ads, packed
+from gossipreg.gateway.xds.proto_values import by_ads, duration, packed
 from gossipreg.gateway.xds.routes import routes_of, tag_cluster
 
 ENVOY_LISTENER = "gossipreg"
@@ -37,6 +37,7 @@ def envoy_listener(policy: XdsPolicy) -> bytes:
     manager = manager_pb2.HttpConnectionManager(
         stat_prefix=ENVOY_LISTENER, rds=manager_pb2.Rds(config_source=by_ads(), route_config_name=ENVOY_LISTENER),
         http_filters=[router_filter()],
+        stream_idle_timeout=duration(0),  # its own default ends a stream that is silent for 5 minutes
     )  # fmt: skip
     manager.upgrade_configs.add(upgrade_type="websocket")
     address = address_pb2.SocketAddress(address=policy.listen_host, port_value=policy.listen_port)

@@ -1,7 +1,7 @@
 """What Envoy gets, read back with the protos."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gossipreg.gateway.xds.envoy_resources import ENVOY_LISTENER, hosts_of
@@ -28,6 +28,9 @@ def test_the_listener_stands_where_the_policy_says() -> None:
         address = message_of(resource).address.socket_address
         assert (address.address, address.port_value) == place
         assert manager_of(message_of(resource), ENVOY).rds.route_config_name == ENVOY_LISTENER
+        manager = manager_of(message_of(resource), ENVOY)
+        assert manager.HasField("stream_idle_timeout")
+        assert manager.stream_idle_timeout.ToMilliseconds() == 0
         assert refused(resource, ENVOY) == []
 
 
@@ -52,10 +55,12 @@ def test_a_name_that_no_host_can_have_is_a_cluster_without_routes() -> None:
 
 
 @given(
-    st.sets(st.text("ab.*:", max_size=4) | st.sampled_from(["a.service", "a.service.consul", "service"]), max_size=8)
+    st.sets(st.text("ab.*:", max_size=4) | st.sampled_from(["a.service", "a.service.consul", "service"]), max_size=8),
+    st.sampled_from([None, "service", "b"]),
 )
-def test_no_two_services_have_the_same_host(services: set[str]) -> None:
-    found = hosts_of(services, suffixes_of(None))
+@example({"a", "a.service"}, "service")
+def test_no_two_services_have_the_same_host(services: set[str], domain: str | None) -> None:
+    found = hosts_of(services, suffixes_of(domain))
     taken = [host for domains in found.values() for host in domains]
     assert len(set(taken)) == len(taken)
     assert all(service in domains for service, domains in found.items())

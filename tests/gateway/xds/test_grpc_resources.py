@@ -91,7 +91,9 @@ def test_each_kind_of_client_gets_only_what_it_honours(
     if outlier is not None:
         assert cluster.outlier_detection.failure_percentage_threshold.value == outlier
         assert cluster.outlier_detection.enforcing_failure_percentage.value == 100
+        assert cluster.outlier_detection.HasField("enforcing_success_rate")
         assert cluster.outlier_detection.enforcing_success_rate.value == 0
+        assert cluster.outlier_detection.max_ejection_percent.value == 50
         assert cluster.outlier_detection.interval.ToMilliseconds() == 1500
     for route in routes(registry, kind):
         action = route.route  # type: ignore[attr-defined]

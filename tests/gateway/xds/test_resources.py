@@ -106,6 +106,7 @@ def test_a_name_is_forgotten_type_by_type() -> None:
 def test_a_new_service_tells_envoy_of_clusters_and_routes() -> None:
     registry = KnownRegistry([instance()])
     registry.ask(ROUTE, ENVOY_LISTENER, ENVOY)
+    assert registry.source.wildcard(CLUSTER, ANY_ENVOY) == ("web",)
     registry.put(instance("api", id="a"))
     assert registry.told == [frozenset({ResourceKey(ROUTE, ENVOY_LISTENER)}), frozenset()]
     assert registry.source.wildcard(CLUSTER, ANY_ENVOY) == ("api", "web")
@@ -114,6 +115,15 @@ def test_a_new_service_tells_envoy_of_clusters_and_routes() -> None:
     registry.take(instance("api", id="a"))
     registry.take(instance("api", "10.0.0.2", id="b"))
     assert registry.told == []
+
+
+def test_a_service_that_comes_back_is_no_new_name() -> None:
+    registry = KnownRegistry([instance()])
+    registry.take(instance())
+    registry.put(instance())
+    assert registry.told == []
+    registry.put(instance("api", id="a"))
+    assert registry.source._names.shown() == registry.source.wildcard(CLUSTER, ANY_ENVOY) == ("api", "web")
 
 
 def test_only_so_many_names_that_are_gone_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,6 +180,23 @@ def test_a_new_policy_changes_what_it_is_about_and_nothing_else() -> None:
     (route,) = manager_of(message_of(after[LISTENER, "web"])).route_config.virtual_hosts[0].routes
     assert [one.name for one in route.route.weighted_clusters.clusters] == ["v1.web", "v2.web"]
     assert registry.source.wildcard(CLUSTER, ANY_ENVOY) == ("api", "web", "v1.web", "v2.web")
+
+
+def test_a_new_policy_gives_a_name_that_nobody_serves_its_settings() -> None:
+    registry = KnownRegistry([], "[service.other]\ntimeout = 1")
+    before = registry.ask(CLUSTER, "v1.web")
+    registry.source.take_policy(policy_of("[service.web]\nlimits = { requests = 1 }"))
+    assert registry.ask(CLUSTER, "v1.web").version != before.version
+
+
+def test_what_is_ignored_is_said_again_for_a_new_policy() -> None:
+    policy = "[service.web]\nlimits = { pending = 1 }"
+    registry = KnownRegistry([instance()], policy)
+    for _ in range(2):
+        registry.ask(CLUSTER)
+        registry.source.take_policy(policy_of(policy))
+    registry.ask(CLUSTER)
+    assert len(registry.notes) == 3
 
 
 def test_host_names_are_counted_and_said_once_for_a_service() -> None:
