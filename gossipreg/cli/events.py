@@ -1,7 +1,7 @@
 """`gossipreg events`: publish, subscribe, and look after what waits."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,9 +11,14 @@ from gossipreg.cli.exit_codes import REFUSED
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import print_json, print_line, print_table, printable, say, short_duration
 
+if TYPE_CHECKING:
+    from gossipreg.client import Client
+
 PAGE = 1000
 ANSWER_S = 15.0
 """The sidecar asks all members that lead journals, and waits some seconds for them."""
+INDEX = click.IntRange(0, 1 << 62)
+SEE_GROUPS, SEE_DEAD = "see `gossipreg events groups`", "see `gossipreg events dead`"
 
 
 @click.group(
@@ -47,11 +52,15 @@ events.add_command(tail)
 def groups(chosen: Chosen, forget: str | None) -> int:
     """List the groups that events are kept for, and how far behind each one is, over all journals.
 
-    PENDING are events that it has not acknowledged, OLDEST is the age of the first of them, DEAD its dead letters.
+    PENDING are events that it has not acknowledged, OLDEST is the age of the first of them, DEAD its dead letters. A
+    group with no JOURNALS subscribes, and no journal knows it yet: one does with the next event that is for it.
     """
     with chosen.client(ANSWER_S) as client:
         if forget is not None:
-            return _report(chosen, client.call("events-forget", group=forget), "journals have forgotten the group")
+            result = client.call("events-forget", group=forget)
+            if not result["count"]:
+                return _report(chosen, result, "", f"no journal that is led knows the group {forget!r}: {SEE_GROUPS}")
+            return _report(chosen, result, "journals have forgotten the group")
         found = client.call("events-groups")
     if chosen.json:
         print_json(found)
@@ -82,6 +91,7 @@ def dead(chosen: Chosen, group: str | None) -> int:
     """List dead letters: events that a group rejected, or failed to handle too often."""
     letters: list[dict[str, Any]] = []
     params: dict[str, Any] = {} if group is None else {"group": group}
+    unknown = ""
     with chosen.client(ANSWER_S) as client:
         while True:
             found = client.call("events-dead", limit=PAGE, **params)
@@ -90,6 +100,8 @@ def dead(chosen: Chosen, group: str | None) -> int:
                 break
             last = letters[-1]
             params["after"] = [last["journal"], last["group"], last["index"]]
+        if group is not None and not letters:
+            unknown = _unknown(client, group)
     if chosen.json:
         print_json({"letters": letters, "unanswered": found["unanswered"]})
     else:
@@ -103,7 +115,7 @@ def dead(chosen: Chosen, group: str | None) -> int:
                 for one in letters
             ),
         )  # fmt: skip
-    return _warn(found)
+    return _warn(found, unknown)
 
 
 @events.command(
@@ -133,7 +145,8 @@ def trace(chosen: Chosen, correlation: str) -> int:
             )
         if found["left_out"]:
             say(f"{found['left_out']} more had no room in the answer")
-    return _warn(found) or (0 if found["handled"] else 1)
+    nothing = f"no sidecar remembers that an event with the id or correlation {printable(correlation)!r} was handled"
+    return _warn(found, "" if found["handled"] else nothing)
 
 
 def _tree(handled: list[dict[str, Any]]) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -154,7 +167,7 @@ def _tree(handled: list[dict[str, Any]]) -> Iterator[tuple[int, dict[str, Any]]]
 
 def _letter_options(command: Any) -> Any:
     for option in (
-        click.option("--index", metavar="N", type=click.IntRange(0), help="This event alone; needs --journal."),
+        click.option("--index", metavar="N", type=INDEX, help="This event alone; needs --journal."),
         click.option("--journal", metavar="ID", help="In this journal alone."),
         click.option("--group", metavar="GROUP", required=True, help="The group whose dead letters are meant."),
     ):
@@ -173,10 +186,7 @@ def _letter_options(command: Any) -> Any:
 @pass_chosen
 def retry(chosen: Chosen, group: str, journal: str | None, index: int | None) -> int:
     """Deliver dead letters once more, from their first attempt on."""
-    with chosen.client(ANSWER_S) as client:
-        return _report(
-            chosen, client.call("events-retry", **_meant(group, journal, index)), "dead letters go out again"
-        )
+    return _decide(chosen, "events-retry", _meant(group, journal, index), "dead letters go out again")
 
 
 @events.command(
@@ -190,8 +200,7 @@ def retry(chosen: Chosen, group: str, journal: str | None, index: int | None) ->
 @pass_chosen
 def drop(chosen: Chosen, group: str, journal: str | None, index: int | None) -> int:
     """Throw dead letters away."""
-    with chosen.client(ANSWER_S) as client:
-        return _report(chosen, client.call("events-drop", **_meant(group, journal, index)), "dead letters are gone")
+    return _decide(chosen, "events-drop", _meant(group, journal, index), "dead letters are gone")
 
 
 def _meant(group: str, journal: str | None, index: int | None) -> dict[str, Any]:
@@ -201,19 +210,41 @@ def _meant(group: str, journal: str | None, index: int | None) -> dict[str, Any]
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _report(chosen: Chosen, result: dict[str, Any], what: str) -> int:
+def _decide(chosen: Chosen, method: str, meant: dict[str, Any], what: str) -> int:
+    """A group without dead letters is nothing wrong; one that nobody knows, or a letter that is not there, is."""
+    with chosen.client(ANSWER_S) as client:
+        result = client.call(method, **meant)
+        wrong = ""
+        if not result["count"]:
+            named = "index" in meant or "journal" in meant
+            wrong = _unknown(client, meant["group"]) or (f"no such dead letter is there: {SEE_DEAD}" if named else "")
+    return _report(chosen, result, what, wrong)
+
+
+def _unknown(client: "Client", group: str) -> str:
+    """What to say if this group is in no journal; else nothing."""
+    if any(one["group"] == group for one in client.call("events-groups")["groups"]):
+        return ""
+    return f"no journal that is led knows the group {group!r}: {SEE_GROUPS}"
+
+
+def _report(chosen: Chosen, result: dict[str, Any], what: str, wrong: str = "") -> int:
+    """`wrong`: why nothing was done."""
     if chosen.json:
         print_json(result)
-    else:
+    elif not wrong:
         print_line(f"{result['count']} {what}")
-    return _warn(result)
+    return _warn(result, wrong)
 
 
-def _warn(result: dict[str, Any]) -> int:
-    """The exit code: 4 where a member that leads journals did not answer, and so a part is missing."""
+def _warn(result: dict[str, Any], wrong: str = "") -> int:
+    """The exit code: 4 where a member that leads journals did not answer, or nobody leads one, and so a part is
+    missing; 1 where something is `wrong`."""
+    if wrong:
+        say(f"Error: {printable(wrong)}")
     missing = result["unanswered"]
     if not missing:
-        return 0
+        return 1 if wrong else 0
     named = ", ".join(map(printable, missing))
-    say(f"Error: {named} did not answer: the journals that they lead are missing here; ask again in a moment")
+    say(f"Error: missing here: {named}; a member that is named did not answer: ask again in a moment")
     return REFUSED

@@ -129,6 +129,9 @@ class EventIndex:
         index = self._running.get(group)
         return () if index is None else tuple(sorted(index.patterns))
 
+    def running_groups(self) -> list[str]:
+        return sorted(name for name in self._running if name)
+
     def has_member(self, group: str) -> bool:
         return group in self._running
 

@@ -134,6 +134,20 @@ class EventRegistry:
         """The journals that any member claims, whether it runs or not."""
         return self._journals.claimed()
 
+    def unled(self, kept: Iterable[JournalId]) -> list[JournalId]:
+        """The journals that a member claims which has not left, or of which a copy is here (`kept`), and that nobody
+        leads who runs."""
+        claimed = [journal for journal in self._journals.claimed() if self._has_claimant(journal)]
+        return sorted(journal for journal in {*claimed, *kept} if self.leader(journal) is None)
+
+    def _has_claimant(self, journal: JournalId) -> bool:
+        claimants = (self._journals.member(claim.node) for claim in self._journals.claims(journal))
+        return any(claimant.standing not in _ABSENT for claimant in claimants)
+
+    def running_groups(self) -> list[str]:
+        """The groups of which a member that runs has a subscription."""
+        return self._index.running_groups()
+
     def participants(self) -> list[NodeId]:
         """The members that run and subscribe or lead a journal, and ourselves."""
         return sorted({self._node.id, *self.leaders(), *filter(self.runs, self._index.ids())})

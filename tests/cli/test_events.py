@@ -114,3 +114,42 @@ def test_data_that_is_not_json_is_printed_as_base64(data: bytes) -> None:
 
 def test_event_without_data_is_printed_without() -> None:
     assert not {"data", "data_base64"} & set(json.loads(event_line(given(None, ""))))
+
+
+KNOWN = {"groups": [{"group": "mail"}], "left_out": 0, "unanswered": []}
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "text"),
+    [
+        (("retry", "--group", "mail"), 0, ""),
+        (("retry", "--group", "nope"), 1, "no journal that is led knows the group 'nope'"),
+        (("drop", "--group", "nope"), 1, "knows the group 'nope'"),
+        (("drop", "--group", "mail", "--journal", "00" * 16), 1, "no such dead letter is there"),
+        (("groups", "--forget", "nope"), 1, "knows the group 'nope'"),
+        (("dead", "--group", "nope"), 1, "knows the group 'nope'"),
+        (("dead", "--group", "mail"), 0, ""),
+        (("dead",), 0, ""),
+        (("trace", "nope"), 1, "no sidecar remembers"),
+    ],
+)
+def test_what_names_nothing_is_told_so(
+    line: tuple[str, ...], code: int, text: str, sidecar: FakeSidecar, command: Command
+) -> None:
+    sidecar.answers |= {
+        f"events-{method}": lambda _: {"count": 0, "unanswered": []} for method in ("retry", "drop", "forget")
+    }
+    sidecar.answers |= {
+        "events-groups": lambda _: KNOWN, "events-dead": lambda _: {"letters": [], "unanswered": []},
+        "events-trace": lambda _: {"handled": [], "left_out": 0, "unanswered": []},
+    }  # fmt: skip
+    ended = command("events", *line)
+    assert (ended.code, text in ended.err, bool(ended.err)) == (code, True, bool(text))
+
+
+def test_missing_journals_are_named_and_the_exit_code_says_so(sidecar: FakeSidecar, command: Command) -> None:
+    missing = ["web", "journal 0102: nobody leads it"]
+    sidecar.answers["events-groups"] = lambda _: {"groups": [], "left_out": 0, "unanswered": missing}
+    ended = command("events", "groups")
+    assert ended.code == 4
+    assert "missing here: web, journal 0102: nobody leads it" in ended.err

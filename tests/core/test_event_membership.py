@@ -188,6 +188,32 @@ def test_whoever_claims_the_highest_ballot_and_runs_leads() -> None:
     assert trio.asked.leader(JOURNAL) == trio.one.id
 
 
+def test_journal_is_unled_until_who_claims_it_is_back_or_has_left() -> None:
+    trio = Trio()
+    claim = trio.follows.journals[trio.two.number].claim(JOURNAL, Ballot(3, ReplicaId(b"r" * 16)), trio.cluster.now)
+    trio.cluster.act(trio.two, claim)
+    trio.cluster.run(1.0)
+    assert trio.asked.unled([]) == []
+    assert trio.asked.unled([JournalId(b"k" * 16)]) == [JournalId(b"k" * 16)]
+    trio.cluster.crash(trio.two)
+    trio.cluster.run(10.0)
+    assert trio.asked.unled([]) == trio.asked.unled([JOURNAL]) == [JOURNAL]
+    trio.cluster.act(trio.one, trio.one.node.force_leave(trio.two.id, trio.cluster.now))
+    trio.cluster.run(5.0)
+    assert trio.asked.unled([]) == []
+
+
+def test_groups_that_run_are_named_without_broadcast() -> None:
+    trio = Trio()
+    trio.subscribe(trio.one, 0, "billing", "order.*")
+    trio.subscribe(trio.two, 0, "", "order.*")
+    trio.subscribe(trio.two, 1, "mail", "user.*")
+    assert trio.asked.running_groups() == ["billing", "mail"]
+    trio.cluster.crash(trio.two)
+    trio.cluster.run(10.0)
+    assert trio.asked.running_groups() == ["billing"]
+
+
 def test_announcements_of_events_that_cannot_be_read_are_counted() -> None:
     trio = Trio()
     trio.announce(trio.one, KIND_SUBSCRIPTION, 0, b"\xc1")

@@ -155,6 +155,7 @@ def test_journals_of_a_newer_release_refuse_publishing_and_stay(cluster: Sidecar
     wait_for(lambda: any("newer" in text for text in troubles(one)))
     code, text = refused(one, "publish", type="order", data=b"x", timeout=1.0)
     assert code == "unavailable", text
+    assert "the journals of m0: see `gossipreg info`" in cli(one, "events", "groups", code=4)
     with sqlite3.connect(file) as database:
         assert database.execute("PRAGMA user_version").fetchone() == (9999,)
     database.close()

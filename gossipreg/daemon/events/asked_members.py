@@ -23,19 +23,21 @@ ANSWER_S = 3.0
 class AskedMembers:
     def __init__(
         self, events: Events, registry: EventRegistry, *, name: Callable[[NodeId], str], now: Callable[[], float],
-        carry_out: Callable[[Iterable[EventEffect]], None],
+        carry_out: Callable[[Iterable[EventEffect]], None], missing: Callable[[], Iterable[str]],
     ) -> None:  # fmt: skip
+        """`missing` says which journals nobody can speak for, each in a few words."""
         self._events = events
         self._registry = registry
         self._name = name
         self._now = now
         self._carry_out = carry_out
+        self._missing = missing
         self._waits: dict[int, trio.Event] = {}
         self._answers: dict[int, CallAnswered] = {}
 
     async def ask(self, method: str, params: Mapping[str, Any], *, handlers: bool) -> list[MemberAnswer]:
         """What all that lead a journal say, or with `handlers` also all that subscribe. Those that do not answer in
-        time are `unavailable`."""
+        time are `unavailable`, and so is each journal that nobody can speak for."""
         members = self._registry.participants() if handlers else self._registry.leaders()
         packed = packb(dict(params))
         asked: dict[int, NodeId] = {}
@@ -48,7 +50,9 @@ class AskedMembers:
             with trio.move_on_after(ANSWER_S):
                 for number in asked:
                     await self._waits[number].wait()
-            return [self._answer_of(number, node, method) for number, node in asked.items()]
+            answers = [self._answer_of(number, node, method) for number, node in asked.items()]
+            silent = [] if handlers else self._missing()
+            return answers + [MemberAnswer(about, Unavailable.code, about) for about in silent]
         finally:
             for number in asked:
                 self._events.ask_no_more(number)

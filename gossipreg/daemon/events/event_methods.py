@@ -4,6 +4,7 @@ A question goes to every member that leads a journal, and its answer names those
 missing from it.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,9 +18,16 @@ from gossipreg.errors import BadParams, Unavailable
 
 MAX_LIMIT = 2_000
 LIMIT_DEFAULT = 100
-_LETTER: dict[str, Check] = {
-    "group": read.group_name, "journal": check.word, "index": check.Whole(0, 1 << 62),
-}  # fmt: skip
+_JOURNAL = re.compile("[0-9a-fA-F]{32}")
+
+
+def _journal(name: str, value: Any) -> str:
+    if type(value) is not str or _JOURNAL.fullmatch(value) is None:
+        raise BadParams(f"{name} is {value!r:.80}: give its 32 hex digits, as `gossipreg events dead` shows them")
+    return value.lower()
+
+
+_LETTER: dict[str, Check] = {"group": read.group_name, "journal": _journal, "index": check.Whole(0, 1 << 62)}
 
 
 async def publish(events: LocalEvents, params: Params) -> bytes:
@@ -34,7 +42,8 @@ async def publish(events: LocalEvents, params: Params) -> bytes:
 
 
 async def groups(events: LocalEvents, params: Params) -> bytes:
-    """{} -> {groups, left_out, unanswered}: each group once, with what waits for it in all journals."""
+    """{} -> {groups, left_out, unanswered}: each group once, with what waits for it in all journals. A group that runs
+    is there too where no journal knows it yet, as before the first event."""
     take_untrusted("events-groups", params, {})
     answers = await events.ask_all("groups", {})
     merged: dict[str, dict[str, Any]] = {}
@@ -44,6 +53,9 @@ async def groups(events: LocalEvents, params: Params) -> bytes:
         for one in answer["groups"]:
             group = merged.setdefault(one["group"], _empty_group(events, one["group"]))
             _add(group, one)
+    for name, patterns in events.running_groups().items():
+        if name not in merged:
+            merged[name] = {**_empty_group(events, name), "patterns": sorted(patterns)}
     shown = sorted(merged.values(), key=lambda group: str(group["group"]))
     return pack({"groups": shown, "left_out": left_out, "unanswered": _unanswered(answers)})
 
@@ -111,6 +123,8 @@ async def forget(events: LocalEvents, params: Params) -> bytes:
 
 
 async def _decide(events: LocalEvents, method: str, given: Params) -> bytes:
+    if "index" in given and "journal" not in given:
+        raise BadParams("index needs journal: it names an event in its journal")
     answers = await events.ask_all(method, given)
     count = sum(answer["count"] for answer in _results(answers))
     return pack({"count": count, "unanswered": _unanswered(answers)})
@@ -125,7 +139,7 @@ def _results(answers: Iterable[MemberAnswer]) -> list[Any]:
 
 
 def _unanswered(answers: Iterable[MemberAnswer]) -> list[str]:
-    """Members that lead journals and did not answer: what they lead is missing."""
+    """Members that lead journals and did not answer, and journals that nobody leads: what they have is missing."""
     return sorted(answer.name for answer in answers if answer.code)
 
 

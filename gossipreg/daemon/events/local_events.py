@@ -19,7 +19,7 @@ from gossipreg.daemon.events.asked_members import AskedMembers
 from gossipreg.daemon.events.event_params import AskedPublish, AskedSubscription
 from gossipreg.daemon.events.event_reports import EventReports
 from gossipreg.daemon.events.events_shown import EventsShown
-from gossipreg.daemon.events.member_answers import MemberAnswer
+from gossipreg.daemon.events.member_answers import MemberAnswer, unspoken
 from gossipreg.daemon.journals.journal_share import JournalShare
 from gossipreg.daemon.journals.led_journals import JournalsOfRuntime
 from gossipreg.daemon.journals.runtime import JournalRuntime
@@ -124,7 +124,8 @@ class LocalEvents:
         )  # fmt: skip
         self._shown = EventsShown(self._events, journals, self._reports.counts)
         self._asked = AskedMembers(
-            self._events, self._registry, name=self._member_name, now=self._pump.now, carry_out=self._carry_out
+            self._events, self._registry, name=self._member_name, now=self._pump.now, carry_out=self._carry_out,
+            missing=self._missing,
         )  # fmt: skip
 
     @property
@@ -199,6 +200,16 @@ class LocalEvents:
     def _member_name(self, node: NodeId) -> str:
         row = self._node.table.rows.get(node)
         return node.hex() if row is None or row.member is None else row.member.name
+
+    def _missing(self) -> list[str]:
+        """What nobody speaks for when all leaders are asked."""
+        disk, journals = self.runtime.disk, JournalsOfRuntime(self.runtime, EventsMachine)
+        closed = disk is not None and (disk.fails or (disk.needed and self.runtime.journals is None))
+        return unspoken(self.registry.unled(journals.kept()), self.source if closed else "")
+
+    def running_groups(self) -> dict[str, tuple[str, ...]]:
+        """The patterns of each group that a member subscribes to now."""
+        return {name: self.registry.running_patterns(name) for name in self.registry.running_groups()}
 
     def instances_of(self, group: str) -> int:
         """How many members have a subscription of this group now."""

@@ -4,14 +4,17 @@ Owns: that an answer has the fields which are joined and shown, each of its type
 are joined. A member whose answer cannot be read counts as one that did not answer: what it leads is missing.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType
 from typing import Any
 
 from gossipreg.errors import BadParams, Unavailable
+from gossipreg.journal.model import JournalId
 from gossipreg.wire.packed import unpacked_untrusted
 
+MAX_UNLED = 20
+"""Journals without a leader that an answer names."""
 _Types = tuple[type, ...]
 _NUMBER: _Types = (int, float)
 
@@ -51,6 +54,14 @@ def member_answer_untrusted(name: str, method: str, code: str, packed: bytes) ->
     if not _FITS[method](result):
         return MemberAnswer(name, Unavailable.code, f"its answer to {method} lacks what the question asks for")
     return MemberAnswer(name, code, result)
+
+
+def unspoken(unled: Sequence[JournalId], closed: str) -> list[str]:
+    """What is missing though all members answered, each in a few words: journals that nobody leads, and those of the
+    sidecar with the name `closed`, whose database cannot be used now; empty: it can."""
+    named = [f"journal {journal.hex()[:12]}: nobody leads it" for journal in unled[:MAX_UNLED]]
+    more = [f"{len(unled) - MAX_UNLED} more journals that nobody leads"] if len(unled) > MAX_UNLED else []
+    return [*([f"the journals of {closed}: see `gossipreg info` there"] if closed else []), *named, *more]
 
 
 def _has(found: object, fields: Mapping[str, _Types]) -> bool:

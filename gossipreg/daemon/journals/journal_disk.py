@@ -58,6 +58,11 @@ class JournalDisk:
         """Open the database if that was not asked for yet; it is made if there is none."""
         self._needed.set()
 
+    @property
+    def needed(self) -> bool:
+        """Whether there are journals, or somebody asked for one."""
+        return self._needed.is_set()
+
     def submit(self, asked: StoreAsk) -> None:
         """Do this, behind what was asked for before."""
         if isinstance(asked, RemoveJournal):

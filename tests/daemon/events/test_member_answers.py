@@ -7,8 +7,9 @@ import pytest
 from msgpack import packb, unpackb
 
 from gossipreg.daemon.events.event_methods import METHODS
-from gossipreg.daemon.events.member_answers import MemberAnswer, member_answer_untrusted
-from gossipreg.errors import Unavailable
+from gossipreg.daemon.events.member_answers import MAX_UNLED, MemberAnswer, member_answer_untrusted, unspoken
+from gossipreg.errors import BadParams, Unavailable
+from gossipreg.journal.model import JournalId
 from tests.daemon.sagas.test_saga_methods import BROKEN
 
 GROUP = {
@@ -27,7 +28,7 @@ ASKED: dict[str, tuple[dict[str, Any], Any, str]] = {
     "events-groups": ({}, {"groups": [GROUP], "left_out": 0}, "groups"),
     "events-dead": ({}, [LETTER], "letters"),
     "events-trace": ({"correlation": "a"}, {"handled": [HANDLED], "left_out": 0}, "handled"),
-    "events-retry": ({"group": "mail"}, {"count": 2}, "count"),
+    "events-retry": ({"group": "mail", "journal": "aB" * 16, "index": 4096}, {"count": 2}, "count"),
     "events-drop": ({"group": "mail"}, {"count": 2}, "count"),
     "events-forget": ({"group": "mail"}, {"count": 2}, "count"),
 }
@@ -39,6 +40,7 @@ class Members:
 
     def __init__(self, **answers: tuple[str, bytes]) -> None:
         self._answers = answers
+        self.running: dict[str, tuple[str, ...]] = {}
 
     async def ask_all(self, method: str, params: Mapping[str, Any], *, handlers: bool = False) -> list[MemberAnswer]:
         del params, handlers
@@ -47,6 +49,9 @@ class Members:
     def instances_of(self, group: str) -> int:
         del group
         return 1
+
+    def running_groups(self) -> dict[str, tuple[str, ...]]:
+        return self.running
 
     async def call(self, method: str) -> dict[str, Any]:
         answer: dict[str, Any] = unpackb(await METHODS[method](self, dict(ASKED[method][0])))  # type: ignore[arg-type]
@@ -85,3 +90,37 @@ async def test_answer_of_a_newer_release_may_say_more() -> None:
     newer = {"groups": [{**GROUP, "since": "today"}], "left_out": 0, "more": [1]}
     told = await Members(web=("", packb(newer))).call("events-groups")
     assert [group["group"] for group in told["groups"]] == ["mail"]
+
+
+async def test_group_that_runs_is_shown_before_its_first_event() -> None:
+    members = Members(web=("", packb(ASKED["events-groups"][1])))
+    members.running = {"mail": ("order.*",), "new": ("b.*", "a.*")}
+    found = (await members.call("events-groups"))["groups"]
+    assert [(one["group"], one["patterns"], len(one["journals"])) for one in found] == [
+        ("mail", ["order.*"], 1),
+        ("new", ["a.*", "b.*"], 0),
+    ]
+    assert found[1].keys() == found[0].keys()
+
+
+@pytest.mark.parametrize(
+    ("params", "text"),
+    [
+        ({"group": "mail", "journal": "00"}, "journal is '00': give its 32 hex digits"),
+        ({"group": "mail", "journal": "x" * 32}, "hex digits"),
+        ({"group": "mail", "index": 4096}, "index needs journal"),
+    ],
+)
+@pytest.mark.parametrize("method", ["events-retry", "events-drop"])
+async def test_letter_that_cannot_be_meant_is_refused(method: str, params: dict[str, Any], text: str) -> None:
+    with pytest.raises(BadParams, match=text):
+        await METHODS[method](Members(), params)  # type: ignore[arg-type]
+
+
+def test_unspoken_journals_are_named_up_to_a_number() -> None:
+    unled = [JournalId(bytes([number]) * 16) for number in range(MAX_UNLED + 2)]
+    assert unspoken([], "") == []
+    assert unspoken(unled[:1], "web") == [
+        "the journals of web: see `gossipreg info` there", "journal 000000000000: nobody leads it",
+    ]  # fmt: skip
+    assert (len(unspoken(unled, "")), unspoken(unled, "")[-1]) == (MAX_UNLED + 1, "2 more journals that nobody leads")
