@@ -131,7 +131,11 @@ def test_events_are_what_they_say_and_loops_give_them_back() -> None:
 
 
 def test_a_saga_commits_or_aborts_whatever_is_lost() -> None:
-    assert node_test("sagas") == 34
+    assert node_test("sagas") == 47
+
+
+def test_a_declared_saga_is_begun_once() -> None:
+    assert node_test("run-sagas") == 13
 
 
 def test_a_participant_keeps_its_rules_as_in_python() -> None:
@@ -266,6 +270,29 @@ def test_the_events_of_the_manual_are_published_and_handled(project: Project, tm
     assert "mail.sent for order 7\n" in said
 
 
+def test_the_sagas_of_the_manual_commit(project: Project, tmp_path: Path) -> None:
+    serve = """
+    import { createServer } from "node:http";
+    import { connect } from "gossipreg";
+    const registry = await connect();
+    const taken = [];
+    const server = createServer((request, response) => {
+      taken.push(`${request.method} ${request.url.split("/")[1]}`);
+      response.end("{}");
+    });
+    await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+    await registry.register({ name: "stock", port: server.address().port, address: "127.0.0.1" });
+    await registry.service("stock").wait(1);
+    """
+    end = "console.log(taken.sort().join()); registry.close(); server.closeAllConnections(); server.close();"
+    with Sidecars() as sidecars:
+        socket = str(sidecars.start("n0", "--data-dir", str(tmp_path)).wait_ready().socket)
+        said = project.run(serve + blocks("steps") + end, GOSSIPREG_SOCKET=socket)
+    assert said.splitlines() == [
+        "reserve done, pay done", "restock-7 is committed", "PUT orders,PUT payments,PUT reservations",
+    ]  # fmt: skip
+
+
 @pytest.mark.wide
 def test_the_manual_makes_a_new_project_take_its_examples(tmp_path: Path) -> None:
     manual = topics()["client-node"].read_text(encoding="utf-8")
@@ -334,6 +361,7 @@ def test_types_fit_the_manual_and_refuse_what_is_wrong(project: Project) -> None
         blocks()
         + blocks("events")
         + blocks("sagas")
+        + blocks("steps")
         + blocks("stop").replace("server", "({ close(_: () => void) {} })")
     )
     shutil.copy(TESTS / "types.mts", project.folder)

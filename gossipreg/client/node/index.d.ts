@@ -22,7 +22,7 @@ export interface ConnectOptions {
 }
 
 import type { Event, EventIterator, Published, PublishOptions, SubscribeOptions, Subscription } from "./events.js";
-import type { Saga, SagaHandle, SagaOptions, StepAnswer } from "./sagas.js";
+import type { BegunSaga, RunSagaOptions, Saga, SagaHandle, SagaOptions, StepAnswer } from "./sagas.js";
 export * from "./events.js";
 export * from "./sagas.js";
 
@@ -62,6 +62,10 @@ export class Registry {
    * ends, or is not heard for 10 s, it is aborted. Rejects with SagaExists or SagaConflict if the id is known,
    * SagaAborted if it was aborted meanwhile, and OutcomeUnknown if it cannot be learned whether it is committed. */
   saga<Result>(name: string, options: SagaOptions, work: (saga: Saga) => Result | Promise<Result>): Promise<Result>;
+  /** Begin a declared saga; resolves once it is durable: this program is not needed any more. `definition`: an object,
+   * or TOML or JSON as text. The same id, name and input again is the same saga, which is not begun again: `exists`.
+   * Rejects with SagaConflict if another saga has the id, and OutcomeUnknown if it may be begun or not. */
+  runSaga(definition: Readonly<Record<string, any>> | string, options?: RunSagaOptions): Promise<BegunSaga>;
   /** A saga that somebody has begun, by its full name, JOURNAL.ID, or its id. */
   sagaOf(saga: string): SagaHandle;
   /** Have the events of these patterns handled, until `close` of the result, which keeps the process alive until then.

@@ -171,6 +171,12 @@ export class Registry {
     return this.#sagas.saga(name, options, work);
   }
 
+  /** Begin a declared saga, which goes on without this program. See index.d.ts. */
+  async runSaga(definition, options) {
+    this.#refuseClosed();
+    return this.#sagas.run(definition, options);
+  }
+
   /** A saga that somebody has begun. See index.d.ts. */
   sagaOf(saga) {
     this.#refuseClosed();

@@ -12,6 +12,31 @@ export interface SagaOptions {
   traceparent?: string;
 }
 
+export interface RunSagaOptions {
+  /** What JSON can hold, for the templates of the definition. */
+  input?: unknown;
+  /** As of `SagaOptions`. */
+  id?: string;
+  traceparent?: string;
+  /** Until it is durable, for all attempts (10,000). */
+  timeoutMs?: number;
+}
+
+/** A saga that was begun by `runSaga`, now or before. */
+export interface BegunSaga {
+  /** Its full name, JOURNAL.ID. */
+  readonly saga: string;
+  readonly id: string;
+  readonly state: "running" | "committed" | "aborted" | "ended";
+  /** The disks that hold it. */
+  readonly copies: number;
+  /** Whether it is finished even if the disk of this host is lost. */
+  readonly takeover: boolean;
+  /** Whether it was begun before. */
+  readonly exists: boolean;
+  readonly decision: "commit" | "abort" | null;
+}
+
 /** `path`, `json`, `body` and `headers` may have `{key}`, `{saga}`, `{step}`, `{input.a.b}`, `{result.STEP.a.b}`. */
 interface CommandContent {
   json?: unknown;
@@ -51,6 +76,14 @@ export interface StepOptions extends AfterOptions {
   unknown?: "undo" | "repeat";
 }
 
+/** One of `Saga.steps`. */
+export interface SagaStep extends StepOptions {
+  name: string;
+  service: string;
+  method: string;
+  path: string;
+}
+
 export class Saga {
   private constructor();
   readonly name: string;
@@ -66,6 +99,9 @@ export class Saga {
   /** Have the sidecar send a command to a service; resolves once it is done. Rejects with StepRefused, StepUnknown,
    * SagaAborted; each ends the saga where it is thrown on. Several may run at once: `Promise.all`. */
   step(name: string, service: string, method: string, path: string, options?: StepOptions): Promise<StepAnswer>;
+  /** Take these steps at the same time, 16 at once; resolves with their answers in the same order. If some fail, it
+   * rejects with the failure of the first of them, once all have ended. */
+  steps(steps: Iterable<SagaStep>): Promise<StepAnswer[]>;
   /** Have this command sent once the saga is committed, again and again until it is done. It is never undone. */
   after(name: string, service: string, method: string, path: string, options?: AfterOptions): Promise<void>;
   /** Undo it: rejects with SagaAborted, which leaves the function. */

@@ -25,6 +25,7 @@ export class SagaSidecar {
   script = {};
   usual = {
     begin: begun,
+    run: begun,
     step: () => stepAnswer(),
     after: () => ({}),
     commit: () => ({ state: "committed" }),

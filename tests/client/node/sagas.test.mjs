@@ -89,7 +89,8 @@ test("a step that is not awaited aborts the saga, and is no unhandled rejection"
     for (const method of ["step", "after"]) {
       sidecar.script[method] = [failure("aborted", "the saga was aborted: its program was in a hurry")];
       const json = method === "step" ? { undo: null } : {};
-      const hurried = registry.saga("create-order", {}, async (saga) => void saga[method]("a", "stock", "PUT", "/", json));
+      const hurry = (saga) => void saga[method]("a", "stock", "PUT", "/", json);
+      const hurried = registry.saga("create-order", {}, async (saga) => hurry(saga));
       await assert.rejects(hurried, { name: "SagaAborted", reason: /step a is still open: await it/ });
     }
     await new Promise((resolve) => setImmediate(resolve));
@@ -101,7 +102,8 @@ test("a step that is not awaited aborts the saga, and is no unhandled rejection"
 });
 
 test("an empty id is refused and not drawn", async () => {
-  await assert.rejects(registry.saga("create-order", { id: "" }, () => {}), { name: "BadParams", message: /id is empty/ });
+  const empty = registry.saga("create-order", { id: "" }, () => {});
+  await assert.rejects(empty, { name: "BadParams", message: /id is empty/ });
   assert.deepEqual(sidecar.methods, []);
 });
 
@@ -292,9 +294,89 @@ test("sagas with steps at once stay below what a sidecar takes of a process", as
   sidecar.usual.step = slowly;
   const names = ["a", "b", "c", "d"];
   const one = (_, number) =>
-    registry.saga("create-order", { id: `s${number}` }, (saga) => Promise.all(names.map((name) => reserve(saga, name))));
+    registry.saga("create-order", { id: `s${number}` }, (saga) =>
+      Promise.all(names.map((name) => reserve(saga, name))),
+    );
   await Promise.all(Array.from({ length: 60 }, one));
   assert.ok(most > 48 && most <= 112, `${most} connections`);
   assert.equal(sidecar.params("step").length, 240);
   await until(() => sidecar.sockets.size <= 48);
+});
+
+const stepOf = (name, options = {}) => ({ name, service: "stock", method: "PUT", path: PATH, undo: UNDO, ...options });
+
+test("a list of steps is taken at once, 16 at a time, and answered in its order", async () => {
+  let running = 0;
+  let most = 0;
+  sidecar.usual.step = async ({ step }) => {
+    most = Math.max(most, ++running);
+    await until(() => most >= 16, "16 are there");
+    await sleep(step.name === "s0" ? 20 : 1);
+    running--;
+    return stepAnswer({ body: JSON.stringify(step.name) });
+  };
+  const names = Array.from({ length: 40 }, (_, number) => `s${number}`);
+  const answers = await registry.saga("create-order", {}, async (saga) => {
+    assert.deepEqual(await saga.steps([]), []);
+    return saga.steps(new Set(names.map((name) => stepOf(name, { json: { n: 1 } }))));
+  });
+  assert.deepEqual(answers.map((answer) => answer.json()), names);
+  assert.equal(most, 16);
+  const undo = { method: "DELETE", path: PATH };
+  const step = { name: "s7", service: "stock", method: "PUT", path: PATH, json: { n: 1 }, undo };
+  assert.deepEqual(sidecar.params("step").find((params) => params.step.name === "s7").step, step);
+});
+
+test("the first failure of a list of steps is thrown once all have ended", async () => {
+  const states = { b: "unknown", c: "refused", d: "refused" };
+  let ended = 0;
+  sidecar.usual.step = async ({ step: { name } }) => {
+    await sleep(name === "b" ? 40 : 1);
+    ended++;
+    return stepAnswer({ state: states[name] ?? "done", status: states[name] ? 422 : 200 });
+  };
+  const steps = [stepOf("a"), stepOf("b"), stepOf("c"), stepOf("d", { optional: true }), stepOf("e")];
+  const failing = registry.saga("create-order", {}, (saga) => saga.steps(steps));
+  await assert.rejects(failing, { name: "StepUnknown", message: /^step b of/ });
+  assert.equal(ended, 5);
+  assert.deepEqual(sidecar.methods.at(-1), "abort");
+});
+
+for (const [steps, message] of [
+  [{}, /give a list of/],
+  ["ab", /give a list of/],
+  [["a"], /steps has 'a': give objects/],
+  [[stepOf("a"), stepOf("a")], /two steps are called a/],
+  [[stepOf("a"), stepOf("b", { needs: ["a"] })], /step b needs a, which is taken at the same time/],
+  [[stepOf("a"), stepOf("b", { undo: undefined })], /does not say how it is undone/],
+  [[stepOf("a", { options: {} })], /step has no option options/],
+]) {
+  test(`a wrong list of steps is refused before anything is sent: ${message}`, async () => {
+    const wrong = registry.saga("create-order", {}, (saga) => saga.steps(steps));
+    await assert.rejects(wrong, { name: "BadParams", message });
+    assert.deepEqual(sidecar.methods, ["begin", "abort"]);
+  });
+}
+
+test("a list of steps that nobody awaits aborts its saga", async () => {
+  const unhandled = [];
+  const note = (error) => unhandled.push(error);
+  process.on("unhandledRejection", note);
+  try {
+    sidecar.usual.step = () => failure("decided", "the saga was aborted: its program was in a hurry");
+    const hurry = (saga) => void saga.steps([stepOf("a"), stepOf("b")]);
+    const hurried = registry.saga("create-order", {}, async (saga) => hurry(saga));
+    await assert.rejects(hurried, { name: "SagaAborted", reason: /step of saga.steps is still open: await it/ });
+    await until(() => sidecar.methods.filter((method) => method === "step").length === 2, "both were sent");
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(unhandled, []);
+    assert.ok(!sidecar.methods.includes("commit"));
+  } finally {
+    process.off("unhandledRejection", note);
+  }
+});
+
+test("a list of steps is for a saga that is open", async () => {
+  const left = await registry.saga("create-order", {}, (saga) => saga);
+  await assert.rejects(left.steps([stepOf("a")]), { name: "Refused", message: /is over/ });
 });

@@ -36,6 +36,10 @@ const paid: number = await registry.saga("create-order", { input: { n: 1 }, time
   const { status } = await saga.step("pay", "billing", "PUT", "/{key}", { undo: ["DELETE", "/{key}"] });
   return status || saga.abort("not paid");
 });
+const step = { name: "pay", service: "billing", method: "PUT", path: "/{key}", undo: null };
+const [first] = await registry.saga("create-order", {}, (saga) => saga.steps([step, { ...step, optional: true }]));
+const run = await registry.runSaga({ name: "create-order" }, { id: first?.step ?? "none", timeoutMs: 5 });
+if (run.exists && run.decision === "abort") console.log((await registry.runSaga("name = 1")).copies + 1);
 if (!(await registry.sagaOf("s1").wait({ until: "ended" })).isCommitted) console.log(paid);
 declare const database: { exec(script: string): void; prepare(statement: string): any };
 http.createServer((request, answer) =>
@@ -45,6 +49,10 @@ if (new Error() instanceof StepRefused) console.log((new Error() as StepRefused)
 
 // @ts-expect-error: an option that does not exist
 await registry.saga("create-order", { timeout: 5 }, () => {});
+// @ts-expect-error: an option that does not exist
+await registry.runSaga({}, { timeout: 5 });
+// @ts-expect-error: there is no service
+await registry.saga("create-order", {}, (saga) => saga.steps([{ name: "pay", method: "PUT", path: "/", undo: null }]));
 // @ts-expect-error: there is no service
 await registry.saga("create-order", {}, (saga) => saga.step("pay", { undo: null }));
 // @ts-expect-error: an option that does not exist

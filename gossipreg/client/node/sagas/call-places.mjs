@@ -1,4 +1,4 @@
-// The places for calls about sagas that are under way: each takes a connection, and a sidecar bounds those of a process.
+// Places for calls about sagas that are under way: each takes a connection, and a sidecar bounds those of a process.
 //
 // Owns: who has a place, and who waits for one. Never knows: connections. Each saga has one place of its own, so it
 // never waits for other sagas; what it calls beside that takes one of the further places, which all sagas share.

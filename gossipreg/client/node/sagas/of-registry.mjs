@@ -5,7 +5,8 @@ import { BadParams, DeadlineExceeded } from "../errors.mjs";
 import { requireFunction, requireWait, shown } from "../given.mjs";
 import { refuseUnknown } from "../unknown-options.mjs";
 import { ANSWER_S, ProgramCall } from "./program-call.mjs";
-import { storyUntrusted } from "./saga-answers.mjs";
+import { runCall, runFailed } from "./running.mjs";
+import { begunUntrusted, storyUntrusted } from "./saga-answers.mjs";
 import { ProgramCaller } from "./saga-caller.mjs";
 import { Saga, requireSaga } from "./saga.mjs";
 
@@ -29,6 +30,16 @@ export class RegistrySagas {
     const saga = new Saga(this.#caller, name, options);
     requireFunction("work", work);
     return saga.run(work);
+  }
+
+  /** See `Registry.runSaga` in index.d.ts. */
+  async run(definition, options) {
+    const call = runCall(definition, options);
+    try {
+      return begunUntrusted("saga-run", await this.#caller.callAlone(call));
+    } catch (error) {
+      throw runFailed(call, error);
+    }
   }
 
   /** See `Registry.sagaOf` in index.d.ts. */

@@ -1,6 +1,7 @@
 // A step as a program writes it, and the map that goes to the sidecar: the step's template. As
 // `gossipreg/client/sagas/saga_step.py` decides. The sidecar checks the rest, and says it in one line.
 
+import { randomBytes } from "node:crypto";
 import { BadParams } from "../errors.mjs";
 import { requireBoolean, requireText, requireTexts, requireTime, shown } from "../given.mjs";
 import { refuseUnknown } from "../unknown-options.mjs";
@@ -25,6 +26,33 @@ export function stepTemplate(name, service, method, path, options = {}) {
   }
   if (unknown === "repeat") found.unknown = unknown;
   return found;
+}
+
+/** The templates of steps that are taken at the same time: an iterable of {name, service, method, path, ...options}.
+ * Throws BadParams. */
+export function stepTemplates(steps) {
+  if (typeof steps?.[Symbol.iterator] !== "function" || typeof steps === "string") {
+    throw new BadParams(`steps is ${shown(steps)}: give a list of {name, service, method, path, undo, ...}`);
+  }
+  const templates = [...steps].map((step) => {
+    if (step === null || typeof step !== "object" || Array.isArray(step)) {
+      throw new BadParams(`steps has ${shown(step)}: give objects {name, service, method, path, undo, ...}`);
+    }
+    const { name, service, method, path, ...options } = step;
+    return stepTemplate(name, service, method, path, options);
+  });
+  const names = new Set();
+  for (const { name } of templates) {
+    if (names.has(name)) throw new BadParams(`two steps are called ${name}: give each a name of its own`);
+    names.add(name);
+  }
+  for (const { name, needs = [] } of templates) {
+    const beside = needs.find((needed) => names.has(needed));
+    if (beside !== undefined) {
+      throw new BadParams(`step ${name} needs ${beside}, which is taken at the same time: take it before`);
+    }
+  }
+  return templates;
 }
 
 /** The template of what comes after the commit. Throws BadParams. */
@@ -106,6 +134,15 @@ export function literal(value) {
   if (Array.isArray(value)) return value.map(literal);
   if (value === null || typeof value !== "object") return value;
   return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, literal(inner)]));
+}
+
+/** The id of a saga that is to be begun: as given, or drawn. Throws BadParams for an empty one: it may be a variable
+ * that was not set, and would not be the same saga the next time. */
+export function newSagaId(id) {
+  if (id === undefined) return randomBytes(16).toString("hex");
+  requireText("id", id);
+  if (id === "") throw new BadParams("id is empty: leave it out to have one drawn");
+  return id;
 }
 
 export function wholeMs(what, value) {

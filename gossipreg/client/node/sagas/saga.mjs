@@ -3,7 +3,6 @@
 // Owns: whether it is open and decided, and the errors that a program gets. Never knows: how a call reaches the
 // sidecar.
 
-import { randomBytes } from "node:crypto";
 import { monotonic, idleTimer } from "../clock.mjs";
 import {
   BadParams,
@@ -24,11 +23,13 @@ import { refuseUnknown } from "../unknown-options.mjs";
 import { ANSWER_S, CALL_S, LOST_S, ProgramCall } from "./program-call.mjs";
 import { begunUntrusted, stepAnswerUntrusted } from "./saga-answers.mjs";
 import { isConnected } from "./saga-caller.mjs";
-import { STEP_MS, afterTemplate, jsonText, stepTemplate, wholeMs } from "./saga-step.mjs";
+import { STEP_MS, afterTemplate, jsonText, newSagaId, stepTemplate, stepTemplates, wholeMs } from "./saga-step.mjs";
 
 const SAGA_MS = 60_000;
 /** How long the end of a saga waits for the answer that it is aborted. */
 const ABORT_S = 5;
+/** Steps of `steps` that are taken at once; more wait for these. */
+const STEPS_AT_ONCE = 16;
 /** A sidecar that loses its memory more often than that is mended first. */
 const MAX_BEGINS = 4;
 const MAX_REASON_BYTES = 512;
@@ -60,14 +61,13 @@ export class Saga {
     requireText("the name of a saga:", name);
     refuseUnknown("saga", options, OPTIONS);
     const { id, input, timeoutMs = SAGA_MS, strict = false, traceparent } = options;
-    for (const [what, value] of Object.entries({ id, traceparent })) if (value !== undefined) requireText(what, value);
-    if (id === "") throw new BadParams("id is empty: leave it out to have one drawn");
+    if (traceparent !== undefined) requireText("traceparent", traceparent);
     requireBoolean("strict", strict);
     this.#caller = caller;
     this.#lostS = lostS;
     this.#isDrawn = id === undefined;
     this.name = name;
-    this.id = id ?? randomBytes(16).toString("hex");
+    this.id = newSagaId(id);
     this.#params = { name, id: this.id, timeout_ms: wholeMs("timeoutMs", timeoutMs) };
     if (input !== undefined) this.#params.input = jsonText("input", input);
     if (strict) this.#params.strict = true;
@@ -108,7 +108,37 @@ export class Saga {
 
   async #step(name, service, method, path, options = {}) {
     this.#refuseOver();
-    const template = stepTemplate(name, service, method, path, options);
+    return this.#take(stepTemplate(name, service, method, path, options));
+  }
+
+  /** See sagas.d.ts. */
+  steps(steps) {
+    return this.#opened("of saga.steps", this.#steps(steps));
+  }
+
+  async #steps(steps) {
+    this.#refuseOver();
+    const templates = stepTemplates(steps);
+    const answers = new Array(templates.length);
+    const errors = new Array(templates.length);
+    const waiting = templates.entries(); // all that work on it share it
+    const work = async () => {
+      for (const [index, template] of waiting) {
+        try {
+          answers[index] = await this.#take(template);
+        } catch (error) {
+          errors[index] = error;
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(templates.length, STEPS_AT_ONCE) }, work));
+    for (const error of errors) if (error !== undefined) throw error;
+    return answers;
+  }
+
+  async #take(template) {
+    this.#refuseOver();
+    const { name, service } = template;
     const timeoutS = (template.timeout_ms ?? STEP_MS) / 1000 + CALL_S + ANSWER_S;
     const answer = stepAnswerUntrusted(name, await this.#say("saga-step", template, timeoutS));
     if (answer.ok || (answer.state === "refused" && template.optional)) return answer;
@@ -132,7 +162,7 @@ export class Saga {
     return call.promise;
   }
 
-  /** What the program's function gives. Once it has ended nobody awaits what is open: its saga tells what became of it. */
+  /** What the program's function gives. Once it has ended nobody awaits what is open: its saga says what came of it. */
   async #worked(work) {
     let result;
     try {
@@ -141,7 +171,7 @@ export class Saga {
       for (const call of this.#openCalls) call.promise.catch(() => {});
     }
     const [first] = this.#openCalls;
-    if (first && this.#isOpen) throw this.#aborted(`step ${first.name} is still open: await it before the function ends`);
+    if (first && this.#isOpen) throw this.#aborted(`step ${first.name} is still open: await it before the end`);
     return result;
   }
 

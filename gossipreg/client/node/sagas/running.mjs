@@ -1,0 +1,43 @@
+// The call that begins a declared saga, and what its failure says. As `gossipreg/client/sagas/running.py` decides.
+
+import { monotonic } from "../clock.mjs";
+import { BadParams, Conflict, OutcomeUnknown, SagaConflict, Unreachable } from "../errors.mjs";
+import { requireText, shown } from "../given.mjs";
+import { refuseUnknown } from "../unknown-options.mjs";
+import { CALL_S, ProgramCall } from "./program-call.mjs";
+import { jsonText, newSagaId, wholeMs } from "./saga-step.mjs";
+
+const OPTIONS = ["input", "id", "traceparent", "timeoutMs"];
+
+/** Throws BadParams. */
+export function runCall(definition, options = {}) {
+  refuseUnknown("runSaga", options, OPTIONS);
+  const { input, id, traceparent, timeoutMs = CALL_S * 1000 } = options;
+  if (traceparent !== undefined) requireText("traceparent", traceparent);
+  const params = { definition: definitionText(definition), id: newSagaId(id) };
+  if (input !== undefined) params.input = jsonText("input", input);
+  if (traceparent) params.traceparent = traceparent;
+  return new ProgramCall("saga-run", params, monotonic(), wholeMs("timeoutMs", timeoutMs) / 1000);
+}
+
+/** An object goes as a text: the parameters of a call may not nest as deep as the JSON of a step. */
+function definitionText(definition) {
+  if (typeof definition === "string") return definition;
+  if (definition === null || typeof definition !== "object" || Array.isArray(definition)) {
+    throw new BadParams(`definition is ${shown(definition)}: give an object, or TOML or JSON as text`);
+  }
+  return jsonText("definition", definition);
+}
+
+/** The program's error for a run that was not answered well. */
+export function runFailed(call, error) {
+  const { id } = call.params;
+  if (error instanceof Conflict) {
+    return new SagaConflict(`another saga has the id ${id}: ${error.message}`, { cause: error });
+  }
+  if (call.isLost && (error instanceof Unreachable || error instanceof OutcomeUnknown)) {
+    const what = `the saga may be begun or not: begin it again with the id ${shown(id)}, it counts once`;
+    return new OutcomeUnknown(`${what} (${error.message})`, { cause: error });
+  }
+  return error;
+}

@@ -1,0 +1,81 @@
+// `registry.runSaga`, against a sidecar whose answers a test sets.
+
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, test } from "node:test";
+import { client } from "./client.mjs";
+import { CLOSE, JOURNAL, SagaSidecar, begun, failure } from "./saga-sidecar.mjs";
+
+const { connect } = await client("index.mjs");
+const PATH = "/reservations/{key}";
+const STEP = { name: "reserve", service: "stock", method: "PUT", path: PATH, undo: { method: "DELETE", path: PATH } };
+const DEFINITION = { name: "create-order", step: [STEP] };
+
+let sidecar;
+let registry;
+beforeEach(async () => {
+  sidecar = await new SagaSidecar().start();
+  registry = await connect({ path: sidecar.path, timeoutMs: 1000 });
+});
+afterEach(async () => {
+  registry.close();
+  await sidecar.end();
+});
+
+test("a declared saga is begun with an object or a text, and the program is not needed any more", async () => {
+  const found = await registry.runSaga(DEFINITION, { id: "s1", input: { item: "tea" }, traceparent: "00-ab" });
+  const expected = { saga: `${JOURNAL}.s1`, id: "s1", state: "running", copies: 3, takeover: true };
+  assert.deepEqual(found, { ...expected, exists: false, decision: null });
+  await registry.runSaga('name = "create-order"');
+  const [first, second] = sidecar.params("run");
+  assert.deepEqual({ ...first, definition: JSON.parse(first.definition) }, {
+    ...{ definition: DEFINITION, id: "s1", input: '{"item":"tea"}', traceparent: "00-ab" },
+  });
+  assert.equal(second.definition, 'name = "create-order"');
+  assert.match(second.id, /^[0-9a-f]{32}$/);
+  assert.deepEqual(sidecar.methods, ["run", "run"]);
+});
+
+test("a declared saga that exists says how it stands", async () => {
+  sidecar.script.run = [(params) => ({ ...begun(params), exists: true, state: "ended", decision: "commit" })];
+  const { exists, state, decision } = await registry.runSaga(DEFINITION, { id: "s1" });
+  assert.deepEqual([exists, state, decision], [true, "ended", "commit"]);
+});
+
+test("a run that is lost is sent again with the same id", async () => {
+  sidecar.script.run = [CLOSE, failure("unavailable"), failure("outcome_unknown"), begun];
+  const { id } = await registry.runSaga(DEFINITION);
+  assert.deepEqual(new Set(sidecar.params("run").map((params) => params.id)), new Set([id]));
+  assert.equal(sidecar.methods.length, 4);
+});
+
+test("a run that is not answered in time says with which id it counts once", async () => {
+  sidecar.usual.run = () => CLOSE;
+  const lost = registry.runSaga(DEFINITION, { id: "s1", timeoutMs: 60 });
+  await assert.rejects(lost, { name: "OutcomeUnknown", message: /begin it again with the id 's1', it counts once/ });
+  sidecar.usual.run = () => failure("unavailable", "no leader");
+  const refused = registry.runSaga(DEFINITION, { id: "s1", timeoutMs: 60 });
+  await assert.rejects(refused, { name: "Unavailable", message: "no leader" });
+});
+
+test("another saga of the id of a run is a conflict", async () => {
+  sidecar.script.run = [failure("conflict", "it has another input")];
+  const message = /another saga has the id s1: it has another input/;
+  const conflict = { name: "SagaConflict", code: "conflict", message };
+  await assert.rejects(registry.runSaga(DEFINITION, { id: "s1" }), conflict);
+});
+
+for (const [definition, options, message] of [
+  [null, {}, /give an object, or TOML or JSON as text/],
+  [[DEFINITION], {}, /give an object, or TOML or JSON as text/],
+  [{ name: 1n }, {}, /no form in JSON/],
+  [DEFINITION, { timeout: 5 }, /runSaga has no option timeout/],
+  [DEFINITION, { timeoutMs: 0 }, /more than 0/],
+  [DEFINITION, { id: 7 }, /id 7 is no text/],
+  [DEFINITION, { id: "" }, /id is empty/],
+  [DEFINITION, { input: () => {} }, /no form in JSON/],
+]) {
+  test(`a wrong run is refused before anything is sent: ${message}`, async () => {
+    await assert.rejects(registry.runSaga(definition, options), { name: "BadParams", message });
+    assert.deepEqual(sidecar.methods, []);
+  });
+}
