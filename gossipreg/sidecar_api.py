@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Shape = dict[str, Any]
 LogFields = dict[str, str | int | float | bool | None]
 Reread = Callable[[], LogFields]
+Question = Callable[[Shape], Shape]
 
 
 class Registrations(Protocol):
@@ -119,6 +120,10 @@ class Gateway(Protocol):
     def rereads(self) -> Mapping[str, Reread]:
         """By name, what reads one of its files again and applies it; called in a thread. Each returns what it found,
         for the log, or raises CannotStart; then what was read before stays in use."""
+
+    @property
+    def questions(self) -> Mapping[str, Question]:
+        """By name, the methods of the local socket that it answers: checked parameters in, the result out."""
 
     def warnings(self) -> list[str]:
         """Faults of its files that do not prevent their use."""

@@ -9,7 +9,16 @@ import pytest
 from msgpack import packb, unpackb
 
 from gossipreg.core.knowledge import Knowledge
-from gossipreg.daemon import client_calls, http_speaker, lookups, maintenance_methods, methods, params, sidecar_state
+from gossipreg.daemon import (
+    client_calls,
+    gateways,
+    http_speaker,
+    lookups,
+    maintenance_methods,
+    methods,
+    params,
+    sidecar_state,
+)
 from gossipreg.daemon.http_speaker import STATUS
 from gossipreg.errors import REQUEST_ERRORS, BadParams
 from gossipreg.model import NOTHING, CatalogInstance, Health, MemberInfo, NodeId, RegisteredService, ServiceSummary
@@ -27,7 +36,7 @@ HTTP_ALONE = {"join"}
 PARAMETERS = {
     "lookup": lookups.LOOKUP, "explain": lookups.EXPLAIN, "register": params.SERVICE, "heartbeat": methods._HEARTBEAT,
     "maint": maintenance_methods._MAINT, "drain": maintenance_methods._DRAIN,
-    "watch": client_calls.WATCH, "unmet": sidecar_state.UNMET,
+    "xds-show": gateways.XDS_SHOW, "watch": client_calls.WATCH, "unmet": sidecar_state.UNMET,
 }  # fmt: skip
 
 INSTANCE = CatalogInstance(

@@ -10,10 +10,21 @@ from functools import partial
 import trio
 
 from gossipreg.daemon.logs import Field
-from gossipreg.sidecar_api import Gateway, Reread, SidecarApi
+from gossipreg.daemon.params import Check, Whole, take_untrusted, text
+from gossipreg.daemon.socket_client import Handler, Params, pack
+from gossipreg.errors import Refused
+from gossipreg.sidecar_api import Gateway, Question, Reread, SidecarApi
 
 TROUBLE_S = 5.0
 """A gateway repeats a trouble that goes on every second."""
+RESOURCE_NAME_BYTES = 4096
+"""No resource of xDS has a longer name."""
+XDS_SHOW: dict[str, Check] = {
+    "name": partial(text, most_bytes=RESOURCE_NAME_BYTES),
+    "client": text,
+    "after": Whole(0, 1 << 62),
+    "limit": Whole(1, 1000),
+}
 AGAIN_S = 1.0
 """The pause before a failed gateway starts again."""
 
@@ -42,6 +53,19 @@ def reread_parts(gateways: Sequence[Gateway]) -> dict[str, Callable[[], Awaitabl
         return partial(trio.to_thread.run_sync, reread)
 
     return {name: in_thread(reread) for one in gateways for name, reread in one.rereads.items()}
+
+
+def questions_of(gateways: Sequence[Gateway]) -> dict[str, Handler]:
+    """The methods of the local socket that gateways answer, by name."""
+    answered = {name: question for one in gateways for name, question in one.questions.items()}
+    return {"xds-show": partial(_xds_show, answered.get("xds-show"))}
+
+
+def _xds_show(question: Question | None, params: Params) -> bytes:
+    given = take_untrusted("xds-show", params, XDS_SHOW)
+    if question is None:
+        raise Refused("this sidecar is no xDS control plane: start it with --xds HOST:PORT or --xds unix:PATH")
+    return pack(question(given))
 
 
 def counts_of(gateways: Sequence[Gateway]) -> dict[str, int]:

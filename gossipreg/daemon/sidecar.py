@@ -17,7 +17,7 @@ from gossipreg.daemon.deliveries.following import DeliveriesToServices
 from gossipreg.daemon.deliveries.gateway_events import GatewayEvents
 from gossipreg.daemon.ending import Ending
 from gossipreg.daemon.force_leave import ForceLeave
-from gossipreg.daemon.gateways import TROUBLE_S, counts_of, reread_parts, shown_addresses
+from gossipreg.daemon.gateways import TROUBLE_S, counts_of, questions_of, reread_parts, shown_addresses
 from gossipreg.daemon.in_force import OptionsInForce, config_method
 from gossipreg.daemon.keeping import Keeping
 from gossipreg.daemon.logs import Log
@@ -130,6 +130,7 @@ class Sidecar:
                 "journals": self.orchestration.journals,
                 "journal": self.orchestration.journal,
                 **{name: self.orchestration.method(name) for name in EVENT_METHODS},
+                **questions_of(opened.gateways),
             },
             more_commands={
                 **{name: self.orchestration.saga_method(name) for name in SAGA_METHODS},

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 
+import pytest
 import trio
+from msgpack import unpackb
 
-from gossipreg.daemon.gateways import AGAIN_S, counts_of, reread_parts, run_gateways, shown_addresses
+from gossipreg.daemon.gateways import AGAIN_S, counts_of, questions_of, reread_parts, run_gateways, shown_addresses
+from gossipreg.errors import BadParams, Refused
 from gossipreg.model import Address
-from gossipreg.sidecar_api import Reread, SidecarApi
+from gossipreg.sidecar_api import Question, Reread, SidecarApi
 from tests.core.speaker import a_node
 from tests.gateway.beside import api_of
 
@@ -20,6 +23,7 @@ class Fragile:
         self.breaks: list[str] = []
         self.serving = trio.Event()
         self.rereads: Mapping[str, Reread] = {"fragile_file": lambda: {"lines": 3}}
+        self.questions: Mapping[str, Question] = {"xds-show": lambda given: {"given": given}}
 
     def _maybe_break(self, where: str) -> None:
         if where in self.breaks:
@@ -92,3 +96,19 @@ def test_their_counters_and_addresses_are_told() -> None:
 async def test_their_files_are_parts_of_a_reload() -> None:
     (part,) = reread_parts([Fragile()]).values()
     assert await part() == {"lines": 3}
+
+
+def test_a_question_to_a_gateway_has_checked_parameters() -> None:
+    ask = questions_of([Fragile()])["xds-show"]
+    answer = ask({"name": "web", "limit": 7, "client": None})
+    assert isinstance(answer, bytes)
+    assert unpackb(answer) == {"given": {"name": "web", "limit": 7}}
+    with pytest.raises(BadParams, match="xds-show has no parameter 'nmae'"):
+        ask({"nmae": "web"})
+    with pytest.raises(BadParams, match="limit is 0"):
+        ask({"limit": 0})
+
+
+def test_a_question_to_a_gateway_that_does_not_run_names_its_flag() -> None:
+    with pytest.raises(Refused, match="start it with --xds HOST:PORT"):
+        questions_of([])["xds-show"]({})

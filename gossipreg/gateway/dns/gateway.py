@@ -17,7 +17,7 @@ from gossipreg.gateway.dns.responder import Responder
 from gossipreg.gateway.dns.server import DnsServer
 from gossipreg.model import Address
 from gossipreg.net.addresses import Bind
-from gossipreg.sidecar_api import Reread, SidecarApi
+from gossipreg.sidecar_api import Question, Reread, SidecarApi
 
 DEFAULT_PORT = 8600
 TTL_MAX_S = 86_400
@@ -47,6 +47,7 @@ class DnsGateway:
 
     name = "dns"
     rereads: Mapping[str, Reread] = {}
+    questions: Mapping[str, Question] = {}
 
     def __init__(self, options: DnsOptions, ports: Ports) -> None:
         """`ports` are closed with it."""

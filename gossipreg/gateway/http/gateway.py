@@ -17,7 +17,7 @@ from gossipreg.gateway.http.routes import OPEN_PATHS
 from gossipreg.gateway.http.serving import HttpRun
 from gossipreg.gateway.http.tokens import SHORT_BYTES, exposed_to_everybody, read_tokens
 from gossipreg.net.addresses import Bind
-from gossipreg.sidecar_api import LogFields, Reread, SidecarApi
+from gossipreg.sidecar_api import LogFields, Question, Reread, SidecarApi
 
 DEFAULT_PORT = 8500
 
@@ -74,6 +74,8 @@ class HttpGateway:
     @property
     def addresses(self) -> tuple[str, ...]:
         return tuple(listener.text for listener in self._listeners)
+
+    questions: Mapping[str, Question] = {}
 
     @property
     def rereads(self) -> Mapping[str, Reread]:

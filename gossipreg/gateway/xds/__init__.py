@@ -22,6 +22,7 @@ One request from top to bottom:
     client_node          what a client says of itself
     discovery_responses  resources -> bytes that all streams share
     grouping             which resources go into one response
+    shown_streams        what each client is subscribed to, has accepted and refused, for people
     nack_log             what clients refuse, in the log
     model                the values that the parts exchange
     names_asked          what a name stands for

@@ -17,7 +17,7 @@ from gossipreg.gateway.xds.discovery_requests import SERVED, TEXT_KEPT, BadReque
 from gossipreg.gateway.xds.discovery_responses import SharedResponse
 from gossipreg.gateway.xds.model import ClientKind, Resource, ResourceKey, ResourceType
 from gossipreg.gateway.xds.stream_context import NAMES_OF_ALL, StreamContext
-from gossipreg.gateway.xds.subscription import RefusedResponse, TypeSubscription
+from gossipreg.gateway.xds.subscription import TypeSubscription
 
 NAMES = 8192
 """Names of one stream that were asked for. Envoy asks by name for the endpoints of each cluster, and for routes."""
@@ -35,6 +35,8 @@ class AdsStream:
     """Types of which a response must hold all resources."""
 
     def __init__(self, context: StreamContext, peer: str, wake: Callable[[], None]) -> None:
+        self.number = context.next_number()
+        """Counted from 1: streams are shown in this order."""
         self.peer = peer
         self.since = context.now()
         self.node: ClientNode = UNNAMED
@@ -59,6 +61,8 @@ class AdsStream:
         except BadRequest as error:
             self._context.count(f"drop.{error.reason}")
             raise
+        if self in self._context.refusing and not self.refuses:
+            del self._context.refusing[self]
         self._wake_if_due()
 
     def _receive_untrusted(self, message: bytes) -> None:
@@ -112,12 +116,13 @@ class AdsStream:
         )
 
     def _refused(self, subscription: TypeSubscription, response: SharedResponse, text: str) -> None:
-        subscription.refused(response, text)
+        subscription.refuse(response, text)
         names = response.names
         if self.node.kind is ClientKind.ENVOY:
             self._envoy_took_nothing(subscription, names)
         what = f"{subscription.type.name.lower()} {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
         self._context.count("xds.nacks")
+        self._context.refuses(self)
         self._context.nacks.nacked(self.title, what, response.version, text)
 
     def _envoy_took_nothing(self, subscription: TypeSubscription, names: Sequence[str]) -> None:
@@ -273,11 +278,12 @@ class AdsStream:
         """The call has ended."""
         self._context.streams.pop(self, None)
         self._context.waiting.pop(self, None)
+        self._context.refusing.pop(self, None)
         for one in self.subscriptions.values():
             self._context.index.remove(self, one.type, one.covered())
         self.subscriptions = {}
 
     @property
-    def nacks(self) -> list[tuple[ResourceType, RefusedResponse]]:
-        """What the client refuses now."""
-        return [(one.type, one.nack) for one in self.subscriptions.values() if one.nack is not None]
+    def refuses(self) -> bool:
+        """Whether the client refuses something now."""
+        return any(one.refused for one in self.subscriptions.values())

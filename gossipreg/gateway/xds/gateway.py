@@ -13,14 +13,17 @@ from pathlib import Path
 import trio
 
 from gossipreg.gateway.xds.grpc_server import XdsServer
+from gossipreg.gateway.xds.model import LOCAL_CLUSTER
 from gossipreg.gateway.xds.policy import XdsPolicy
 from gossipreg.gateway.xds.policy_file import read_policy
 from gossipreg.gateway.xds.ports import XdsListener, check_reach, listen_tcp, listen_unix
 from gossipreg.gateway.xds.resources import XdsResources
 from gossipreg.gateway.xds.streams import XdsStreams
 from gossipreg.net.addresses import Bind
-from gossipreg.sidecar_api import LogFields, Reread, SidecarApi
+from gossipreg.sidecar_api import LogFields, Question, Reread, Shape, SidecarApi
 
+REPORT_S = 1.0
+"""A trouble that goes on is repeated this often."""
 DEFAULT_PORT = 18000
 """Where control planes of Envoy commonly listen."""
 
@@ -97,6 +100,21 @@ class XdsGateway:
         if self._run is not None:
             self._run.resources.take_policy(policy)
 
+    @property
+    def questions(self) -> Mapping[str, Question]:
+        return {"xds-show": self._show}
+
+    def _show(self, given: Shape) -> Shape:
+        """The method `xds-show`."""
+        run = self._run
+        return {
+            "addresses": list(self.addresses),
+            "local_cluster": LOCAL_CLUSTER,
+            "zone": "" if run is None else run.zone,
+            "streams": 0 if run is None else len(run.streams.context.streams),
+            "clients": [] if run is None else run.streams.shown(given),
+        }
+
     def warnings(self) -> list[str]:
         return []
 
@@ -133,10 +151,33 @@ class XdsRun:
         self, listeners: Sequence[XdsListener], resources: XdsResources, counts: Counter[str], api: SidecarApi
     ) -> None:
         self.resources = resources
-        self.streams = XdsStreams(resources, counts, api.note, api.now)
+        self._api = api
+        self._refused = trio.Event()
+        self.streams = XdsStreams(resources, counts, api.note, api.now, lambda: self._refused.set())
         self.server = XdsServer(listeners, self.streams, counts, api.bug)
+
+    @property
+    def zone(self) -> str:
+        """That of this sidecar."""
+        own = self._api.view.member(self._api.view.id, self._api.now())
+        return "" if own is None else own.zone
 
     async def run(self) -> None:
         """Until cancelled, or until it loses track of the registry."""
         with self.resources.following():
-            await self.server.run()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._report_refusals)
+                await self.server.run()
+                nursery.cancel_scope.cancel()
+
+    async def _report_refusals(self) -> None:
+        """Let `info` show them for as long as they last. While there are none, this sleeps."""
+        while True:
+            await self._refused.wait()
+            self._refused = trio.Event()
+            while count := self.streams.refusing:
+                self._api.trouble(
+                    "xds_refused",
+                    f"{count} xDS clients refuse what they are sent: `gossipreg xds show` has their reasons",
+                )
+                await trio.sleep(REPORT_S)

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 class StreamContext:
     def __init__(
-        self, source: ResourceSource, counts: Counter[str], note: Callable[[str], None], now: Callable[[], float]
+        self,
+        source: ResourceSource,
+        counts: Counter[str],
+        note: Callable[[str], None],
+        now: Callable[[], float],
+        refused: Callable[[], None],
     ) -> None:
         self.source = source
         self.now = now
@@ -30,13 +35,25 @@ class StreamContext:
         """All that are open."""
         self.waiting: dict[AdsStream, None] = {}
         """Those with a wildcard, or for which something was not known."""
+        self.refusing: dict[AdsStream, None] = {}
+        """Those whose client refuses something now."""
         self.nacks = NackLog(note, now)
-        self.note = note
+        self._refused = refused
         self._counts = counts
+        self._numbers = 0
         source.follow(self._changed)
 
     def count(self, what: str) -> None:
         self._counts[what] += 1
+
+    def next_number(self) -> int:
+        self._numbers += 1
+        return self._numbers
+
+    def refuses(self, stream: "AdsStream") -> None:
+        """Its client refuses something."""
+        self.refusing[stream] = None
+        self._refused()
 
     def _changed(self, keys: frozenset[ResourceKey]) -> None:
         self.responses.clear()

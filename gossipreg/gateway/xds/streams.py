@@ -11,6 +11,7 @@ from gossipreg.gateway.xds.ads_stream import AdsStream
 from gossipreg.gateway.xds.delta_stream import DeltaStream
 from gossipreg.gateway.xds.discovery_requests import BadRequest
 from gossipreg.gateway.xds.model import ResourceSource
+from gossipreg.gateway.xds.shown_streams import Shape, shown_streams
 from gossipreg.gateway.xds.sotw_stream import SotwStream
 from gossipreg.gateway.xds.stream_context import StreamContext
 
@@ -48,9 +49,11 @@ class XdsStreams:
         counts: Counter[str],
         note: Callable[[str], None],
         now: Callable[[], float] = lambda: 0.0,
+        refused: Callable[[], None] = lambda: None,
     ) -> None:
-        """`counts` is for `gossipreg info`, `note` writes a line of the log, `now` is the time in seconds."""
-        self.context = StreamContext(source, counts, note, now)
+        """`counts` is for `gossipreg info`, `note` writes a line of the log, `now` is the time in seconds, `refused` is
+        called when a client refuses a response."""
+        self.context = StreamContext(source, counts, note, now, refused)
 
     def open(self, path: str, peer: str, wake: Callable[[], None]) -> XdsStream | None:
         """Begin a call of the method at this HTTP path; None: there is no such method (UNIMPLEMENTED). `peer` is the
@@ -63,3 +66,12 @@ class XdsStreams:
             self.context.count("drop.xds_too_many_streams")
             raise BadRequest("xds_too_many_streams", f"{STREAMS} streams are open already: close some")
         return method(self.context, peer, wake)
+
+    @property
+    def refusing(self) -> int:
+        """How many clients refuse something now."""
+        return len(self.context.refusing)
+
+    def shown(self, given: Shape) -> list[Shape]:
+        """For `gossipreg xds show`; `given` has the parameters of `shown_streams`."""
+        return shown_streams(self.context.streams, self.context.now(), **given)

@@ -65,8 +65,8 @@ class TypeSubscription:
     """Of the last response."""
     acked: str = ""
     """The version of the last response that was accepted."""
-    nack: RefusedResponse | None = None
-    """The last one; None once a later response was accepted."""
+    refused: dict[str, RefusedResponse] = field(default_factory=dict)
+    """By name, for those that came in a response that was refused, until one with it is accepted."""
 
     @property
     def is_due(self) -> bool:
@@ -121,6 +121,7 @@ class TypeSubscription:
     def _lose(self, names: Iterable[str]) -> None:
         for name in names:
             self.sent.pop(name, None)
+            self.refused.pop(name, None)
             for marked in (self.due, self.again, self.alone, self.unknown):
                 marked.discard(name)
 
@@ -161,11 +162,14 @@ class TypeSubscription:
 
     def accepted(self, response: SharedResponse) -> None:
         self.acked = response.version
-        self.nack = None
+        if self.refused:
+            for name in response.names:
+                self.refused.pop(name, None)
 
-    def refused(self, response: SharedResponse, text: str) -> None:
-        """Nothing of it is sent again until it changes."""
-        self.nack = RefusedResponse(response.version, text)
+    def refuse(self, response: SharedResponse, text: str) -> None:
+        """The client refuses it. Nothing of it is sent again until it changes."""
+        refusal = RefusedResponse(response.version, text)
+        self.refused.update({name: refusal for name in response.names if self.covers(name)})
 
     def send_alone(self, names: Iterable[str]) -> None:
         """Send these again, each by itself."""

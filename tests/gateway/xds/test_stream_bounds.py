@@ -165,9 +165,9 @@ def test_the_reason_of_a_nack_is_kept_cut_and_in_one_line() -> None:
     [response] = talk.ask(CLUSTER, "a")
     talk.nack(response, "a", text="first\nsecond\x1b[31m" + "x" * 5000)
     [stream] = under_test.streams.context.streams
-    [(_, nack)] = stream.nacks
-    assert len(nack.text) == TEXT_KEPT
-    assert nack.text.startswith("first second [31mx")
+    refusal = stream.subscriptions[CLUSTER].refused["a"]
+    assert len(refusal.text) == TEXT_KEPT
+    assert refusal.text.startswith("first second [31mx")
     assert under_test.log[0].isprintable()
 
 
