@@ -50,7 +50,8 @@ class EventEntryKind(IntEnum):
 
 
 class OutcomeCode(IntEnum):
-    """What became of one delivery, as an entry notes it."""
+    """What became of one delivery, as an entry notes it. A release that adds one puts it into entries of another kind:
+    an older one cannot read the entry, ignores it, and its state would differ from then on."""
 
     ACKED = 0
     FAILED = 1

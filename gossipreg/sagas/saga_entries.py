@@ -19,6 +19,10 @@ MAX_CHANGES = 1024
 
 
 class SagaOperation(IntEnum):
+    """A release that adds one puts it into entries of another kind. A voter of an older release goes out of service at
+    an entry of a kind that it does not know, and an operation that it does not know it ignores: its state would differ
+    from then on."""
+
     BEGIN = 1
     INTEND = 2
     RESULT = 3
