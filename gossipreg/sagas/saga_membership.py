@@ -36,5 +36,8 @@ class SagaJournals(Protocol):
     def kept(self) -> Collection[JournalId]:
         """The journals that have not ended and of which a replica is here."""
 
+    def ended(self) -> Collection[JournalId]:
+        """The journals that have ended, as far as this sidecar remembers."""
+
     def led_ms(self, journal: JournalId, now: float) -> int:
         """The led time of a journal that is led here."""

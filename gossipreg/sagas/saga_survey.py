@@ -11,9 +11,10 @@ membership says leads its journal is believed.
 A member sends as many sagas as fit a message, and says that its list was cut. A page then ends where the first such
 list ends, so that whoever asks for what comes `after` it jumps over none.
 
-    a member -> [short story ..., [cut, [id of a journal that it leads ...]]]
+    a member -> [short story ..., [cut, [id of a journal that it leads, or that has ended ...]]]
 
-A journal that is known to be there, and that nobody who answered leads, is named as well: its sagas are missing.
+A journal that is known to be there, and that nobody who answered leads, is named as well: its sagas are missing. Where
+it has ended nothing is: the row of a member that is gone claims it as long as that is remembered.
 
     list    -> {"sagas": [short story ...], "unanswered": [id of a member | text about a journal ...]}
 """
@@ -41,7 +42,7 @@ MAX_SURVEYS = 256
 MAX_UNLED = 20
 """Journals without a leader that an answer names."""
 MAX_TOLD_JOURNALS = 2048
-"""That a member says it leads."""
+"""That a member says it leads, or that have ended."""
 MEMBER_ANSWER_BYTES = MAX_TOLD_JOURNALS * (JOURNAL_ID_BYTES + 2)
 """What stands beside the sagas in its answer, at most."""
 
@@ -181,9 +182,9 @@ class SagaSurveys:
         return [failed(ticket, "not_found", f"no journal that is led now has a saga {id!r}: it may be forgotten")]
 
 
-def member_answer(stories: Sequence[Shape], led: Iterable[JournalId], *, cut: bool) -> list[object]:
-    """What a member says of the journals that it leads; `cut`: there may be more behind the last one."""
-    return [*stories, [cut, [*led][:MAX_TOLD_JOURNALS]]]
+def member_answer(stories: Sequence[Shape], journals: Iterable[JournalId], *, cut: bool) -> list[object]:
+    """What a member says of these journals; `cut`: there may be more behind the last one."""
+    return [*stories, [cut, [*journals][:MAX_TOLD_JOURNALS]]]
 
 
 def _read(result: bytes) -> tuple[list[Shape], bool, set[JournalId] | None]:

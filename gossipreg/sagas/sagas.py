@@ -107,7 +107,12 @@ class Sagas:
 
     def _known(self) -> set[JournalId]:
         """The journals that are there, whether they are led or not, as far as is known here."""
-        return {*self._membership.claimed(), *self._journals.kept(), *self.programs.journals()}
+        known = {*self._membership.claimed(), *self._journals.kept(), *self.programs.journals()}
+        return known.difference(self._journals.ended())
+
+    def _spoken_for(self) -> list[JournalId]:
+        """Of which this sidecar says all that there is: those that it leads, and those that have ended."""
+        return [*self.led, *self._journals.ended()]
 
     # -- inputs ------------------------------------------------------------------------------------------------------
 
@@ -189,7 +194,7 @@ class Sagas:
             first = sorted(shapes, key=lambda shape: str(shape["saga"]))[: asked.limit]
             told = fitting(first, MEMBER_ANSWER_BYTES)
             cut = len(told) < len(first) or len(told) == asked.limit
-            return [_reply(node, call, "", member_answer(told, self.led, cut=cut))]
+            return [_reply(node, call, "", member_answer(told, self._spoken_for(), cut=cut))]
         if not isinstance(asked, ShowAsked):
             return [_reply(node, call, "bad_params", {"text": f"{call.method} is about one saga: name it"})]
         id = asked.id if asked.saga is None else asked.saga.id
@@ -197,7 +202,7 @@ class Sagas:
         found = [{"saga": str(SagaRef(journal, id))} for journal in knowing]
         if len(knowing) == 1:
             return self.led[knowing[0]].show(id, caller, now)
-        return [_reply(node, call, "", member_answer(found, self.led, cut=False))]
+        return [_reply(node, call, "", member_answer(found, self._spoken_for(), cut=False))]
 
     def closed(self, node: NodeId, now: float) -> list[SagaEffect]:
         """The stream to this member broke, or could not be opened."""

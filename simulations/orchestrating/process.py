@@ -101,6 +101,9 @@ class _ProcessJournals:
     def kept(self) -> Collection[JournalId]:
         return [id for id, one in self._journals.replicas.items() if not one.data.ended]
 
+    def ended(self) -> Collection[JournalId]:
+        return [id for id, one in self._journals.replicas.items() if one.data.ended]
+
     def led_ms(self, journal: JournalId, now: float) -> int:
         return self._journals.led_ms(journal, now)
 

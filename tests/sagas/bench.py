@@ -91,6 +91,7 @@ class Bench:
         self.logged: list[LogSagas] = []
         self.acts: list[int] = []
         self.claimed: set[JournalId] = set()
+        self.ended: dict[NodeId, set[JournalId]] = {}
         self.cut: set[frozenset[NodeId]] = set()
         self.faults: list[str] = []
         self.entries = 0

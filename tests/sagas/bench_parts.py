@@ -99,6 +99,7 @@ class BenchFacts(Protocol):
     sidecars: list[SagaSidecar]
     by_node: dict[NodeId, SagaSidecar]
     claimed: set[JournalId]
+    ended: dict[NodeId, set[JournalId]]
 
     def led_ms(self, now: float) -> int: ...
 
@@ -139,6 +140,9 @@ class BenchJournals:
 
     def kept(self) -> set[JournalId]:
         return {JOURNAL} if self._bench.sidecars[self._place].applied else set()
+
+    def ended(self) -> set[JournalId]:
+        return self._bench.ended.get(self._bench.sidecars[self._place].node, set())
 
     def led_ms(self, journal: JournalId, now: float) -> int:
         assert journal == JOURNAL

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from msgpack import packb, unpackb
 
+from gossipreg.journal.model import JournalId
 from gossipreg.model import NodeId
 from gossipreg.sagas.saga_calls import ListAsked, ShowAsked
 from gossipreg.sagas.saga_effects import SagaCallAnswered, SendSagaMessage
@@ -171,6 +172,18 @@ def test_a_journal_that_is_led_is_not_named() -> None:
     bench.step(bench.begin("s2", at=bench.sidecars[1]), "a", bench.sidecars[1])
     for sidecar in bench.sidecars:
         assert told(bench, sidecar)[::2] == ("not_found", [])
+
+
+@pytest.mark.parametrize("who", [0, 1])
+def test_a_journal_that_has_ended_is_not_named(who: int) -> None:
+    """The row of its owner, which is gone, claims it for as long as that is remembered: a day."""
+    bench = Bench(members=2)
+    _, other = bench.sidecars
+    gone = JournalId(b"e" * 16)
+    bench.claimed |= {JOURNAL, gone}
+    assert told(bench, other)[::2] == ("unavailable", ["journal 65656565: nobody leads it"])
+    bench.ended[bench.sidecars[who].node] = {gone}
+    assert told(bench, other)[::2] == ("not_found", [])
 
 
 def test_the_journals_of_a_silent_member_are_not_named_twice() -> None:

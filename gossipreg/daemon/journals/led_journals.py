@@ -29,6 +29,10 @@ class JournalsOfRuntime:
         journals = self.runtime.journals
         return () if journals is None else [id for id, one in journals.replicas.items() if not one.data.ended]
 
+    def ended(self) -> Collection[JournalId]:
+        journals = self.runtime.journals
+        return () if journals is None else [id for id, one in journals.replicas.items() if one.data.ended]
+
     def led_ms(self, journal: JournalId, now: float) -> int:
         journals = self.runtime.journals
         return 0 if journals is None else journals.led_ms(journal, now)

@@ -49,6 +49,9 @@ class MadeUpCluster:
     def kept(self) -> list[JournalId]:
         return []
 
+    def ended(self) -> list[JournalId]:
+        return []
+
     def process(self, _node: NodeId) -> bytes:
         return b""
 
