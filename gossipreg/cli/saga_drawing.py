@@ -240,13 +240,23 @@ def _notes(story: dict[str, Any]) -> Iterator[str]:
         yield ""
         yield "by hand:"
         yield from (text for _, text in sorted(notes))
-    stuck = [printable(step["name"]) for step in story["steps"] if step["stuck"]]
-    if stuck:
-        saga = printable(story["saga"])
+    saga, stuck = printable(story["saga"]), [step for step in story["steps"] if step["stuck"]]
+    unsendable = [printable(step["name"]) for step in stuck if _is_unsendable(step)]
+    retried = [printable(step["name"]) for step in stuck if not _is_unsendable(step)]
+    if retried:
         yield ""
-        yield f"{', '.join(stuck)} cannot be finished, and is retried every few minutes. Mend its service, then:"
-        yield f"  gossipreg saga retry {saga} {stuck[0]}"
-        yield f"  gossipreg saga skip {saga} {stuck[0]} --why TEXT    leaves it as it is"
+        yield f"{', '.join(retried)} cannot be finished, and is retried every few minutes. Mend its service, then:"
+        yield f"  gossipreg saga retry {saga} {retried[0]}"
+        yield f"  gossipreg saga skip {saga} {retried[0]} --why TEXT    leaves it as it is"
+    if unsendable:
+        yield ""
+        yield f"{', '.join(unsendable)} has an undo that cannot be sent, so it is not retried. Undo it by hand, then:"
+        yield f"  gossipreg saga skip {saga} {unsendable[0]} --why TEXT"
+
+
+def _is_unsendable(step: dict[str, Any]) -> bool:
+    """Its undo could not be written, so no attempt of it was ever made."""
+    return bool(step["undo"]) and step["undo"]["attempts"] == 0 and bool(step["undo"]["text"])
 
 
 def _by_hand(story: dict[str, Any], step: str, note: dict[str, Any]) -> str:

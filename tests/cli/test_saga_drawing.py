@@ -60,6 +60,18 @@ def test_what_is_stuck_stands_last_with_what_to_do() -> None:
     ]
 
 
+def test_an_undo_that_cannot_be_sent_is_for_a_person() -> None:
+    """Nothing is retried of it, so to mend its service is no help."""
+    undo = s.undo("", method="", status=0, attempts=0, settled=None, text="its undo cannot be written: no id")
+    step = {**s.RESERVED, "state": "undoing", "stuck": True, "undo": undo}
+    lines = drawn(s.story(step, state="aborted", decision="abort", ended=None))
+    assert lines[-2:] == [
+        "reserve has an undo that cannot be sent, so it is not retried. Undo it by hand, then:",
+        f"  gossipreg saga skip {s.SAGA} reserve --why TEXT",
+    ]
+    assert not any("retry" in line for line in lines)
+
+
 @pytest.mark.parametrize("state", ["ended", "aborted"])
 def test_what_should_come_after_an_aborted_saga_is_not_done(state: str) -> None:
     mail = s.step("mail", "mail", "POST", "/mail", state="after", after=True, status=0, attempts=0, settled=None)

@@ -187,7 +187,7 @@ class LocalEvents:
         assert settled is not None, "the event is set with it"
         if settled.code:
             named = f": id {asked.event.id!r}" if settled.code == OutcomeUnknown.code else ""
-            error = REQUEST_ERRORS.get(settled.code, RequestError)(settled.text + named)
+            error = REQUEST_ERRORS.get(settled.code, RequestError)(settled.text + named + self.runtime.disk_hint())
             error.code = settled.code
             raise error
         return settled

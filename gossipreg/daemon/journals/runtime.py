@@ -174,6 +174,11 @@ class JournalRuntime:
         if self.disk is not None:
             self.disk.need()
 
+    def disk_hint(self) -> str:
+        """What the error of a call that got no answer from our journal says beside it: empty while the disk works."""
+        fails = self.disk is not None and self.disk.fails
+        return "; the disk of this sidecar fails, as `gossipreg info` says" if fails else ""
+
     def leave(self) -> bool:
         """This sidecar is about to leave: see `Journals.leaving`. False if that failed, which is logged as a bug."""
         return self._input("journal_leaving", lambda journals, now: journals.leaving(now))

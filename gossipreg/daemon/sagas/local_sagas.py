@@ -167,7 +167,8 @@ class LocalSagas:
             if waiter.answer is None:
                 self.sagas.abandon(ticket)
         assert waiter.answer is not None, "the event is set with it"
-        return saga_answer_untrusted(method, waiter.answer.code, waiter.answer.result)
+        answer = saga_answer_untrusted(method, waiter.answer.code, waiter.answer.result)
+        return answer.with_hint(self.share.runtime.disk_hint()) if method in ("begin", "run") else answer
 
     async def _notice_end(self, client: SocketClient) -> None:
         await client.hung_up()

@@ -4,7 +4,7 @@ Owns: that it is a map which every client can read, and what is said where it is
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from msgpack import packb
@@ -12,6 +12,7 @@ from msgpack import packb
 from gossipreg.errors import REQUEST_ERRORS, BadParams, OutcomeUnknown, RequestError, Unavailable
 from gossipreg.wire.packed import unpacked_untrusted
 
+NOT_ANSWERED = frozenset({Unavailable.code, OutcomeUnknown.code})
 READS = frozenset({"show", "list", "wait"})
 """These change nothing: there is nothing that may have been carried out."""
 
@@ -27,6 +28,13 @@ class SagaAnswer:
     """As the answer is packed."""
     fields: dict[str, Any]
     """As it is unpacked: of an error, its text and what else it says."""
+
+    def with_hint(self, hint: str) -> "SagaAnswer":
+        """The error with more at its end, if it says that nobody answered."""
+        if not hint or self.code not in NOT_ANSWERED:
+            return self
+        fields = {**self.fields, "text": f"{self.fields.get('text', self.code)}{hint}"}
+        return replace(self, result=packb(fields), fields=fields)
 
     def texts(self, names: Iterable[str]) -> dict[str, str]:
         """The fields of these names. Raises RequestError where one is missing, or no text."""

@@ -5,13 +5,15 @@ from typing import Any
 
 import pytest
 import trio
+from msgpack import packb, unpackb
 
+from gossipreg.daemon.journals.runtime import JournalRuntime
 from gossipreg.daemon.sagas import local_sagas
 from gossipreg.daemon.sagas.local_sagas import LocalSagas
 from gossipreg.journal.effects import Resumed
 from gossipreg.journal.model import NO_BALLOT, JournalId
 from gossipreg.model import NodeId
-from gossipreg.sagas.saga_effects import CommandDone, SagaEffect, SendCommand
+from gossipreg.sagas.saga_effects import CommandDone, SagaCallAnswered, SagaEffect, SendCommand
 from gossipreg.sagas.saga_model import SagaCommand
 from gossipreg.sagas.sagas import Sagas
 
@@ -55,3 +57,30 @@ async def test_an_answer_that_fails_inside_ends_no_task(monkeypatch: pytest.Monk
             await both.wait()
         nursery.cancel_scope.cancel()
     assert (sorted(done), bugs) == ([1, 2], ["saga_command_done"] * 2)
+
+
+@pytest.mark.parametrize(("method", "named"), [("run", True), ("begin", True), ("show", False)])
+async def test_a_saga_that_does_not_begin_names_the_disk_that_fails(
+    monkeypatch: pytest.MonkeyPatch, method: str, named: bool
+) -> None:
+    answered = SagaCallAnswered(7, "unavailable", packb({"text": "nobody leads the journal"}))
+    monkeypatch.setattr(Sagas, "call", lambda *_: (7, [answered]))
+    node = SimpleNamespace(id=NodeId(b"n" * 16), name=lambda _: "n")
+    pump: Any = SimpleNamespace(now=lambda: 7.0, bug=lambda *_: None)
+    sagas = LocalSagas(node, pump, ANY, ANY, rights=ANY, audit=ANY, secrets=None, methods={})  # type: ignore[arg-type]
+    runtime = SimpleNamespace(journals=None, disk=ANY, disk_hint=lambda: "; the disk of this sidecar fails")
+    share: Any = SimpleNamespace(runtime=runtime)
+    sagas.begin(share, SimpleNamespace(leader=lambda _: None))
+    with trio.fail_after(10.0):
+        answer = await sagas.ask(method, {}, SimpleNamespace(hung_up=trio.sleep_forever))  # type: ignore[arg-type]
+    told = "nobody leads the journal" + "; the disk of this sidecar fails" * named
+    assert (answer.code, answer.fields["text"]) == ("unavailable", told)
+    assert unpackb(answer.result) == answer.fields
+
+
+@pytest.mark.parametrize("fails", [True, False, None])
+def test_a_disk_that_fails_is_named_and_no_other(fails: bool | None) -> None:
+    runtime: Any = SimpleNamespace(disk=None if fails is None else SimpleNamespace(fails=fails))
+    hint = JournalRuntime.disk_hint(runtime)
+    assert bool(hint) == bool(fails)
+    assert "gossipreg info" in hint or not fails
