@@ -59,6 +59,7 @@ from gossipreg.wire.rpc import Decoder
 from gossipreg.wire.seal import Keyring
 from tests.core.cluster import START
 from tests.core.speaker import Speaker, a_node
+from tests.fuzz.xds_targets import xds
 from tests.gateway.dns.registry import Registry
 from tests.sagas.one_line import assert_one_line
 from tests.streams.ends import accepting, insider_frame, insider_hello, open_pair, opening, received
@@ -339,6 +340,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "http": http, "lines": lines, "json": json_params, "filter": filter, "eureka": eureka,
     "replica_message": replica_message, "event_message": event_message, "saga_message": saga_message,
     "saga_call": saga_call, "saga_entry": saga_entry, "saga_definition": saga_definition, "stream": stream,
+    "xds": xds,
 }  # fmt: skip
 
 

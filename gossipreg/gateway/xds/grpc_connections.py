@@ -130,9 +130,9 @@ class XdsConnections:
 
     def wake(self, connection: XdsConnection) -> None:
         """It has something to send."""
-        self._woken[connection] = None
-        if self._sleep is not None:
+        if not self._woken and self._sleep is not None:
             self._sleep.cancel()
+        self._woken[connection] = None
 
     def woken(self) -> Iterator[XdsConnection]:
         """The connections for which `wake` was called; each once."""

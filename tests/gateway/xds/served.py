@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from gossipreg.gateway.xds.grpc_server import XdsServer
 from gossipreg.gateway.xds.ports import listen_tcp, listen_unix
@@ -86,6 +87,7 @@ async def serving(folder: Path) -> AsyncIterator[ServedXds]:
     served = ServedXds(folder)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(served.server.run)
+        await wait_all_tasks_blocked()  # it sets bounds as it begins
         try:
             yield served
         finally:
