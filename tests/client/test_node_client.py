@@ -138,6 +138,10 @@ def test_a_declared_saga_is_begun_once() -> None:
     assert node_test("run-sagas") == 13
 
 
+def test_a_step_that_outlives_its_saga_is_taken_in_no_other() -> None:
+    assert node_test("late-steps") == 2
+
+
 def test_a_participant_keeps_its_rules_as_in_python() -> None:
     assert node_test("participant") == 24
 

@@ -106,8 +106,10 @@ class ProgramSaga:
             raise SagaConflict(f"another saga has the id {self.id}: {error}") from None
         if answer.exists and not self._is_own(call, answer.state):
             raise self._exists(call, answer)
+        is_first = not self.saga
         self.saga, self.copies, self.takeover = answer.saga, answer.copies, answer.takeover
-        self.is_open, self.is_decided = True, False
+        if is_first or self.is_open:
+            self.is_open, self.is_decided = True, False
 
     def _is_own(self, call: ProgramCall, state: str) -> bool:
         """Whether the saga that exists is the one that this program has begun: nobody else draws its id."""
@@ -149,6 +151,7 @@ class ProgramSaga:
             else:
                 self._has_answers = True
                 return result
+            self.refuse_over()
             yield from self._beginning()
 
     def _settled(self, step: SagaStep, result: Any) -> StepAnswer:

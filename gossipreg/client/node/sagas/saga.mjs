@@ -201,10 +201,11 @@ export class Saga {
     // Nobody else draws its id, or has begun it before as this program has.
     const isOwn = found.state === "running" && (this.saga !== "" || (call.isLost && this.#isDrawn));
     if (found.exists && !isOwn) throw existsError(found, call);
+    const isFirst = this.saga === "";
     this.saga = found.saga;
     this.copies = found.copies;
     this.takeover = found.takeover;
-    this.#isOpen = true;
+    if (isFirst) this.#isOpen = true;
   }
 
   /** The result of a call about a step. A saga whose leader was lost before it had written anything of it begins
@@ -221,6 +222,7 @@ export class Saga {
           throw this.#notAnswered(template.name, call, error);
         }
       }
+      this.#refuseOver();
       await this.#begin();
       this.#refuseOver();
     }
