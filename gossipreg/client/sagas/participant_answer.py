@@ -27,6 +27,7 @@ class RequestHandler(Protocol):
     """What `ParticipantAnswer.send` needs of an http.server.BaseHTTPRequestHandler."""
 
     wfile: Any
+    close_connection: bool
 
     def send_response(self, code: int, message: str | None = None) -> None: ...
 
@@ -85,12 +86,16 @@ class ParticipantAnswer:
         return found if self.status == NO_CONTENT else {**found, "Content-Length": str(len(self.body))}
 
     def send(self, handler: RequestHandler) -> None:
-        """Answer a request of http.server with it."""
-        handler.send_response(self.status)
-        for name, value in self.headers.items():
-            handler.send_header(name, value)
-        handler.end_headers()
-        handler.wfile.write(self.body)
+        """Answer a request of http.server with it. A sidecar that has hung up meanwhile asks again, and gets the answer
+        that is kept: that is no error of the participant."""
+        try:
+            handler.send_response(self.status)
+            for name, value in self.headers.items():
+                handler.send_header(name, value)
+            handler.end_headers()
+            handler.wfile.write(self.body)
+        except ConnectionError:
+            handler.close_connection = True
 
     def wsgi(self, start_response: Callable[[str, list[tuple[str, str]]], object]) -> list[bytes]:
         """Answer a request of WSGI with it."""

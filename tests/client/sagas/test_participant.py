@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, nullcontext
 from datetime import timedelta
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -326,28 +325,3 @@ def memory_database() -> Iterator[Any]:
         Participant(connection).create_table()
         connection.commit()
         yield connection
-
-
-def test_an_answer_is_sent_by_any_server() -> None:
-    class Handler:
-        def __init__(self) -> None:
-            self.wfile = BytesIO()
-            self.sent: list[object] = []
-
-        def send_response(self, code: int, _message: str | None = None) -> None:
-            self.sent.append(code)
-
-        def send_header(self, keyword: str, value: str) -> None:
-            self.sent.append((keyword, value))
-
-        def end_headers(self) -> None:
-            self.sent.append("end")
-
-    handler = Handler()
-    ParticipantAnswer(201, {"id": 7}).send(handler)
-    ParticipantAnswer(204).send(handler)
-    assert handler.sent == [201, ("Content-Type", "application/json"), ("Content-Length", "8"), "end", 204, "end"]
-    assert handler.wfile.getvalue() == b'{"id":7}'
-    begun: list[object] = []
-    assert ParticipantAnswer(200, "hm").wsgi(lambda *given: begun.append(given)) == [b"hm"]
-    assert begun == [("200 OK", [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", "2")])]
