@@ -138,7 +138,8 @@ class HttpClient:
         return answer
 
     def _keep(self, place: Place, kept: _Kept) -> None:
-        if kept.parser.our_state is not h11.DONE or kept.parser.their_state is not h11.DONE:
+        beyond, _ = kept.parser.trailing_data  # behind the answer: it would be taken for that of the next request
+        if kept.parser.our_state is not h11.DONE or kept.parser.their_state is not h11.DONE or beyond:
             kept.stream.socket.close()
             return
         kept.parser.start_next_cycle()

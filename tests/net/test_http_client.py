@@ -89,6 +89,22 @@ async def test_a_connection_that_the_server_has_closed_is_not_used(client: HttpC
         assert await ask(client, place, again=False) == (200, b"hi")
 
 
+@pytest.mark.parametrize("beyond", [b"x", OK, b"\r\n"])
+async def test_what_comes_behind_an_answer_is_not_the_next_answer(client: HttpClient, beyond: bytes) -> None:
+    """A server that answers once too often would have settled a request that it never saw."""
+    seen: list[int] = []
+
+    async def serve(stream: trio.SocketStream, number: int) -> None:
+        while await whole_request(stream):
+            seen.append(number)
+            await stream.send_all(OK + beyond if number == 1 else b"HTTP/1.1 422 No\r\nContent-Length: 0\r\n\r\n")
+
+    async with server(serve) as place:
+        assert await ask(client, place) == (200, b"hi")
+        assert await ask(client, place) == (422, b"")
+    assert seen == [1, 2]
+
+
 @pytest.mark.parametrize("again", [True, False])
 async def test_a_kept_connection_that_ends_is_tried_anew_only_where_allowed(client: HttpClient, again: bool) -> None:
     async def serve(stream: trio.SocketStream, _number: int) -> None:
