@@ -24,7 +24,8 @@ def test_a_sidecar_that_has_hung_up_is_no_error_of_the_participant() -> None:
             del request, client_address
             errors.append(sys.exc_info()[1])
 
-    with Server(("127.0.0.1", 0), Handler) as server, socket.create_connection(("127.0.0.1", server.server_port)) as peer:
+    with Server(("127.0.0.1", 0), Handler) as server, socket.socket() as peer:
+        peer.connect(("127.0.0.1", server.server_port))
         peer.sendall(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
         server.handle_request()
     assert errors == [True]
