@@ -1,4 +1,4 @@
-"""Who gets the next delivery: the queues of all groups of one journal, beside the members' windows.
+"""The choice of the next delivery: the queues of all groups of one journal, beside the members' windows.
 
 Owns: the queues, which of them may have something to deliver, and what waits for its next attempt. Never knows: what an
 answer means.

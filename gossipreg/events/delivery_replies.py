@@ -69,7 +69,7 @@ class DeliveryReplies:
         self._opened += self._grants.refuse(group, leader, type)
 
     def freed(self, group: str, count: int = 1) -> None:
-        """So many more deliveries fit the windows of this group."""
+        """Note that `count` more deliveries fit the windows of this group."""
         self._freed[group] = min(ALL, self._freed.get(group, 0) + count)
 
     def freed_everywhere(self) -> None:

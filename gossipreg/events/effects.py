@@ -27,7 +27,7 @@ class OpenOwnJournal:
 
 @dataclass(frozen=True, slots=True)
 class ActsUnderWay:
-    """So many deliveries of this journal are unanswered, which is about to be handed over: `Journals.acts`."""
+    """The number of unanswered deliveries of a journal that is about to be handed over: `Journals.acts`."""
 
     journal: JournalId
     count: int

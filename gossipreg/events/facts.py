@@ -102,7 +102,7 @@ class GroupForgotten:
 
 @dataclass(frozen=True, slots=True)
 class EventsExpired:
-    """So many events, with dead letters, were older than they may be, and were not handled by all their groups."""
+    """The number of events and dead letters that were too old, and were not handled by all their groups."""
 
     dropped: int
 

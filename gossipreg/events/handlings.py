@@ -33,7 +33,7 @@ class Handling:
     number: int
     delivery: DeliveryId
     node: NodeId
-    """Who delivered it last, with which ballot and as which attempt: whoever gets the answer."""
+    """The member that delivered it last, with its ballot and attempt: it gets the answer."""
     ballot: Ballot
     attempt: int
     subscription: Subscription

@@ -51,4 +51,4 @@ class EventMembership(Protocol):
         """The groups with a subscription, of a member that runs, which begins with the events that are kept."""
 
     def leader(self, journal: JournalId) -> NodeId | None:
-        """Who claims to lead this journal with the highest ballot, and runs."""
+        """The member that claims to lead this journal with the highest ballot, and runs."""

@@ -27,7 +27,7 @@ ANY_TYPE = ""
 
 
 class DeliveringLeader(NamedTuple):
-    """Who leads a journal, and delivers from it."""
+    """The member that leads a journal, and delivers from it."""
 
     node: NodeId
     journal: JournalId

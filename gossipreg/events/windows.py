@@ -180,7 +180,7 @@ class MemberWindows:
         return blocked
 
     def members_changed(self) -> None:
-        """Whoever refused may be asked again."""
+        """A member that refused may be asked again."""
         for windows in self._windows.values():
             for window in windows.values():
                 window.refused_until = -inf

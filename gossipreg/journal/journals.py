@@ -274,7 +274,7 @@ class Journals:
         return self._settle()
 
     def acts(self, journal: JournalId, count: int, now: float) -> list[JournalEffect]:
-        """So many acts for this journal (deliveries, commands) are under way here: it is not handed over before."""
+        """Note how many acts for this journal (deliveries, commands) are under way: it is handed over after them."""
         self._context.now = now
         if (replica := self.replicas.get(journal)) is not None:
             replica.acts(count)

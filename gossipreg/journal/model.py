@@ -91,7 +91,7 @@ class ReplicaPlace(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """Who votes. A change of the voters is two entries (joint consensus, Raft 6): the first has the voters of before as
+    """The voters. A change of them is two entries (joint consensus, Raft 6): the first has the voters of before as
     well, and what is decided meanwhile needs a majority of both; the second, which follows once the first is committed,
     ends that. So what counts stands in the log of each replica, and none has to know what is committed: an idle leader
     tells nobody."""

@@ -33,7 +33,7 @@ class RecoveredJournal:
 
     journal: JournalId
     replaced: Configuration
-    """Who voted before."""
+    """The voters of before."""
     end: Position
     """Where this replica's log ended. What others have acknowledged behind it is missing."""
     committed: int

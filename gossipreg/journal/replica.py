@@ -362,7 +362,7 @@ class Replica:
         return done
 
     def acts(self, count: int) -> None:
-        """So many acts for the journal (deliveries, commands) are under way here."""
+        """Note how many acts for the journal (deliveries, commands) are under way here."""
         if self.leading is not None:
             self.leading.acting = count
             self._look_after()

@@ -175,7 +175,7 @@ class Candidacy:
         return self._highest
 
     def forgive(self) -> None:
-        """Who votes was changed by hand: what failed before does not count."""
+        """The voters were changed by hand: what failed before does not count."""
         self._wait_s, self._not_before, self._since = 0.0, 0.0, self._data.context.now
 
     def heard_of(self, promised: Ballot) -> None:

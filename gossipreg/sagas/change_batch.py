@@ -166,7 +166,7 @@ class ChangeBatch:
         return ticket in self._proposed
 
     def settled(self, ticket: int, *, committed: bool) -> ProposedChanges | None:
-        """What became of an entry; None if it is not ours. Where its outcome is unknown another leader goes on."""
+        """What became of an entry; None if it is not ours. Another leader goes on if its outcome is unknown."""
         if committed:
             self._wait_s = 0.0
         return self._proposed.pop(ticket, None)

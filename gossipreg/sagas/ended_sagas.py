@@ -55,7 +55,7 @@ class EndedSaga:
     """When it ended, in led time."""
     steps: int
     skipped: int
-    """So many of them a person left as they were."""
+    """How many of them a person left as they were."""
     story_bytes: int
     """0: its story is gone."""
 

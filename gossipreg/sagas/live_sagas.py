@@ -28,7 +28,7 @@ SETTLED = (StepState.DONE, StepState.REFUSED, StepState.UNKNOWN)
 
 @dataclass(frozen=True, slots=True)
 class SagaCaller:
-    """Who waits for the answer of a call."""
+    """The one that waits for the answer of a call."""
 
     node: NodeId
     process: bytes
@@ -67,7 +67,7 @@ class LiveSaga:
     ref: SagaRef
     begun: BegunSaga
     beginner: SagaCaller | None = None
-    """Who began it, while the journal does not have it: the same call again is no other saga."""
+    """The one that began it, while the journal does not have it: the same call again is no other saga."""
     recorded: bool = False
     """The journal has it, or an entry with it is on its way."""
     committed: bool = False

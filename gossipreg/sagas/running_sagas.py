@@ -8,7 +8,7 @@ Owns: which changes are proposed of a saga that runs, and when its steps are sen
     a decision   commits where every step is done, or refused and optional; else aborts. From then on no attempt of a
                  step begins, and a step that was never sent is refused: it had no effect
 
-A saga by code is not in the journal before its first intent. Where it ends before that it leaves no trace.
+A saga by code is not in the journal before its first intent. One that ends before that leaves no trace.
 """
 
 from dataclasses import dataclass

@@ -12,7 +12,7 @@ from gossipreg.model import NodeId
 
 class SagaMembership(Protocol):
     def leader(self, journal: JournalId) -> NodeId | None:
-        """Who claims to lead this journal with the highest ballot, and runs."""
+        """The member that claims to lead this journal with the highest ballot, and runs."""
 
     def leaders(self) -> Sequence[NodeId]:
         """The members that run and lead any journal."""

@@ -111,7 +111,7 @@ class Sagas:
         return known.difference(self._journals.ended())
 
     def _spoken_for(self) -> list[JournalId]:
-        """Of which this sidecar says all that there is: those that it leads, and those that have ended."""
+        """The journals about which our answer is complete: those that we lead, and those that have ended."""
         return [*self.led, *self._journals.ended()]
 
     # -- inputs ------------------------------------------------------------------------------------------------------

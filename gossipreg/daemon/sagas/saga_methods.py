@@ -118,7 +118,7 @@ def _of_program(method: str, allowed: Mapping[str, Check], *required: str, ends:
 
 
 async def abort(sagas: LocalSagas, params: Params, client: SocketClient) -> bytes:
-    """{saga, reason} -> {state}. Where it is not its program that aborts a saga, the reason says who it was."""
+    """{saga, reason} -> {state}. If another user than its program aborts a saga, the reason says who it was."""
     given = take_untrusted("saga-abort", params, _ABORT, "saga")
     saga = _saga(given["saga"])
     _check_owner(sagas, "abort", saga, client, sagas.programs.uid(saga))
