@@ -29,6 +29,7 @@ ARGUMENTS = {
     "register": ["web", "--port", "80"], "deregister": ["web-80"], "lookup": ["web"], "wait": ["web"],
     "heartbeat": ["web-80"], "force-leave": ["web"], "exec": ["--service", "web", "--port", "80", "true"],
     "help": ["lookup"], "client": ["node"], "events": ["groups"], "journal": ["list"], "saga": ["list"],
+    "xds": ["show"],
 }  # fmt: skip
 
 
@@ -50,6 +51,7 @@ def test_a_client_command_loads_neither_trio_nor_cryptography(command: str, tmp_
         sidecar.answers["force-leave"] = lambda _: {"left": [{"id": "00", "name": "web"}]}
         sidecar.answers["drain"] = lambda _: {"acked": True, "missing": 0, "members": []}
         sidecar.answers["events-groups"] = lambda _: {"groups": [], "unanswered": []}
+        sidecar.answers["xds-show"] = lambda _: {"clients": []}
         sidecar.answers["saga-list"] = lambda _: {"sagas": [], "unanswered": []}
         sidecar.answers |= {"reload": lambda _: {}, "maint": lambda _: {}, "deregister": lambda _: {}}
         sidecar.answers["lookup"] = lambda _: [instance()]
