@@ -5,6 +5,7 @@ draws ten times as many examples.
 """
 
 import gc
+import signal
 
 import pytest
 from hypothesis import settings
@@ -16,6 +17,12 @@ settings.load_profile("busy")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--wide", action="store_true", help="run the tests that are marked wide, and no others")
+
+
+def pytest_configure() -> None:
+    """Hear SIGINT, which a job in the background of a shell ignores: processes that tests start would ignore it too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

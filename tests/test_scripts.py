@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+
+from tests import conftest
 
 ROOT = Path(__file__).parent.parent
 BASH = shutil.which("bash") or "bash"
@@ -284,3 +287,12 @@ def test_the_scripts_can_be_run_and_ci_runs_the_tests() -> None:
     assert {path.name for path in scripts} == {"gossipreg", "test", "simulate", "bench", "bench-dns", "soak", "check"}
     assert [path.name for path in [*scripts, ROOT / ".ci" / "run"] if not os.access(path, os.X_OK)] == []
     assert "exec scripts/test" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_tests_hear_ctrl_c_in_the_background_of_a_shell_too() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        conftest.pytest_configure()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)

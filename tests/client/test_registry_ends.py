@@ -111,7 +111,6 @@ def test_without_descriptors_lookups_fail_until_there_are_some(talking: TalkingS
 def test_ctrl_c_ends_a_lookup_that_waits(talking: TalkingSidecar) -> None:
     talking.silent = True
     run_program(
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a job of a shell may ignore it
         "threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
         "try: ports()\n"
         "except KeyboardInterrupt: pass\n"
