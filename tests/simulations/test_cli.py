@@ -248,7 +248,9 @@ def test_the_output_is_the_same_for_any_number_of_workers(tmp_path: Path, capsys
     assert len(one.splitlines()) == 2 * 4 * 5
 
 
-@pytest.mark.parametrize("name", ["update", "restart", "churn"])
+@pytest.mark.parametrize(
+    "name", ["churn", *(pytest.param(name, marks=pytest.mark.wide) for name in ("update", "restart"))]
+)
 def test_the_output_is_the_same_under_any_hash_seed(name: str, tmp_path: Path) -> None:
     said = []
     for hash_seed in ("0", "4242"):

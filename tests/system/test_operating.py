@@ -210,6 +210,7 @@ def test_join_runs_with_closed_and_full_standard_streams(cluster: Sidecars, clos
     line = f'exec "$@" --bind 127.0.0.1:0 --data-dir {cluster.folder}/data --socket {socket} {closed}'
     process = subprocess.Popen(["bash", "-c", line, "bash", *COMMAND, "join"], stdout=subprocess.DEVNULL)
     try:
+        wait_for(socket.exists)
         asked = [*COMMAND, "--socket", str(socket), "info", "--json"]
         wait_for(lambda: subprocess.run(asked, capture_output=True).returncode == 0)
         open_files = {os.readlink(f"/proc/{process.pid}/fd/{number}") for number in range(3)}
