@@ -42,26 +42,27 @@ saga.add_command(show)
     """,
 )
 @click.option("--state", type=click.Choice(STATES), help="Those alone; `open` are all that have not ended.")
-@click.option("--limit", metavar="N", type=click.IntRange(1), help="At most so many (all).")
+@click.option("--limit", metavar="N", type=click.IntRange(1), help="The newest of them alone (all).")
 @client_options
 @pass_chosen
 def list_(chosen: Chosen, state: str | None, limit: int | None) -> None:
     """List the sagas of all journals: those that are open, and those that ended within the last day.
 
-    AGE is the time since the saga began; STUCK names the steps that a person should look at.
+    The newest stands last. AGE is the time since the saga began; STUCK names the steps that a person should look at.
     """
     found: list[dict[str, Any]] = []
     unanswered: set[str] = set()
     params: dict[str, Any] = {} if state is None else {"state": state}
     with chosen.client(ANSWER_S) as client:
-        while limit is None or len(found) < limit:
-            page = client.call("saga-list", limit=min(PAGE, (limit or PAGE + len(found)) - len(found)), **params)
+        while True:
+            page = client.call("saga-list", limit=PAGE, **params)
             more = page["sagas"]
             unanswered |= {*page["unanswered"]}
             if not more or more[-1]["saga"] == params.get("after"):
                 break
             found += more
             params["after"] = found[-1]["saga"]
+    found = sorted(found, key=lambda one: (one["began"] or 0, one["saga"]))[-limit if limit else None :]
     unled = sorted(name for name in unanswered if " " in name)
     if names := ", ".join(sorted(unanswered.difference(unled))):
         click.echo(f"no answer from {names}: the sagas of the journals that they lead are missing", err=True)

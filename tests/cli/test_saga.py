@@ -76,30 +76,31 @@ def test_a_saga_that_is_not_there_is_4(sidecar: FakeSidecar, command: Command) -
 
 
 def test_list_is_an_aligned_table_or_one_array(sidecar: FakeSidecar, command: Command) -> None:
-    rows = [s.short(), s.short(saga=f"{s.JOURNAL}.b", state="aborted", stuck=["reserve"], began=None, reason="")]
+    rows = [s.short(saga=f"{s.JOURNAL}.b", state="aborted", stuck=["reserve"], began=None, reason=""), s.short()]
     sidecar.answers["saga-list"] = lambda params: {"sagas": [] if "after" in params else rows, "unanswered": []}
     lines = command("saga", "list", "--state", "ended").out.splitlines()
     assert lines[0].split() == ["NAME", "STATE", "DECISION", "STEPS", "AGE", "STUCK", "SAGA", "WHY"]
-    assert lines[1].split()[:4] == ["create-order", "ended", "abort", "2"]
-    assert lines[2].split() == ["create-order", "aborted", "abort", "2", "-", "reserve", f"{s.JOURNAL}.b", "-"]
+    assert lines[2].split()[:4] == ["create-order", "ended", "abort", "2"]
+    assert lines[1].split() == ["create-order", "aborted", "abort", "2", "-", "reserve", f"{s.JOURNAL}.b", "-"]
     assert sidecar.seen[0] == ("saga-list", {"limit": 1000, "state": "ended"})
     assert json.loads(command("saga", "list", "--json").out) == rows
     assert command("saga", "list", "--state", "lost").code == 2
 
 
-def test_list_asks_until_nothing_comes_or_the_limit_is_there(sidecar: FakeSidecar, command: Command) -> None:
+def test_list_asks_until_nothing_comes_and_shows_the_newest_last(sidecar: FakeSidecar, command: Command) -> None:
     names = [f"{s.JOURNAL}.{number:04}" for number in range(2300)]
+    began = {name: s.BEGAN + number * 7 % 2300 for number, name in enumerate(names)}
+    in_order = sorted(names, key=lambda name: began[name])
 
     def page(params: dict[str, Any]) -> dict[str, Any]:
         later = [name for name in names if name > params.get("after", "")]
         shown = later[: min(700, params["limit"])]  # as much as one answer takes
-        return {"sagas": [s.short(saga=name) for name in shown], "unanswered": []}
+        return {"sagas": [s.short(saga=name, began=began[name]) for name in shown], "unanswered": []}
 
     sidecar.answers["saga-list"] = page
-    assert [one["saga"] for one in json.loads(command("saga", "list", "--json").out)] == names
-    sidecar.seen.clear()
-    assert len(json.loads(command("saga", "list", "--json", "--limit", "750").out)) == 750
-    assert [params["limit"] for _, params in sidecar.seen] == [750, 50]
+    assert [one["saga"] for one in json.loads(command("saga", "list", "--json").out)] == in_order
+    newest = json.loads(command("saga", "list", "--json", "--limit", "750").out)
+    assert [one["saga"] for one in newest] == in_order[-750:]
 
 
 def test_list_names_the_members_that_did_not_answer(sidecar: FakeSidecar, command: Command) -> None:
