@@ -8,8 +8,9 @@ or who delivers them; the state machine and the dispatch follow from the entry.
                                  wait for what is kept
     a journal keeps none         nothing: the group is added with the next event, as any other
 
-A journal that knows the group already gives it nothing anew. One entry at a time is under way. What was refused is
-tried again when something is applied or the members change.
+A journal that knows the group already gives it nothing anew; one that has forgotten it, while it subscribes, adds it
+once more. One entry at a time is under way. What was refused is tried again when something is applied or the members
+change.
 """
 
 from collections.abc import Callable, Iterator
@@ -37,7 +38,8 @@ class PastGroups:
         self._adding: frozenset[str] = frozenset()
         self._not_taken: set[str] = set()
         """Groups for which the journal had no room."""
-        self._refused = False
+        self._again = False
+        """What is applied next is a reason to look: an entry was refused, or a group was forgotten."""
         self.paused = False
 
     def look(self) -> list[EventEffect]:
@@ -47,7 +49,7 @@ class PastGroups:
         groups = self._first(self._lacking())
         if not groups:
             return []
-        self._ticket, self._refused = self._next_ticket(), False
+        self._ticket, self._again = self._next_ticket(), False
         self._adding = frozenset(group.name for group in groups)
         data = encode_publish(groups, ())
         return [ProposeEntry(self._journal, EventEntryKind.PUBLISH, data, self._ticket, ends=False)]
@@ -86,16 +88,18 @@ class PastGroups:
 
     def refused(self) -> None:
         """Our entry was not accepted."""
-        self._ticket, self._refused = None, True
+        self._ticket, self._again = None, True
 
     def applied(self) -> list[EventEffect]:
-        """An entry was applied: there may be room for what was refused."""
-        return self.look() if self._refused else []
+        """An entry was applied: there may be room for what was refused, and groups that it forgot are added again."""
+        again, self._again = self._again, False
+        return self.look() if again else []
 
     def group_forgotten(self, name: str) -> None:
         """There is room for another group; and this one begins anew if it subscribes still."""
         del name
         self._not_taken.clear()
+        self._again = True
 
     def resume(self) -> list[EventEffect]:
         self.paused = False

@@ -116,6 +116,19 @@ def test_what_was_refused_is_tried_with_the_next_entry() -> None:
     assert leader.past.applied() == []
 
 
+def test_a_group_that_is_forgotten_while_it_subscribes_begins_anew() -> None:
+    """It did so with the next event, or when some member changed: until then nothing happened."""
+    leader = PastLeader(LATE)
+    leader.take(leader.past.look())
+    leader.commit()
+    leader.by_hand.apply(EventEntryKind.FORGET_GROUP, encode_forget((("late", "by hand"),)))
+    leader.past.group_forgotten("late")
+    leader.proposed.clear()
+    leader.take(leader.past.applied())
+    assert [group.name for group in decode_publish(leader.proposed[0].data)[0]] == ["late"]
+    assert any(isinstance(fact, KeptEventAdded) for fact in leader.commit())
+
+
 def test_nothing_is_added_while_the_journal_is_handed_over() -> None:
     leader = PastLeader(LATE)
     leader.past.paused = True
