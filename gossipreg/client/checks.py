@@ -54,6 +54,18 @@ def check_callable(name: str, value: Any, wants: str) -> None:
         raise BadParams(f"{name} {value!r} cannot be called: give {wants}")
 
 
+def check_takes_event(name: str, function: Any) -> None:
+    """A handler that does not take one argument would fail at each event, until all of them are dead letters."""
+    from inspect import signature
+
+    try:
+        signature(function).bind(None)
+    except TypeError as error:
+        raise BadParams(f"{name} {function!r} does not take an event as its only argument: {error}") from None
+    except ValueError:  # of a function in C that does not say
+        pass
+
+
 def refuse_coroutine(name: str, function: object, result: object) -> None:
     """A function that is called in a thread returned this. Of an async function it is a request that was never sent."""
     if isinstance(result, CoroutineType):

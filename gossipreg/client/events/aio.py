@@ -11,11 +11,14 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from functools import partial
+from inspect import isawaitable
 from time import monotonic
 from typing import Any, Self
 
+from gossipreg.client.checks import check_takes_event
 from gossipreg.client.events.aio_publisher import AsyncEventPublisher
 from gossipreg.client.events.event import HandledEvent, Reject, RetryLater
+from gossipreg.client.events.handlers import COMES_AGAIN
 from gossipreg.client.events.of_registry import RegistryEvents
 from gossipreg.client.events.published import Published
 from gossipreg.client.events.pump import FINISH_S, SubscriptionPump
@@ -44,6 +47,7 @@ class AsyncRegistryEvents:
     ) -> "AsyncSubscription":  # fmt: skip
         if handler is None or not callable(handler):
             raise BadParams(f"handler {handler!r} cannot be called: give an async function that takes an event")
+        check_takes_event("handler", handler)
         settings = subscription_settings(pattern, group, **options)
         pump = self._events.begin(settings, TaskHandlers(handler, settings.name), has_handler=True, in_loop=True)
         try:
@@ -90,11 +94,13 @@ class TaskHandlers:
             return
         with suppress(Exception), event:
             try:
-                await self._handler(event)
+                handled: object = self._handler(event)
+                if isawaitable(handled):  # a plain function has done its work: to fail now would have it do it again
+                    await handled
             except (Reject, RetryLater):
                 raise
             except Exception:
-                log_exception(f"the handler of {self._name} failed at {event!r}: it is tried again")
+                log_exception(f"the handler of {self._name} failed at {event!r}: {COMES_AGAIN}")
                 raise
 
 

@@ -14,6 +14,7 @@ from gossipreg.client.checks import refuse_coroutine
 from gossipreg.client.events.event import HandledEvent, Reject, RetryLater
 from gossipreg.client.log import log_exception
 
+COMES_AGAIN = "it comes again, or is a dead letter after its last attempt"
 Handler = Callable[[HandledEvent], object]
 
 
@@ -72,5 +73,5 @@ class HandlerThreads:
             except (Reject, RetryLater):
                 raise
             except BaseException:
-                log_exception(f"the handler of {self._name} failed at {event!r}: it is tried again")
+                log_exception(f"the handler of {self._name} failed at {event!r}: {COMES_AGAIN}")
                 raise

@@ -8,7 +8,7 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
-from gossipreg.client.checks import check_count
+from gossipreg.client.checks import check_count, check_takes_event
 from gossipreg.client.events.handlers import Handler, HandlerThreads
 from gossipreg.client.events.published import Published
 from gossipreg.client.events.publisher import EventPublisher, RegistryClient
@@ -116,6 +116,7 @@ def checked_handler(handler: Handler | None) -> Handler:
         raise BadParams(f"handler {handler!r} cannot be called: give a function that takes an event")
     if iscoroutinefunction(handler):
         raise BadParams(f"handler {handler!r} is async: give a function for threads, or use gossipreg.aio")
+    check_takes_event("handler", handler)
     return handler
 
 

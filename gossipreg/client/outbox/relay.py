@@ -31,7 +31,9 @@ POLL_S = 1.0
 AGAIN = Retry(first_s=0.5, longest_s=30.0)
 """After a failure, so as not to press a sidecar or a database that has trouble."""
 CLOSE_S = PUBLISH_S + 2.0
-"""How long `close` waits: the event that is being sent is finished first."""
+"""How long `close` waits: the event that is being sent is finished first, or what was announced is sent."""
+LAST_S = 2.0
+"""After this time no event of the last pass begins."""
 
 
 class Relay:
@@ -55,6 +57,8 @@ class Relay:
         self._bell: SimpleQueue[None] = SimpleQueue()
         """Has a ring for each time that the thread is to look up. Unlike a condition, a signal handler may ring it."""
         self._rung = self._ending = self._closed = self._inherited = False
+        self._due = False
+        """`wake` was called, and no pass that ran to its end has begun since."""
         self._working = threading.Lock()
         """Held during a pass: a fork waits for it."""
         self._sender: OutboxSender | None = None
@@ -80,12 +84,14 @@ class Relay:
         if self._inherited and not self._closed:
             self._inherited = False
             self.start()
+        self._due = True
         if not self._rung:
             self._rung = True
             self._bell.put(None)
 
     def close(self) -> None:
-        """End the thread once the event that it is sending is finished. What still waits in the table stays there."""
+        """End the thread once the event that it is sending is finished. What a `wake` before this announced is sent
+        first, as far as 2 s go and the last pass went well; what still waits in the table then stays there."""
         self._closed = True
         RELAYS.remove(self)
         self.end()
@@ -121,9 +127,12 @@ class Relay:
     def _run(self) -> None:
         while not self._ending:
             with self._working:
-                self._pass()
+                self._pass(lambda: not self._ending and not RELAYS.forking)
             self._sleep(self._log.wait_s or self._poll_s)
         with self._working:
+            until = monotonic() + LAST_S
+            if self._due and not self._log.wait_s:
+                self._pass(lambda: monotonic() < until and not RELAYS.forking)
             self._drop_sender()
 
     def _sleep(self, wait_s: float) -> None:
@@ -136,14 +145,16 @@ class Relay:
                 if not self._log.wait_s:
                     return
 
-    def _pass(self) -> None:
+    def _pass(self, go_on: Callable[[], bool]) -> None:
+        due, self._due = self._due, False
         try:
             if self._sender is None:
                 self._sender = OutboxSender(self._connect(), self._publisher, self._name)
-            self._note(self._sender.send_waiting(lambda: not self._ending and not RELAYS.forking))
+            self._note(self._sender.send_waiting(go_on))
         except Exception as error:
             self._drop_sender()
             self._log.failed(error)
+        self._due = self._due or (due and self._ending)
 
     def _note(self, done: RelayPass) -> None:
         self._sent += done.sent
@@ -179,7 +190,7 @@ class Relay:
         self._thread = self._sender = None
         self._bell = SimpleQueue()
         self._working = threading.Lock()
-        self._rung = self._blocked = False
+        self._rung = self._due = self._blocked = False
 
     def end(self) -> None:
         self._ending = True

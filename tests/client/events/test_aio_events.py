@@ -154,6 +154,22 @@ def test_what_a_handler_does_decides(
 
 
 @loops
+def test_plain_function_of_a_loop_has_handled_its_event(run: Run, events: EventSidecar) -> None:
+    async def use(registry: aio.AsyncRegistry) -> None:
+        done: list[str] = []
+        plain: Any = lambda event: done.append(event.id)  # noqa: E731  # its type says that it is async
+        async with await registry.subscribe("order.*", "stock", plain):
+            number = events.deliver("e1")
+            await until(lambda: events.params("ack"))
+            assert events.settled(1) == [("ack", number)]
+        assert done == ["e1"]
+        with pytest.raises(BadParams, match="only argument"):
+            await registry.subscribe("order.*", "stock", lambda: sleep(0.0))  # type: ignore[arg-type, misc]
+
+    run_connected(run, events, use)
+
+
+@loops
 def test_handlers_run_beside_each_other_and_inherit(run: Run, events: EventSidecar) -> None:
     async def use(registry: aio.AsyncRegistry) -> None:
         inside: set[str] = set()

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
@@ -286,6 +287,22 @@ def test_an_async_handler_is_refused(registry: Registry) -> None:
 
     with pytest.raises(BadParams, match="async"):
         registry.subscribe("a", "g", handler)
+
+
+@pytest.mark.parametrize("handler", [lambda: None, lambda _event, _more: None, lambda *, event: event, dict.get])
+def test_handler_that_does_not_take_an_event_is_refused(handler: Any, events: EventSidecar, registry: Registry) -> None:
+    with pytest.raises(BadParams, match="only argument"):
+        registry.subscribe("a", "g", handler)
+    assert events.seen == []
+
+
+@pytest.mark.parametrize(
+    "handler", [print, lambda _event, _more=1: None, lambda *_: None, partial(print, "e"), [].append]
+)
+def test_whatever_takes_an_event_is_a_handler(handler: Any, events: EventSidecar, registry: Registry) -> None:
+    registry.subscribe("a", "g", handler)
+    number = events.deliver("e1")
+    assert events.settled(1) == [("ack", number)]
 
 
 @pytest.mark.parametrize("error", [BadParams("pattern"), Refused("no")])

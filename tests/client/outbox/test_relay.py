@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from gossipreg import BadParams, Outbox, Refused, Relay, relay_once
+from gossipreg import BadParams, Outbox, Refused, Relay, Unreachable, relay_once
 from scripts.tools.wait import wait_for
 from tests.client.outbox.databases import Database, Event, NotingPublisher, failure, write
 
@@ -151,6 +151,27 @@ def test_a_closed_relay_sends_nothing_and_does_not_start_again(database: Databas
         relay.start()
     assert publisher.events == []
     assert relay_once(database.connect, publisher).sent == 1
+
+
+def test_what_was_announced_before_the_close_is_sent(database: Database) -> None:
+    for number in range(5):
+        publisher = NotingPublisher()
+        with Relay(database.connect, publisher, poll=FAR_S):
+            write(database, f"event.{number}", wake=True)
+        assert publisher.types == [f"event.{number}"]
+    assert database.waiting == 0
+
+
+def test_close_tries_nothing_again_that_has_just_failed(database: Database) -> None:
+    def answer(_event: Event) -> None:
+        raise Unreachable("no sidecar")
+
+    publisher = NotingPublisher(answer)
+    write(database, "first")
+    with Relay(database.connect, publisher, poll=FAR_S) as relay:
+        wait_for(lambda: relay.stats()["failures"] == 1)
+        relay.wake()
+    assert (relay.stats()["failures"], database.waiting) == (1, 1)
 
 
 def test_relay_once_says_that_another_relay_sends(database: Database) -> None:
