@@ -157,7 +157,7 @@ HONOURED: Mapping[str, frozenset[ClientKind]] = MappingProxyType({
     "retries.per_try_timeout": frozenset({_ENVOY}),
     "limits.connections": frozenset({_ENVOY}),
     "limits.pending": frozenset({_ENVOY}),
-    "limits.requests": frozenset({_ENVOY, _CORE}),
+    "limits.requests": _ALL,
     "limits.retries": frozenset({_ENVOY}),
     "outlier.consecutive_5xx": frozenset({_ENVOY}),
     "outlier.failure_percentage": frozenset({_ENVOY, _CORE}),
