@@ -27,7 +27,7 @@ from gossipreg.sagas.saga_model import (
     STEP_NAME,
     SagaRef,
 )
-from gossipreg.sagas.saga_templates import TemplateValues, read_json_untrusted, short
+from gossipreg.sagas.saga_templates import CannotRender, TemplateValues, read_json_untrusted, short
 from gossipreg.sagas.step_order import in_order
 from gossipreg.sagas.step_template import (
     StepTemplate,
@@ -164,7 +164,10 @@ def check_input(definition: SagaDefinition, input: bytes) -> None:
                         values.value(ref)
                     except BadParams as error:
                         raise BadParams(f"step {step.name!r}: {error}") from None
-            check_values(command, values, what)
+            try:
+                check_values(command, values, what)
+            except CannotRender as error:
+                raise BadParams(str(error)) from None
 
 
 def _commands(step: StepTemplate) -> Iterator[tuple[CommandTemplate, str]]:

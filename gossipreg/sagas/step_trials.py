@@ -19,6 +19,7 @@ _WORKS: Mapping[StepState, tuple[CommandWork, ...]] = {
 }
 """By state: what may be sent of a step then."""
 NO_ANSWER_YET = "no answer yet"
+WAITS_FOR_STEPS = "it waits until no attempt of a step is under way"
 REPEATED = "its undo needs its answer, so the step is repeated first: "
 
 
@@ -33,6 +34,8 @@ def _trial(saga: str, step: OpenStep, attempts: CommandAttempts) -> StepResult |
         task = attempts.get(CommandId(saga, step.name, work))
         if task is not None and task.attempts:
             return _last(step.state, task)
+    if step.state is StepState.UNDOING and step.undo_result is None and attempts.steps_under_way(saga):
+        return StepResult(step.state, text=WAITS_FOR_STEPS)
     return None
 
 

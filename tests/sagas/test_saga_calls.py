@@ -71,6 +71,7 @@ def test_a_value_of_the_input_that_fits_nowhere_begins_nothing(
     with pytest.raises(BadParams) as error:
         read("run", definition=definition, input=json.dumps({"x": value}).encode())
     assert fault in str(error.value)
+    assert type(error.value) is BadParams, "its class is one that programs know"
     assert_one_line(error.value)
 
 

@@ -49,6 +49,20 @@ def test_an_undo_that_fails_tells_why_before_it_is_stuck() -> None:
     assert one["undo"]["attempts"] == len(bench.sent("reserve/undo")) > 2
 
 
+def test_an_undo_that_waits_for_a_step_under_way_says_so() -> None:
+    bench = Bench()
+    bench.participants["pay"] = lambda attempt: Answer(after_s=0.1 if attempt.undoes else 4.0)
+    saga = bench.begin()
+    bench.step(saga, "reserve")
+    bench.call("step", saga=saga, step=step("pay"))
+    bench.run(1.0)
+    bench.ok("abort", saga=saga)
+    texts = {one["name"]: one["undo"]["text"] for one in bench.story(saga)["steps"]}
+    assert texts == dict.fromkeys(("reserve", "pay"), "it waits until no attempt of a step is under way")
+    bench.run(10.0)
+    assert [one["state"] for one in bench.story(saga)["steps"]] == ["undone", "undone"]
+
+
 def test_a_stuck_undo_tells_its_last_attempt_not_its_twentieth() -> None:
     bench = Bench()
     undoes = [Answer(423)] * 99 + [Answer(500)] * 20

@@ -2,12 +2,14 @@
 
 import asyncio
 import re
+import sys
 import textwrap
 import threading
 from http.client import HTTPConnection
 from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import Annotated, Any
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -70,13 +72,13 @@ def test_the_participant_of_the_page_keeps_the_rules(tmp_path: Path, monkeypatch
         thread.join(30)
 
 
-def test_the_lines_of_fastapi_answer_a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fastapi = pytest.importorskip("fastapi")
+def test_the_program_of_fastapi_keeps_the_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("fastapi")
     httpx = pytest.importorskip("httpx")
     monkeypatch.chdir(tmp_path)
-    names = stock_of_the_page()
-    (source,) = [block for block in blocks() if block.startswith("@app.put")]
-    names |= {"app": fastapi.FastAPI(), "Annotated": Annotated, "Header": fastapi.Header, "Response": fastapi.Response}
+    monkeypatch.setitem(sys.modules, "stock", SimpleNamespace(**stock_of_the_page()))
+    (source,) = [block for block in blocks() if "@app.put" in block]
+    names: dict[str, Any] = {}
     exec(source, names)
 
     async def ask() -> None:
@@ -86,6 +88,9 @@ def test_the_lines_of_fastapi_answer_a_step(tmp_path: Path, monkeypatch: pytest.
                 headers = {"Idempotency-Key": KEY}
                 answer = await client.put(f"/reservations/{KEY}", json={"item": item}, headers=headers)
                 assert (answer.status_code, answer.json()) == (200, {"reserved": "tea"})
+            undone = await client.delete(f"/reservations/{KEY}", headers={"Gossipreg-Undoes": KEY})
+            late = await client.put(f"/reservations/{KEY}", json={"item": "tea"}, headers={"Idempotency-Key": KEY})
+            assert (undone.status_code, late.status_code) == (204, 410)
 
     asyncio.run(ask())
 
