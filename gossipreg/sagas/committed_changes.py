@@ -83,17 +83,17 @@ class CommittedChanges:
                 self._replies.fail(saga, step, "refused", f"step {step!r} was not taken: {reason}")
                 self._running.not_intended(saga, step, reason)
             case BeginSaga():
-                self._replies.fail(saga, "", "busy", f"the saga was not begun: {reason}")
                 self._running.given_up(change, reason)
+                self._replies.not_begun(saga, "busy", f"the saga was not begun: {reason}")
             case DecideSaga():
                 self._running.not_decided(saga)
 
     def give_up(self, change: SagaChange, code: str, text: str) -> None:
         """The journal did not take this, and will not in a moment."""
+        self._running.given_up(change, text)
         match change:
             case BeginSaga(begun):
-                self._replies.fail(begun.id, "", code, text)
+                self._replies.not_begun(begun.id, code, text)
             case IntendStep(saga, intent):
                 self._replies.fail(saga, intent.name, code, text)
                 self._declared.wait(saga)
-        self._running.given_up(change, text)

@@ -274,20 +274,24 @@ class RunningSagas:
                 self.not_intended(saga, intent.name, why)
 
     def _not_begun(self, saga: str, why: str) -> None:
-        """A declared one is gone; the program of the other may take its first steps again."""
+        """A declared one is gone, and one that is to be aborted; the program of another may take its first steps again.
+        A commit is taken back, as in `not_intended`."""
         context, live = self._context, self._context.live.get(saga)
         if live is None:
             return
         context.batch.drop(saga)
         context.touch(saga)
-        if live.by_code and live.deciding is None:
-            live.recorded = False
-            self._room.keep(live)
-            for name, step in live.steps.items():
-                live.note_not_taken(name, step.intent.options, why)
-            live.steps.clear()
-        else:
+        if not live.by_code or live.deciding is Decision.ABORT:
             self._forget(saga)
+            return
+        live.recorded = False
+        self._room.keep(live)
+        for name, step in live.steps.items():
+            live.note_not_taken(name, step.intent.options, why)
+        live.steps.clear()
+        live.deciding = None
+        if live.overdue:
+            self.decide(live, Decision.ABORT, live.overdue)
 
     def not_intended(self, saga: str, name: str, why: str) -> None:
         """This step was not recorded, and nothing of it was sent. A commit that was asked for behind it is taken back:

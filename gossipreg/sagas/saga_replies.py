@@ -141,13 +141,29 @@ class SagaReplies:
                 live.note_not_taken(step.name, step.options, str(error))
 
     def fail(self, saga: str, step: str, code: str, text: str) -> None:
-        """The journal did not take what this step, or with an empty name anything of this saga, is waiting for."""
+        """The journal did not take this step."""
         for call in self._context.waiting.of(saga):
-            asked = call.asked
-            of_step = isinstance(asked, (StepAsked, AfterAsked)) and asked.step.name == step
-            if of_step or (not step and not isinstance(asked, WaitAsked)):
+            if isinstance(call.asked, (StepAsked, AfterAsked)) and call.asked.step.name == step:
                 self._refuse(call, code, text)
                 self._context.waiting.remove(call)
+
+    def not_begun(self, saga: str, code: str, text: str) -> None:
+        """The journal did not take the beginning of this saga, so nothing of it is there. Whoever decides it is
+        answered when it is looked at again, if there is something to decide."""
+        live = self._context.live.get(saga)
+        for call in self._context.waiting.of(saga):
+            match call.asked:
+                case WaitAsked():
+                    continue
+                case CommitAsked() if live is not None and live.not_taken:
+                    continue
+                case AbortAsked() if live is not None:
+                    continue
+                case AbortAsked():
+                    self._context.reply(call.caller, {"state": "aborted"})
+                case _:
+                    self._refuse(call, code, text)
+            self._context.waiting.remove(call)
 
     def end(self, text: str) -> None:
         """We do not lead any more. What was put into the journal may be committed all the same."""

@@ -70,6 +70,65 @@ def test_a_refused_after_holds_back_a_commit_in_the_same_entry() -> None:
     assert_refused_until_taken(bench, saga, commit, "mail", FULL[1])
 
 
+def asked_in_one_entry(bench: Bench, *calls: tuple[str, dict[str, Any]]) -> list[tuple[str, Any]]:
+    """What comes of these calls about a saga without a first step, which share an entry that the journal refuses."""
+    saga = bench.begin("s1")
+    bench.auto = False
+    bench.call("step", saga=bench.begin("s2"), step=step("b"))
+    tickets = [bench.call(method, saga=saga, **params) for method, params in calls]
+    fill(bench)
+    bench.auto = True
+    bench.commit()
+    bench.run(1.0)
+    return [bench.answers[ticket] for ticket in tickets]
+
+
+def test_a_first_step_and_its_commit_in_one_refused_entry_may_come_again() -> None:
+    bench = Bench()
+    after, commit = asked_in_one_entry(bench, ("after", {"step": MAIL}), ("commit", {}))
+    saga = bench.story("s1")["saga"]
+    assert after[0] == "journal_full"
+    assert_refused_until_taken(bench, saga, commit, "mail", FULL[1])
+    empty(bench)
+    assert [answer[0] for answer in asked_at_once(bench, saga, "after", MAIL)] == ["", ""]
+    assert "mail" in bench.names
+
+
+def test_an_abort_behind_a_first_step_that_was_refused_leaves_no_trace() -> None:
+    for calls in (
+        [("after", {"step": MAIL}), ("abort", {})],
+        [("after", {"step": MAIL}), ("commit", {}), ("abort", {})],
+    ):
+        bench = Bench()
+        after, *_, abort = asked_in_one_entry(bench, *calls)
+        assert (after[0], abort) == ("journal_full", ("", {"state": "aborted"}))
+        assert bench.ask("show", saga="s1")[0] == "not_found"
+
+
+def test_a_commit_of_no_steps_is_refused_by_a_full_journal() -> None:
+    bench = Bench()
+    saga = bench.begin()
+    fill(bench)
+    assert bench.ask("commit", saga=saga) == ("journal_full", {"text": FULL[1]})
+    empty(bench)
+    assert bench.ask("commit", saga=saga) == ("", {"state": "committed"})
+
+
+def test_a_saga_whose_time_was_over_beside_a_refused_beginning_is_gone() -> None:
+    bench = Bench()
+    saga = bench.begin("s1", timeout_ms=5_000)
+    bench.auto = False
+    bench.call("step", saga=bench.begin("s2"), step=step("b"))
+    tickets = [bench.call("after", saga=saga, step=MAIL), bench.call("commit", saga=saga)]
+    bench.run(6.0)
+    fill(bench)
+    bench.auto = True
+    bench.commit()
+    bench.run(1.0)
+    assert [bench.answers[ticket][0] for ticket in tickets] == ["journal_full", "journal_full"]
+    assert bench.ask("show", saga="s1")[0] == "not_found"
+
+
 def test_a_refused_step_holds_back_a_commit_asked_at_once() -> None:
     bench = Bench()
     saga = bench.begin()
