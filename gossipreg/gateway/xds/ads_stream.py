@@ -271,7 +271,6 @@ class AdsStream:
         self._nonces += 1
         nonce = str(self._nonces)
         subscription.hand_out(nonce, shared, resources)
-        self._context.count("xds.responses")
         return shared.with_nonce(nonce)
 
     def close(self) -> None:
