@@ -47,6 +47,12 @@ class AsyncSagaLines(SagaLines):
                     self._waiting.remove(event)
         return loan
 
+    def is_cut(self) -> bool:
+        """As `SagaLines.is_cut`."""
+        is_cut = super().is_cut()
+        self._wake()  # a task may wait for what was looked at
+        return is_cut
+
     def give(self, loan: Loan) -> None:
         """As `SagaLines.give`."""
         super().give(loan)

@@ -20,6 +20,10 @@ class SagaLines:
         self._free: SimpleQueue[Loan | None] = SimpleQueue()
         """None: one has broken, so there may be room for another."""
         self._lent: dict[Loan, None] = {}
+        self._first: Loan | None = None
+        """That of `pool`, also while the keeper's thread has a look at it."""
+        self._is_opening = False
+        """It is being opened."""
         self._ended = False
 
     def take(self, deadline: float) -> Loan:
@@ -39,7 +43,7 @@ class SagaLines:
                 if loan is not None:
                     self._lent[loan] = None
                 return loan
-            loan.end()
+            self._drop(loan)
 
     def is_cut(self) -> bool:
         """Whether none of them is left: those that are free have ended, and none is in use."""
@@ -50,7 +54,8 @@ class SagaLines:
             if loan.stream.usable:
                 self._free.put(loan)
                 return False
-            loan.end()
+            self._drop(loan)
+        self._free.put(None)  # whoever has waited for one of them meanwhile opens another
         return not self._lent and not self._ended
 
     @property
@@ -64,7 +69,7 @@ class SagaLines:
         if loan.stream.at_rest and not self._ended:
             self._free.put(loan)
         else:
-            loan.end()
+            self._drop(loan)
             self._free.put(None)
 
     def end(self, *, decided: bool) -> None:
@@ -74,7 +79,7 @@ class SagaLines:
         while (loan := self._free_one()) is not None:
             if not decided:
                 loan.stream.close()
-            loan.end()
+            self._drop(loan)
         if not decided:
             for loan in list(self._lent):
                 loan.stream.end()
@@ -89,12 +94,29 @@ class SagaLines:
 
     def _new(self, deadline: float) -> Loan | None:
         """Another one; None where there is no room, and one of the saga's own will come free."""
-        if not self._lent:
-            return self._pool.lend(deadline)
+        if self._first is None and not self._is_opening:
+            return self._open_first(deadline)
         try:
             return self._further.lend(monotonic())
         except Unreachable:
             return None
+
+    def _open_first(self, deadline: float) -> Loan:
+        self._is_opening = True
+        try:
+            self._first = self._pool.lend(deadline)
+        except BaseException:
+            self._free.put(None)
+            raise
+        finally:
+            self._is_opening = False
+        return self._first
+
+    def _drop(self, loan: Loan) -> None:
+        """It is no connection of this saga any more."""
+        if loan is self._first:
+            self._first = None
+        loan.end()
 
 
 def none_free() -> Unreachable:
