@@ -16,21 +16,27 @@ from xml.etree import ElementTree
 
 import dns.flags
 import dns.message
-from msgpack import packb
+from msgpack import packb, unpackb
 
 from gossipreg.callers import Caller
 from gossipreg.core.node import Node
 from gossipreg.daemon.addresses import advertise_rule, bind_rule
 from gossipreg.daemon.checks.parse import parse_check_untrusted
 from gossipreg.daemon.checks.spec import shortened
+from gossipreg.daemon.events.member_answers import ASKED_OF_MEMBERS, member_answer_untrusted
 from gossipreg.daemon.json_form import json_of, params_of_untrusted
 from gossipreg.daemon.logs import text_value
 from gossipreg.daemon.params import registration_untrusted, take_untrusted
+from gossipreg.daemon.sagas.saga_answer import saga_answer_untrusted
 from gossipreg.daemon.seeds import parse_seed
 from gossipreg.daemon.services_file import parse_services_untrusted
 from gossipreg.durations import parse_duration
 from gossipreg.errors import BadConfig, BadDatagram, BadParams, CannotStart, RequestError
 from gossipreg.events.codec import decode_event_message_untrusted, encode_event_message
+from gossipreg.events.effects import SendEventMessage
+from gossipreg.events.handled import HandledEvents
+from gossipreg.events.messages import EventsCall
+from gossipreg.events.questions import Questions
 from gossipreg.gateway.dns import responder
 from gossipreg.gateway.dns.names import make_zones
 from gossipreg.gateway.http import ask, check_definitions, definitions
@@ -298,6 +304,34 @@ def saga_call(data: bytes) -> None:
         assert_one_line(error)
 
 
+def answer(data: bytes) -> None:
+    """The first byte selects the method of a call about sagas, or of a question about events, and whether it failed;
+    the rest is what a member answers. Whatever it is, every client can read what comes of it."""
+    how, packed = (data[0], data[1:]) if data else (0, b"")
+    code = "refused" if how & 1 else ""
+    questions = sorted(ASKED_OF_MEMBERS)
+    told = member_answer_untrusted("web", questions[(how >> 1) % len(questions)], code, packed)
+    json_of(packb(told.result))
+    try:
+        found = saga_answer_untrusted(METHODS[(how >> 1) % len(METHODS)], code, packed)
+    except RequestError as error:
+        assert_one_line(error)
+    else:
+        assert unpackb(found.result) == found.fields
+        json_of(found.result)
+
+
+def event_question(data: bytes) -> None:
+    """The first byte selects a question about events; the rest are its parameters, as a member sends them."""
+    how, params = (data[0], data[1:]) if data else (0, b"")
+    questions = sorted(ASKED_OF_MEMBERS)
+    asking = Questions(lambda: 1, lambda: iter(()), HandledEvents())
+    call = EventsCall(number=1, method=questions[how % len(questions)], params=params)
+    (effect,) = asking.ask(NodeId(bytes(16)), call, START)
+    assert isinstance(effect, SendEventMessage)
+    encode_event_message(effect.message)
+
+
 def saga_entry(data: bytes) -> None:
     """What stands in an entry of sagas."""
     with suppress(ValueError):
@@ -340,7 +374,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "http": http, "lines": lines, "json": json_params, "filter": filter, "eureka": eureka,
     "replica_message": replica_message, "event_message": event_message, "saga_message": saga_message,
     "saga_call": saga_call, "saga_entry": saga_entry, "saga_definition": saga_definition, "stream": stream,
-    "xds": xds,
+    "xds": xds, "answer": answer, "event_question": event_question,
 }  # fmt: skip
 
 

@@ -89,3 +89,5 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     ),
     **dict.fromkeys(("retry", "drop", "forget"), lambda result: _has(result, {"count": (int,)})),
 }
+ASKED_OF_MEMBERS = frozenset(_FITS)
+"""The questions (`events/questions.py`)."""
