@@ -8,6 +8,7 @@ from typing import Any
 
 from envoy.config.core.v3 import base_pb2
 from envoy.config.route.v3 import route_components_pb2 as route_pb2
+from envoy.extensions.retry.host.previous_hosts.v3.previous_hosts_pb2 import PreviousHostsPredicate
 from envoy.type.matcher.v3 import string_pb2
 from envoy.type.v3 import percent_pb2
 
@@ -21,8 +22,11 @@ from gossipreg.gateway.xds.policy import (
     ServicePolicy,
     honours,
 )
-from gossipreg.gateway.xds.proto_values import duration, number
+from gossipreg.gateway.xds.proto_values import duration, number, packed
 
+OTHER_HOST_TRIES = 5
+"""How often Envoy chooses again when it has chosen an endpoint that has just failed the same call. Then it takes it."""
+_OTHER_HOSTS = "envoy.retry_host_predicates.previous_hosts"
 _MILLION = percent_pb2.FractionalPercent.DenominatorType.MILLION
 
 
@@ -91,6 +95,9 @@ def _retries(retries: RetryPolicy, kind: ClientKind) -> Any:
     policy = route_pb2.RetryPolicy(retry_on=",".join(words), num_retries=number(retries.attempts))
     if retries.per_try_timeout_s is not None and honours(kind, "retries.per_try_timeout"):
         policy.per_try_timeout.CopyFrom(duration(retries.per_try_timeout_s))
+    if kind is ClientKind.ENVOY:  # gRPC clients choose another endpoint by themselves
+        policy.retry_host_predicate.add(name=_OTHER_HOSTS, typed_config=packed(PreviousHostsPredicate()))
+        policy.host_selection_retry_max_attempts = OTHER_HOST_TRIES
     return policy
 
 

@@ -112,6 +112,9 @@ def test_routes_have_all_that_the_policy_sets_and_no_hidden_limit() -> None:
         assert route.route.timeout.ToMilliseconds() == 3000
         assert (route.route.retry_policy.retry_on, route.route.retry_policy.num_retries.value) == ("unavailable,5xx", 3)
         assert route.route.retry_policy.per_try_timeout.ToMilliseconds() == 1000
+        assert [one.name for one in route.route.retry_policy.retry_host_predicate] == [
+            "envoy.retry_host_predicates.previous_hosts"
+        ]
         (mirror,) = route.route.request_mirror_policies
         assert (mirror.cluster, mirror.runtime_fraction.default_value.numerator) == ("shadow", 25_000)
 

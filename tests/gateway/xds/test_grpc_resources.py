@@ -98,6 +98,7 @@ def test_each_kind_of_client_gets_only_what_it_honours(
         assert action.max_stream_duration.max_stream_duration.seconds == stream_s
         assert (action.retry_policy.retry_on, action.retry_policy.num_retries.value) == ("unavailable", 3)
         assert not action.retry_policy.HasField("per_try_timeout")
+        assert list(action.retry_policy.retry_host_predicate) == []
         assert list(action.request_mirror_policies) == []
         assert [one.header.header_name for one in action.hash_policy] == ["x-user"]
 
