@@ -37,7 +37,14 @@ from gossipreg.gateway.http import ask, connections, events, tokens
 from gossipreg.gateway.http import filter as filters
 from gossipreg.gateway.http.dapr import picking
 from gossipreg.gateway.http.eureka import documents, recent
-from gossipreg.gateway.xds import grpc_connections, grpc_messages, http2_connection
+from gossipreg.gateway.xds import (
+    grpc_connections,
+    grpc_messages,
+    http2_connection,
+    names_asked,
+    policy_file,
+    shown_names,
+)
 from gossipreg.journal.tuning import JournalTuning
 from gossipreg.net import http_client, http_framing
 from gossipreg.sagas import (
@@ -76,6 +83,11 @@ VALUES: dict[str, tuple[float, ...]] = {
     "beginning of a connection": (grpc_connections.OPENING_S,),
     "a connection without a stream": (grpc_connections.IDLE_S,),
     "a client that sends nothing": (grpc_connections.PING_S, grpc_connections.PING_ANSWER_S),
+    "the file of `--xds-policy`": (policy_file.FILE_MAX_BYTES,),
+    "tags of a split": (policy_file.TAGS_MAX,),
+    "routes by header of a service": (policy_file.ROUTES_MAX,),
+    "a name that a client asks for": (names_asked.ASKED_MAX,),
+    "services that are gone and that Envoy still gets": (shown_names.GONE_MAX,),
     "wait of a first lookup (`timeout`)": (registry.TIMEOUT_S,),
     "age of a snapshot that nobody confirms (`max_stale`)": (registry.MAX_STALE_S,),
     "instances of members that a restarted sidecar has not met": (known.UNMET_S,),
