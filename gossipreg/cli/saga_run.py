@@ -1,6 +1,7 @@
 """`gossipreg saga run FILE`: begin a declared saga, and wait for its decision."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 MORE_S = 30.0
 """The wait for a decision beyond the saga's own timeout: a new leader of its journal counts that anew."""
+NOTE_S = 3.0
+"""After this a person at a terminal wants to know what a command waits for."""
 ID_BYTES = 8
 
 
@@ -145,9 +148,30 @@ def _begin(chosen: Chosen, id: str, definition: bytes, data: bytes) -> dict[str,
     return begun
 
 
+def _watched(chosen: Chosen, saga: str, until: str, timeout_s: float) -> dict[str, Any]:
+    """Wait as `await_saga` does. A person at a terminal is told once what it waits for."""
+    if timeout_s > NOTE_S and not chosen.json and sys.stderr is not None and sys.stderr.isatty():
+        with suppress(*PASSING):  # the rest of the time is for that
+            story = await_saga(chosen.client, saga, until, NOTE_S)
+            if is_over(story, until):
+                return story
+            say(f"{saga} goes on{_so_far(story)}; Ctrl-C ends this wait alone")
+        timeout_s -= NOTE_S
+    return await_saga(chosen.client, saga, until, timeout_s)
+
+
+def _so_far(story: dict[str, Any]) -> str:
+    """What came of a step that is open, if it was tried and did not do."""
+    for step in story["steps"]:
+        tried = {"intended": step, "after": step, "undoing": step["undo"]}.get(step["state"])
+        if tried and tried["attempts"] and tried["text"]:
+            return printable(f" (step {step['name']}, tried {tried['attempts']}x: {tried['text']})")
+    return ""
+
+
 def _wait(chosen: Chosen, saga: str, until: str, timeout_s: float) -> int:
     try:
-        story = await_saga(chosen.client, saga, until, timeout_s)
+        story = _watched(chosen, saga, until, timeout_s)
     except PASSING as error:
         say_error(error.code, f"{error}; {saga} was begun and goes on: `gossipreg saga show {saga}`", json=chosen.json)
         return REFUSED
@@ -155,7 +179,7 @@ def _wait(chosen: Chosen, saga: str, until: str, timeout_s: float) -> int:
         say(f"interrupted: {saga} goes on: `gossipreg saga show {saga}` tells, `gossipreg saga abort {saga}` undoes it")
         raise
     if not is_over(story, until):
-        text = f"{saga} is not {until} after {timeout_s:g}s, and goes on: `gossipreg saga show {saga}`"
+        text = f"{saga} is not {until} after {timeout_s:g}s, and goes on{_so_far(story)}: `gossipreg saga show {saga}`"
         say_error(OutcomeUnknown.code, text, json=chosen.json)
         return REFUSED
     committed = story["decision"] == "commit"

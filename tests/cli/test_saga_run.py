@@ -204,6 +204,42 @@ def test_a_saga_that_is_not_decided_in_time_goes_on(
     assert f"goes on: `gossipreg saga show {s.SAGA}`" in ended.err
 
 
+def tried(state: str, **answer: Any) -> dict[str, Any]:
+    failing = {"attempts": 4, "text": "status 503", **answer}
+    undo = s.undo("/r", settled=None, **failing) if state == "undoing" else None
+    step = {**s.REFUSED, "state": state, "settled": None, "undo": undo, "after": state == "after", **failing}
+    return s.story(step, state="running", decision=None, decided=None, ended=None)
+
+
+@pytest.mark.parametrize("state", ["intended", "undoing", "after"])
+def test_a_saga_that_takes_long_says_what_it_waits_for(
+    sidecar: FakeSidecar, command: Command, order: str, state: str
+) -> None:
+    sidecar.answers |= {"saga-run": begun(), "saga-wait": lambda _: tried(state)}
+    ended = command("saga", "run", order, "--input", INPUT, "--until", "ended", "--timeout", "1ms")
+    assert (ended.code, ended.out) == (4, "")
+    assert f"{s.SAGA} is not ended after 0.001s, and goes on (step pay, tried 4x: status 503): `goss" in ended.err
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_person_at_a_terminal_is_told_what_the_command_waits_for(
+    sidecar: FakeSidecar, command: Command, order: str, monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    answers = [tried("intended"), s.COMMITTED] if terminal else [s.COMMITTED]
+    waits: list[int] = []
+
+    def wait(params: dict[str, Any]) -> Any:
+        waits.append(params["timeout_ms"])
+        return answers.pop(0)
+
+    sidecar.answers |= {"saga-run": begun(), "saga-wait": wait}
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal, raising=False)
+    ended = command("saga", "run", order, "--input", INPUT)
+    note = f"{s.SAGA} goes on (step pay, tried 4x: status 503); Ctrl-C ends this wait alone\n"
+    assert ended == (0, f"committed {s.SAGA}\n", note if terminal else "")
+    assert (waits[0] <= 3000, answers) == (terminal, [])
+
+
 def test_until_ended_waits_for_the_undo(sidecar: FakeSidecar, command: Command, order: str) -> None:
     stories = [s.STUCK, s.UNDONE]
     sidecar.answers |= {"saga-run": begun(), "saga-wait": lambda _: stories.pop(0)}
