@@ -184,6 +184,18 @@ def subscribe(name: str, value: Any) -> tuple[tuple[str, str], ...]:
     return tuple(value.items())
 
 
+def _check_subscriber(service: RegisteredService) -> None:
+    """Raises BadParams where events cannot be sent to this service: its name is that of the group."""
+    from gossipreg.events.patterns import check_group
+
+    if not service.port:
+        raise BadParams(f"subscribe: the service {_short(service.id)} has no port to which events could be sent")
+    try:
+        check_group(service.name)
+    except BadParams as error:
+        raise BadParams(f"subscribe: the name of the service is that of its group, and {error}") from None
+
+
 def _is_path(value: Any) -> bool:
     if type(value) is not str or not value.startswith("/") or len(value) > MAX_PATH_BYTES:
         return False
@@ -269,8 +281,8 @@ def registration_untrusted(method: str, params: dict[str, Any], *, default_host:
         meta=given.get("meta", ()),
         weight=given.get("weight", 1),
     )
-    if given.get("subscribe") and not service.port:
-        raise BadParams(f"subscribe: the service {_short(service.id)} has no port to which events could be sent")
+    if given.get("subscribe"):
+        _check_subscriber(service)
     try:
         kept = packb({name: params[name] for name in sorted(given)})
     except UnicodeEncodeError as error:  # a lone surrogate: bytes on a command line that are not UTF-8

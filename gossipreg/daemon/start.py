@@ -146,14 +146,20 @@ def _config(settings: Settings) -> Config:
 
 
 def _check_groups(settings: Settings) -> None:
-    if not settings.groups:
+    if not settings.groups and settings.dapr_app is None:
         return
     from gossipreg.events.announced import declared_groups  # most sidecars declare none
+    from gossipreg.events.patterns import check_group
 
     try:
         declared_groups(settings.groups)
     except BadParams as error:
         raise BadConfig(f"--group: {error}") from None
+    try:
+        if settings.dapr_app is not None:
+            check_group(settings.dapr_app)
+    except BadParams as error:
+        raise BadConfig(f"--dapr-app: its name is that of its group, and {error}") from None
 
 
 def _forget_journals(settings: Settings, data: DataDirectory) -> None:

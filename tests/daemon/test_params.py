@@ -104,3 +104,14 @@ def test_a_tag_beyond_its_bounds_is_named_with_the_limit() -> None:
         params.tags("tags", [f"t{at}" for at in range(257)])
     assert params.tags("tags", ["b" * 1024, "a", "b" * 1024]) == ("b" * 1024, "a")
     assert params.wanted_tags("tags", ["b", "a"]) == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("name", "port", "text"), [("a*b", 80, "of its group, and group 'a\\*b'"), ("web", 0, "no port")]
+)
+def test_service_that_no_event_can_be_sent_to_is_refused(name: str, port: int, text: str) -> None:
+    given = {"name": name, "port": port, "subscribe": {"order.*": "/orders"}}
+    with pytest.raises(BadParams, match=f"^subscribe: .*{text}"):
+        registration_untrusted("register", given, default_host="10.0.0.1")
+    del given["subscribe"]
+    registration_untrusted("register", given, default_host="10.0.0.1")

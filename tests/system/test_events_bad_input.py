@@ -264,13 +264,21 @@ def test_a_publisher_takes_up_groups_that_others_remember(cluster: Sidecars, tmp
 
 
 @pytest.mark.parametrize(
-    ("group", "words"), [("mail", "write NAME=PATTERN"), ("our mail=x", "has a space"), ("mail=a..b", "empty token")]
+    ("flag", "value", "words"),
+    [
+        ("--group", "mail", "write NAME=PATTERN"),
+        ("--group", "our mail=x", "has a space"),
+        ("--group", "mail=a..b", "empty token"),
+        ("--group", "mail=order*", "within a token"),
+        ("--dapr-app", "shop.*", "as patterns have"),
+    ],
 )
-def test_a_declared_group_that_is_none_ends_join_with_2(group: str, words: str, tmp_path: Path) -> None:
+def test_a_flag_with_a_group_that_is_none_ends_join_with_2(flag: str, value: str, words: str, tmp_path: Path) -> None:
     from scripts.tools.sidecars import COMMAND
 
-    line = [*COMMAND, "join", "--bind", "127.0.0.1:0", "--socket", str(tmp_path / "s"), "--group", group]
+    http = ("--http", "127.0.0.1:0") if flag == "--dapr-app" else ()
+    line = [*COMMAND, "join", "--bind", "127.0.0.1:0", "--socket", str(tmp_path / "s"), flag, value, *http]
     ended = subprocess.run(line, capture_output=True, text=True, timeout=60)
     assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1), ended.stderr
-    assert "--group" in ended.stderr
+    assert flag in ended.stderr
     assert words in ended.stderr

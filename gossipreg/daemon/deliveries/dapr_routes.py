@@ -18,6 +18,7 @@ from gossipreg.events.messages import DeliveryResult
 from gossipreg.events.structured_form import CONTENT_TYPE, to_structured
 from gossipreg.net.http_client import HttpAnswer, OutgoingCall
 from gossipreg.net.http_message import json_bytes
+from gossipreg.strict_json import json_text
 
 RAW_TYPE = "application/octet-stream"
 
@@ -46,7 +47,7 @@ class DaprRoutes:
             for name in (TRACE_PARENT, "tracestate")
             if (value := event.extensions.get(name, "")) and value.isascii()
         ]
-        return OutgoingCall("POST", found.path, headers, json_bytes(document_of(event, found)))
+        return OutgoingCall("POST", found.path, headers, body_of(event, found))
 
     async def judge(self, handed: HandleEvent, event: CloudEvent, answer: HttpAnswer) -> Verdict:
         return await self.failed(handed, event, dapr_verdict(answer))
@@ -66,6 +67,15 @@ class DaprRoutes:
 
     def _subscription(self, event: CloudEvent) -> DaprSubscription | None:
         return next((one for one in self.subscriptions if one.wants(event)), None)
+
+
+def body_of(event: CloudEvent, subscription: DaprSubscription) -> bytes:
+    """The document as bytes. Data that is JSON is the text that was published: an id beyond 2**53 stays a number."""
+    document = document_of(event, subscription)
+    if not ("data" in document and event.is_json and event.data is not None):
+        return json_bytes(document)
+    del document["data"]
+    return b'%s,"data":%s}' % (json_bytes(document).rstrip()[:-1], json_text(event.data).encode())
 
 
 def document_of(event: CloudEvent, subscription: DaprSubscription) -> dict[str, Any]:

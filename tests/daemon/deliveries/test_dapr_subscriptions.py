@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gossipreg.daemon.deliveries.dapr_routes import DaprRoutes, dead_letter, document_of
+from gossipreg.daemon.deliveries.dapr_routes import DaprRoutes, body_of, dead_letter, document_of
 from gossipreg.daemon.deliveries.dapr_subscriptions import DaprSubscription, asked_untrusted
 from gossipreg.daemon.deliveries.service_routes import ServiceRoutes
 from gossipreg.errors import BadParams, Unavailable
@@ -133,6 +133,23 @@ def test_the_document_has_what_daprs_sdks_read() -> None:
     headers = dict(call.headers)
     assert headers["Content-Type"] == "application/cloudevents+json"
     assert (headers["Gossipreg-Event-Attempt"], headers["Gossipreg-Event-Index"]) == ("3", "77")
+
+
+@pytest.mark.parametrize(
+    "data", [b'{"id":12345678901234567890,"f":0.10000000000000000555}', b'{"a":1,"a":2}', b"null", b'"\xc3\xa9"']
+)
+def test_json_reaches_an_app_as_it_was_published(data: bytes) -> None:
+    body = body_of(event("orders", data), DaprSubscription("p", "orders", "/o"))
+    assert json.loads(body) == document_of(event("orders", data), DaprSubscription("p", "orders", "/o"))
+    assert b'"data":' + data.replace(b"\xc3\xa9", rb"\u00e9") in body
+
+
+@pytest.mark.parametrize("data", [b"NaN", b"{bad", b"1e999", b"", None])
+def test_data_that_an_app_could_not_parse_comes_as_base64(data: bytes | None) -> None:
+    document = json.loads(
+        body_of(event("orders", data), DaprSubscription("p", "orders", "/o")), parse_constant=pytest.fail
+    )
+    assert ("data" in document, "data_base64" in document) == (False, data is not None)
 
 
 def test_a_raw_subscription_gets_bytes() -> None:
