@@ -227,6 +227,7 @@ class GrpcConnection:
                 self._bug("xds_response", error)
                 self._finish(call, GrpcStatus.INTERNAL, str(_of_a_bug()))
                 return 0
+            self._counts["xds.responses"] += len(messages)
             self._budget.spend(-EARNED * len(messages), now)
             call.out, call.at = framed(messages), 0
         before = call.at

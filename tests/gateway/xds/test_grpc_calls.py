@@ -66,7 +66,7 @@ def test_a_call_gets_what_it_is_sent_in_order() -> None:
     ends.carry()
     assert ends.client.messages[id] == [b"one", b"two", b"three", b"four" * 100_000]
     assert ends.client.headers[id] == {":status": "200", "content-type": "application/grpc"}
-    assert ends.counts == {"xds.calls": 1, "xds.requests": 2}
+    assert ends.counts == {"xds.calls": 1, "xds.requests": 2, "xds.responses": 4}
 
 
 def test_calls_of_one_connection_are_apart() -> None:
