@@ -18,6 +18,7 @@ OUR_PREFIX = "gossipreg-"
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _PATH = re.compile(r"/(?:[!-.0-~][!-~]*)?")
 """Printable ASCII, and no host after two slashes."""
+_BARE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
@@ -60,6 +61,8 @@ def check_path(path: str, what: str) -> None:
             f"{what}: path {short(path)!r} is no path: begin it with one /, and percent-encode spaces, #, and all "
             "that is not ASCII"
         )
+    if _BARE_PERCENT.search(path):
+        raise BadParams(f"{what}: path {short(path)!r} has a % that encodes nothing: write %25 for the character")
     if any(segment in (".", "..") for segment in path.partition("?")[0].split("/")):
         raise BadParams(f"{what}: path {short(path)!r} leads elsewhere by . or ..: write the path that is meant")
 
