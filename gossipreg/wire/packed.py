@@ -12,6 +12,8 @@ from gossipreg.errors import BadParams
 
 MAX_DEPTH = 80
 """Levels within each other: JSON of a saga's step may have 64, and stands in a few more."""
+MAX_LINE_CHARACTERS = 2_000
+"""Of a text for people; the longest that a sidecar of this release sends has a third of that."""
 
 
 def unpacked_untrusted(data: bytes, what: str, *, max_depth: int = MAX_DEPTH) -> Any:
@@ -27,6 +29,14 @@ def unpacked_untrusted(data: bytes, what: str, *, max_depth: int = MAX_DEPTH) ->
         if not level:
             return found
     raise BadParams(f"{what} cannot be read: nested too deep, at most {max_depth} levels")
+
+
+def one_line_untrusted(value: object, instead: str) -> str:
+    """A text of another member for people: on one line, and cut; `instead` where it is no text, or an empty one."""
+    if type(value) is not str:
+        return instead
+    cut = value[:MAX_LINE_CHARACTERS]
+    return " ".join("".join(char if char.isprintable() else " " for char in cut).split()) or instead
 
 
 def _inside(one: dict[Any, Any] | list[Any], what: str) -> Iterable[Any]:

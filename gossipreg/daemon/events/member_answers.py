@@ -11,7 +11,7 @@ from typing import Any
 
 from gossipreg.errors import BadParams, Unavailable
 from gossipreg.journal.model import JournalId
-from gossipreg.wire.packed import unpacked_untrusted
+from gossipreg.wire.packed import one_line_untrusted, unpacked_untrusted
 
 MAX_UNLED = 20
 """Journals without a leader that an answer names."""
@@ -50,7 +50,7 @@ def member_answer_untrusted(name: str, method: str, code: str, packed: bytes) ->
     except BadParams as error:
         return MemberAnswer(name, code or Unavailable.code, str(error))
     if code:
-        return MemberAnswer(name, code, result if type(result) is str else "its reason cannot be read")
+        return MemberAnswer(name, code, one_line_untrusted(result, "its reason cannot be read"))
     if not _FITS[method](result):
         return MemberAnswer(name, Unavailable.code, f"its answer to {method} lacks what the question asks for")
     return MemberAnswer(name, code, result)

@@ -10,7 +10,7 @@ from typing import Any
 from msgpack import packb
 
 from gossipreg.errors import REQUEST_ERRORS, BadParams, OutcomeUnknown, RequestError, Unavailable
-from gossipreg.wire.packed import unpacked_untrusted
+from gossipreg.wire.packed import one_line_untrusted, unpacked_untrusted
 
 NOT_ANSWERED = frozenset({Unavailable.code, OutcomeUnknown.code})
 READS = frozenset({"show", "list", "wait"})
@@ -72,6 +72,8 @@ def unreadable(method: str) -> RequestError:
 def raise_error(answer: SagaAnswer) -> None:
     """Raises RequestError, where it is one."""
     if answer.code:
-        error = REQUEST_ERRORS.get(answer.code, RequestError)(str(answer.fields.get("text", answer.code)))
+        error = REQUEST_ERRORS.get(answer.code, RequestError)(
+            one_line_untrusted(answer.fields.get("text"), answer.code)
+        )
         error.code = answer.code
         raise error

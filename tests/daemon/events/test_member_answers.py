@@ -86,6 +86,12 @@ async def test_refusal_of_a_member_is_an_error_though_its_text_is_broken(method:
             await Members(web=("", packb(ASKED[method][1])), bad=("refused", text)).call(method)
 
 
+async def test_reason_of_a_member_is_one_line() -> None:
+    with pytest.raises(Unavailable) as caught:
+        await Members(bad=("refused", packb("a\nb" + "x" * 200_000))).call("events-groups")
+    assert str(caught.value) == "bad refused: a b" + "x" * 1997
+
+
 async def test_answer_of_a_newer_release_may_say_more() -> None:
     newer = {"groups": [{**GROUP, "since": "today"}], "left_out": 0, "more": [1]}
     told = await Members(web=("", packb(newer))).call("events-groups")

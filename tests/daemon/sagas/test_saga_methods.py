@@ -275,3 +275,12 @@ async def test_an_answer_that_names_no_saga_is_one_error(method: str, code: str)
 async def test_a_begun_saga_whose_name_is_none_is_one_error() -> None:
     with pytest.raises(OutcomeUnknown, match="cannot be read"):
         await Stub(("", {**BEGUN, "saga": "order-7"})).call("saga-begin", client(), name="create-order")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [("a\nb\x1b[31m  c", "a b [31m c"), ("x" * 200_000, "x" * 2000), (7, "busy"), ("", "busy")]
+)
+async def test_the_reason_of_a_member_is_one_line(text: object, told: str) -> None:
+    with pytest.raises(Busy) as caught:
+        await Stub(("busy", {"text": text})).call("saga-show", client(), saga=NAME)
+    assert str(caught.value) == told
