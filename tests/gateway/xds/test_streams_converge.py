@@ -28,8 +28,12 @@ class Conversation(RuleBasedStateMachine):
     client: MadeClient
     path = SOTW
 
-    @initialize(hidden=st.sets(st.tuples(types, names), max_size=3), known=st.booleans())
-    def begin(self, hidden: set[tuple[ResourceType, str]], known: bool) -> None:
+    @initialize(
+        hidden=st.just(frozenset()) | st.frozensets(st.tuples(types, names), max_size=3),
+        known=st.sampled_from((True, True, True, False)),
+        settled=st.booleans(),
+    )
+    def begin(self, hidden: frozenset[tuple[ResourceType, str]], known: bool, settled: bool) -> None:
         self.source = MadeSource(wild=("a",))
         self.source.known = known
         self.source.hidden = {ResourceKey(*one) for one in hidden}
@@ -38,6 +42,8 @@ class Conversation(RuleBasedStateMachine):
         self.client = self.make_client()
         self.connect()
         self.begun()
+        if settled:
+            self.all_messages_arrive()
 
     def begun(self) -> None:
         """The first requests of the client, if it makes some by itself."""
@@ -105,6 +111,22 @@ class Conversation(RuleBasedStateMachine):
     def received(self) -> None:
         """A client may ask for more by what it got."""
 
+    @rule(steps=st.lists(st.sampled_from("rrssc"), max_size=12))
+    def messages_flow(self, steps: list[str]) -> None:
+        """Some of what is under way arrives."""
+        for step in steps:
+            {"r": self.the_server_receives, "s": self.the_server_sends, "c": self.the_client_receives}[step]()
+
+    @rule()
+    def all_messages_arrive(self) -> None:
+        for _ in range(1000):
+            if not (self.client.requests or self.under_way or self.woken):
+                return
+            self.the_server_receives()
+            self.the_server_sends()
+            self.the_client_receives()
+        raise AssertionError("they talk for ever")
+
     @rule()
     def the_connection_is_lost(self) -> None:
         self.stream.close()
@@ -115,13 +137,7 @@ class Conversation(RuleBasedStateMachine):
         self.the_registry_gets_known()
         for key in sorted(self.source.hidden):
             self.source.reveal(key)
-        for _ in range(1000):
-            if not (self.client.requests or self.under_way or self.woken):
-                return
-            self.the_server_receives()
-            self.the_server_sends()
-            self.the_client_receives()
-        raise AssertionError("they talk for ever")
+        self.all_messages_arrive()
 
     def teardown(self) -> None:
         if not hasattr(self, "source"):
