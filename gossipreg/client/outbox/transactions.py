@@ -23,7 +23,7 @@ def own_transaction(connection: Any, dialect: Dialect) -> Iterator[None]:
             yield
         return
     if connection.in_transaction:
-        raise Refused(_OPEN)
+        raise Refused(_ALWAYS_OPEN if getattr(connection, "autocommit", None) is False else _OPEN)
     dialect.execute(connection, "BEGIN IMMEDIATE")  # another one waits here, and not with half its work
     try:
         yield
@@ -38,6 +38,10 @@ def own_transaction(connection: Any, dialect: Dialect) -> Iterator[None]:
 _OPEN = (
     "a transaction is open on this connection, so the note would be committed only with it: commit it before, or give "
     "commit=False and commit before you answer, or the event is acknowledged"
+)
+_ALWAYS_OPEN = (
+    "this connection of sqlite3 was made with autocommit=False, so a transaction is always open on it: give "
+    "commit=False and commit before you answer, or the event is acknowledged; or connect without autocommit"
 )
 _NONE_OPEN = "no transaction is open on this connection, which is in autocommit mode: begin one before"
 

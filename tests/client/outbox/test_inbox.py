@@ -1,11 +1,13 @@
 """A handler's effect and the note that it happened are one transaction; a repeat finds the note."""
 
+import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -148,6 +150,23 @@ def test_an_open_transaction_is_refused_since_nobody_would_commit(connection: An
 def test_a_block_that_ends_its_transaction_is_an_error(connection: Any) -> None:
     with pytest.raises(Exception, match=r"(?i)transaction"), Inbox(connection).once(EVENT, "bill"):
         connection.commit()
+
+
+class AlwaysOpen(sqlite3.Connection):
+    """What sqlite3 makes from Python 3.12 on with autocommit=False."""
+
+    autocommit = False
+
+    @property
+    def in_transaction(self) -> bool:
+        return True
+
+
+def test_a_connection_whose_transaction_is_always_open_says_what_to_do(tmp_path: Path) -> None:
+    """It was told to commit before, and was in a transaction again as soon as it had."""
+    made = closing(sqlite3.connect(tmp_path / "a.db", factory=AlwaysOpen))
+    with made as connection, pytest.raises(Refused, match="autocommit=False, so a transaction is always open"):
+        handle(connection)
 
 
 def test_autocommit_needs_a_transaction_for_commit_false(database: Database, connection: Any) -> None:
