@@ -70,8 +70,7 @@ class OpenedSidecar:
     gateways: tuple[Gateway, ...]
     rights: Rights
     generation_before: int = 0
-    own_generations: frozenset[int] = frozenset()
-    """See `DataDirectory`."""
+    """The last one that the data directory knows of before `generation`; 0: none."""
 
 
 @contextmanager
@@ -125,7 +124,6 @@ def opened(settings: Settings, gateways: tuple[GatewayOptions, ...] = ()) -> Ite
             settings.advertise is not None or not bind.wildcard, transport,
             tuple(stream_listeners), local_socket, data, file, tuple(open_gateways), rights,
             generation_before=0 if data is None else data.generation_before,
-            own_generations=frozenset() if data is None else data.own_generations,
         )  # fmt: skip
 
 

@@ -11,6 +11,8 @@ The files from the bottom up:
     rows.py              what is done to any cluster, and what is measured
     sidecar_rows.py      the same for a cluster of sidecars alone
     events/              the row `events`: other programs for events, their servers and clients
+    sagas/               the row `sagas`: the same for sagas
+    mesh/                the row `mesh`: control planes of xDS, their streams and clients
     bench.py             the command: options, the table
 
 `dns.py` needs none of them.

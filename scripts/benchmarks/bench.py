@@ -36,6 +36,7 @@ from scripts.benchmarks import client_rows, fan_out, journal_store, rows, sideca
 from scripts.benchmarks.cluster import Cluster, Failed
 from scripts.benchmarks.events import row as event_row
 from scripts.benchmarks.memberlist import MemberlistCluster
+from scripts.benchmarks.mesh import row as mesh_row
 from scripts.benchmarks.run import Figures, Run
 from scripts.benchmarks.sagas import peers as saga_peers
 from scripts.benchmarks.sagas import row as saga_row
@@ -65,13 +66,14 @@ ROWS: dict[str, tuple[Callable[[Run], list[Figures]], int]] = {
     "events": (event_row.events, 3),
     "sagas": (saga_row.sagas, 3),
     "sagas-takeover": (takeover.sagas_takeover, 5),
+    "mesh": (mesh_row.mesh, 3),
     "stress": (sidecar_rows.stress, 1),
 }
 """Each row with the number of its repetitions if --reps does not give one."""
 PEER_ROWS = ("update", "crash", "pause", "leave", "join", "start", "idle")
 FIXED_N = {
     "start": [1], "client": [3], "streams": [2], "journal-store": [1], "events": [event_row.PUBLISHERS],
-    "sagas": [saga_row.AT_ONCE], "sagas-takeover": [3],
+    "sagas": [saga_row.AT_ONCE], "sagas-takeover": [3], "mesh": [mesh_row.STREAMS],
 }  # fmt: skip
 NAMED_ONLY = ("events", "sagas")
 """Rows that need other people's servers."""

