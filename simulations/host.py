@@ -37,7 +37,9 @@ class Host:
     starts: int = 0
     generation: int = 0
     generation_before: int = 0
-    """The last one that its data directory knows of; 0: it says nothing of that."""
+    """The last one that its data directory knows to have met a member; 0: it says nothing of that."""
+    own_generations: frozenset[int] = frozenset()
+    """Those after it that its data directory knows of."""
     services: dict[str, tuple[RegisteredService, Health]] = field(default_factory=dict)
     """The services registered here; a durable member registers them again after a restart."""
 

@@ -107,6 +107,7 @@ class World(Engine):
             id=host.id,
             generation=host.generation,
             generation_before=host.generation_before,
+            own_generations=host.own_generations,
             keyring=self.keyring,
             rng=rng,
             entropy=rng.randbytes,

@@ -40,8 +40,12 @@ class Context:
     speaks: Callable[[Address], bool] = lambda _: True
     """Whether we have a socket of this address's family."""
     generation_before: int = 0
-    """The last generation before that of our row of which our data directory knows; 0: none. It is ours, so a member
-    may hold our row at it, or below."""
+    """The last generation before that of our row whose process is known to have met a member; 0: none is. A member may
+    hold our row at it, or below."""
+    own_generations: frozenset[int] = frozenset()
+    """Those after it that our data directory knows of: a member may hold our row at one of these, too."""
+    has_met: bool = False
+    """Another member has proven its address to this process."""
     damped: bool = False
     """Declared dead for a fault of our own, and not back yet: see `flap_damping.py`."""
     synced: bool = False

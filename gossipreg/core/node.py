@@ -66,6 +66,7 @@ class Node(NodeTimers):
         id: NodeId,
         generation: int,
         generation_before: int = 0,
+        own_generations: frozenset[int] = frozenset(),
         keyring: Keyring | None,
         rng: random.Random,
         entropy: Callable[[int], bytes],
@@ -75,8 +76,9 @@ class Node(NodeTimers):
         speaks: Callable[[Address], bool] = lambda _: True,
     ) -> None:
         """`member` is our own entry as it is announced; its boot id also stands in every header. `now` is the core's
-        clock (CLOCK_BOOTTIME, seconds), `generation_before` the last one that our data directory knows of before
-        `generation` (0: none), `wall_ms` the wall clock at that moment; `entropy(n)` gives n random bytes.
+        clock (CLOCK_BOOTTIME, seconds), `wall_ms` the wall clock at that moment; `entropy(n)` gives n random bytes.
+        `generation_before` is the last one before `generation` whose process is known to have met a member (0: none
+        is), `own_generations` are those between that our data directory knows of.
         Without `address_fixed` we announce the address from which two other members see our datagrams come.
         `speaks(address)` says whether there is a socket of its family."""
         self.config = config
@@ -96,6 +98,7 @@ class Node(NodeTimers):
             protocol=member.protocol,
             speaks=speaks,
             generation_before=generation_before,
+            own_generations=own_generations,
         )
         self._ring = ring = Ring(id)
         self._sessions = sessions = PeerSessions(entropy)

@@ -163,6 +163,7 @@ class NodeOrder(NodeCommands):
 
     def _on_proven(self, id: NodeId, first: bool) -> None:
         """A member has proven its address. `first`: it had no session with us before, so send it our row."""
+        self._context.has_met = True
         if first:
             own = self.table.page(self.id, Version(0, 0), self._channel.limit(id))
             if own is not None:

@@ -134,6 +134,11 @@ class View:
         return self._identity_conflict.foreign_generation
 
     @property
+    def has_met(self) -> bool:
+        """Whether another member has proven its address to this process."""
+        return self._context.has_met
+
+    @property
     def version(self) -> Version:
         """The version of our own row."""
         return self._own_row.version

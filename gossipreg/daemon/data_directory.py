@@ -26,6 +26,8 @@ from gossipreg.model import NODE_ID_BYTES, Address, Health, NodeId
 
 LOCK = "lock"
 GENERATION_DIGITS = len(str(MAX_GENERATION))
+UNMET_MAX = 64
+"""Generations of starts that met nobody; of more, the oldest count as if they had."""
 
 Peers = dict[NodeId, Address]
 
@@ -45,7 +47,11 @@ def keep_peers(peers: Peers) -> list[Statement]:
 
 
 def keep_generation(generation: int) -> Statement:
-    return _KEEP_GENERATION, (str(generation),)
+    return _KEEP_GENERATION, (str(generation), str(generation))
+
+
+NOTE_MET: Statement = ("UPDATE generation SET met = last, unmet = ''", ())
+"""The process in use has met another member: others may hold its generation from now on, and hold no older one."""
 
 
 TRIAL: list[Statement] = [("UPDATE generation SET last = last", ())]
@@ -62,7 +68,9 @@ class DataDirectory:
         self.unwritten = ""
         """Why the generation that is in use could not be written at the start; empty if it was."""
         self.generation_before = 0
-        """The last one before that which is in use; 0: there was none."""
+        """The last one before that in use whose process has met another member; where none has, the first. 0: none."""
+        self.own_generations: frozenset[int] = frozenset()
+        """Those after that one: their processes are not known to have met anybody."""
         try:
             _refuse_emptied(self.path / DATABASE, self._lock_fd)
             self._database = open_database(self.path / DATABASE)
@@ -109,31 +117,44 @@ class DataDirectory:
         """Choose a new generation above all kept here. It is durable when this returns, except on a full disk: a
         sidecar that was here before starts all the same, so that its services can be taken out, and `unwritten` says
         why; the lock file has it then, which takes no room."""
-        row = self._database.execute("SELECT last FROM generation").fetchone()
-        self.generation_before = max(int(row[0]) if row else 0, _noted_generation(self._lock_fd))
-        generation = draw_generation(wall_ms, self.generation_before)
+        last, met, unmet = self._generations()
+        noted = _noted_generation(self._lock_fd)
+        own = [one for one in (*unmet, noted) if one > met]
+        self.generation_before, self.own_generations = met or min(own, default=0), frozenset(own)
+        generation = draw_generation(wall_ms, max(last, noted))
         try:
-            self._write_at_start(_KEEP_GENERATION, str(generation))
+            self._write_at_start(_DRAWN, str(generation), str(met), " ".join(map(str, (*own, generation))))
         except CannotStartYet as error:
-            if row is None:
+            if not last:
                 raise
             self.unwritten = str(error).removesuffix(f"; {MEND}")
             _note_generation(self._lock_fd, generation)
         return generation
 
-    def _write_at_start(self, statement: str, value: bytes | str) -> None:
+    def _generations(self) -> tuple[int, int, list[int]]:
+        """(the last one, the last one that met anybody, those after it); 0 stands for none."""
+        row = self._database.execute("SELECT last, met, unmet FROM generation").fetchone()
+        if row is None:
+            return 0, 0, []
+        last, met, unmet = int(row[0]), row[1], row[2]
+        if unmet is None:
+            return last, last, []  # of a release that noted nothing of this
+        own = sorted(map(int, unmet.split()))
+        return last, max(int(met or 0), *own[:-UNMET_MAX], 0), own[-UNMET_MAX:]
+
+    def _write_at_start(self, statement: str, *values: bytes | str) -> None:
         import sqlite3
 
         path = self.path / DATABASE
         try:
-            self._write([(statement, (value,))])
+            self._write([(statement, values)])
         except sqlite3.Error as error:
             raise cannot_use(path, f"cannot write {path}: {error}; {MEND}", error) from None
 
     def keep_generation(self, generation: int) -> None:
         """This one is in use; durable when this returns. Raises CannotKeep; the lock file has it then."""
         try:
-            self.write([(_KEEP_GENERATION, (str(generation),))])
+            self.write([keep_generation(generation)])
         except CannotKeep:
             _note_generation(self._lock_fd, generation)
             raise
@@ -173,7 +194,8 @@ class DataDirectory:
         os.close(self._lock_fd)
 
 
-_KEEP_GENERATION = "INSERT OR REPLACE INTO generation VALUES (1, ?)"
+_DRAWN = "INSERT OR REPLACE INTO generation (only_row, last, met, unmet) VALUES (1, ?, ?, ?)"
+_KEEP_GENERATION = "UPDATE generation SET last = ?, unmet = unmet || ' ' || ?"
 
 
 def _lock(folder: Path) -> int:

@@ -46,6 +46,10 @@ CREATE TABLE hold (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), wall_ms IN
                    boot_id TEXT NOT NULL, hold_s REAL NOT NULL) STRICT;
 CREATE TABLE node_checks (id TEXT PRIMARY KEY, trusted INTEGER NOT NULL, given BLOB NOT NULL) STRICT;
 """,
+    """
+ALTER TABLE generation ADD COLUMN met TEXT;
+ALTER TABLE generation ADD COLUMN unmet TEXT;
+""",
 )
 """The statements that each version of the layout added. A database's `user_version` says how many of them it has; the
 others are run when it is opened."""
@@ -118,10 +122,12 @@ def _fault_in_values(database: "sqlite3.Connection") -> str:
     keys = database.execute("SELECT private_key FROM identity").fetchall()
     if any(len(key) != PRIVATE_KEY_BYTES for (key,) in keys):
         return "the private key has a wrong length"
-    generations = database.execute("SELECT last FROM generation").fetchall()
+    generations = database.execute("SELECT last, met, unmet FROM generation").fetchall()
     if generations and not keys:
         return "the identity is missing"
-    if not all(_is_generation(last) for (last,) in generations):
+    if not all(_is_generation(last) for (last, _, _) in generations):
+        return "the generation is not a number that it could be"
+    if not all(map(_is_generation, " ".join(one for row in generations for one in row if one is not None).split())):
         return "the generation is not a number that it could be"
     database.execute("SELECT id, source, trusted, params, owner FROM services LIMIT 0")  # the columns are there
     healths = database.execute("SELECT health FROM check_health").fetchall()

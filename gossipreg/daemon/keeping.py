@@ -14,7 +14,7 @@ import trio
 
 from gossipreg.core.node import Node
 from gossipreg.core.view import View
-from gossipreg.daemon.data_directory import TRIAL, DataDirectory, Peers, keep_generation, keep_peers
+from gossipreg.daemon.data_directory import NOTE_MET, TRIAL, DataDirectory, Peers, keep_generation, keep_peers
 from gossipreg.daemon.kept import KeptState
 from gossipreg.daemon.kept_table import KeptTable
 from gossipreg.daemon.logs import Log
@@ -78,9 +78,13 @@ class Keeping:
                 nursery.start_soon(self._table.run, view)
 
     async def _keep_known_peers(self, view: View) -> None:
-        """A member that ends alone keeps those that it knew last."""
+        """A member that ends alone keeps those that it knew last. The first one that this process has met is noted."""
         kept: Peers = {}
+        noted = False
         while True:
+            if view.has_met and not noted:
+                noted = True
+                self.store.commit_later("met", lambda: [NOTE_MET])
             peers = view.worth_remembering()
             if peers and peers != kept:
                 kept = peers

@@ -50,8 +50,8 @@ class Sidecar:
         self.log = log
         self.node = Node(
             config, member=opened.member, id=opened.identity.id, generation=opened.generation, keyring=opened.keyring,
-            generation_before=opened.generation_before, rng=_rng(), entropy=os.urandom, now=boot_s(), wall_ms=wall_ms(),
-            address_fixed=opened.address_fixed,
+            generation_before=opened.generation_before, own_generations=opened.own_generations, rng=_rng(),
+            entropy=os.urandom, now=boot_s(), wall_ms=wall_ms(), address_fixed=opened.address_fixed,
             speaks=opened.transport.speaks,
         )  # fmt: skip
         self.pump = Pump(self.node, opened.transport, log, now=boot_s, stall_s=config.stall_s)

@@ -70,7 +70,8 @@ class OpenedSidecar:
     gateways: tuple[Gateway, ...]
     rights: Rights
     generation_before: int = 0
-    """The last one that the data directory knows of before `generation`; 0: none."""
+    own_generations: frozenset[int] = frozenset()
+    """See `DataDirectory`."""
 
 
 @contextmanager
@@ -124,6 +125,7 @@ def opened(settings: Settings, gateways: tuple[GatewayOptions, ...] = ()) -> Ite
             settings.advertise is not None or not bind.wildcard, transport,
             tuple(stream_listeners), local_socket, data, file, tuple(open_gateways), rights,
             generation_before=0 if data is None else data.generation_before,
+            own_generations=frozenset() if data is None else data.own_generations,
         )  # fmt: skip
 
 

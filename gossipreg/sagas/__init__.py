@@ -55,6 +55,7 @@ At whoever leads a journal:
     saga_calls       what a program or a person asks: methods and parameters, checked
     waiting_calls    calls whose answer waits for something
     saga_replies     what a call begins, and when it is answered
+    decided_replies  the answers about sagas that are decided
     saga_questions   show and list
     saga_shapes      sagas as maps
 

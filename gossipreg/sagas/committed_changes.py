@@ -46,7 +46,7 @@ class CommittedChanges:
         ignored = {fact.place: fact.reason for fact in facts if isinstance(fact, ChangeIgnored)}
         for place, change in enumerate(proposed.changes):
             if isinstance(change, DecideByHand):
-                self._replies.decided_by_hand(change, by_hand.get(change.saga, []), ignored.get(place, ""))
+                self._replies.decided.by_hand(change, by_hand.get(change.saga, []), ignored.get(place, ""))
 
     def _on_fact(self, fact: SagaFact, proposed: ProposedChanges) -> None:
         context = self._context

@@ -1,6 +1,7 @@
 """The answers of calls about sagas, at the leader of their journal.
 
-Owns: what each call begins, and when it can be answered. Never knows: how a saga goes on.
+Owns: what each call begins, and when it can be answered; `decided_replies.py` has what is decided. Never knows: how a
+saga goes on.
 
 A call is looked at when it comes, and again whenever its saga changed: whatever it asks for is begun once, and it is
 answered as soon as what it asks for is known. So the same call again, from a program whose connection broke or whose
@@ -11,9 +12,9 @@ from collections.abc import Callable
 from math import inf
 
 from gossipreg.errors import Busy, OutcomeUnknown, RequestError
+from gossipreg.sagas.decided_replies import DecidedReplies
 from gossipreg.sagas.final_step import is_final_intent
 from gossipreg.sagas.live_sagas import LiveSaga, LiveStep, SagaCaller
-from gossipreg.sagas.machine import SagasMachine
 from gossipreg.sagas.running_sagas import KnownSaga, RunningSagas
 from gossipreg.sagas.saga_calls import (
     AbortAsked,
@@ -27,7 +28,6 @@ from gossipreg.sagas.saga_calls import (
     WaitAsked,
 )
 from gossipreg.sagas.saga_context import SagaContext
-from gossipreg.sagas.saga_entries import DecideByHand
 from gossipreg.sagas.saga_model import Decision, StepState
 from gossipreg.sagas.saga_questions import SagaQuestions
 from gossipreg.sagas.saga_shapes import step_answer
@@ -47,8 +47,8 @@ class SagaReplies:
     ) -> None:
         self._context = context
         self._running = running
-        self._questions = questions
         self._has_takeover = has_takeover
+        self.decided = DecidedReplies(context, questions, self._run_began)
 
     # -- new sagas -----------------------------------------------------------------------------------------------------
 
@@ -188,9 +188,9 @@ class SagaReplies:
         """Whether it is answered."""
         live = self._context.live.get(call.saga)
         if isinstance(call.asked, WaitAsked):
-            return self._look_wait(call, call.asked, live)
+            return self.decided.look_wait(call, call.asked, live)
         if live is None:
-            return self._look_decided(call, copies)
+            return self.decided.look(call, copies)
         match call.asked:
             case StepAsked():
                 return self._look_step(call, call.asked, live)
@@ -279,78 +279,6 @@ class SagaReplies:
     def _run_began(self, call: WaitingCall, copies: int) -> bool:
         self._reply_begun(call.caller, call.saga, copies)
         return True
-
-    # -- of a saga that is decided -------------------------------------------------------------------------------------
-
-    def _look_decided(self, call: WaitingCall, copies: int) -> bool:
-        decision, reason, ended = self._decision(call.saga)
-        if decision is None:
-            return self._refuse_unknown(call)
-        aborted = decision is Decision.ABORT
-        match call.asked:
-            case CommitAsked() if aborted:
-                return self._refuse(call, "aborted", f"the saga was aborted: {reason}", reason=reason)
-            case AbortAsked() if not aborted:
-                return self._refuse(call, "committed", "the saga has committed: it cannot be aborted any more")
-            case CommitAsked() | AbortAsked():
-                self._context.reply(call.caller, {"state": "aborted" if aborted else "committed"})
-                return True
-            case RunAsked():
-                return self._run_began(call, copies)
-            case HandAsked():
-                return self._look_by_hand(call, call.asked, ended=ended)
-        why = f"aborted: {reason}" if aborted else "committed"
-        return self._refuse(
-            call, "decided", f"the saga is {why}: it takes no more steps", decision=decision.name.lower(), reason=reason
-        )
-
-    def _decision(self, saga: str) -> tuple[Decision | None, str, bool]:
-        """(decision, reason, whether it has ended)"""
-        machine: SagasMachine = self._context.machine
-        open, ended = machine.open.get(saga), machine.ended(saga)
-        if open is not None:
-            return open.decision, open.reason, False
-        return (None, "", False) if ended is None else (ended.decision, ended.reason, True)
-
-    def _look_by_hand(self, call: WaitingCall, asked: HandAsked, *, ended: bool) -> bool:
-        """`decided_by_hand` answers it."""
-        if call.joined:
-            return False
-        if ended:
-            return self._refuse(call, "refused", "the saga has ended: nothing of it is open")
-        call.joined = True
-        wall_ms = self._context.now_wall_ms()
-        self._context.put(DecideByHand(call.saga, asked.step, asked.decision, asked.who, asked.why, wall_ms))
-        return False
-
-    def decided_by_hand(self, change: DecideByHand, steps: list[str], ignored: str) -> None:
-        """A decision by hand is committed: about these steps, or for this reason about none."""
-        for call in self._context.waiting.of(change.saga):
-            asked = call.asked
-            if not isinstance(asked, HandAsked) or not call.joined:
-                continue
-            if (asked.decision, asked.step, asked.who, asked.why) == (
-                change.decision, change.step, change.who, change.why,
-            ):  # fmt: skip
-                if ignored:
-                    self._refuse(call, "refused", f"nothing changed: {ignored}")
-                else:
-                    self._context.reply(call.caller, {"steps": steps})
-                self._context.waiting.remove(call)
-
-    def _look_wait(self, call: WaitingCall, asked: WaitAsked, live: LiveSaga | None) -> bool:
-        decision, _, ended = (None, "", False) if live is not None else self._decision(call.saga)
-        if live is None and decision is None:
-            return self._refuse_unknown(call)
-        if not call.over and not (ended if asked.ended else decision is not None):
-            return False
-        self._questions.show(call.saga, call.caller)
-        return True
-
-    def _refuse_unknown(self, call: WaitingCall) -> bool:
-        """Of a saga by code nothing is written before its first step: so nobody knows why it is not there."""
-        first = "it was lost, or not decided in time, before its first step (then begin it again)"
-        return self._refuse(call, "not_found", f"no saga {self._context.ref(call.saga)} here: {first}, or is forgotten")
 
     def _refuse(self, call: WaitingCall, code: str, text: str, **more: object) -> bool:
         self._context.refuse(call.caller, code, text, **more)

@@ -139,8 +139,9 @@ class Hello:
     """The versions of the protocol that the sender speaks. If they do not meet the receiver's, the answer is a
     Mismatch."""
     before: int = 0
-    """The last generation before this one of which the sender's data directory knows; 0: none. Below it other members
-    may hold the sender's row, and at it; between it and `generation` only if the directory is a restored backup."""
+    """The last generation before this one whose process is known to have met a member, by the sender's data directory;
+    0: none is. Below it other members may hold the sender's row, and at it. Between it and `generation` only at one
+    that the directory knows, too, unless that is a restored backup: the sender compares."""
     held: int = 0
     """In an answer: the generation at which the receiver's row is held here, if it is between those two; else 0."""
 

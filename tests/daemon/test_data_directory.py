@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gossipreg.daemon.data_directory import DataDirectory
+from gossipreg.daemon.data_directory import NOTE_MET, DataDirectory
 from gossipreg.daemon.database_file import _LAYOUTS, DATABASE
 from gossipreg.daemon.identity import draw_generation, draw_identity, identity_of
 from gossipreg.daemon.kept import (
@@ -272,15 +272,23 @@ def _execute(path: Path, statement: str) -> None:
 # -- generations before this one ---------------------------------------------------------------------------------------
 
 
-def generations(path: Path, wall_ms: int = WALL_MS) -> tuple[int, int]:
-    """(the one before, the one in use) of a start now"""
+def started(path: Path, *, meets: bool = True) -> tuple[int, frozenset[int], int]:
+    """(the one before, those after it, the one in use) of a start now, which meets another member"""
     data = DataDirectory(str(path))
     try:
         data.identity()
-        generation = data.next_generation(wall_ms)
-        return data.generation_before, generation
+        generation = data.next_generation(WALL_MS)
+        if meets:
+            data.write([NOTE_MET])
+        return data.generation_before, data.own_generations, generation
     finally:
         data.close()
+
+
+def generations(path: Path) -> tuple[int, int]:
+    """(the one before, the one in use) of a start now"""
+    before, _, generation = started(path)
+    return before, generation
 
 
 def test_a_start_knows_the_generation_before_it(tmp_path: Path) -> None:
@@ -315,10 +323,26 @@ def test_a_generation_that_had_no_room_is_known_all_the_same(
             data.keep_generation(unwritten)
     data.close()
     monkeypatch.undo()
-    before, now = generations(tmp_path)
-    assert before == unwritten
-    assert now > before
-    assert generations(tmp_path)[0] == now, "what is noted is not above what was written later"
+    _, own, now = started(tmp_path)
+    assert unwritten in own
+    assert now > unwritten
+    assert started(tmp_path)[:2] == (now, frozenset()), "what is noted is not above what was written later"
+
+
+def test_a_start_that_meets_nobody_hides_no_forgotten_generation(tmp_path: Path) -> None:
+    """A restored backup was noticed by its first start alone; not if that one was cut off, or ended too soon."""
+    _, met = generations(tmp_path)
+    alone = [started(tmp_path, meets=False)[2] for _ in range(3)]
+    before, own, last = started(tmp_path)
+    assert (before, own) == (met, frozenset(alone))
+    assert started(tmp_path)[:2] == (last, frozenset())
+
+
+def test_of_starts_that_meet_nobody_a_bounded_number_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gossipreg.daemon.data_directory.UNMET_MAX", 3)
+    alone = [started(tmp_path, meets=False)[2] for _ in range(5)]
+    before, own, _ = started(tmp_path)
+    assert (before, own) == (alone[1], frozenset(alone[2:]))
 
 
 def test_a_lock_file_with_rubbish_notes_no_generation(tmp_path: Path) -> None:

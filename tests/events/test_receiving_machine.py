@@ -34,6 +34,8 @@ class Deliveries(RuleBasedStateMachine):
         self.running: dict[int, HandleEvent] = {}
         self.over: dict[int, HandleEvent] = {}
         """Handlings that were dropped because their time was over."""
+        self.delayed: set[int] = set()
+        """Those whose client has not got them: their time does not run."""
         self.unanswered: dict[Id, tuple[NodeId, int, int]] = {}
         """(node, round, attempt) of who delivered last."""
         self.rounds: dict[JournalId, int] = {}
@@ -48,6 +50,7 @@ class Deliveries(RuleBasedStateMachine):
                 case HandleEvent():
                     self.handed(effect)
                 case DropHandling(_, number):
+                    assert number not in self.delayed
                     self.over[number] = self.running.pop(number)
                 case SendEventMessage(node, DeliveryOutcomes() as message):
                     for outcome in message.outcomes:
@@ -66,6 +69,7 @@ class Deliveries(RuleBasedStateMachine):
         assert self.groups[effect.subscription] == effect.group
         assert (effect.journal, effect.index, effect.group) in self.unanswered
         self.running[effect.number] = effect
+        self.delayed.discard(effect.number)
 
     def answered(self, node: NodeId, journal: JournalId, round: int, outcome: DeliveryOutcome) -> None:
         id = (journal, outcome.index, outcome.group)
@@ -168,8 +172,21 @@ class Deliveries(RuleBasedStateMachine):
 
     @precondition(lambda self: self.running)
     @rule(pick=picks)
-    def renew(self, pick: int) -> None:
+    def delay_or_hand_over(self, pick: int) -> None:
         handed = self.running[sorted(self.running)[pick % len(self.running)]]
+        receiving, number = self.receiver.receiving, handed.number
+        if number in self.delayed:
+            self.delayed.discard(number)
+            assert receiving.hand_over(number, handed.subscription, self.receiver.now)
+        else:
+            self.delayed.add(number)
+            assert receiving.delay(number, handed.subscription)
+
+    @precondition(lambda self: self.running.keys() - self.delayed)
+    @rule(pick=picks)
+    def renew(self, pick: int) -> None:
+        mine = sorted(self.running.keys() - self.delayed)
+        handed = self.running[mine[pick % len(mine)]]
         assert self.receiver.receiving.renew(handed.number, handed.subscription, self.receiver.now)
 
     @rule(group=groups, window=st.integers(1, 3))

@@ -5,14 +5,19 @@ tests.
     python grpc_child.py ask TARGET      for each line on stdin, a JSON object, calls TARGET and prints how often each
                                          answer came, in JSON
 
-A line has `calls`, the number of calls, and `headers`, a map; or `begin` true for one call that waits until it can be
-sent, whose answer the line `{"end": true}` prints. Both end with stdin.
+A server answers with its name. The header `x-fail: NAME` has the server of that name fail with UNAVAILABLE, `x-slow: 1`
+has each wait for a second.
+
+A line has `calls`, the number of calls, `headers`, a map, and `at_once` true if none waits for another; or `begin` true
+for one call that waits until it can be sent, whose answer the line `{"end": true}` prints. Both end with stdin.
 """
 
 import json
 import sys
+import time
 from collections import Counter
 from concurrent import futures
+from functools import partial
 from typing import Any
 
 import grpc
@@ -25,12 +30,21 @@ def _plain(data: bytes) -> bytes:
     return data
 
 
+def _name(name: str, _: bytes, context: Any) -> bytes:
+    headers = dict(context.invocation_metadata())
+    if headers.get("x-fail") == name:
+        context.abort(grpc.StatusCode.UNAVAILABLE, "as asked")
+    if "x-slow" in headers:
+        time.sleep(float(headers["x-slow"]))
+    return name.encode()
+
+
 def serve(names: list[str]) -> None:
     servers = []
     ports = {}
     for name in names:
-        server = grpc.server(futures.ThreadPoolExecutor(4))
-        handler = grpc.unary_unary_rpc_method_handler(lambda _, __, name=name: name.encode(), _plain, _plain)
+        server = grpc.server(futures.ThreadPoolExecutor(32))
+        handler = grpc.unary_unary_rpc_method_handler(partial(_name, name), _plain, _plain)
         server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("test.Echo", {"Name": handler})])
         ports[name] = server.add_insecure_port("127.0.0.1:0")
         server.start()
@@ -54,12 +68,15 @@ def ask(target: str) -> None:
             elif wanted.get("end"):
                 _say({begun.result().decode(): 1})
             else:
-                _say(Counter(_answer(method, headers) for _ in range(wanted["calls"])))
+                begin = partial(method.future, b"", timeout=BOUND_S, metadata=headers)
+                number = range(wanted["calls"])
+                calls = [begin() for _ in number] if wanted.get("at_once") else (begin() for _ in number)
+                _say(Counter(map(_answer, calls)))
 
 
-def _answer(method: Any, headers: list[tuple[str, str]]) -> str:
+def _answer(call: Any) -> str:
     try:
-        return str(method(b"", timeout=BOUND_S, metadata=headers).decode())
+        return str(call.result().decode())
     except grpc.RpcError as error:
         return str(error.code().name)
 

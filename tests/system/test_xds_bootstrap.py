@@ -19,7 +19,7 @@ import pytest
 from scripts.tools.programs import free_port
 from scripts.tools.sidecars import COMMAND, Sidecar, Sidecars
 from scripts.tools.wait import BOUND_S, wait_for
-from tests.system.test_xds_grpcio import child
+from tests.system.grpc_programs import child
 
 ROOT = Path(__file__).parents[2]
 PLACES = f"{ROOT}/.venv-resolvers/bin:{os.environ['PATH']}"

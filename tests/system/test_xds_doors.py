@@ -2,8 +2,9 @@
 
 import re
 import socket
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Queue
 from typing import Any
@@ -14,6 +15,7 @@ from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest, DiscoveryResponse
 
 from gossipreg.errors import Refused
+from gossipreg.gateway.xds.http2_frames import PREFACE
 from gossipreg.gateway.xds.model import ResourceType
 from scripts.tools.sidecars import Sidecars
 from scripts.tools.wait import BOUND_S, wait_for
@@ -85,7 +87,8 @@ def test_a_client_follows_a_service_of_a_real_sidecar(unix: bool) -> None:
             assert client.ports() == {81, 82}
             counters = one.call("info")["counters"]
             assert (counters["xds_connections"], counters["xds_streams"], counters["xds.calls"]) == (1, 1, 1)
-            assert (counters["xds.requests"], counters["xds.responses"]) == (3, 2)
+            wait_for(lambda: one.call("info")["counters"]["xds.requests"] == 3, what="the ACK of the last answer")
+            assert one.call("info")["counters"]["xds.responses"] == 2
             one.call("deregister", id="web-81")
             assert client.ports() == {82}
             assert one.end() == 0
@@ -145,4 +148,31 @@ def test_other_programs_are_told_what_the_port_is_for() -> None:
             answer = b"".join(iter(lambda: browser.recv(1000), b""))
         assert b"HTTP/2 without TLS" in answer
         wait_for(lambda: bool(one.call("info")["counters"]["drop.xds_not_http2"]))
+        assert one.end() == 0
+
+
+def test_a_gateway_that_fails_begins_anew_beside_the_registry() -> None:
+    """Its server's loop is made to fail once, at the first connection."""
+    program = """if True:
+        import sys
+        from gossipreg.gateway.xds.grpc_server import XdsServer
+        serve = XdsServer._serve
+        async def fail_once(self):
+            XdsServer._serve = serve
+            await self.connections.wait()
+            raise RuntimeError("made to fail")
+        XdsServer._serve = fail_once
+        from gossipreg.cli import main
+        sys.exit(main())
+    """
+    with Sidecars() as cluster:
+        flags = ("--xds", "127.0.0.1:0", "--service", "web", "--port", "81")
+        one = cluster.start("one", *flags, command=[sys.executable, "-c", program]).wait_ready()
+        with socket.create_connection(("127.0.0.1", one.port("xds")), timeout=BOUND_S) as first:
+            first.sendall(PREFACE)
+            with suppress(ConnectionError):
+                assert first.recv(1000) == b""
+        with subscriber(one.ready["xds"], "web") as client:
+            assert client.ports() == {81}
+        assert one.call("info")["counters"]["bug.gateway_xds"] == 1
         assert one.end() == 0

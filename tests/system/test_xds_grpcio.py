@@ -1,75 +1,21 @@
 """A real gRPC client finds services by xds:///NAME at a real sidecar, with nothing between them."""
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pytest
 
 from scripts.tools.sidecars import Sidecar, Sidecars
-from scripts.tools.wait import BOUND_S, wait_for
-
-CHILD = Path(__file__).parent / "grpc_child.py"
-
-
-class _Child:
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        self._in: IO[str] = process.stdin
-        self._out: IO[str] = process.stdout
-
-    def read(self) -> Any:
-        return json.loads(self._out.readline())
-
-    def tell(self, **wanted: Any) -> dict[str, int]:
-        self._in.write(json.dumps(wanted) + "\n")
-        self._in.flush()
-        found: dict[str, int] = self.read()
-        return found
-
-    def answers(self, **wanted: Any) -> set[str]:
-        """The answers of ten calls."""
-        return set(self.tell(calls=10, **wanted))
-
-
-@contextmanager
-def child(*arguments: str, **environment: str) -> Iterator[_Child]:
-    with subprocess.Popen(
-        [sys.executable, str(CHILD), *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        env={**os.environ, "GRPC_VERBOSITY": "NONE", **environment},
-    ) as process:  # fmt: skip
-        try:
-            yield _Child(process)
-        finally:
-            assert process.stdin is not None
-            process.stdin.close()
-            try:
-                process.wait(BOUND_S)
-            finally:
-                process.kill()
-
-
-@contextmanager
-def client(sidecar: Sidecar, target: str, *, zone: str = "") -> Iterator[_Child]:
-    bootstrap = {
-        "xds_servers": [{"server_uri": sidecar.ready["xds"], "channel_creds": [{"type": "insecure"}]}],
-        "node": {"id": "test", "locality": {"zone": zone}},
-    }
-    with child("ask", target, GRPC_XDS_BOOTSTRAP_CONFIG=json.dumps(bootstrap)) as one:
-        yield one
+from scripts.tools.wait import wait_for
+from tests.system.grpc_programs import client, servers
 
 
 @pytest.fixture(scope="module")
 def ports() -> Iterator[dict[str, int]]:
     """The ports of servers by their names; each answers with its name."""
-    with child("serve", "a", "b", "c") as servers:
-        yield servers.read()
+    with servers("a", "b", "c") as found:
+        yield found
 
 
 def register(sidecar: Sidecar, ports: dict[str, int], name: str, **more: Any) -> None:

@@ -90,7 +90,9 @@ class IdentityConflict:
     def note_held(self, generation: int) -> None:
         """A member holds our row at a generation below ours. Above those that our data directory knows of it is of a
         start that the directory has forgotten."""
-        if 0 < self._context.generation_before < generation < self._table.generation:
+        context = self._context
+        is_later = 0 < context.generation_before < generation < self._table.generation
+        if is_later and generation not in context.own_generations:
             self.foreign_generation = max(self.foreign_generation, generation)
 
     def on_address(self, address: Address) -> None:

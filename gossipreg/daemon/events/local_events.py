@@ -9,7 +9,6 @@ import os
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
@@ -23,7 +22,8 @@ from gossipreg.daemon.events.member_answers import MemberAnswer, unspoken
 from gossipreg.daemon.journals.journal_share import JournalShare
 from gossipreg.daemon.journals.led_journals import JournalsOfRuntime
 from gossipreg.daemon.journals.runtime import JournalRuntime
-from gossipreg.daemon.pump import AFTER_BUG_S, Pump
+from gossipreg.daemon.part_timers import PartTimers
+from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.socket_client import Params
 from gossipreg.daemon.streams.inbox import StreamClosed, StreamNews, StreamReceived
 from gossipreg.errors import REQUEST_ERRORS, NoDataDirectory, OutcomeUnknown, RequestError, TooLarge
@@ -110,8 +110,9 @@ class LocalEvents:
         self._waiters: dict[int, _Waiter] = {}
         self._effects: deque[EventEffect] = deque()
         self._acting = False
-        self._sleep: trio.CancelScope | None = None
-        self._not_before = -inf
+        self._timers = PartTimers(
+            pump, "events_advance", deadline=lambda: self.events.next_deadline(), advance=self._advance
+        )  # fmt: skip
 
     def begin(self, share: JournalShare) -> None:
         """The runtime that this follows is there; it has no journals yet."""
@@ -291,30 +292,10 @@ class LocalEvents:
 
     async def run(self) -> None:
         """Fire the timers until cancelled."""
-        while True:
-            with trio.CancelScope(deadline=self._trio_deadline()) as self._sleep:
-                await trio.sleep_forever()
-            self._sleep = None
-            now = self._pump.now()
-            if self._deadline() > now:
-                continue
-            try:
-                effects = self.events.advance(now)
-            except Exception as error:
-                self._pump.bug("events_advance", error)
-                self._not_before = now + AFTER_BUG_S
-            else:
-                self._carry_out(effects)
+        await self._timers.run()
 
-    def _deadline(self) -> float:
-        return max(self.events.next_deadline(), self._not_before)
-
-    def _trio_deadline(self) -> float:
-        return trio.current_time() + (self._deadline() - self._pump.now())
-
-    def _wake(self) -> None:
-        if self._sleep is not None:
-            self._sleep.deadline = self._trio_deadline()
+    def _advance(self, now: float) -> None:
+        self._carry_out(self.events.advance(now))
 
     # -- effects -----------------------------------------------------------------------------------------------------
 
@@ -332,7 +313,7 @@ class LocalEvents:
                     self._pump.bug("events_effect", error)
         finally:
             self._acting = False
-        self._wake()
+        self._timers.wake()
 
     def _carry_out_one(self, effect: EventEffect) -> None:
         match effect:

@@ -36,7 +36,8 @@ from gossipreg.daemon.journals.results import (
     WriteDone,
 )
 from gossipreg.daemon.journals.waiting_messages import WaitingMessages
-from gossipreg.daemon.pump import AFTER_BUG_S, Pump
+from gossipreg.daemon.part_timers import PartTimers
+from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.streams.inbox import StreamClosed, StreamNews, StreamOpened, StreamReceived
 from gossipreg.daemon.streams.node_streams import NodeStreams
 from gossipreg.errors import NoDataDirectory, RequestError
@@ -109,8 +110,7 @@ class JournalRuntime:
         """The generation of another process with our id, for which all replicas were given up."""
         self._announced = setup.takes_copies
         """What our row says: whether we take copies."""
-        self._sleep: trio.CancelScope | None = None
-        self._not_before = -inf
+        self._timers = PartTimers(pump, "journal_advance", deadline=self._deadline, advance=self._advance)
         pump.members.follow("journals", self._on_members)
         pump.announcements.follow("journals", self._on_members)
         pump.events.follow("journals", self._on_event)
@@ -122,7 +122,7 @@ class JournalRuntime:
         async with trio.open_nursery() as nursery:
             await nursery.start(self.streams.run, listeners)
             nursery.start_soon(self._guard, "journal_streams", self._follow_streams)
-            nursery.start_soon(self._guard, "journal_timer", self._keep_time)
+            nursery.start_soon(self._guard, "journal_timer", self._timers.run)
             if self.disk is None:
                 self._begin(())
             else:
@@ -328,21 +328,13 @@ class JournalRuntime:
 
     # -- time --------------------------------------------------------------------------------------------------------
 
-    async def _keep_time(self) -> None:
-        while True:
-            with trio.CancelScope(deadline=self._trio_deadline()) as self._sleep:
-                await trio.sleep_forever()
-            self._sleep = None
-            if self._deadline() > self._pump.now():
-                continue
-            if not self._input("journal_advance", lambda journals, now: journals.advance(now)):
-                self._not_before = self._pump.now() + AFTER_BUG_S
-
     def _deadline(self) -> float:
-        return inf if self.journals is None else max(self.journals.next_deadline(), self._not_before)
+        return inf if self.journals is None else self.journals.next_deadline()
 
-    def _trio_deadline(self) -> float:
-        return trio.current_time() + (self._deadline() - self._pump.now())
+    def _advance(self, now: float) -> None:
+        self._retire_if_another_was_here()
+        if self.journals is not None:
+            self.act(self.journals.advance(now))
 
     # -- effects -----------------------------------------------------------------------------------------------------
 
@@ -357,8 +349,7 @@ class JournalRuntime:
                 self._attempt("journal_effect", partial(self._carry_out, self._effects.popleft()))
         finally:
             self._acting = False
-        if self._sleep is not None:
-            self._sleep.deadline = self._trio_deadline()
+        self._timers.wake()
 
     def _carry_out(self, effect: JournalEffect) -> None:
         match effect:

@@ -10,7 +10,6 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from math import inf
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -18,7 +17,8 @@ import trio
 from gossipreg.daemon.clock import wall_ms
 from gossipreg.daemon.journals.journal_share import JournalShare
 from gossipreg.daemon.journals.led_journals import JournalsOfRuntime
-from gossipreg.daemon.pump import AFTER_BUG_S, Pump
+from gossipreg.daemon.part_timers import PartTimers
+from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.sagas.saga_answer import SagaAnswer, saga_answer_untrusted
 from gossipreg.daemon.sagas.saga_programs import SagaPrograms
 from gossipreg.daemon.sagas.saga_reports import SagaReports
@@ -99,8 +99,9 @@ class LocalSagas:
         self._waiters: dict[int, _Waiter] = {}
         self._effects: deque[SagaEffect] = deque()
         self._acting = False
-        self._sleep: trio.CancelScope | None = None
-        self._not_before = -inf
+        self._timers = PartTimers(
+            pump, "sagas_advance", deadline=lambda: self.sagas.next_deadline(), advance=self._advance
+        )  # fmt: skip
 
     def begin(self, share: JournalShare, membership: SagaMembership) -> None:
         """The runtime that this follows is there; it has no journals yet."""
@@ -211,37 +212,14 @@ class LocalSagas:
         try:
             async with trio.open_nursery() as self._commands:
                 task_status.started()
-                await self._keep_time()
+                await self._timers.run()
         finally:
             self._commands = None
             if self._sender is not None:
                 self._sender.close()
 
-    async def _keep_time(self) -> None:
-        while True:
-            with trio.CancelScope(deadline=self._trio_deadline()) as self._sleep:
-                await trio.sleep_forever()
-            self._sleep = None
-            now = self._pump.now()
-            if self._deadline() > now:
-                continue
-            try:
-                effects = self.sagas.advance(now)
-            except Exception as error:
-                self._pump.bug("sagas_advance", error)
-                self._not_before = now + AFTER_BUG_S
-            else:
-                self._carry_out(effects)
-
-    def _deadline(self) -> float:
-        return max(self.sagas.next_deadline(), self._not_before)
-
-    def _trio_deadline(self) -> float:
-        return trio.current_time() + (self._deadline() - self._pump.now())
-
-    def _wake(self) -> None:
-        if self._sleep is not None:
-            self._sleep.deadline = self._trio_deadline()
+    def _advance(self, now: float) -> None:
+        self._carry_out(self.sagas.advance(now))
 
     async def _send(self, sent: SendCommand) -> None:
         try:
@@ -286,7 +264,7 @@ class LocalSagas:
                     self._pump.bug("sagas_effect", error)
         finally:
             self._acting = False
-        self._wake()
+        self._timers.wake()
 
     def _carry_out_one(self, effect: SagaEffect) -> None:
         match effect:

@@ -8,6 +8,7 @@ ends the call with INTERNAL, and no other one.
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
+from math import inf
 
 from gossipreg.core.session.token_bucket import TokenBucket
 from gossipreg.gateway.xds import http2_frames as frames
@@ -44,11 +45,13 @@ class ConnectionEnds(Exception):
 
 
 class GrpcCall:
-    __slots__ = ("at", "live", "out", "reader", "stream", "woken", "xds")
+    __slots__ = ("at", "live", "out", "part_since", "reader", "stream", "woken", "xds")
 
     def __init__(self, stream: Http2Stream) -> None:
         self.stream = stream
         self.reader = MessageReader()
+        self.part_since = inf
+        """Since when its next message has come in part; inf: it has not."""
         self.xds: XdsStream
         self.out = b""
         """The last messages that it was asked for."""
@@ -60,7 +63,8 @@ class GrpcCall:
 
 class GrpcConnection:
     __slots__ = (
-        *("_budget", "_bug", "_calls", "_counts", "_http2", "_peer", "_reading", "_sending", "_streams", "_wake"),
+        *("_budget", "_bug", "_calls", "_counts", "_frame_since", "_http2", "_peer", "_reading", "_sending"),
+        *("_streams", "_wake"),
         "held_bytes",
     )
 
@@ -80,6 +84,7 @@ class GrpcConnection:
         self._sending: dict[GrpcCall, None] = {}
         """Calls that have something to send, or may have."""
         self._reading = False
+        self._frame_since = inf
         self.held_bytes = 0
         """Bytes of messages that are not whole; those of frames are few."""
 
@@ -94,9 +99,11 @@ class GrpcConnection:
         return len(self._calls)
 
     @property
-    def partial(self) -> bool:
-        """Whether a frame or a message has come in part."""
-        return self.held_bytes > 0 or self._http2.held_bytes > 0
+    def part_since(self) -> float:
+        """Since when a frame or a message has come in part only, the oldest; inf: none has."""
+        if not self.held_bytes:
+            return self._frame_since
+        return min(self._frame_since, min(call.part_since for call in self._calls.values()))
 
     @property
     def blocked(self) -> bool:
@@ -117,7 +124,7 @@ class GrpcConnection:
             for event in self._http2.events_untrusted(data):
                 match event:
                     case DataCame(stream, payload):
-                        self._guarded_untrusted(self._calls.get(stream.id), payload)
+                        self._guarded_untrusted(self._calls.get(stream.id), payload, now)
                     case RequestCame(stream, headers):
                         self._begin_untrusted(stream, headers)
                     case ClientEnded(stream):
@@ -128,6 +135,8 @@ class GrpcConnection:
                         raise ConnectionEnds
         finally:
             self._reading = False
+        whole = self._http2.cost > 0
+        self._frame_since = inf if not self._http2.held_bytes else now if whole else min(self._frame_since, now)
         self._budget.spend(self._http2.cost, now)
         self._http2.cost = 0
         if self._budget.left(now) < 0:
@@ -168,13 +177,15 @@ class GrpcConnection:
             raise GrpcFault(GrpcStatus.UNIMPLEMENTED, f"no method {path}: this is the aggregated discovery service, v3")
         return xds
 
-    def _guarded_untrusted(self, call: GrpcCall | None, payload: bytes) -> None:
+    def _guarded_untrusted(self, call: GrpcCall | None, payload: bytes, now: float) -> None:
         """The messages in this payload. What is wrong with one ends its call."""
         if call is None:
             return  # of a call that was refused
         held = call.reader.held_bytes
         try:
-            for message in call.reader.feed_untrusted(payload):
+            messages = call.reader.feed_untrusted(payload)
+            call.part_since = inf if not call.reader.held_bytes else now if messages else min(call.part_since, now)
+            for message in messages:
                 self._counts["xds.requests"] += 1
                 call.xds.receive_untrusted(message)
         except BadRequest as error:
@@ -216,6 +227,7 @@ class GrpcConnection:
                 self._bug("xds_response", error)
                 self._finish(call, GrpcStatus.INTERNAL, str(_of_a_bug()))
                 return 0
+            self._counts["xds.responses"] += len(messages)
             self._budget.spend(-EARNED * len(messages), now)
             call.out, call.at = framed(messages), 0
         before = call.at

@@ -46,21 +46,7 @@ class XdsConnection:
     """One client: its socket, its calls, and what it waits for. Holds values only."""
 
     __slots__ = (
-        *(
-            "calls",
-            "came",
-            "deadline",
-            "heard",
-            "held",
-            "held_since",
-            "mask",
-            "moved",
-            "out",
-            "pinged",
-            "queued",
-            "sock",
-        ),
-        "unread",
+        *("calls", "came", "deadline", "heard", "held", "mask", "moved", "out", "pinged", "queued", "sock", "unread"),
     )
 
     def __init__(self, sock: socket.socket, calls: GrpcConnection, now: float) -> None:
@@ -76,8 +62,6 @@ class XdsConnection:
         self.came = now
         self.heard = now
         """When it last sent something."""
-        self.held_since = inf
-        """Since when a frame or a message is not whole; inf: none is."""
         self.moved = now
         """When it last took something, or began to wait for it."""
         self.pinged = inf
@@ -190,7 +174,6 @@ class XdsConnections:
         if calls.held_bytes != connection.held:
             self.held_bytes += calls.held_bytes - connection.held
             connection.held = calls.held_bytes
-        connection.held_since = min(connection.held_since, now) if calls.partial else inf
         if self.held_bytes > HELD_MAX_BYTES and connection.held:
             self.cut(connection, "drop.xds_held_too_much")
         elif self.unread_bytes > UNREAD_MAX_BYTES and connection.unread:
@@ -212,7 +195,7 @@ class XdsConnections:
         """When it must have done what it has to do, and the reason for which it is cut off then; empty: ping it."""
         if not connection.calls.opened:
             return connection.came + OPENING_S, "drop.xds_late_preface"
-        first = connection.held_since + MESSAGE_S, "drop.xds_late_message"
+        first = connection.calls.part_since + MESSAGE_S, "drop.xds_late_message"
         if connection.unread:
             first = min(first, (connection.moved + SEND_S, "drop.xds_too_slow"))
         if not connection.calls.calls:

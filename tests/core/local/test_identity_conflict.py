@@ -233,6 +233,42 @@ def test_a_restored_backup_is_known_though_the_clock_is_right(seed: int, loss: f
     assert raises(cluster, restored) == 0
 
 
+def test_a_restored_backup_is_known_by_its_second_start_too() -> None:
+    """The first one met nobody: it was cut off, say, or ended too soon."""
+    cluster = Cluster(seed=1)
+    hosts = cluster.grow(3)
+    original, old = hosts[2], hosts[2].generation - (1 << 30)
+    cluster.crash(original)
+    cluster.run(2)
+    restored = cluster.add(id=original.id, address=ELSEWHERE, durable=True, zone="z")
+    restored.generation = restored.generation_before = old
+    cluster.start(restored, (), remembers={})
+    cluster.run(2)
+    assert not restored.node.has_met
+    restored.own_generations = frozenset((restored.generation,))
+    cluster.crash(restored)
+    cluster.start(restored, (hosts[0],), remembers={})
+    cluster.run(10)
+    assert (restored.node.synced, restored.node.has_met) == (True, True)
+    assert restored.node.foreign_generation == original.generation
+
+
+def test_a_start_whose_members_were_not_noted_is_no_others() -> None:
+    """It ended before its data directory had noted that it met somebody, so members hold its generation."""
+    cluster = Cluster(seed=1)
+    hosts = cluster.grow(3)
+    first, before = hosts[2], hosts[2].generation - (1 << 30)
+    cluster.crash(first)
+    cluster.run(2)
+    again = cluster.add(id=first.id, address=ELSEWHERE, durable=True, zone="z")
+    again.generation, again.generation_before = first.generation, before
+    again.own_generations = frozenset((first.generation,))
+    cluster.start(again, (hosts[0],), remembers={})
+    cluster.run(10)
+    assert again.node.synced
+    assert again.node.foreign_generation == 0
+
+
 @pytest.mark.parametrize("says", [False, True])
 def test_a_plain_restart_knows_of_no_other_generation(says: bool) -> None:
     cluster = Cluster(seed=1)

@@ -92,8 +92,9 @@ class LiveSidecar:
         self.node = Node(
             replace(local, cluster=open_things.settings.cluster), member=open_things.member, id=open_things.identity.id,
             generation=open_things.generation, generation_before=open_things.generation_before,
-            keyring=open_things.keyring, rng=random.Random(os.urandom(16)), entropy=os.urandom,
-            now=boot_s(), wall_ms=wall_ms(), address_fixed=True, speaks=open_things.transport.speaks,
+            own_generations=open_things.own_generations, keyring=open_things.keyring,
+            rng=random.Random(os.urandom(16)), entropy=os.urandom, now=boot_s(), wall_ms=wall_ms(), address_fixed=True,
+            speaks=open_things.transport.speaks,
         )  # fmt: skip
         self.pump = Pump(self.node, open_things.transport, log, now=boot_s, stall_s=local.stall_s)
         self.troubles = Troubles(boot_s)

@@ -85,12 +85,14 @@ class SocketClient:
 @asynccontextmanager
 async def serving(folder: Path) -> AsyncIterator[ServedXds]:
     served = ServedXds(folder)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(served.server.run)
-        await wait_all_tasks_blocked()  # it sets bounds as it begins
-        try:
-            yield served
-        finally:
-            nursery.cancel_scope.cancel()
-    served.close()
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(served.server.run)
+            await wait_all_tasks_blocked()  # it sets bounds as it begins
+            try:
+                yield served
+            finally:
+                nursery.cancel_scope.cancel()
+    finally:
+        served.close()
     assert served.bugs == []

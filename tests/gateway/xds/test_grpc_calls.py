@@ -1,6 +1,7 @@
 """The calls of one connection: what a client asks, and how its calls end."""
 
 from collections import Counter
+from math import inf
 
 import pytest
 
@@ -65,7 +66,7 @@ def test_a_call_gets_what_it_is_sent_in_order() -> None:
     ends.carry()
     assert ends.client.messages[id] == [b"one", b"two", b"three", b"four" * 100_000]
     assert ends.client.headers[id] == {":status": "200", "content-type": "application/grpc"}
-    assert ends.counts == {"xds.calls": 1, "xds.requests": 2}
+    assert ends.counts == {"xds.calls": 1, "xds.requests": 2, "xds.responses": 4}
 
 
 def test_calls_of_one_connection_are_apart() -> None:
@@ -235,16 +236,38 @@ def test_what_is_not_whole_is_counted_until_its_call_ends() -> None:
     ends = Ends()
     id, data = ends.client.call(ADS, b"a" * 1000)
     ends.ours.receive_untrusted(data[:-500], 0.0)
-    assert ends.ours.partial
+    assert ends.ours.part_since == 0.0
     assert not ends.ours.held_bytes, "it is a part of a frame"
     ends.carry(data[-500:])
-    assert not ends.ours.partial
+    assert ends.ours.part_since == inf
     ends.client.h2.send_data(id, b"\0\0\0\1\0" + b"b" * 99)
     ends.carry()
-    assert (ends.ours.partial, ends.ours.held_bytes) == (True, 104)
+    assert (ends.ours.part_since, ends.ours.held_bytes) == (0.0, 104)
     ends.client.h2.reset_stream(id)
     ends.carry()
-    assert (ends.ours.partial, ends.ours.held_bytes) == (False, 0)
+    assert (ends.ours.part_since, ends.ours.held_bytes) == (inf, 0)
+
+
+def test_a_message_in_part_is_as_old_as_its_beginning() -> None:
+    """Whole messages of other calls, or bytes now and then, make it no younger; a whole message of its own does."""
+    ends = Ends()
+    id, other = ends.call(), ends.call()
+    begin = b"\0\0\0\0\5he"
+    for at, (stream, data, since) in enumerate(
+        [(id, begin, 0.0), (other, framed([b"a"]), 0.0), (id, b"l", 0.0), (id, b"lo" + begin, 3.0), (id, b"llo", inf)]
+    ):
+        ends.now = float(at)
+        ends.client.h2.send_data(stream, data)
+        ends.carry()
+        assert ends.ours.part_since == since
+
+
+def test_a_frame_in_part_is_as_old_as_its_beginning() -> None:
+    ends = Ends()
+    ends.call()
+    for at, (data, since) in enumerate([(b"\0\0", 0.0), (b"\x08\6\0\0\0\0\0" + b"1234", 0.0), (b"5678\0", 2.0)]):
+        ends.ours.receive_untrusted(data, float(at))
+        assert ends.ours.part_since == since
 
 
 def test_a_client_that_leaves_ends_its_calls() -> None:

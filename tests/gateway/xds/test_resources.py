@@ -1,12 +1,16 @@
 """The resources follow the registry and the policy, and tell of a change whom it concerns."""
 
+from collections.abc import Iterable
+
 import pytest
 
 from gossipreg.core.knowledge import Knowledge
-from gossipreg.gateway.xds import shown_names
+from gossipreg.gateway.xds import resources, shown_names
+from gossipreg.gateway.xds.endpoints import Endpoints, endpoints_of
 from gossipreg.gateway.xds.envoy_resources import ENVOY_LISTENER
 from gossipreg.gateway.xds.model import Audience, Resource, ResourceKey, ResourceType
-from gossipreg.model import Health
+from gossipreg.gateway.xds.names_asked import Reading
+from gossipreg.model import CatalogInstance, Health
 from tests.gateway.xds.known_registry import ENVOY, JS, PY, KnownRegistry, instance, policy_of
 from tests.gateway.xds.read_back import manager_of, message_of
 
@@ -211,3 +215,25 @@ def test_host_names_are_counted_and_said_once_for_a_service() -> None:
 
 def test_a_secret_is_not_a_resource_of_the_registry() -> None:
     assert KnownRegistry().source.resource(ResourceKey(ResourceType.SECRET, "x"), Audience(PY, "")) is None
+
+
+def test_the_cost_of_a_change_does_not_depend_on_what_else_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[str] = []
+
+    def look(passing: Iterable[CatalogInstance], reading: Reading) -> Endpoints:
+        looks.append(reading.service)
+        return endpoints_of(passing, reading)
+
+    monkeypatch.setattr(resources, "endpoints_of", look)
+    many = [instance(f"s{service}", f"10.0.{service}.{one}") for service in range(200) for one in range(5)]
+    registry = KnownRegistry(many)
+    names = [f"s{service}" for service in range(200)]
+    for name in names:
+        for zone in ("", "a"):
+            registry.ask(ENDPOINTS, name, zone=zone)
+    looks.clear()
+    assert registry.put(instance("s7", "10.1.0.0", id="new")) == {ResourceKey(ENDPOINTS, "s7")}
+    for name in names:
+        for zone in ("", "a", "b"):
+            registry.ask(ENDPOINTS, name, zone=zone)
+    assert looks == ["s7"]
