@@ -77,6 +77,12 @@ def test_no_more_calls_than_the_limit_are_under_way(sidecar: Sidecar) -> None:
         assert found["UNAVAILABLE"] == 7
 
 
+def test_without_a_limit_any_number_of_calls_is_under_way(sidecar: Sidecar) -> None:
+    """The client's own limit is 1,024."""
+    with client(sidecar, "xds:///plain") as calls:
+        assert set(calls.tell(calls=1500, headers={"x-slow": "0.01"}, at_once=True)) <= {"a", "b"}
+
+
 def test_an_endpoint_that_fails_is_left_out(sidecar: Sidecar) -> None:
     with client(sidecar, "xds:///ejecting") as calls:
         wait_for(lambda: set(calls.tell(calls=40, headers={"x-fail": "a"})) == {"b"})

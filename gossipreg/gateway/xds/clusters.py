@@ -8,6 +8,7 @@ from gossipreg.gateway.xds.model import ClientKind
 from gossipreg.gateway.xds.policy import Balancing, ClusterLimits, OutlierPolicy, ServicePolicy, honours
 from gossipreg.gateway.xds.proto_values import by_ads, duration, number
 
+UNLIMITED = 2**32 - 1
 LB_POLICIES = {
     Balancing.ROUND_ROBIN: cluster_pb2.Cluster.LbPolicy.ROUND_ROBIN,
     Balancing.LEAST_REQUEST: cluster_pb2.Cluster.LbPolicy.LEAST_REQUEST,
@@ -23,15 +24,15 @@ def cluster_of(name: str, policy: ServicePolicy, kind: ClientKind, lb: Balancing
         name=name, type=cluster_pb2.Cluster.DiscoveryType.EDS, lb_policy=LB_POLICIES[lb],
         eds_cluster_config=cluster_pb2.Cluster.EdsClusterConfig(eds_config=by_ads()),
     )  # fmt: skip
-    if policy.limits is not None and (breakers := _breakers(policy.limits, kind)) is not None:
-        cluster.circuit_breakers.thresholds.append(breakers)
+    cluster.circuit_breakers.thresholds.append(_breakers(policy.limits or ClusterLimits(), kind))
     if policy.outlier is not None and (outlier := _outlier(policy.outlier, kind)) is not None:
         cluster.outlier_detection.CopyFrom(outlier)
     return cluster
 
 
 def _breakers(limits: ClusterLimits, kind: ClientKind) -> Any:
-    """None if this kind of client honours none of them."""
+    """What is not set is set to no limit. Else each client has limits of its own: 1,024 calls at once, and for Envoy 3
+    retries at once, so that of many calls that fail together few are sent again."""
     fields = {
         "max_connections": ("limits.connections", limits.connections),
         "max_pending_requests": ("limits.pending", limits.pending),
@@ -39,11 +40,11 @@ def _breakers(limits: ClusterLimits, kind: ClientKind) -> Any:
         "max_retries": ("limits.retries", limits.retries),
     }
     given = {
-        field: number(value)
+        field: number(UNLIMITED if value is None else value)
         for field, (setting, value) in fields.items()
-        if value is not None and honours(kind, setting)
+        if honours(kind, setting)
     }
-    return circuit_breaker_pb2.CircuitBreakers.Thresholds(**given) if given else None
+    return circuit_breaker_pb2.CircuitBreakers.Thresholds(**given)
 
 
 def _outlier(outlier: OutlierPolicy, kind: ClientKind) -> Any:

@@ -15,7 +15,9 @@ from gossipreg.model import fold_name
 LISTEN_HOST, LISTEN_PORT = "127.0.0.1", 10_000
 GRPC_RETRY_ON = ("cancelled", "deadline-exceeded", "internal", "resource-exhausted", "unavailable")
 """Status codes of gRPC. Envoy reads them too, in the answers of gRPC servers."""
-ENVOY_RETRY_ON = ("5xx", "gateway-error", "reset", "connect-failure", "refused-stream", "retriable-4xx")
+NOT_SENT = ("connect-failure", "refused-stream", "reset-before-request")
+"""Faults after which no server has handled the call: it may be sent again whatever it does."""
+ENVOY_RETRY_ON = ("5xx", "gateway-error", "reset", *NOT_SENT, "retriable-4xx")
 RETRY_ON = (*ENVOY_RETRY_ON, *GRPC_RETRY_ON)
 
 
@@ -35,7 +37,7 @@ GRPC_BALANCING = (Balancing.ROUND_ROBIN, Balancing.RING_HASH)
 class RetryPolicy:
     attempts: int = 2
     """How many times a failed call is sent again. gRPC clients stop at 4."""
-    on: tuple[str, ...] = ("connect-failure", "refused-stream", "unavailable")
+    on: tuple[str, ...] = (*NOT_SENT, "unavailable")
     """Words of RETRY_ON. With the default only what no server has handled is sent again, and what a server calls
     unavailable itself."""
     per_try_timeout_s: float | None = None
@@ -43,7 +45,7 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class ClusterLimits:
-    """Circuit breakers: what is beyond them fails at once. None: the client's own default."""
+    """Circuit breakers: what is beyond them fails at once. None: no limit."""
 
     connections: int | None = None
     pending: int | None = None

@@ -15,6 +15,7 @@ from envoy.type.v3 import percent_pb2
 from gossipreg.gateway.xds.model import ClientKind
 from gossipreg.gateway.xds.policy import (
     GRPC_RETRY_ON,
+    NOT_SENT,
     HeaderCondition,
     Matching,
     MirrorPolicy,
@@ -26,6 +27,9 @@ from gossipreg.gateway.xds.proto_values import duration, number, packed
 
 OTHER_HOST_TRIES = 5
 """How often Envoy chooses again when it has chosen an endpoint that has just failed the same call. Then it takes it."""
+_OF_WHAT_WAS_NOT_SENT = RetryPolicy(on=NOT_SENT)
+"""What Envoy gets where nothing is set: a call to an endpoint that has just ended is sent to another one. gRPC clients
+do so by themselves."""
 _OTHER_HOSTS = "envoy.retry_host_predicates.previous_hosts"
 _MILLION = percent_pb2.FractionalPercent.DenominatorType.MILLION
 
@@ -68,7 +72,8 @@ def _route(
         action.timeout.CopyFrom(duration(policy.timeout_s or 0.0))
     elif policy.timeout_s is not None and honours(kind, "timeout"):
         action.max_stream_duration.max_stream_duration.CopyFrom(duration(policy.timeout_s))
-    if policy.retries is not None and (retries := _retries(policy.retries, kind)) is not None:
+    wanted = policy.retries or (_OF_WHAT_WAS_NOT_SENT if kind is ClientKind.ENVOY else None)
+    if wanted is not None and (retries := _retries(wanted, kind)) is not None:
         action.retry_policy.CopyFrom(retries)
     if policy.hash_header:
         by_header = route_pb2.RouteAction.HashPolicy.Header(header_name=policy.hash_header)

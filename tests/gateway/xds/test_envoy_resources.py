@@ -107,6 +107,8 @@ def test_routes_have_all_that_the_policy_sets_and_no_hidden_limit() -> None:
     api, web = message_of(registry.ask(ROUTE, ENVOY_LISTENER, ENVOY)).virtual_hosts
     assert api.routes[0].route.HasField("timeout")
     assert api.routes[0].route.timeout.ToMilliseconds() == 0
+    safe = "connect-failure,refused-stream,reset-before-request"
+    assert api.routes[0].route.retry_policy.retry_on == safe  # what reached no server
     for route in web.routes:
         assert route.match.prefix == "/"
         assert route.route.timeout.ToMilliseconds() == 3000

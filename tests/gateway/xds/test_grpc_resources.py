@@ -103,6 +103,15 @@ def test_each_kind_of_client_gets_only_what_it_honours(
         assert [one.header.header_name for one in action.hash_policy] == ["x-user"]
 
 
+@pytest.mark.parametrize("kind", [PY, JS, GO, ENVOY])
+def test_no_client_has_a_hidden_limit(kind: ClientKind) -> None:
+    cluster = message_of(KnownRegistry([instance()]).ask(CLUSTER, "web", kind))
+    (limits,) = cluster.circuit_breakers.thresholds
+    fields = ("max_connections", "max_pending_requests", "max_requests", "max_retries")
+    found = {field: getattr(limits, field).value for field in fields if limits.HasField(field)}
+    assert found == dict.fromkeys(fields if kind is ENVOY else ["max_requests"], 2**32 - 1)
+
+
 def test_what_is_ignored_is_said_once_for_each_kind_of_client() -> None:
     registry = KnownRegistry([instance()], EVERYTHING)
     for _ in range(2):
