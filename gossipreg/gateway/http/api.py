@@ -31,7 +31,7 @@ class Api:
         """`send(connection, waiting, response)` sends the answer that a connection waits for; `is_token` says whether a
         value of Authorization is a token of ours."""
         self._rights = sidecar.rights
-        self.parts = Parts(sidecar, monitoring, clock_us, describe(ROUTES, sidecar.version), is_token)
+        self.parts = Parts(sidecar, monitoring, clock_us, lambda: describe(ROUTES, sidecar.version), is_token)
         self._reads = Reads(sidecar, self.parts, send=send, rng=rng, clock_us=clock_us)
         self.answers = self._reads.answers
 

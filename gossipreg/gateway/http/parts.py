@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 class Parts:
     def __init__(
-        self, sidecar: SidecarApi, monitoring: Monitoring, clock_us: Callable[[], int], description: dict[str, Any],
-        is_token: Callable[[bytes], bool],
+        self, sidecar: SidecarApi, monitoring: Monitoring, clock_us: Callable[[], int],
+        describe: Callable[[], dict[str, Any]], is_token: Callable[[bytes], bool],
     ) -> None:  # fmt: skip
-        """`description` is the answer of /openapi.json; `is_token` says whether a value of Authorization is a token of
+        """`describe` makes the answer of /openapi.json; `is_token` says whether a value of Authorization is a token of
         ours."""
         self._is_token = is_token
         self._sidecar = sidecar
@@ -31,7 +31,7 @@ class Parts:
         self.agent = AgentReads(sidecar)
         self.writes = Writes(sidecar, self.agent)
         self.monitoring = monitoring
-        self.description = description
+        self.describe = describe
         self._eureka: Resources | None = None
         self._dapr: DaprResources | None = None
 

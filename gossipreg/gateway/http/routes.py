@@ -30,7 +30,7 @@ def _beat(health: Health) -> Callable[[Writes, Request, str], Answer]:
 
 
 def _description(parts: Parts, _request: Request) -> Answer:
-    return json_response(parts.description)
+    return json_response(parts.describe())
 
 
 ROUTES: tuple[Route, ...] = (
