@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from contextvars import copy_context
+from functools import cache
 from typing import Any, NamedTuple, Protocol
 
 import pytest
@@ -19,9 +20,6 @@ from gossipreg.client.adapters.aiohttp import service_middleware  # noqa: E402 -
 from gossipreg.client.adapters.httpx import AsyncServiceTransport, ServiceTransport  # noqa: E402
 from gossipreg.client.adapters.requests import mount_services  # noqa: E402
 
-TRUSTED = ssl.create_default_context()
-"""Handed to each client of httpx, which would else read the certificates of the machine anew: 50 ms of CPU."""
-
 
 class Reply(NamedTuple):
     status: int
@@ -31,8 +29,10 @@ class Reply(NamedTuple):
     """Those that the client holds after the answer."""
 
 
-def trusted(ca: str | None) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=ca) if ca else TRUSTED
+@cache
+def trusted(ca: str | None = None) -> ssl.SSLContext:
+    """For each client of httpx, which would else read the certificates of the machine anew: 50 ms of CPU."""
+    return ssl.create_default_context(cafile=ca)
 
 
 class Program(Protocol):
@@ -55,7 +55,7 @@ class SyncHttpx:
     def __init__(self, registry: Registry, ca: str | None = None, **options: Any) -> None:
         options = {"verify": trusted(ca), **options}
         mounts = {"all://*.service": ServiceTransport(registry, **options)}
-        self.client = httpx.Client(mounts=mounts, follow_redirects=True, verify=TRUSTED)
+        self.client = httpx.Client(mounts=mounts, follow_redirects=True, verify=trusted())
 
     def __call__(self, method: str, url: str, body: Any = None, **headers: str) -> Reply:
         answer = self.client.request(method, url, content=body, headers=_dashed(headers))
@@ -120,7 +120,7 @@ class AsyncHttpx(Loop):
         super().__init__()
         options = {"verify": trusted(ca), **options}
         mounts = {"all://*.service": AsyncServiceTransport(registry, **options)}
-        self.client = httpx.AsyncClient(mounts=mounts, follow_redirects=True, verify=TRUSTED)
+        self.client = httpx.AsyncClient(mounts=mounts, follow_redirects=True, verify=trusted())
 
     def __call__(self, method: str, url: str, body: Any = None, **headers: str) -> Reply:
         content = body if body is None or isinstance(body, bytes) else _async(body)
