@@ -9,7 +9,7 @@ from gossipreg.cli.events_publish import publish
 from gossipreg.cli.events_subscribe import subscribe, tail
 from gossipreg.cli.exit_codes import REFUSED
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
-from gossipreg.cli.output import print_json, print_line, print_table, printable, say, short_duration
+from gossipreg.cli.output import print_json, print_line, print_table, printable, say, say_error, short_duration
 
 if TYPE_CHECKING:
     from gossipreg.client import Client
@@ -75,7 +75,7 @@ def groups(chosen: Chosen, forget: str | None) -> int:
                 for one in found["groups"]
             ),
         )  # fmt: skip
-    return _warn(found)
+    return _warn(chosen, found)
 
 
 @events.command(
@@ -115,7 +115,7 @@ def dead(chosen: Chosen, group: str | None) -> int:
                 for one in letters
             ),
         )  # fmt: skip
-    return _warn(found, unknown)
+    return _warn(chosen, found, unknown)
 
 
 @events.command(
@@ -146,7 +146,7 @@ def trace(chosen: Chosen, correlation: str) -> int:
         if found["left_out"]:
             say(f"{found['left_out']} more had no room in the answer")
     nothing = f"no sidecar remembers that an event with the id or correlation {printable(correlation)!r} was handled"
-    return _warn(found, "" if found["handled"] else nothing)
+    return _warn(chosen, found, "" if found["handled"] else nothing)
 
 
 def _tree(handled: list[dict[str, Any]]) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -234,17 +234,17 @@ def _report(chosen: Chosen, result: dict[str, Any], what: str, wrong: str = "") 
         print_json(result)
     elif not wrong:
         print_line(f"{result['count']} {what}")
-    return _warn(result, wrong)
+    return _warn(chosen, result, wrong)
 
 
-def _warn(result: dict[str, Any], wrong: str = "") -> int:
+def _warn(chosen: Chosen, result: dict[str, Any], wrong: str = "") -> int:
     """The exit code: 4 where a member that leads journals did not answer, or nobody leads one, and so a part is
     missing; 1 where something is `wrong`."""
     if wrong:
-        say(f"Error: {printable(wrong)}")
+        say_error("not_found", wrong, json=chosen.json)
     missing = result["unanswered"]
     if not missing:
         return 1 if wrong else 0
-    named = ", ".join(map(printable, missing))
-    say(f"Error: missing here: {named}; a member that is named did not answer: ask again in a moment")
+    text = f"missing here: {', '.join(missing)}; a member that is named did not answer: ask again in a moment"
+    say_error("unavailable", text, json=chosen.json)
     return REFUSED

@@ -9,7 +9,8 @@ import click
 from gossipreg.cli.options import Chosen, client_options, pairs, pass_chosen
 from gossipreg.cli.output import print_json, print_line, say
 from gossipreg.cli.units import Duration
-from gossipreg.errors import OutcomeUnknown, Unreachable
+from gossipreg.errors import OutcomeUnknown, TooLarge, Unreachable
+from gossipreg.events.cloud_event import MAX_EVENT_BYTES, check_data_size
 from gossipreg.strict_json import json_text
 
 ANSWER_S = 5.0
@@ -51,7 +52,8 @@ def publish(
     params = {name: value for name, value in given.items() if value not in (None, {})}
     params.setdefault("id", uuid.uuid4().hex)
     if data is not None:
-        raw = sys.stdin.buffer.read() if data == "-" else data.encode(errors="surrogateescape")
+        raw = _from_stdin() if data == "-" else data.encode(errors="surrogateescape")
+        check_data_size(len(raw))
         params |= {"data": raw, "datacontenttype": _checked_kind(raw, content_type) or _kind_of(raw)}
     with chosen.client(timeout + ANSWER_S) as client:
         client.call("registered")  # whoever reaches no sidecar has published nothing
@@ -67,6 +69,14 @@ def publish(
     print_line(result["id"])
     if not result["groups"] and not result["duplicate"]:
         say("Warning: no group subscribes to it, so nobody gets it")
+
+
+def _from_stdin() -> bytes:
+    """No more than tells that it is too large: it may be a stream that never ends."""
+    raw = sys.stdin.buffer.read(MAX_EVENT_BYTES + 1)
+    if len(raw) > MAX_EVENT_BYTES:
+        raise TooLarge(f"stdin has more than {MAX_EVENT_BYTES} bytes: at most these fit, so publish where the data is")
+    return raw
 
 
 def _checked_kind(data: bytes, kind: str | None) -> str | None:

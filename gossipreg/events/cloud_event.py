@@ -140,6 +140,13 @@ def make_event(
     return event
 
 
+def check_data_size(size_bytes: int) -> None:
+    """Raises TooLarge for data that no event has room for."""
+    if size_bytes > MAX_EVENT_BYTES:
+        raise TooLarge(f"the event has {size_bytes} bytes of data: at most {MAX_EVENT_BYTES} fit with its attributes, "
+                       "so publish where the data is")  # fmt: skip
+
+
 def _check_text(name: str, text: str, most: int, least: int = 0) -> None:
     if found := _CONTROL.search(text):
         raise BadParams(f"{name} has the character {found[0]!r}, which no attribute may have: leave it out")

@@ -46,7 +46,7 @@ class _Publish:
     maybe: bool = False
     """An attempt may have been accepted."""
     code: str = "unavailable"
-    text: str = "nobody leads this sidecar's journal: see `gossipreg info`"
+    text: str = "nobody leads this sidecar's journal"
     """Of the last refusal."""
 
 

@@ -1,7 +1,9 @@
 """`gossipreg events`: what is refused before the sidecar is asked, what is sent, and what is printed."""
 
+import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -56,6 +58,21 @@ def test_data_that_is_not_the_json_it_says_is_refused(taking: FakeSidecar, comma
 def test_content_type_is_json_where_the_data_is(data: str, kind: str, taking: FakeSidecar, command: Command) -> None:
     assert command("events", "publish", "a.b", data).code == 0
     assert publishes(taking)[0]["datacontenttype"] == kind
+
+
+def test_data_beyond_the_size_of_an_event_is_not_sent(
+    taking: FakeSidecar, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Endless(io.RawIOBase):
+        def read(self, size: int = -1) -> bytes:
+            assert size > 0, "stdin may never end"
+            return b"x" * size
+
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=Endless()))
+    for data in ("-", "x" * 196_609):
+        ended = command("events", "publish", "a.b", data)
+        assert (ended.code, "196608" in ended.err, "publish where the data is" in ended.err) == (4, True, True)
+    assert not publishes(taking)
 
 
 def test_event_is_kept_for_seven_days_at_most(taking: FakeSidecar, command: Command) -> None:
@@ -150,6 +167,11 @@ def test_what_names_nothing_is_told_so(
 def test_missing_journals_are_named_and_the_exit_code_says_so(sidecar: FakeSidecar, command: Command) -> None:
     missing = ["web", "journal 0102: nobody leads it"]
     sidecar.answers["events-groups"] = lambda _: {"groups": [], "left_out": 0, "unanswered": missing}
+    sidecar.answers["events-dead"] = lambda _: {"letters": [], "unanswered": []}
     ended = command("events", "groups")
     assert ended.code == 4
     assert "missing here: web, journal 0102: nobody leads it" in ended.err
+    ended = command("--json", "events", "groups")
+    assert (ended.code, json.loads(ended.err)["error"]["code"]) == (4, "unavailable")
+    ended = command("--json", "events", "dead", "--group", "nope")
+    assert (ended.code, json.loads(ended.err)["error"]["code"]) == (1, "not_found")

@@ -112,7 +112,7 @@ def test_calls_and_picks_work_with_real_servers() -> None:
 
 
 def test_events_work_with_real_sidecars() -> None:
-    assert node_test("events") == 11
+    assert node_test("events") == 12
 
 
 def test_a_publish_whose_answer_is_lost_counts_once() -> None:

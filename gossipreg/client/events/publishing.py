@@ -29,6 +29,7 @@ from gossipreg.errors import (
     UnknownMethod,
     Unreachable,
 )
+from gossipreg.events.cloud_event import check_data_size
 from gossipreg.retry import Retry
 
 AGAIN = Retry(first_s=0.02, longest_s=1.0)
@@ -54,7 +55,7 @@ class EventToPublish:
         datacontenttype: str | None, time: str | None, extensions: Mapping[str, str] | None, timeout: float,
         keep: float | None, now: float,
     ) -> None:  # fmt: skip
-        """See `Registry.publish`. `now` is of `monotonic`. Raises BadParams."""
+        """See `Registry.publish`. `now` is of `monotonic`. Raises BadParams, TooLarge."""
         if not isinstance(type, str):
             raise BadParams(f"type {type!r} is no text: give words with dots between them, such as order.created")
         check_number("timeout", timeout, "the seconds that a publish may take")
@@ -71,6 +72,7 @@ class EventToPublish:
         self.timeout_s = timeout
         self.deadline = now + timeout
         self._params: dict[str, Any] = {"type": type, "id": self.id, **content(data)}
+        check_data_size(len(self._params.get("data", b"")))
         self._params |= {name: value for name, value in attributes.items() if value is not None}
         if found := with_inherited(extensions):
             self._params["extensions"] = found

@@ -15,8 +15,8 @@ from typing import Any
 
 from gossipreg.daemon import params as check
 from gossipreg.daemon.params import Check, take_untrusted
-from gossipreg.errors import BadParams, TooLarge
-from gossipreg.events.cloud_event import MAX_EVENT_BYTES, PARTITION_KEY, CloudEvent, make_event
+from gossipreg.errors import BadParams
+from gossipreg.events.cloud_event import PARTITION_KEY, CloudEvent, check_data_size, make_event
 from gossipreg.events.entries import MAX_GROUP_BYTES, MAX_GROUP_PATTERNS
 from gossipreg.events.patterns import check_pattern
 from gossipreg.events.tuning import EventsTuning
@@ -146,9 +146,8 @@ def publish_untrusted(params: dict[str, Any], tuning: EventsTuning, *, source: s
     if sum(name in given for name in ("data", "data_base64", "json")) > 1:
         raise BadParams("the event has more than one of data, data_base64 and json: give one of them")
     data, kind = _content(given)
-    if data is not None and len(data) > MAX_EVENT_BYTES:
-        raise TooLarge(f"the event has {len(data)} bytes of data: at most {MAX_EVENT_BYTES} fit with its attributes, "
-                       "so publish where the data is")  # fmt: skip
+    if data is not None:
+        check_data_size(len(data))
     extensions = dict(given.get("extensions", {}))
     if "key" in given:
         extensions[PARTITION_KEY] = given["key"]

@@ -18,6 +18,7 @@ from gossipreg.errors import (
     NotSynced,
     OutcomeUnknown,
     Refused,
+    TooLarge,
     Unavailable,
     Unreachable,
 )
@@ -105,6 +106,13 @@ def test_what_may_pass_is_tried_again(events: EventSidecar, registry: Registry, 
     events.answers = [error, error, published()]
     assert registry.publish("a").id == "e1"
     assert len(events.params("publish")) == 3
+
+
+@pytest.mark.parametrize("data", [b"x" * 5_000_000, "x" * 196_609, ["x" * 196_608]])
+def test_data_beyond_the_size_of_an_event_says_what_to_do(events: EventSidecar, registry: Registry, data: Any) -> None:
+    with pytest.raises(TooLarge, match=r"at most 196608 fit .*publish where the data is"):
+        registry.publish("a.b", data)
+    assert events.params("publish") == []
 
 
 @pytest.mark.parametrize("error", [BadParams("b"), Conflict("c"), JournalFull("group mail")])

@@ -184,7 +184,16 @@ test("wrong patterns and groups are refused by the sidecar", async () => {
   );
   await assert.rejects(registry.events("a.*", { group: "" }).next(), { code: "bad_params" });
   await assert.rejects(publish("a..b"), { code: "bad_params" });
-  await assert.rejects(publish("a.b", "x".repeat(200_000)), { code: "too_large" });
+  const tooLarge = { code: "too_large", message: /at most 196608 fit .* publish where the data is/ };
+  for (const data of ["x".repeat(200_000), "\u00e9".repeat(99_000), new Uint8Array(5_000_000), [1, "x".repeat(196_608)]]) {
+    await assert.rejects(publish("a.b", data), tooLarge);
+  }
+});
+
+test("numbers that JSON does not have are not published as null", async () => {
+  for (const data of [NaN, { total: Infinity }, [[-Infinity]]]) {
+    await assert.rejects(publish("a.b", data), { code: "bad_params", message: /JSON does not have/ });
+  }
 });
 
 test("a sidecar without a disk publishes nothing, and says what to do", async () => {

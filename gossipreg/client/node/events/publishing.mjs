@@ -40,6 +40,7 @@ const ANSWERS_EARLIER_S = 0.25;
 const MAY_PASS = [Busy, Leaving, NotSynced, Unavailable];
 /** The sidecar would have said the same to every attempt, so none was carried out. */
 const FINAL = [BadParams, Conflict, TooLarge, UnknownMethod];
+const EVENT_BYTES_MAX = 196_608;
 const TEXTS = ["id", "source", "key", "subject", "datacontenttype", "time"];
 const OPTIONS = [...TEXTS, "extensions", "timeoutMs", "keepMs"];
 
@@ -72,6 +73,7 @@ export class EventToPublish {
     this.#timeoutS = timeoutMs / 1000;
     this.deadline = now + this.#timeoutS;
     this.#params = { type, ...content(data), ...texts, id: this.id };
+    requireSize(this.#params);
     if (texts.source === undefined && source !== null) this.#params.source = source;
     const all = withInherited(extensions);
     if (Object.keys(all).length) this.#params.extensions = all;
@@ -122,15 +124,32 @@ function content(data) {
   return { data: jsonOf(data), datacontenttype: "application/json" };
 }
 
+/** Throws TooLarge for data that no event has room for. */
+function requireSize({ data, data_base64: encoded }) {
+  const size = encoded === undefined ? Buffer.byteLength(data ?? "") : Buffer.byteLength(encoded, "base64");
+  if (size > EVENT_BYTES_MAX) {
+    const most = `at most ${EVENT_BYTES_MAX} fit with its attributes, so publish where the data is`;
+    throw new TooLarge(`the event has ${size} bytes of data: ${most}`);
+  }
+}
+
 function jsonOf(data) {
   let text;
   try {
-    text = JSON.stringify(data);
+    text = JSON.stringify(data, finite);
   } catch (error) {
+    if (error instanceof BadParams) throw error;
     throw new BadParams(`data ${shown(data)} has no form in JSON: ${error.message.split("\n")[0]}`);
   }
   if (text === undefined) throw new BadParams(`data ${shown(data)} has no form in JSON: give bytes, text, or a value`);
   return text;
+}
+
+/** JSON.stringify writes null for NaN and Infinity, and nobody would know. */
+function finite(name, value) {
+  if (typeof value !== "number" || Number.isFinite(value)) return value;
+  const where = name === "" ? "data" : `data: ${shown(name)}`;
+  throw new BadParams(`${where} is ${value}, which JSON does not have: give a finite number, or null`);
 }
 
 function requireExtensions(extensions) {
