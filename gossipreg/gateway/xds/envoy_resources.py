@@ -93,6 +93,8 @@ def envoy_cluster(name: str, policy: ServicePolicy) -> bytes:
     )
     options = options_pb2.HttpProtocolOptions(use_downstream_protocol_config=as_caller)
     cluster.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(packed(options))
+    if "." in name:  # Envoy's figures for Prometheus take what comes behind a dot for the beginning of the metric
+        cluster.alt_stat_name = name.replace(".", "_")
     return _bytes(cluster)
 
 

@@ -84,6 +84,13 @@ def test_a_name_that_was_there_stays_and_is_empty() -> None:
     assert hosts(registry) == {"web": ["web", "web.service", "web.service.consul"]}
 
 
+def test_a_dot_in_a_name_does_not_cut_envoys_figures() -> None:
+    """Envoy 1.40 names the figures of a cluster `v2.web` `envoy_cluster_web_...`, of a cluster called `v2`."""
+    registry = KnownRegistry([instance("web", tags=("v2",))])
+    names = {name: message_of(registry.ask(CLUSTER, name, ENVOY)).alt_stat_name for name in ("web", "v2.web")}
+    assert names == {"web": "", "v2.web": "v2_web"}
+
+
 def test_a_cluster_has_all_that_the_policy_sets() -> None:
     cluster = message_of(KnownRegistry([instance()], EVERYTHING).ask(CLUSTER, "web", ENVOY))
     (limits,) = cluster.circuit_breakers.thresholds
