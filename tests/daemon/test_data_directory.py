@@ -338,6 +338,27 @@ def test_a_start_that_meets_nobody_hides_no_forgotten_generation(tmp_path: Path)
     assert started(tmp_path)[:2] == (last, frozenset())
 
 
+@pytest.mark.parametrize("layout", [1, 5])
+def test_the_last_start_of_an_older_layout_counts_as_one_that_met_a_member(tmp_path: Path, layout: int) -> None:
+    database = sqlite3.connect(tmp_path / DATABASE)
+    database.executescript(" ".join(_LAYOUTS[:layout]) + f"PRAGMA user_version = {layout};")
+    database.execute("INSERT INTO identity VALUES (1, ?)", (bytes(range(32)),))
+    database.execute("INSERT INTO generation VALUES (1, '70000')")
+    database.commit()
+    database.close()
+    before, own, alone = started(tmp_path, meets=False)
+    assert (before, own) == (70000, frozenset())
+    assert started(tmp_path)[:2] == (70000, frozenset((alone,)))
+
+
+@pytest.mark.parametrize("column", ["met", "unmet"])
+def test_a_generation_that_is_no_number_is_damage_wherever_it_stands(tmp_path: Path, column: str) -> None:
+    started(tmp_path)
+    _execute(tmp_path / DATABASE, f"UPDATE generation SET {column} = 'soon'")
+    with pytest.raises(CannotStart, match="generation is not a number"):
+        DataDirectory(str(tmp_path))
+
+
 def test_of_starts_that_meet_nobody_a_bounded_number_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gossipreg.daemon.data_directory.UNMET_MAX", 3)
     alone = [started(tmp_path, meets=False)[2] for _ in range(5)]
