@@ -22,17 +22,22 @@ from gossipreg.client.outbox.tables import (
 from gossipreg.client.outbox.transactions import async_transaction, own_transaction, part_of_transaction
 from gossipreg.client.sagas.participant_answer import ParticipantAnswer
 from gossipreg.client.sagas.participant_rules import (
+    DROP_WORK,
+    KEEP_WORK,
     KEPT,
     PARTICIPANT_TABLE,
     WORK,
+    WORK_ENDED,
     AnswerNotKept,
     ParticipantRules,
     Rules,
+    Statement,
     StatementResult,
     checked_do_key,
     checked_undo_key,
     participant_tables,
 )
+from gossipreg.errors import Refused
 
 
 class Participant:
@@ -97,7 +102,11 @@ class Participant:
                 refuse_coroutine("work", work, result)
                 given = ParticipantAnswer.of(result)
             else:
-                cursor = self._dialect.execute(self._connection, asked[0], *asked[1])
+                try:
+                    cursor = self._dialect.execute(self._connection, asked[0], *asked[1])
+                except Exception as error:
+                    _refuse_ended(asked, error)
+                    raise
                 given = StatementResult(cursor.rowcount, cursor.fetchone() if cursor.description else None)
 
 
@@ -147,5 +156,15 @@ class AsyncParticipant:
                 given = ParticipantAnswer.of(await work())
             else:
                 statement = self._dialect.text(asked[0])
-                cursor = await self._dialect.cursor(self._connection).execute(statement, asked[1])
+                try:
+                    cursor = await self._dialect.cursor(self._connection).execute(statement, asked[1])
+                except Exception as error:
+                    _refuse_ended(asked, error)
+                    raise
                 given = StatementResult(cursor.rowcount, await cursor.fetchone() if cursor.description else None)
+
+
+def _refuse_ended(statement: Statement, error: Exception) -> None:
+    """Raises Refused where the savepoint around the work is gone, since the work has ended the transaction."""
+    if statement in (KEEP_WORK, DROP_WORK):
+        raise Refused(f"{WORK_ENDED} ({error})") from error

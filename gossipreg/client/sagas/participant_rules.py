@@ -4,7 +4,9 @@ Owns: the table, and which statement follows which answer of the database. Never
 what the program's work does.
 
     1. A key has its effect once, and each repeat gets the first answer. The row of the key is written before the work:
-       of two at the same time, at two instances too, the second waits for the first, and finds its row.
+       of two at the same time, at two instances too, the second waits for the first, and finds its row. Until the work
+       is over its answer is 500: work that commits by itself lays that open, and is undone, for nobody knows whether
+       it was done to its end.
     2. An undo of a key that is unknown is answered 2xx, and leaves a row.
     3. After its undo a key is refused for ever: that row answers 410 to a do that comes late.
 
@@ -35,6 +37,14 @@ MAX_KEY = 512
 LOOKS = 8
 """How often a row is looked for that vanishes between two statements, since it is forgotten right now."""
 DONE, REFUSED, UNDONE = "done", "refused", "undone"
+KEEP_WORK: Final = ("RELEASE SAVEPOINT gossipreg_work", ())
+DROP_WORK: Final = ("ROLLBACK TO SAVEPOINT gossipreg_work", ())
+WORK_ENDED = (
+    "the work has ended the transaction that it is part of, or left it failed: it must neither commit nor roll back, "
+    "and what it has committed stays until the step is undone"
+)
+UNFINISHED = ParticipantAnswer(500, {"error": {"code": "unfinished", "message": WORK_ENDED}})
+"""Of a row whose work is not over: nobody sees it, but where the work has committed it."""
 _UNDO_KEY = re.compile(r"([0-9a-f]+\.[^/]+/[^/]+)/undo")
 
 
@@ -74,7 +84,7 @@ class ParticipantRules:
         self._keep_s = keep.total_seconds()
 
     def doing(self, key: str) -> Rules:
-        row = yield from self._claimed(key, DONE, for_update=False)
+        row = yield from self._claimed(key, DONE, UNFINISHED, for_update=False)
         if row is not None:
             state, status, content_type, body = row
             if state == UNDONE:
@@ -84,16 +94,16 @@ class ParticipantRules:
         yield ("SAVEPOINT gossipreg_work", ())
         answer: ParticipantAnswer = yield WORK
         if answer.is_refusal:
-            yield ("ROLLBACK TO SAVEPOINT gossipreg_work", ())
+            yield DROP_WORK
         elif not answer.is_done:
             raise AnswerNotKept(answer)
-        yield ("RELEASE SAVEPOINT gossipreg_work", ())
+        yield KEEP_WORK
         yield self._keep(key, DONE if answer.is_done else REFUSED, answer)
         yield self._forget()
         return answer
 
     def undoing(self, key: str) -> Rules:
-        row = yield from self._claimed(key, UNDONE, for_update=True)
+        row = yield from self._claimed(key, UNDONE, ParticipantAnswer(NO_CONTENT), for_update=True)
         if row is None:
             yield self._forget()
             return ParticipantAnswer(NO_CONTENT)
@@ -107,17 +117,19 @@ class ParticipantRules:
         return answer
 
     def _claimed(
-        self, key: str, state: str, *, for_update: bool
+        self, key: str, state: str, answer: ParticipantAnswer, *, for_update: bool
     ) -> Generator[Statement, StatementResult, tuple[str, int, str, bytes] | None]:
-        """Write the row of this key, and return None; or return what it had (state, status, content type, body)."""
+        """Write the row of this key, with this answer, and return None; or return what it had (state, status, content
+        type, body)."""
         insert = (
             f"INSERT INTO {self._table} (key, state, status, content_type, body, noted_at) "
-            f"VALUES (?, ?, {NO_CONTENT}, '', ?, {self._now}) ON CONFLICT DO NOTHING"
+            f"VALUES (?, ?, ?, ?, ?, {self._now}) ON CONFLICT DO NOTHING"
         )
         lock = " FOR UPDATE" if for_update and not self._is_sqlite else ""
         select = f"SELECT state, status, content_type, body FROM {self._table} WHERE key = ?{lock}"
         for _ in range(LOOKS):
-            if (yield insert, (key, state, b"", *self._times)).rowcount == 1:
+            row_of_key = (key, state, answer.status, answer.content_type, answer.body, *self._times)
+            if (yield insert, row_of_key).rowcount == 1:
                 return None
             if (row := (yield select, (key,)).row) is not None:
                 texts = [text.decode() if isinstance(text, bytes) else text for text in row[:3]]
@@ -179,5 +191,7 @@ def checked_undo_key(key: object) -> str:
 
 def _checked_key(key: object, header: str) -> str:
     if not isinstance(key, str) or not 1 <= len(key) <= MAX_KEY or "\0" in key:
-        raise BadParams(f"key is {key!r}: give what the request has in its header {header}, 1 to {MAX_KEY} letters")
+        raise BadParams(
+            f"key is {repr(key)[:80]}: give what the request has in its header {header}, 1 to {MAX_KEY} letters"
+        )
     return key

@@ -55,6 +55,24 @@ for (const { name, acts, holds } of cases) {
   });
 }
 
+for (const ends of ["COMMIT", "ROLLBACK"]) {
+  test(`work that ends its transaction by ${ends} is no done step`, () => {
+    const undone = [];
+    const work = () => {
+      database.exec("INSERT INTO done VALUES ('do')");
+      database.exec(ends);
+    };
+    const participant = new Participant(database);
+    assert.throws(() => participant.do(KEY, work), { name: "Refused", message: /must neither commit nor roll back/ });
+    const again = participant.do(KEY, () => void undone.push("do"));
+    const [status, ran] = ends === "COMMIT" ? [500, ["undo"]] : [204, ["do", "undo"]];
+    assert.equal(again.status, status);
+    assert.equal(participant.undo(KEY, () => void undone.push("undo")).status, 204);
+    assert.equal(participant.do(KEY, () => void undone.push("never")).status, 410);
+    assert.deepEqual(undone, ran);
+  });
+}
+
 test("what the work returns is the answer, and stays it", () => {
   const participant = new Participant(database);
   const answers = [["a", undefined], ["b", { n: 7 }], ["c", "hm"], ["d", Buffer.from([0, 255])]];

@@ -233,10 +233,39 @@ def test_the_key_of_an_undo_stands_for_what_it_undoes(stock: Stock) -> None:
     assert stock.do("own/scheme").is_done
 
 
+@pytest.mark.parametrize("ends", [None, ParticipantAnswer(422)])
+def test_work_that_commits_by_itself_is_no_done_step(database: Database, ends: object) -> None:
+    """Nobody knows whether it was done to its end: so its key is answered 500, and its undo runs."""
+    undone: list[str] = []
+    with closing(database.connect()) as connection:
+
+        def work() -> object:
+            connection.execute("INSERT INTO done VALUES ('do')")
+            connection.commit()
+            return ends
+
+        with pytest.raises(Refused, match="must neither commit nor roll back"):
+            Participant(connection).do(KEY, work)
+    with closing(database.connect()) as connection:
+        again = Participant(connection).do(KEY, lambda: undone.append("never"))
+        assert (again.status, json.loads(again.body)["error"]["code"]) == (500, "unfinished")
+        assert Participant(connection).undo(KEY, lambda: undone.append("undo")).status == 204
+        assert Participant(connection).do(KEY, lambda: undone.append("never")).status == 410
+    assert undone == ["undo"]
+
+
+def test_work_that_rolls_back_by_itself_leaves_nothing(database: Database) -> None:
+    with closing(database.connect()) as connection, pytest.raises(Refused, match="nor roll back"):
+        Participant(connection).do(KEY, connection.rollback)
+    stock = Stock(database)
+    assert (stock.keys, stock.do().status, stock.done) == (0, 204, ["do"])
+
+
 @pytest.mark.parametrize("key", [None, "", 7, "a" * 513, "a\0b"])
 def test_a_key_that_is_none_is_refused(stock: Stock, key: Any) -> None:
-    with pytest.raises(BadParams, match="Idempotency-Key"):
+    with pytest.raises(BadParams, match="Idempotency-Key") as error:
         stock.do(key)
+    assert len(str(error.value)) < 200
     with pytest.raises(BadParams, match="Gossipreg-Undoes"):
         stock.undo(key)
 

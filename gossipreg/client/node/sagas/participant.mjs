@@ -20,6 +20,11 @@ const LEAST_KEEP_DAYS = 31;
 /** Rows that are too old and go with each new key. */
 const FORGET_ROWS = 4;
 const MAX_KEY = 512;
+const WORK_ENDED =
+  "the work has ended the transaction that it is part of, or left it failed: it must neither commit nor roll back, and " +
+  "what it has committed stays until the step is undone";
+/** Of a row whose work is not over: nobody sees it, but where the work has committed it. */
+const UNFINISHED = new ParticipantAnswer(500, { error: { code: "unfinished", message: WORK_ENDED } });
 const UNDO_KEY = /^([0-9a-f]+\.[^/]+\/[^/]+)\/undo$/;
 
 /** Inside: this is the answer, and nothing of it may stay. */
@@ -76,7 +81,7 @@ export class Participant {
   }
 
   #do(key, work) {
-    const row = this.#claim(key, "done");
+    const row = this.#claim(key, "done", UNFINISHED);
     if (row !== null) {
       if (row.state !== "undone") return ParticipantAnswer.kept(row);
       const error = { code: "undone", message: "this key was undone, so it is done no more" };
@@ -84,16 +89,16 @@ export class Participant {
     }
     this.#database.exec("SAVEPOINT gossipreg_work");
     const answer = worked(work);
-    if (answer.isRefusal) this.#database.exec("ROLLBACK TO SAVEPOINT gossipreg_work");
+    if (answer.isRefusal) this.#endWork("ROLLBACK TO SAVEPOINT gossipreg_work");
     else if (!answer.isDone) throw new AnswerNotKept(answer);
-    this.#database.exec("RELEASE SAVEPOINT gossipreg_work");
+    this.#endWork("RELEASE SAVEPOINT gossipreg_work");
     this.#keep(key, answer.isDone ? "done" : "refused", answer);
     this.#forget();
     return answer;
   }
 
   #undo(key, work) {
-    const row = this.#claim(key, "undone");
+    const row = this.#claim(key, "undone", new ParticipantAnswer(NO_CONTENT));
     if (row === null) {
       this.#forget();
       return new ParticipantAnswer(NO_CONTENT);
@@ -105,11 +110,21 @@ export class Participant {
     return answer;
   }
 
-  /** Write the row of this key, and return null; or return what it had. SQLite has one writer at a time. */
-  #claim(key, state) {
+  /** The savepoint around the work is gone where the work has ended the transaction. */
+  #endWork(statement) {
+    try {
+      this.#database.exec(statement);
+    } catch (error) {
+      throw new Refused(`${WORK_ENDED} (${error.message})`, { cause: error });
+    }
+  }
+
+  /** Write the row of this key, with this answer, and return null; or return what it had. SQLite has one writer at a
+   * time. */
+  #claim(key, state, { status, contentType, body }) {
     const columns = "key, state, status, content_type, body, noted_at";
-    const insert = `INSERT INTO ${this.#table} (${columns}) VALUES (?, ?, ${NO_CONTENT}, '', ?, ?)`;
-    const { changes } = this.#run(`${insert} ON CONFLICT DO NOTHING`, key, state, Buffer.alloc(0), nowS());
+    const insert = `INSERT INTO ${this.#table} (${columns}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`;
+    const { changes } = this.#run(insert, key, state, status, contentType, body, nowS());
     if (Number(changes) === 1) return null;
     const select = `SELECT state, status, content_type, body FROM ${this.#table} WHERE key = ?`;
     return this.#database.prepare(select).get(key);
