@@ -16,7 +16,13 @@ from gossipreg.client.events.inheriting import with_inherited
 from gossipreg.client.outbox.rows import SAGA, OutboxRow
 from gossipreg.errors import BadParams, TooLarge
 from gossipreg.sagas.saga_definition import check_input, definition_map, definition_untrusted, read_definition
-from gossipreg.sagas.saga_model import MAX_INPUT_BYTES, MAX_SAGA_BYTES, SAGA_ID, TRACEPARENT
+from gossipreg.sagas.saga_model import (
+    MAX_INPUT_BYTES,
+    MAX_SAGA_BYTES,
+    MAX_TRACEPARENT_BYTES,
+    SAGA_ID,
+    TRACEPARENT,
+)
 
 Definition = Mapping[str, Any] | str | bytes
 """A map, or TOML or JSON."""
@@ -36,7 +42,8 @@ def make_saga_row(definition: Definition, input: object, id: str | None) -> Outb
     check_input(found, text)
     kept = {"definition": definition_map(found, binary=False), "input": json.loads(text)}
     traceparent = with_inherited(None).get("traceparent", "")
-    if TRACEPARENT.fullmatch(traceparent):  # a stranger has written the event: no header holds anything else
+    # a stranger has written the event: no saga takes anything else
+    if TRACEPARENT.fullmatch(traceparent) and len(traceparent) <= MAX_TRACEPARENT_BYTES:
         kept["traceparent"] = traceparent
     time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     row = json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode()

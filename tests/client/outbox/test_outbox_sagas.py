@@ -71,7 +71,9 @@ def test_a_committed_saga_is_begun_in_the_order_of_the_rows(database: Database) 
     assert database.waiting == 0
 
 
-@pytest.mark.parametrize(("given", "kept"), [("00-1", "00-1"), ("caf\u00e9", None), ("a b", None)])
+@pytest.mark.parametrize(
+    ("given", "kept"), [("00-1", "00-1"), ("caf\u00e9", None), ("a b", None), ("a" * 255, "a" * 255), ("a" * 256, None)]
+)
 def test_a_saga_inherits_the_trace_that_a_header_can_hold(given: str, kept: str | None) -> None:
     """A stranger has written the event: its handler must not fail for ever."""
     token = HANDLED.set(SimpleNamespace(id="e1", extensions={"traceparent": given}))
