@@ -59,13 +59,17 @@ class JournalReports:
         for one in opened.lost:
             self._log.warning(
                 "journal_replica_lost", journal=one.journal.hex(), replica=one.replica.hex(), reason=one.reason,
-                message="this copy takes no part any more: the others of its journal make a new one",
+                message="this copy takes no part any more: other voters of its journal, if it has any, make a new one",
             )  # fmt: skip
         if opened.set_aside:
             self._log.warning(
                 "journals_set_aside", file=opened.set_aside, reason=opened.fault or "some of its copies are not sound",
                 message="the database of the journals was renamed, and what is sound in it goes on in a new one",
             )  # fmt: skip
+        if opened.lost:
+            place = f"or in {opened.set_aside} alone" if opened.set_aside else "or gone"
+            message = f"lost {len(opened.lost)} copies of journals, as {opened.lost[0].reason}: what they held is on "
+            self._troubles.saw("journals_lost", f"{message}the disks of their other voters, {place}", for_s=RETIRED_S)
 
     def orphans(self, journals: Sequence[str]) -> None:
         """These journals, which are led here, have contents, and their owner is away for long."""

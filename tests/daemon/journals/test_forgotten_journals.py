@@ -99,3 +99,19 @@ async def test_journals_of_a_newer_version_are_left_alone(tmp_path: Path) -> Non
         assert again.shown_troubles().startswith("journals that cannot be opened: ")
         assert "newer version" in again.shown_troubles()
         assert again.runtime.journals is None
+
+
+@pytest.mark.parametrize(("damage", "place"), [(b"no database at all", "in journals.db.damaged-"), (b"", "gone")])
+async def test_loss_of_the_only_copy_is_a_trouble(tmp_path: Path, damage: bytes, place: str) -> None:
+    """What was acknowledged is not there any more, though publishing works again at once."""
+    async with alone(tmp_path, "a") as one:
+        await one.commit(await one.open_journal(), b"x", 1)
+    if damage:
+        (tmp_path / "a" / JOURNALS).write_bytes(damage * 1000)
+    else:
+        (tmp_path / "a" / JOURNALS).unlink()
+    async with alone(tmp_path, "a") as again:
+        await again.open_journal()
+        troubles = again.shown_troubles()
+        assert "lost 1 copies of journals, as it is not in the database any more" in troubles
+        assert place in troubles
