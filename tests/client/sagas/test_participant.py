@@ -234,8 +234,10 @@ def test_the_key_of_an_undo_stands_for_what_it_undoes(stock: Stock) -> None:
 
 
 @pytest.mark.parametrize("ends", [None, ParticipantAnswer(422)])
-def test_work_that_commits_by_itself_is_no_done_step(database: Database, ends: object) -> None:
-    """Nobody knows whether it was done to its end: so its key is answered 500, and its undo runs."""
+def test_work_that_commits_by_itself_is_no_done_step(tmp_path: Path, ends: object) -> None:
+    """Nobody knows whether it was done to its end: so its key is answered 500, and its undo runs. psycopg allows no
+    such commit."""
+    database = with_table(sqlite_database(str(tmp_path / "stock.db")))
     undone: list[str] = []
     with closing(database.connect()) as connection:
 
@@ -254,7 +256,8 @@ def test_work_that_commits_by_itself_is_no_done_step(database: Database, ends: o
     assert undone == ["undo"]
 
 
-def test_work_that_rolls_back_by_itself_leaves_nothing(database: Database) -> None:
+def test_work_that_rolls_back_by_itself_leaves_nothing(tmp_path: Path) -> None:
+    database = with_table(sqlite_database(str(tmp_path / "stock.db")))
     with closing(database.connect()) as connection, pytest.raises(Refused, match="nor roll back"):
         Participant(connection).do(KEY, connection.rollback)
     stock = Stock(database)
