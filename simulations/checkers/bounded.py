@@ -42,6 +42,8 @@ _NAMES: Bound = lambda _node, ever: ever * MAX_SERVICES_A_ROW  # noqa: E731
 _PARTS = "gossipreg.core", "gossipreg.wire.seal", "simulations.baselines", "simulations.sharing"
 _TIMERS = 16
 """The timers that exist once: Period, Disseminate, ProbeOwners, GreetSeeds, ..."""
+_OWN_GENERATIONS = 65
+"""Those that a data directory names at the start: its UNMET_MAX, and the one of its lock file."""
 _DATAGRAMS_GATHERED = 4096
 """Receipts owed to one member: a receipt names datagrams of the last few milliseconds."""
 
@@ -67,6 +69,7 @@ BOUNDS: dict[str, Bound] = {
     "Channel._large": _exactly(0),
     "Context.counts": _exactly(256),
     "Context.effects": _exactly(0),
+    "Context.own_generations": _exactly(_OWN_GENERATIONS),
     "Handshake._complained": _exactly(handshake._COMPLAINTS_MAX),
     "FailureDetector._checked": _exactly(detector.CHECKS_MAX),
     "Departure._neighbours": lambda node, _ever: 2 * node.config.fanout_ring,
