@@ -214,13 +214,13 @@ BREAKS: tuple[Break, ...] = (
     Break("chatter at rest", ("traffic",), FailureDetector, "_on_period", chatter),
 )
 
-_HANDED_ON = (
+HANDED_ON = (
     Break("the row of a dead member is sent on", ("comes_back",), Table, "page", dead_handed_on),
     Break("... to a member that fetches the list", ("comes_back",), Joining, "on_list", dead_listed),
 )
 ALL: tuple[tuple[Break, ...], ...] = (
     *((one,) for one in BREAKS),
-    _HANDED_ON,
+    HANDED_ON,
     *((one,) for one in (*JOURNAL_BREAKS, *EVENT_BREAKS)),
     *SAGA_BREAKS,
 )

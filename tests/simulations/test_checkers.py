@@ -17,7 +17,7 @@ from simulations.checkers.traffic import Traffic
 from simulations.eventing.breaks import EVENT_BREAKS
 from simulations.journaling.breaks import JOURNAL_BREAKS
 from simulations.orchestrating.breaks import SAGA_BREAKS
-from simulations.selftest import ALL, BREAKS, fires
+from simulations.selftest import ALL, BREAKS, HANDED_ON, fires
 from simulations.world import World
 
 
@@ -25,7 +25,7 @@ def _in_turn(named: list[tuple[Break, ...]]) -> list[object]:
     """One of 24 of the core's, one each of journals and events, and one of sagas, in every run; the others with
     `scripts/check --wide`."""
     others = [one for number, one in enumerate(BREAKS) if number % 24 != 6] + [*JOURNAL_BREAKS[1:], *EVENT_BREAKS[1:]]
-    others += [breaks[0] for number, breaks in enumerate(SAGA_BREAKS) if number]
+    others += [HANDED_ON[0], *(breaks[0] for number, breaks in enumerate(SAGA_BREAKS) if number)]
     long = {*map(id, others)}
     return [
         pytest.param(breaks, id=breaks[0].what.replace(" ", "_"),
