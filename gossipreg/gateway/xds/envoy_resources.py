@@ -49,15 +49,28 @@ def envoy_listener(policy: XdsPolicy) -> bytes:
     return _bytes(listener)
 
 
-def envoy_routes(hosts: Mapping[str, tuple[str, ...]], policy: XdsPolicy) -> bytes:
-    """The routes of the listener. `hosts`: of each service, see `hosts_of`."""
-    configuration = route_pb2.RouteConfiguration(name=ENVOY_LISTENER, ignore_port_in_host_matching=True)
-    for service, domains in hosts.items():
-        routes = routes_of(service, policy.of(service), ClientKind.ENVOY, whole=True)
-        configuration.virtual_hosts.append(
-            route_components_pb2.VirtualHost(name=service, domains=domains, routes=routes)
-        )
-    return _bytes(configuration)
+class EnvoyRoutes:
+    """The routes of the listener under one policy. A change of one service makes its routes alone again: with 2,000
+    services all of them take 40 ms, in which the sidecar does nothing else."""
+
+    def __init__(self, policy: XdsPolicy) -> None:
+        self._policy = policy
+        self._made: dict[str, tuple[tuple[str, ...], bytes]] = {}
+        """By service: its hosts, and the field of its virtual host as it stands in the message."""
+
+    def made(self, hosts: Mapping[str, tuple[str, ...]]) -> bytes:
+        """The bytes of the RouteConfiguration. `hosts`: of each service, see `hosts_of`."""
+        head = route_pb2.RouteConfiguration(name=ENVOY_LISTENER, ignore_port_in_host_matching=True)
+        self._made = {service: self._virtual_host(service, domains) for service, domains in hosts.items()}
+        return b"".join((_bytes(head), *(field for _, field in self._made.values())))  # fields may be in any order
+
+    def _virtual_host(self, service: str, domains: tuple[str, ...]) -> tuple[tuple[str, ...], bytes]:
+        made = self._made.get(service)
+        if made is not None and made[0] == domains:
+            return made
+        routes = routes_of(service, self._policy.of(service), ClientKind.ENVOY, whole=True)
+        host = route_components_pb2.VirtualHost(name=service, domains=domains, routes=routes)
+        return domains, _bytes(route_pb2.RouteConfiguration(virtual_hosts=[host]))
 
 
 def hosts_of(services: Iterable[str], suffixes: Iterable[str]) -> dict[str, tuple[str, ...]]:

@@ -12,10 +12,10 @@ from gossipreg.gateway.xds.asked import AskedName, Made
 from gossipreg.gateway.xds.endpoints import Endpoints, endpoints_of
 from gossipreg.gateway.xds.envoy_resources import (
     ENVOY_LISTENER,
+    EnvoyRoutes,
     envoy_cluster,
     envoy_endpoints,
     envoy_listener,
-    envoy_routes,
     hosts_of,
     service_clusters,
 )
@@ -43,6 +43,7 @@ class XdsResources:
         self._api = api
         self._view = api.view
         self._policy = policy
+        self._routes = EnvoyRoutes(policy)
         self._suffixes = suffixes_of(domain)
         self._names = ShownNames(api.view.catalog.instances())
         self._members = MembersByZone(api.view)
@@ -141,6 +142,7 @@ class XdsResources:
     def take_policy(self, policy: XdsPolicy) -> None:
         """Use this policy from now on."""
         self._policy = policy
+        self._routes = EnvoyRoutes(policy)
         self._clusters = None
         self._left_out.policy_changed()
         for asked in self._asked.values():
@@ -214,7 +216,7 @@ class XdsResources:
                 return envoy_endpoints(name, found) if envoy else grpc_endpoints(name, found, policy, made.zone)
 
     def _envoy_routes(self) -> bytes:
-        return envoy_routes(hosts_of(self._names.shown(), self._suffixes), self._policy)
+        return self._routes.made(hosts_of(self._names.shown(), self._suffixes))
 
     def _settings(self, asked: AskedName, kind: ClientKind) -> ServicePolicy:
         service = "" if asked.reading is None else asked.reading.service

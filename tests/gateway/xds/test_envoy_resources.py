@@ -4,10 +4,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from gossipreg.gateway.xds import envoy_resources
 from gossipreg.gateway.xds.envoy_resources import ENVOY_LISTENER, hosts_of
-from gossipreg.gateway.xds.model import Audience, ResourceType
+from gossipreg.gateway.xds.model import Audience, ClientKind, ResourceType
 from gossipreg.gateway.xds.names_asked import suffixes_of
-from tests.gateway.xds.known_registry import ENVOY, GO, JS, PY, KnownRegistry, instance
+from gossipreg.gateway.xds.policy import ServicePolicy
+from gossipreg.gateway.xds.routes import routes_of
+from tests.gateway.xds.known_registry import ENVOY, GO, JS, PY, KnownRegistry, instance, policy_of
 from tests.gateway.xds.read_back import manager_of, message_of, refused
 from tests.gateway.xds.test_grpc_resources import EVERYTHING
 
@@ -136,3 +139,26 @@ def test_endpoints_have_their_zones_and_weights() -> None:
             (one.locality.zone, one.priority, one.lb_endpoints[0].load_balancing_weight.value)
             for one in assignment.endpoints
         ] == [("a", 0, 2), ("b", 0, 3)]
+
+
+def test_a_new_service_makes_its_own_routes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = KnownRegistry([instance(f"s{number}", id=f"{number}") for number in range(50)])
+    before = registry.ask(ROUTE, ENVOY_LISTENER, ENVOY)
+    made: list[str] = []
+
+    def noted(name: str, policy: ServicePolicy, kind: ClientKind, *, whole: bool) -> list[object]:
+        made.append(name)
+        return routes_of(name, policy, kind, whole=whole)
+
+    monkeypatch.setattr(envoy_resources, "routes_of", noted)
+    registry.put(instance("new", id="new"))
+    after = registry.ask(ROUTE, ENVOY_LISTENER, ENVOY)
+    assert made == ["new"]
+    assert after.version != before.version
+    assert len(hosts(registry)) == 51
+    registry.put(instance("s7.service", id="longer"))  # it takes a host from s7
+    registry.ask(ROUTE, ENVOY_LISTENER, ENVOY)
+    assert made == ["new", "s7", "s7.service"]
+    registry.source.take_policy(policy_of("[default]\ntimeout = 1"))
+    assert refused(registry.ask(ROUTE, ENVOY_LISTENER, ENVOY), ENVOY) == []
+    assert len(made) == 3 + 52
