@@ -131,7 +131,7 @@ def test_events_are_what_they_say_and_loops_give_them_back() -> None:
 
 
 def test_a_saga_commits_or_aborts_whatever_is_lost() -> None:
-    assert node_test("sagas") == 47
+    assert node_test("sagas") == 48
 
 
 def test_a_declared_saga_is_begun_once() -> None:

@@ -19,13 +19,21 @@ def run_call(
     check_text("traceparent", traceparent, "a traceparent")
     check_number("timeout", timeout_s, "the seconds that a begin may take")
     params: dict[str, Any] = {
-        "definition": definition if isinstance(definition, str) else dict(definition), "id": new_saga_id(id),
+        "definition": definition if isinstance(definition, str) else _as_text(definition), "id": new_saga_id(id),
     }  # fmt: skip
     if input is not None:
         params["input"] = json_text("input", input).encode()
     if traceparent:
         params["traceparent"] = traceparent
     return ProgramCall("saga-run", params, monotonic(), timeout_s)
+
+
+def _as_text(definition: Mapping[str, Any]) -> str | dict[str, Any]:
+    """As JSON, since a request nests less deep than the JSON of a step may; as it is where it has bytes."""
+    try:
+        return json_text("definition", dict(definition))
+    except BadParams:
+        return dict(definition)
 
 
 def run_failed(call: ProgramCall, error: GossipregError) -> GossipregError:

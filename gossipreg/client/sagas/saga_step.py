@@ -18,6 +18,9 @@ T = TypeVar("T")
 STEP_S = 30.0
 """How long a step may take where neither it nor its saga says."""
 MAX_STEP_S = 86_400.0
+PLAIN_LEVELS = 5
+"""Of JSON that goes to the sidecar as a value: a request of 8 levels has room for these within an undo. What is deeper
+goes as text."""
 WHEN_UNKNOWN = ("undo", "repeat")
 """What an abort does about a step that may be done or not: undo it, or repeat it until it answers."""
 
@@ -132,7 +135,9 @@ def _content(what: str, json: object, body: object, headers: object) -> dict[str
     if json is not NOT_WRITTEN and body is not None:
         raise BadParams(f"{what} has json and body: give one of them")
     if json is not NOT_WRITTEN:
-        found["json"] = plain_json(f"json of {what}", json)
+        text = json_text(f"json of {what}", json)
+        value = json_module.loads(text)
+        found |= {"json_template": text} if is_deeper(value, PLAIN_LEVELS) else {"json": value}
     elif body is not None:
         if not isinstance(body, bytes | bytearray | memoryview | str):
             raise BadParams(f"body of {what} is {body!r}: give bytes or text, or use json=")
@@ -140,9 +145,12 @@ def _content(what: str, json: object, body: object, headers: object) -> dict[str
     return found
 
 
-def plain_json(what: str, value: object) -> Any:
-    """This value in the lists and maps that JSON has. Raises BadParams."""
-    return json_module.loads(json_text(what, value))
+def is_deeper(value: object, levels: int) -> bool:
+    """Whether more lists and maps than these are within each other."""
+    if not isinstance(value, dict | list):
+        return False
+    inside = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(is_deeper(inner, levels - 1) for inner in inside)
 
 
 def json_text(what: str, value: object) -> str:

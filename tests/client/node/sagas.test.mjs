@@ -269,6 +269,21 @@ for (const [options, message] of [
   });
 }
 
+test("json that is deeper than a request may be goes as text", async () => {
+  const nested = (levels) => (levels ? { a: [nested(levels - 1)] } : "{input.card}");
+  const undo = ["DELETE", PATH, nested(3)];
+  await registry.saga("create-order", {}, async (saga) => {
+    await saga.step("a", "stock", "PUT", PATH, { json: nested(2), undo: ["DELETE", PATH, nested(1)] });
+    await saga.step("b", "stock", "PUT", PATH, { json: nested(20), undo });
+    await saga.after("c", "mailer", "POST", "/mails", { json: nested(3) });
+  });
+  const [plain, deep] = sidecar.params("step").map(({ step }) => step);
+  assert.deepEqual([plain.json, plain.undo.json], [nested(2), nested(1)]);
+  assert.deepEqual([deep.json_template, deep.undo.json_template].map(JSON.parse), [nested(20), nested(3)]);
+  assert.deepEqual([deep.json, deep.undo.json], [undefined, undefined]);
+  assert.deepEqual(JSON.parse(sidecar.params("after")[0].step.json_template), nested(3));
+});
+
 test("braces of what comes from outside are no templates", () => {
   const given = { a: ["{input.card}", 7, null, true], b: { c: "}{" } };
   assert.deepEqual(literal(given), { a: ["{{input.card}}", 7, null, true], b: { c: "}}{{" } });

@@ -7,6 +7,9 @@ import { requireBoolean, requireText, requireTexts, requireTime, shown } from ".
 import { refuseUnknown } from "../unknown-options.mjs";
 
 export const STEP_MS = 30_000;
+/** Of JSON that goes to the sidecar as a value: a request of 8 levels has room for these within an undo. What is deeper
+ * goes as text. */
+const PLAIN_LEVELS = 5;
 const CONTENT = ["json", "body", "headers"];
 const AFTER_OPTIONS = [...CONTENT, "attemptTimeoutMs", "needs"];
 const OPTIONS = [...AFTER_OPTIONS, "undo", "harmless", "optional", "timeoutMs", "unknown"];
@@ -106,14 +109,25 @@ function content(what, { json, body, headers }) {
     found.headers = headers;
   }
   if (json !== undefined && body !== undefined) throw new BadParams(`${what} has json and body: give one of them`);
-  if (json !== undefined) found.json = JSON.parse(jsonText(`json of ${what}`, json));
-  else if (typeof body === "string") found.body = body;
+  if (json !== undefined) {
+    const text = jsonText(`json of ${what}`, json);
+    const value = JSON.parse(text);
+    if (isDeeper(value, PLAIN_LEVELS)) found.json_template = text;
+    else found.json = value;
+  }
+  if (typeof body === "string") found.body = body;
   else if (ArrayBuffer.isView(body)) {
     found.body_base64 = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("base64");
   } else if (body !== undefined) {
     throw new BadParams(`body of ${what} is ${shown(body)}: give a text or bytes, or use json`);
   }
   return found;
+}
+
+/** Whether more lists and objects than these are within each other. */
+function isDeeper(value, levels) {
+  if (value === null || typeof value !== "object") return false;
+  return levels === 0 || Object.values(value).some((inner) => isDeeper(inner, levels - 1));
 }
 
 /** Throws BadParams for what JSON has no form for. */
