@@ -21,8 +21,8 @@ const LEAST_KEEP_DAYS = 31;
 const FORGET_ROWS = 4;
 const MAX_KEY = 512;
 const WORK_ENDED =
-  "the work has ended the transaction that it is part of, or left it failed: it must neither commit nor roll back, and " +
-  "what it has committed stays until the step is undone";
+  "the work has ended the transaction that it is part of, or left it failed: it must neither commit nor roll back, " +
+  "and what it has committed stays until the step is undone";
 /** Of a row whose work is not over: nobody sees it, but where the work has committed it. */
 const UNFINISHED = new ParticipantAnswer(500, { error: { code: "unfinished", message: WORK_ENDED } });
 const UNDO_KEY = /^([0-9a-f]+\.[^/]+\/[^/]+)\/undo$/;
