@@ -9,7 +9,7 @@ finds a note only if the first was committed.
 """
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from time import time
 from typing import Any
@@ -69,8 +69,27 @@ class Inbox:
         """
         note = _Note(self._table, self._dialect, event, handler)
         transaction = own_transaction if commit else part_of_transaction
-        with transaction(self._connection, self._dialect):
-            yield note.is_new(self._dialect.execute(self._connection, note.statement, *note.values).rowcount)
+        failed = False
+        try:
+            with transaction(self._connection, self._dialect):
+                is_new = note.is_new(self._dialect.execute(self._connection, note.statement, *note.values).rowcount)
+                try:
+                    yield is_new
+                except BaseException:
+                    failed = is_new and commit
+                    raise
+        except BaseException:
+            if failed:
+                self._take_back(note)
+            raise
+
+    def _take_back(self, note: "_Note") -> None:
+        """The block has raised: a note that it has committed by itself would keep the event from being handled. psycopg
+        allows no such commit."""
+        if self._dialect is SQLITE:
+            with suppress(Exception):  # the block's own error is what is told
+                self._dialect.execute(self._connection, note.back, *note.values)
+                self._connection.commit()
 
     def forget(self, older_than: timedelta = KEPT) -> int:
         """Delete notes that are older than this, at most 10,000 at a time, and return how many were deleted. It is part
@@ -126,6 +145,8 @@ class _Note:
         if dialect is SQLITE:
             self.values, columns = (*self.values, time()), f"{columns}, noted_at"
         marks = ", ".join("?" * len(self.values))
+        self.back = f"DELETE FROM {table.sql()} WHERE " + " AND ".join(f"{name} = ?" for name in columns.split(", "))
+        """Deletes this note, and not one that another instance has written since."""
         self.statement = f"INSERT INTO {table.sql()} ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING"
 
     def is_new(self, rowcount: int) -> bool:

@@ -162,6 +162,28 @@ class AlwaysOpen(sqlite3.Connection):
         return True
 
 
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_block_that_commits_and_then_raises_is_handled_again(tmp_path: Path, fails: bool) -> None:
+    """Its note would say that the event was handled, and the rest of the effect would be lost. A block that comes to
+    its end has handled it. psycopg allows no such commit."""
+    with closing(sqlite3.connect(tmp_path / "a.db")) as connection:
+        Inbox(connection).create_table()
+        connection.execute("CREATE TABLE orders (n INTEGER)")
+        connection.commit()
+
+        def commits() -> None:
+            with Inbox(connection).once(EVENT, "bill") as first:
+                assert first
+                connection.execute("INSERT INTO orders VALUES (1)")
+                connection.commit()
+                if fails:
+                    raise Broken
+
+        with pytest.raises(Broken if fails else Refused):
+            commits()
+        assert [handle(connection), handle(connection)] == [fails, False]
+
+
 def test_a_connection_whose_transaction_is_always_open_says_what_to_do(tmp_path: Path) -> None:
     """It was told to commit before, and was in a transaction again as soon as it had."""
     made = closing(sqlite3.connect(tmp_path / "a.db", factory=AlwaysOpen))
