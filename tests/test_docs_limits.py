@@ -38,6 +38,7 @@ from gossipreg.gateway.http import filter as filters
 from gossipreg.gateway.http.dapr import picking
 from gossipreg.gateway.http.eureka import documents, recent
 from gossipreg.gateway.xds import (
+    grpc_calls,
     grpc_connections,
     grpc_messages,
     http2_connection,
@@ -262,3 +263,12 @@ def test_a_limit_of_the_page_is_that_of_the_code(what: str) -> None:
 def test_limits_of_token_files_and_kept_places_hold() -> None:
     assert tokens.FILE_MAX_BYTES == keys.MAX_KEY_FILE_BYTES
     assert f"{places.MOST.kept} places are kept" in PAGE
+
+
+def test_the_budget_of_xds_is_as_the_page_says() -> None:
+    rate = f"{grpc_calls.BUDGET:.0f} frames at once and {grpc_calls.BUDGET_A_SECOND:.0f} a second"
+    counts = (
+        f"counts as {http2_connection.COST_FRAME + http2_connection.COST_LIBRARY}, and {grpc_calls.EARNED:.0f} more"
+    )
+    assert rate in PAGE
+    assert counts in PAGE.replace("\n", " ")

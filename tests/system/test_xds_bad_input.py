@@ -137,7 +137,7 @@ def test_calls_that_are_reset_at_once_end_their_connection(sidecar: Sidecar, goo
     with attacking(sidecar) as attacker:
 
         def call_and_reset() -> bytes:
-            id, data = attacker.http2.call(ADS, asking("web"))
+            id, data = attacker.http2.call(ADS)
             attacker.http2.h2.reset_stream(id)
             return data + attacker.http2.out()
 

@@ -16,6 +16,7 @@ from gossipreg.gateway.xds.grpc_messages import MessageReader, framed
 from gossipreg.gateway.xds.grpc_request import NoGrpc, call_path_untrusted
 from gossipreg.gateway.xds.grpc_status import GrpcFault, GrpcStatus, trailers
 from gossipreg.gateway.xds.http2_connection import (
+    STREAMS_MAX,
     ClientEnded,
     ClientLeaves,
     DataCame,
@@ -26,16 +27,22 @@ from gossipreg.gateway.xds.http2_connection import (
     StreamGone,
 )
 from gossipreg.gateway.xds.http2_frames import Http2Fault
-from gossipreg.gateway.xds.streams import BadRequest, XdsStream, XdsStreams
+from gossipreg.gateway.xds.streams import STREAMS, BadRequest, XdsStream, XdsStreams
 
-BUDGET = 4_000.0
-"""What a client may have done at once, in the costs of `http2_connection.py`: 100 calls, or 4,000 frames."""
+BUDGET = 20_000.0
+"""What a client may have done at once, in the costs of `http2_connection.py`. A program in Python that calls 1,000
+services opens 1,000 calls on one connection, and after a restart of the sidecar asks four things in each."""
 BUDGET_A_SECOND = 1_000.0
 """About 1 % of a processor. A client that floods the sidecar is cut off."""
 EARNED = 4.0
 """With each message that it is sent: it may ACK it, open its window and ask for more names."""
 TURN_MAX_BYTES = 256 * 1024
-"""No call is asked for more messages while so much waits for the socket."""
+TURN_CALLS = 32
+"""Calls that are asked for messages, and bytes that are sent, before other connections have their turn: 2 ms."""
+
+assert STREAMS_MAX >= STREAMS, (
+    "clients wait in silence for a stream beyond STREAMS_MAX; beyond STREAMS they get an error"
+)
 
 RESPONSE: Headers = [(b":status", b"200"), (b"content-type", b"application/grpc")]
 
@@ -63,8 +70,8 @@ class GrpcCall:
 
 class GrpcConnection:
     __slots__ = (
-        *("_budget", "_bug", "_calls", "_counts", "_frame_since", "_http2", "_peer", "_reading", "_sending"),
-        *("_streams", "_wake"),
+        *("_budget", "_bug", "_calls", "_counts", "_frame_since", "_http2", "_peer", "_reading", "_ready"),
+        *("_blocked", "_streams", "_wake"),
         "held_bytes",
     )
 
@@ -81,8 +88,10 @@ class GrpcConnection:
         self._bug = bug
         self._budget = TokenBucket(BUDGET, BUDGET_A_SECOND, now)
         self._calls: dict[int, GrpcCall] = {}
-        self._sending: dict[GrpcCall, None] = {}
-        """Calls that have something to send, or may have."""
+        self._ready: dict[GrpcCall, None] = {}
+        """Calls that have something to send, or may have, the next one first."""
+        self._blocked: dict[GrpcCall, None] = {}
+        """Calls with messages that wait for the client to open a window."""
         self._reading = False
         self._frame_since = inf
         self.held_bytes = 0
@@ -106,14 +115,19 @@ class GrpcConnection:
         return min(self._frame_since, min(call.part_since for call in self._calls.values()))
 
     @property
+    def more(self) -> bool:
+        """Whether `output` has more for another turn."""
+        return bool(self._ready) or self._http2.has_out
+
+    @property
     def blocked(self) -> bool:
         """Whether messages wait for the client to open a window."""
-        return bool(self._sending)
+        return bool(self._blocked)
 
     @property
     def waiting_bytes(self) -> int:
         """Bytes of messages that wait for that."""
-        return sum(len(call.out) - call.at for call in self._sending)
+        return sum(len(call.out) - call.at for calls in (self._blocked, self._ready) for call in calls)
 
     # -- what comes ----------------------------------------------------------------------------------------------------
 
@@ -135,6 +149,9 @@ class GrpcConnection:
                         raise ConnectionEnds
         finally:
             self._reading = False
+        if self._blocked and self._http2.windows_grew():
+            self._ready |= self._blocked
+            self._blocked.clear()
         whole = self._http2.cost > 0
         self._frame_since = inf if not self._http2.held_bytes else now if whole else min(self._frame_since, now)
         self._budget.spend(self._http2.cost, now)
@@ -209,12 +226,14 @@ class GrpcConnection:
     # -- what goes -----------------------------------------------------------------------------------------------------
 
     def output(self, now: float) -> bytes:
-        """The bytes to send now; to be asked again once they are sent."""
-        room = TURN_MAX_BYTES
-        for call in list(self._sending) if self._sending else ():
-            room -= self._send(call, now)
-            if room <= 0:
-                break
+        """The bytes to send now, of one turn; see `more`."""
+        if self._ready:
+            room, served = TURN_MAX_BYTES, 0
+            while self._ready and room > 0 and served < TURN_CALLS:
+                call = next(iter(self._ready))
+                del self._ready[call]
+                room -= self._send(call, now)
+                served += 1
         return self._http2.take_out()
 
     def _send(self, call: GrpcCall, now: float) -> int:
@@ -233,10 +252,12 @@ class GrpcConnection:
         before = call.at
         call.at = self._http2.send_data(call.stream, call.out, before)
         sent = call.at - before
-        if call.at == len(call.out):
+        if call.at < len(call.out):
+            self._blocked[call] = None
+        else:
             call.out, call.at = b"", 0
-            if not call.woken:
-                del self._sending[call]
+            if call.woken:
+                self._ready[call] = None
         return sent
 
     def ping(self) -> None:
@@ -268,8 +289,8 @@ class GrpcConnection:
         if not call.live:
             return
         call.woken = True
-        if call not in self._sending:
-            self._sending[call] = None
+        if call not in self._blocked and call not in self._ready:
+            self._ready[call] = None
             if not self._reading:
                 self._wake()
 
@@ -291,7 +312,8 @@ class GrpcConnection:
 
     def _drop(self, call: GrpcCall) -> None:
         call.live = False
-        self._sending.pop(call, None)
+        self._ready.pop(call, None)
+        self._blocked.pop(call, None)
 
     def count(self, name: str) -> None:
         self._counts[name] += 1

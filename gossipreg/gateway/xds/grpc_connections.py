@@ -38,7 +38,7 @@ PING_S = 120.0
 PING_ANSWER_S = 20.0
 HELD_MAX_BYTES = 64 * 1024 * 1024
 UNREAD_MAX_BYTES = 128 * 1024 * 1024
-READ_BYTES = 16 * 1024
+READ_BYTES = 4 * 1024
 """Read at one time: a client that sends much has a turn of some milliseconds."""
 
 
@@ -119,11 +119,9 @@ class XdsConnections:
         self._woken[connection] = None
 
     def woken(self) -> Iterator[XdsConnection]:
-        """The connections for which `wake` was called; each once."""
-        while self._woken:
-            connection = next(iter(self._woken))
-            del self._woken[connection]
-            yield connection
+        """The connections for which `wake` was called before this; each once."""
+        woken, self._woken = self._woken, {}
+        yield from woken
 
     def ready(self) -> Iterator[tuple[XdsConnection, int]]:
         """The connections whose socket can be read (READ) or written (WRITE)."""
@@ -149,17 +147,20 @@ class XdsConnections:
         return data
 
     def send(self, connection: XdsConnection, now: float) -> None:
-        """Hand the kernel what there is to send, as far as it takes it."""
+        """Hand the kernel what there is to send in one turn, as far as it takes it."""
+        data = connection.out or connection.calls.output(now)
         try:
-            while connection.out or (out := connection.calls.output(now)):
-                data = connection.out or out
-                sent = connection.sock.send(data)
-                connection.moved = now
-                connection.out = data[sent:] if sent < len(data) else b""
+            sent = connection.sock.send(data) if data else 0
         except (BlockingIOError, InterruptedError):
-            connection.out = connection.out or out
+            sent = 0
         except OSError:
             self.close(connection)
+            return
+        if sent:
+            connection.moved = now
+        connection.out = data[sent:]
+        if not connection.out and connection.calls.more:
+            self.wake(connection)
 
     def settle(self, connection: XdsConnection, now: float) -> None:
         """After something happened to it: count what it holds, and set its deadline and what it waits for."""

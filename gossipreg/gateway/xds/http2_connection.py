@@ -28,8 +28,11 @@ from gossipreg.gateway.xds.http2_windows import (
     SendWindow,
 )
 
-STREAMS_MAX = 128
-"""Open streams of a connection. A C-core client has one for each name that it resolves."""
+STREAMS_MAX = 4_096
+"""Open streams of a connection. A program on C-core has one for each name that it calls, all on one connection, and
+waits in silence where it would exceed this: so it is no less than the streams of all connections (`streams.py`)."""
+CLOSED_STREAMS_KEPT = 256
+"""How many closed streams are remembered, so that late frames of them are no error."""
 HEADER_LIST_MAX_BYTES = 16 * 1024
 """A request of a gRPC client has about 500."""
 HEADER_BLOCK_MAX_BYTES = 2 * frames.FRAME_MAX_BYTES
@@ -40,7 +43,6 @@ connection no longer."""
 COST_FRAME = 1
 COST_LIBRARY = 5
 """Of a frame that h2 reads."""
-COST_REQUEST = 20
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -49,8 +51,7 @@ class Http2Core(H2Connection):
     """h2 with the bounds of this gateway."""
 
     DEFAULT_MAX_HEADER_LIST_SIZE = HEADER_LIST_MAX_BYTES
-    MAX_CLOSED_STREAMS = 2 * STREAMS_MAX
-    """How many closed streams are remembered, so that late frames of them are no error."""
+    MAX_CLOSED_STREAMS = CLOSED_STREAMS_KEPT
 
 
 class Http2Stream:
@@ -94,7 +95,7 @@ Http2Event = RequestCame | DataCame | ClientEnded | StreamGone | ClientLeaves
 
 
 class Http2Connection:
-    __slots__ = ("_h2", "_header_block", "_out", "_receive", "_rest", "_send", "cost", "opened", "streams")
+    __slots__ = ("_grew", "_h2", "_header_block", "_out", "_receive", "_rest", "_send", "cost", "opened", "streams")
 
     def __init__(self) -> None:
         self._h2 = Http2Core(H2Configuration(client_side=False, header_encoding=None))
@@ -115,6 +116,7 @@ class Http2Connection:
         self._receive = ReceiveWindow(CONNECTION_WINDOW_BYTES)
         self._header_block = 0
         """Bytes of a header list that is not whole."""
+        self._grew = False
         self.opened = False
         """Whether the preface has come."""
         self.streams: dict[int, Http2Stream] = {}
@@ -192,6 +194,7 @@ class Http2Connection:
             yield from self._library_untrusted(frames.frame(frames.DATA, frames.END_STREAM, stream_id, b""))
 
     def _grow_untrusted(self, stream_id: int, bytes_more: int) -> None:
+        self._grew = True
         if not stream_id:
             self._send.grow(bytes_more)
         elif (stream := self.streams.get(stream_id)) is not None:
@@ -230,7 +233,6 @@ class Http2Connection:
     def _found(self, event: Event) -> Iterator[Http2Event]:
         match event:
             case RequestReceived(stream_id=int(id), headers=headers):
-                self.cost += COST_REQUEST
                 stream = self.streams[id] = Http2Stream(id, self._h2.remote_settings.initial_window_size)
                 stream.half_closed = event.stream_ended is not None
                 yield RequestCame(stream, [(bytes(name), bytes(value)) for name, value in headers or ()])
@@ -240,6 +242,7 @@ class Http2Connection:
             case StreamReset(stream_id=int(id)) if known := self.streams.pop(id, None):
                 yield StreamGone(known)
             case RemoteSettingsChanged(changed_settings=changed) if SettingCodes.INITIAL_WINDOW_SIZE in changed:
+                self._grew = True
                 setting = changed[SettingCodes.INITIAL_WINDOW_SIZE]
                 for stream in self.streams.values():
                     stream.send.grow(setting.new_value - (setting.original_value or 0))
@@ -281,6 +284,12 @@ class Http2Connection:
             at += length
         return at
 
+    def windows_grew(self) -> bool:
+        """Whether more may be sent since this was asked last."""
+        grew = self._grew and self._send.left > 0
+        self._grew = self._grew and not grew
+        return grew
+
     def ping(self) -> None:
         self._out.append(frames.frame(frames.PING, 0, 0, b"gossipre"))
 
@@ -293,10 +302,15 @@ class Http2Connection:
         if data := self._h2.data_to_send():
             self._out.append(data)
 
+    @property
+    def has_out(self) -> bool:
+        """Whether `take_out` has something."""
+        return bool(self._out) and self.opened
+
     def take_out(self) -> bytes:
         """The bytes to send now: none before the client has shown that it speaks HTTP/2, so that an answer to others is
         all that they get."""
-        if not self._out or not self.opened:
+        if not self.has_out:
             return b""
         data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
         self._out.clear()

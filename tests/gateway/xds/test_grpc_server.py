@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gossipreg.gateway.xds import grpc_connections as bounds
-from gossipreg.gateway.xds.http2_frames import ENHANCE_YOUR_CALM, PREFACE
+from gossipreg.gateway.xds.http2_frames import DATA, ENHANCE_YOUR_CALM, PING, PREFACE, frame
 from gossipreg.gateway.xds.http2_windows import FIRST_WINDOW_BYTES
 from tests.gateway.xds.http2_client import Http2Client
 from tests.gateway.xds.served import ServedXds, SocketClient
@@ -259,9 +259,7 @@ async def test_a_flood_is_cut_off_and_others_are_served(served: ServedXds) -> No
     served.streams.last.echoes = False
     with suppress(trio.BrokenResourceError):
         while True:
-            await bad.send(1, *[b""] * 1000)
-            bad.http2.h2.ping(b"12345678")
-            await bad.stream.send_all(bad.http2.out() * 200)
+            await bad.stream.send_all((frame(PING, 0, 0, b"12345678") + frame(DATA, 0, 1, b"\0\0\0\0\0")) * 500)
             await good.send(1, b"more")
             await good.until(lambda: good.http2.messages[1][-1] == b"more")
     await bad.closed()

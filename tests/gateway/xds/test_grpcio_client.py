@@ -98,10 +98,10 @@ def test_grpcio_exchanges_messages_of_all_sizes(served: ServedXds, unix: bool) -
 
 def test_grpcio_has_many_calls_on_one_connection(served: ServedXds) -> None:
     with channel_to(served) as channel:
-        calls = [GrpcioCall(channel) for _ in range(20)]
+        calls = [GrpcioCall(channel) for _ in range(300)]
         for number, call in enumerate(calls):
             call.send(b"%d" % number)
-        assert [call.receive() for call in calls] == [b"%d" % number for number in range(20)]
+        assert [call.receive() for call in calls] == [b"%d" % number for number in range(300)]
         calls[0].cancel()
         for call in calls[1:]:
             call.send(b"again")
