@@ -56,7 +56,10 @@ def publish(
         check_data_size(len(raw))
         params |= {"data": raw, "datacontenttype": _checked_kind(raw, content_type) or _kind_of(raw)}
     with chosen.client(timeout + ANSWER_S) as client:
-        client.call("registered")  # whoever reaches no sidecar has published nothing
+        try:
+            client.call("registered")
+        except Unreachable as error:
+            raise Unreachable(f"{error}: the event is not published") from None
         try:
             result = client.call("publish", type=type, timeout=timeout, **params)
         except Unreachable as error:

@@ -98,7 +98,7 @@ def test_unknown_outcome_names_the_id_to_publish_again(taking: FakeSidecar, comm
 
 def test_publish_without_a_sidecar_is_no_unknown_outcome(command: Command, tmp_path: Path) -> None:
     ended = command("--socket", str(tmp_path / "none.sock"), "events", "publish", "a.b", "x")
-    assert (ended.code, "--id" in ended.err) == (3, False)
+    assert (ended.code, "--id" in ended.err, "is not published" in ended.err) == (3, False, True)
 
 
 def test_empty_command_of_subscribe_is_refused(sidecar: FakeSidecar, command: Command) -> None:

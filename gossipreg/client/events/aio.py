@@ -18,7 +18,7 @@ from typing import Any, Self
 from gossipreg.client.checks import check_takes_event
 from gossipreg.client.events.aio_publisher import AsyncEventPublisher
 from gossipreg.client.events.event import HandledEvent, Reject, RetryLater
-from gossipreg.client.events.handlers import COMES_AGAIN
+from gossipreg.client.events.handlers import what_follows
 from gossipreg.client.events.of_registry import RegistryEvents
 from gossipreg.client.events.published import Published
 from gossipreg.client.events.pump import FINISH_S, SubscriptionPump
@@ -100,7 +100,7 @@ class TaskHandlers:
             except (Reject, RetryLater):
                 raise
             except Exception:
-                log_exception(f"the handler of {self._name} failed at {event!r}: {COMES_AGAIN}")
+                log_exception(f"the handler of {self._name} failed at {event!r}: {what_follows(event)}")
                 raise
 
 

@@ -14,8 +14,14 @@ from gossipreg.client.checks import refuse_coroutine
 from gossipreg.client.events.event import HandledEvent, Reject, RetryLater
 from gossipreg.client.log import log_exception
 
-COMES_AGAIN = "it comes again, or is a dead letter after its last attempt"
 Handler = Callable[[HandledEvent], object]
+
+
+def what_follows(event: HandledEvent) -> str:
+    """For the log, after its handler has failed."""
+    if event.is_settled:
+        return "it had settled the event before, and that counts"
+    return "it comes again, or is a dead letter after its last attempt"
 
 
 class HandlerThreads:
@@ -73,5 +79,5 @@ class HandlerThreads:
             except (Reject, RetryLater):
                 raise
             except BaseException:
-                log_exception(f"the handler of {self._name} failed at {event!r}: {COMES_AGAIN}")
+                log_exception(f"the handler of {self._name} failed at {event!r}: {what_follows(event)}")
                 raise

@@ -107,6 +107,22 @@ def test_an_error_of_a_handler_is_logged_and_a_reject_is_not(
         events.settled(2)
     assert "order.* (group stock) failed at <Event order.created e2 of shop, attempt 1>" in caplog.text
     assert "ValueError: oops" in caplog.text
+    assert "it comes again, or is a dead letter" in caplog.text
+
+
+def test_log_of_a_failure_after_the_ack_does_not_say_that_it_comes_again(
+    events: EventSidecar, registry: Registry, caplog: pytest.LogCaptureFixture
+) -> None:
+    def handler(event: Event) -> None:
+        event.ack()
+        raise ValueError("too late")
+
+    with caplog.at_level(logging.WARNING), registry.subscribe("order.*", "stock", handler):
+        number = events.deliver("e1")
+        assert events.settled(1) == [("ack", number)]
+        wait_for(lambda: "too late" in caplog.text)
+    assert "it had settled the event before" in caplog.text
+    assert "comes again" not in caplog.text
 
 
 def test_the_first_word_of_a_handler_counts(events: EventSidecar, registry: Registry) -> None:

@@ -41,7 +41,9 @@ export class HandlerSink {
 
   #failed(event, error) {
     const what = `the handler of ${this.#name} failed at ${event.type} ${event.id}, attempt ${event.attempt}`;
-    const then = "it comes again, or is a dead letter after its last attempt";
+    const then = event.isSettled
+      ? "it had settled the event before, and that counts"
+      : "it comes again, or is a dead letter after its last attempt";
     process.emitWarning(`${what}; ${then}: ${error?.stack ?? error}`, "GossipregWarning");
     event.retry({ reason: String(error).split("\n")[0] });
   }
