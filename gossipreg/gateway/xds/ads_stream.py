@@ -129,7 +129,8 @@ class AdsStream:
         """Of a response with a bad cluster or assignment in it; a gRPC client takes all but that."""
         if subscription.type not in self.in_full:
             if len(names) > 1:
-                subscription.send_alone(names)
+                under_way = {name for later in subscription.unacked.values() for name in later.names}
+                subscription.send_alone(name for name in names if name not in under_way)
         elif subscription.type is ResourceType.CLUSTER:
             subscription.untaken.update(names)
             if subscription.unacked:  # what it refused comes in there too

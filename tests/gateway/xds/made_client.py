@@ -48,6 +48,8 @@ class MadeClient:
         answer the response of clusters."""
         self._held: tuple[str, str] | None = None
         """The nonce and error of that answer."""
+        self.under_way = 0
+        """How many responses a request crosses: each may have what is asked for, and does not answer it."""
         self.requests: list[bytes] = []
         self.responses = 0
         self._is_new = True
@@ -64,13 +66,14 @@ class MadeClient:
         self._is_new = False
         return request
 
-    def take_in(self, type: ResourceType, resources: list[tuple[str, str]]) -> bool:
-        """Returns whether all were accepted. Fails if nothing among them is new, or asked for."""
+    def take_in(self, type: ResourceType, resources: list[tuple[str, str]], *, crossed: bool = False) -> bool:
+        """Returns whether all were accepted. Fails if nothing among them is new, or asked for. `crossed`: something
+        came with them that this client has dropped meanwhile."""
         asks = self.asks.setdefault(type, Counter())
         has = self.has.setdefault(type, {})
         fresh = [name for name, version in resources if has.get(name) != version or asks[name]]
         if type in WILD and isinstance(self, SotwClient):
-            assert fresh or not resources, f"a response of {type} without anything new: {resources}"
+            assert fresh or crossed or not resources, f"a response of {type} without anything new: {resources}"
         else:
             assert len(fresh) == len(resources), f"twice: {resources}, had {has}"
         for name, _ in resources:
@@ -122,7 +125,7 @@ class SotwClient(MadeClient):
     def ask(self, type: ResourceType, names: set[str]) -> None:
         old = self.wants.get(type, set())
         for name in names - old:
-            self.asks.setdefault(type, Counter())[name] += 1
+            self.asks.setdefault(type, Counter())[name] += 1 + self.under_way
         for name in old - names:
             self.has.get(type, {}).pop(name, None)
         self.wants[type] = set(names)
@@ -147,6 +150,8 @@ class SotwClient(MadeClient):
         self._is_new = True
         for type, names in self.wants.items():
             self.asks[type] = Counter(names | set(self.has.get(type, ())))
+            if type is ENDPOINTS and self.is_envoy:  # and again after its clusters, which may have changed meanwhile
+                self.asks[type].update(names)
             self.send(type)
 
     def receive(self, message: bytes) -> None:
@@ -162,7 +167,7 @@ class SotwClient(MadeClient):
             came = {name for name, _ in resources}
             lost = {name for name in self.has.get(type, {}) if name not in came}
             assert not lost & (lost if self._takes_all(type) else self.wants[type]), f"lost {lost}"
-        good = self.take_in(type, wanted)
+        good = self.take_in(type, wanted, crossed=len(wanted) < len(resources))
         if good:
             self.accepted[type] = response.version_info
         self.nonces[type] = response.nonce
@@ -181,7 +186,7 @@ class DeltaClient(MadeClient):
         first = type not in self.wants
         old = self.wants.get(type, set())
         for name in names - old:
-            self.asks.setdefault(type, Counter())[name] += 1
+            self.asks.setdefault(type, Counter())[name] += 1 + self.under_way
         for name in old - names:
             self.has.get(type, {}).pop(name, None)
         self.wants[type] = set(names)
@@ -190,7 +195,7 @@ class DeltaClient(MadeClient):
 
     def ask_again(self, type: ResourceType, name: str) -> None:
         """Drop a name and ask for it in one request, as Envoy does if a cluster returns."""
-        self.asks.setdefault(type, Counter())[name] += 1
+        self.asks.setdefault(type, Counter())[name] += 1 + self.under_way
         self._send(type, subscribe={name}, unsubscribe={name})
 
     def _send(

@@ -173,6 +173,16 @@ def test_refused_endpoints_are_sent_one_by_one_so_that_good_ones_arrive() -> Non
     assert talk.ack(alone[2], "a", "b", "c") == []
 
 
+def test_what_comes_in_a_later_response_anyway_is_not_sent_alone() -> None:
+    under_test = StreamsUnderTest()
+    talk = under_test.sotw(ENVOY)
+    [refused] = talk.ask(ENDPOINTS, "a", "b")
+    under_test.source.set(ENDPOINTS, "a", 1)
+    [later] = talk.take()
+    assert [names(one) for one in talk.nack(refused, "a", "b")] == [["b"]]
+    assert talk.ack(later, "a", "b") == []
+
+
 def test_the_node_may_come_with_every_request() -> None:
     """Envoy sends 30 kB each time; what counts is that of the first request."""
     under_test = StreamsUnderTest()

@@ -176,6 +176,7 @@ class GrpcConversation(Conversation):
     @rule(type=types, wanted=st.sets(names))
     def the_client_asks(self, type: ResourceType, wanted: set[str]) -> None:
         if wanted or self.client.wants.get(type):
+            self.client.under_way = len(self.under_way)
             self.client.ask(type, wanted)
 
     @rule(type=types)
@@ -193,6 +194,7 @@ class EnvoyConversation(Conversation):
         self.asks(LISTENER, set())
 
     def asks(self, type: ResourceType, wanted: set[str]) -> None:
+        self.client.under_way = len(self.under_way)
         self.client.ask(type, wanted)
 
     def received(self) -> None:
@@ -225,6 +227,7 @@ class EnvoyDeltaConversation(EnvoyConversation):
     def a_cluster_returns(self, name: str) -> None:
         assert isinstance(self.client, DeltaClient)
         if name in self.client.wants.get(ENDPOINTS, ()):
+            self.client.under_way = len(self.under_way)
             self.client.ask_again(ENDPOINTS, name)
 
 
