@@ -90,7 +90,7 @@ FACTS = (
     f"{bits(m.MAX_HASH)} bits, unpredictable; 0: nothing is asked.",
     "A Hello with a nonce that is not 0 is answered",
     "The nonce being answered; 0: none.",
-    "which the sender's data directory knows; 0: none.",
+    "by the sender's data directory; 0: none is.",
     "if it is between those two; else 0.",
     f"{bits(m.MAX_NUMBER)} bits, unpredictable.",
     "0: the first page of a full row",
