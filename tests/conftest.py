@@ -10,6 +10,8 @@ import signal
 import pytest
 from hypothesis import settings
 
+from tests.long_first import long_first
+
 settings.register_profile("busy", deadline=None, max_examples=20)  # there are many properties, and two cores
 settings.register_profile("wide", deadline=None, max_examples=200)
 settings.load_profile("busy")
@@ -34,6 +36,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if others:
         config.hook.pytest_deselected(items=others)
         items[:] = chosen
+    if (worker := getattr(config, "workerinput", None)) is not None:
+        items[:] = long_first(items, worker["workercount"], lambda item: item.nodeid)
 
 
 gc.disable()  # while tests are collected: every worker would spend a quarter of that time in garbage collections
