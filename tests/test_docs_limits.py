@@ -38,14 +38,19 @@ from gossipreg.gateway.http import filter as filters
 from gossipreg.gateway.http.dapr import picking
 from gossipreg.gateway.http.eureka import documents, recent
 from gossipreg.gateway.xds import (
+    ads_stream,
+    discovery_requests,
     grpc_calls,
     grpc_connections,
     grpc_messages,
     http2_connection,
+    nack_log,
     names_asked,
     policy_file,
     shown_names,
+    stream_context,
 )
+from gossipreg.gateway.xds import streams as xds_streams
 from gossipreg.journal.tuning import JournalTuning
 from gossipreg.net import http_client, http_framing
 from gossipreg.sagas import (
@@ -83,6 +88,14 @@ VALUES: dict[str, tuple[float, ...]] = {
     "a request or a frame that is not whole": (grpc_connections.MESSAGE_S,),
     "beginning of a connection": (grpc_connections.OPENING_S,),
     "a connection without a stream": (grpc_connections.IDLE_S,),
+    "streams of all clients": (xds_streams.STREAMS,),
+    "names of a stream": (ads_stream.NAMES,),
+    "names of all streams together": (stream_context.NAMES_OF_ALL,),
+    "characters in these names": (stream_context.CHARACTERS_OF_ALL,),
+    "length of a name of xDS": (discovery_requests.NAME_CHARACTERS,),
+    "requests that answer no response": (ads_stream.REQUESTS, ads_stream.REQUESTS_A_SECOND),
+    "the reason of a refusal that is kept": (discovery_requests.TEXT_KEPT,),
+    "lines of the log about refusals": (nack_log.LINES, nack_log.WITHIN_S),
     "a client that sends nothing": (grpc_connections.PING_S, grpc_connections.PING_ANSWER_S),
     "the file of `--xds-policy`": (policy_file.FILE_MAX_BYTES,),
     "tags of a split": (policy_file.TAGS_MAX,),

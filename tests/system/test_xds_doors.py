@@ -51,6 +51,11 @@ class Subscriber:
             one.endpoint.address.socket_address.port_value for group in found.endpoints for one in group.lb_endpoints
         }
 
+    def refuse(self, why: str) -> None:
+        """The next answer."""
+        answer = next(self._answers)
+        self._ask(response_nonce=answer.nonce, error_detail={"code": 3, "message": why})
+
     def failure(self) -> tuple[Any, str]:
         """How the call ends, after whatever answers come before."""
         try:
@@ -93,6 +98,25 @@ def test_a_client_follows_a_service_of_a_real_sidecar(unix: bool) -> None:
             assert client.ports() == {82}
             assert one.end() == 0
             assert client.failure() == (grpc.StatusCode.UNAVAILABLE, "this sidecar stops")
+
+
+def test_a_refusal_is_logged_shown_and_a_trouble_until_it_ends() -> None:
+    with Sidecars() as cluster:
+        one = cluster.start("one", "--xds", "127.0.0.1:0", "--service", "web", "--port", "81").wait_ready()
+
+        def troubles() -> list[str]:
+            return [trouble["message"] for trouble in one.call("info")["troubles"]]
+
+        with subscriber(one.ready["xds"], "web") as client:
+            client.refuse("port 81 is not for me")
+            wait_for(lambda: any(text.startswith("1 xDS clients refuse what they are sent") for text in troubles()))
+            [shown] = one.call("xds-show", name="WEB")["clients"]
+            assert shown["types"][0]["refused"][0]["why"] == "port 81 is not for me"
+            assert one.log.read_text().count("port 81 is not for me") == 1
+            one.call("register", name="web", port=82)
+            assert client.ports() == {81, 82}
+            wait_for(lambda: troubles() == [])
+        assert one.end() == 0
 
 
 def test_a_new_policy_is_in_force_after_a_reload(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from gossipreg.gateway.xds.client_node import UNNAMED, ClientNode, read_node_unt
 from gossipreg.gateway.xds.discovery_requests import SERVED, TEXT_KEPT, BadRequest, check_names, printable
 from gossipreg.gateway.xds.discovery_responses import SharedResponse
 from gossipreg.gateway.xds.model import ClientKind, Resource, ResourceKey, ResourceType
-from gossipreg.gateway.xds.stream_context import NAMES_OF_ALL, StreamContext
+from gossipreg.gateway.xds.stream_context import CHARACTERS_OF_ALL, NAMES_OF_ALL, StreamContext
 from gossipreg.gateway.xds.subscription import TypeSubscription
 
 NAMES = 8192
@@ -154,11 +154,17 @@ class AdsStream:
         check_names(added)
         if sum(len(one.names) for one in self.subscriptions.values()) + len(added) > NAMES:
             raise BadRequest("xds_too_many_names", f"a stream may ask for {NAMES} names: use more streams")
-        if len(self._context.index) + len(added) > NAMES_OF_ALL:
+        index = self._context.index
+        if len(index) + len(added) > NAMES_OF_ALL:
             raise BadRequest(
                 "xds_names_of_all", f"all clients together ask for more than {NAMES_OF_ALL} names: ask for fewer"
             )
-        self._context.index.add(self, subscription.type, subscription.take_in(added))
+        if index.characters + sum(map(len, added)) > CHARACTERS_OF_ALL:
+            raise BadRequest(
+                "xds_names_of_all",
+                f"the names of all clients have more than {CHARACTERS_OF_ALL} characters: ask for fewer",
+            )
+        index.add(self, subscription.type, subscription.take_in(added))
 
     def _drop(self, subscription: TypeSubscription, names: Iterable[str]) -> None:
         self._context.index.remove(self, subscription.type, subscription.drop(names))

@@ -15,8 +15,9 @@ SERVED: dict[str, ResourceType] = {
     for type in (ResourceType.CLUSTER, ResourceType.ENDPOINTS, ResourceType.LISTENER, ResourceType.ROUTE)
 }
 """The types that are answered, by their URLs, in the order in which a client must get them."""
-NAME_CHARACTERS = 1024
-"""A DNS name has at most 253 characters, an xdstp URL adds its authority and type."""
+NAME_CHARACTERS = 4096
+"""More than any name that can be answered has, and its authority and type in an xdstp URL: a program that calls a wrong
+name must not lose the stream on which it follows the others."""
 TEXT_KEPT = 1024
 """Characters that are kept of the reason of a NACK: it holds the first errors, which tell what is wrong."""
 

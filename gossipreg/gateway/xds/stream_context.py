@@ -9,6 +9,8 @@ from gossipreg.gateway.xds.model import ResourceKey, ResourceSource
 from gossipreg.gateway.xds.nack_log import NackLog
 from gossipreg.gateway.xds.subscription_index import SubscriptionIndex
 
+CHARACTERS_OF_ALL = 8 << 20
+"""In these names: 256 in each on average."""
 NAMES_OF_ALL = 32_768
 """Different names that all streams together may be subscribed to: the source keeps some hundred bytes for each. A
 cluster of 2,000 services has 8,000."""

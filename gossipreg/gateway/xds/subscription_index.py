@@ -16,6 +16,8 @@ class SubscriptionIndex:
         """`forget` is called with a name that nobody is subscribed to any more."""
         self._forget = forget
         self._subscribers: dict[ResourceKey, dict[Subscriber, None]] = {}
+        self.characters = 0
+        """Of all these names."""
 
     def __len__(self) -> int:
         """How many names somebody is subscribed to."""
@@ -23,7 +25,11 @@ class SubscriptionIndex:
 
     def add(self, subscriber: Subscriber, type: ResourceType, names: Iterable[str]) -> None:
         for name in names:
-            self._subscribers.setdefault(ResourceKey(type, name), {})[subscriber] = None
+            key = ResourceKey(type, name)
+            if key not in self._subscribers:
+                self._subscribers[key] = {}
+                self.characters += len(name)
+            self._subscribers[key][subscriber] = None
 
     def remove(self, subscriber: Subscriber, type: ResourceType, names: Iterable[str]) -> None:
         for name in names:
@@ -31,6 +37,7 @@ class SubscriptionIndex:
             left = self._subscribers.get(key, {})
             left.pop(subscriber, None)
             if not left and self._subscribers.pop(key, None) is not None:
+                self.characters -= len(name)
                 self._forget(key)
 
     def changed(self, keys: Iterable[ResourceKey]) -> None:

@@ -5,7 +5,7 @@ from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, Disc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gossipreg.gateway.xds import ads_stream, stream_context, streams
+from gossipreg.gateway.xds import ads_stream, names_asked, stream_context, streams
 from gossipreg.gateway.xds.discovery_requests import NAME_CHARACTERS, TEXT_KEPT
 from gossipreg.gateway.xds.nack_log import LINES, WITHIN_S
 from gossipreg.gateway.xds.streams import METHODS, BadRequest
@@ -93,6 +93,22 @@ def test_all_streams_have_a_bounded_number_of_names(monkeypatch: pytest.MonkeyPa
     first.stream.close()
     second.stream.close()
     other_gets(under_test)
+
+
+def test_the_names_of_all_streams_have_bounded_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ads_stream, "CHARACTERS_OF_ALL", 10)
+    under_test = StreamsUnderTest()
+    talk = under_test.sotw(PY)
+    talk.ask(CLUSTER, "x" * 4)
+    talk.ask(ENDPOINTS, "x" * 6)
+    with pytest.raises(BadRequest, match="more than 10 characters"):
+        talk.ask(LISTENER, "x")
+    talk.stream.close()
+    assert under_test.streams.context.index.characters == 0
+
+
+def test_every_name_that_can_be_answered_may_be_asked_for() -> None:
+    assert NAME_CHARACTERS > names_asked.ASKED_MAX
 
 
 def test_there_is_a_bounded_number_of_streams(monkeypatch: pytest.MonkeyPatch) -> None:
