@@ -42,7 +42,7 @@ SEND_FRAME_MAX_BYTES = 64 * 1024
 connection no longer."""
 COST_FRAME = 1
 COST_LIBRARY = 5
-"""Of a frame that h2 reads."""
+"""Of a frame that h2 reads, and 1 for each 64 bytes beyond 512: headers and settings are read one by one."""
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -171,6 +171,7 @@ class Http2Connection:
         elif kind == frames.PING:
             self._ping_untrusted(flags, stream_id, payload)
         else:
+            self.cost += max(0, len(payload) - 512) >> 6
             if kind == frames.SETTINGS and not stream_id:
                 payload = frames.known_settings(payload)
             elif kind in (frames.HEADERS, frames.CONTINUATION):

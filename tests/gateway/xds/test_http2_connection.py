@@ -299,7 +299,9 @@ def test_headers_that_are_long_when_unpacked_have_a_bound() -> None:
 
 def test_each_frame_has_its_cost() -> None:
     ours, client, _ = opened()
-    for data, cost in [(client.send(1, b"a"), 1), (frame(frames.SETTINGS, 0, 0, b""), 6), (client.call()[1], 6)]:
+    unknown = frame(frames.SETTINGS, 0, 0, pack(">HL", 999, 1) * 2000)
+    calls = [(client.send(1, b"a"), 1), (frame(frames.SETTINGS, 0, 0, b""), 6), (client.call()[1], 6), (unknown, 185)]
+    for data, cost in calls:
         ours.cost = 0
         fed(ours, data)
         assert ours.cost == cost
