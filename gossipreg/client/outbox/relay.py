@@ -26,6 +26,7 @@ from gossipreg.client.outbox.tables import OUTBOX_TABLE, POSTGRES, table_name
 from gossipreg.errors import BadParams, GossipregError, Refused
 from gossipreg.retry import Retry
 
+CONNECT = "a function that opens a connection to the database of the outbox"
 POLL_S = 1.0
 """A look is one read of an index that is nearly empty."""
 AGAIN = Retry(first_s=0.5, longest_s=30.0)
@@ -44,7 +45,7 @@ class Relay:
     ) -> None:
         """`connect` gives a new connection of sqlite3 or psycopg to the database of the outbox; it is called on the
         relay's thread. `publisher` is the registry. `poll`: how many seconds pass between two looks at the table."""
-        check_callable("connect", connect, "a function that opens a connection to the database of the outbox")
+        check_callable("connect", connect, CONNECT)
         check_number("poll", poll, "the seconds between two looks at the table")
         if not 0 < poll <= threading.TIMEOUT_MAX:
             raise BadParams(f"poll is {poll!r}: give more than 0 seconds between two looks at the table")
@@ -238,6 +239,7 @@ def relay_once(connect: Callable[[], Any], publisher: Publisher, *, table: str =
     Raises the errors of the database, and what the registry raised for the event that it could not publish; the events
     before it are sent.
     """
+    check_callable("connect", connect, CONNECT)
     sender = OutboxSender(connect(), publisher, table)
     try:
         done = sender.send_waiting(lambda: True)

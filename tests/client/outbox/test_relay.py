@@ -3,6 +3,7 @@
 import logging
 import threading
 from contextlib import closing
+from typing import Any
 
 import pytest
 
@@ -172,6 +173,13 @@ def test_close_tries_nothing_again_that_has_just_failed(database: Database) -> N
         wait_for(lambda: relay.stats()["failures"] == 1)
         relay.wake()
     assert (relay.stats()["failures"], database.waiting) == (1, 1)
+
+
+def test_what_is_no_function_to_connect_is_refused() -> None:
+    path: Any = "shop.db"
+    for make in (Relay, relay_once):
+        with pytest.raises(BadParams, match="give a function that opens a connection"):
+            make(path, NotingPublisher())
 
 
 def test_relay_once_says_that_another_relay_sends(database: Database) -> None:
