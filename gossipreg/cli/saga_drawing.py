@@ -28,10 +28,13 @@ FAILED_FROM = 300
 GREEN, RED, YELLOW, DIM = "32", "31", "33", "2"
 _MARKS = {
     "done": ("✓", "+", GREEN), "after_done": ("✓", "+", GREEN), "undone": ("↩", "<", YELLOW),
+    "not_undone": ("!", "!", RED),
     "refused": ("✗", "x", RED), "unknown": ("?", "?", RED), "skipped": ("-", "-", YELLOW), "stuck": ("!", "!", RED),
     "not_done": ("-", "-", DIM), "open": ("…", ".", DIM),
 }  # fmt: skip
 """By state: the mark, in UTF-8 and without, and its colour."""
+_DECIDED = ("undoing", "undone", "not_undone", "skipped")
+"""States that say what became of a step after the abort."""
 _HARMLESS = "nothing to undo"
 
 
@@ -104,6 +107,8 @@ def _state(story: dict[str, Any]) -> tuple[str, str]:
             return f"committed, and what comes after it is being done{stuck}", RED if stuck else GREEN
         case "aborted":
             return f"aborted, and being undone{stuck}", RED if stuck else YELLOW
+        case "ended" if left := [printable(step["name"]) for step in steps if step["state"] == "not_undone"]:
+            return f"aborted, but not whole: {', '.join(left)} has no undo, and may have happened", RED
         case "ended" if any(step["state"] == "skipped" for step in steps):
             return f"{'aborted' if aborted else 'committed'}, but not whole: a person has skipped steps", RED
         case "ended":
@@ -131,7 +136,7 @@ def _taken(story: dict[str, Any], step: dict[str, Any], style: Style) -> StepRow
 
 def _came_to(step: dict[str, Any]) -> str:
     """The state of its command: that of the step says what was done of it after the decision."""
-    if step["state"] not in ("undoing", "undone", "skipped"):
+    if step["state"] not in _DECIDED:
         return "running" if step["state"] == "intended" else str(step["state"])
     return "done" if 200 <= step["status"] < 300 else "unknown"
 
@@ -143,7 +148,7 @@ def _later(story: dict[str, Any], style: Style) -> list[StepRow]:
         if step["after"]:
             last = 0 if step["settled"] else 1 if story["decision"] == "abort" else 2
             rows.append(((last, step["settled"] or 0, place), _after(story, step, style)))
-        elif step["state"] in ("undoing", "undone", "skipped"):
+        elif step["state"] in _DECIDED:
             settled = (step["undo"] or {}).get("settled")
             rows.append(((0 if settled else 2, settled or 0, -place), _undone(story, step, style)))
     return [row for _, row in sorted(rows, key=lambda row: row[0])]
@@ -162,7 +167,7 @@ def _undone(story: dict[str, Any], step: dict[str, Any], style: Style) -> StepRo
         "method": "", "path": "", "status": 0, "attempts": 0, "text": _HARMLESS, "settled": story["decided"],
     }  # fmt: skip
     mark, colour = style.mark("stuck" if step["stuck"] else step["state"])
-    state = _stuck(step, step["state"])
+    state = _stuck(step, step["state"].replace("_", " "))
     return StepRow(mark, colour, _cells(story, step, undo, state, undo["settled"], "", story["decided"]))
 
 

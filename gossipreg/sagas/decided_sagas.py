@@ -13,6 +13,7 @@ Both are tried until they are done. After `stuck_attempts` a person is told, and
 
 from gossipreg.errors import RequestError
 from gossipreg.sagas.command_attempts import CommandId, CommandTask, CommandWork
+from gossipreg.sagas.final_step import is_final_intent
 from gossipreg.sagas.open_saga import OpenSaga, OpenStep
 from gossipreg.sagas.saga_context import SagaContext
 from gossipreg.sagas.saga_effects import CommandDone
@@ -25,6 +26,9 @@ from gossipreg.sagas.step_outcome import StepOutcome, after_outcome, step_outcom
 from gossipreg.sagas.undo_order import after_now, undo_now
 
 _WORKS = (CommandWork.UNDO, CommandWork.AFTER, CommandWork.REPEAT)
+
+
+STAYS = "it has no undo: what it did, or may have done, stays"
 
 
 class DecidedSagas:
@@ -71,7 +75,10 @@ class DecidedSagas:
 
     def _note_nothing(self, open: OpenSaga, step: OpenStep) -> None:
         if self._note_once(open, step):
-            result = StepResult(StepState.UNDONE, text="nothing is to be undone")
+            stays = is_final_intent(step.intent)
+            if stays:
+                self._context.log("saga_not_undone", open.id, step=step.name)
+            result = StepResult(StepState.UNDONE, text=STAYS if stays else "nothing is to be undone")
             self._context.put(NoteUndo(open.id, step.name, result, self._context.now_wall_ms()))
 
     def _note_unsendable(self, open: OpenSaga, step: OpenStep, text: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import msgpack
 
 from gossipreg.sagas.ended_sagas import EndedSaga
+from gossipreg.sagas.final_step import is_final_intent
 from gossipreg.sagas.live_sagas import LiveSaga
 from gossipreg.sagas.open_saga import OpenSaga, OpenStep
 from gossipreg.sagas.saga_messages import MAX_SAGA_REPLY_BYTES
@@ -82,7 +83,7 @@ def _step(step: OpenStep, trial: StepResult | None) -> Shape:
     result = step.result if trial is None or of_undo else trial
     undo = _undo(step, trial if of_undo else None)
     return {
-        "name": step.name, **_command(intent.command), "service": intent.command.service, "state": _name(step.state),
+        "name": step.name, **_command(intent.command), "service": intent.command.service, "state": _state(step),
         "optional": intent.options.optional, "after": intent.options.after, "stuck": step.stuck, **_answer(result),
         "intended": step.intended_wall_ms or None, "settled": step.settled_wall_ms or None, "undo": undo,
         "by_hand": [
@@ -90,6 +91,14 @@ def _step(step: OpenStep, trial: StepResult | None) -> Shape:
             for note in step.by_hand
         ],
     }  # fmt: skip
+
+
+def _state(step: OpenStep) -> str:
+    """`not_undone` of a step without an undo: what it did, or may have done, stays after the abort."""
+    undone = step.undo_result is not None and step.undo_result.status
+    if step.state is StepState.UNDONE and is_final_intent(step.intent) and not undone:
+        return "not_undone"
+    return _name(step.state)
 
 
 def _undo(step: OpenStep, trial: StepResult | None) -> Shape | None:

@@ -60,6 +60,16 @@ def test_what_is_stuck_stands_last_with_what_to_do() -> None:
     ]
 
 
+def test_a_step_without_an_undo_makes_an_aborted_saga_not_whole() -> None:
+    stays = s.undo("", method="", status=0, attempts=0, text="it has no undo: what it did, or may have done, stays")
+    step = {**s.REFUSED, "state": "not_undone", "status": 500, "undo": stays}
+    lines = drawn(s.story(step, decision="abort"))
+    assert lines[1] == "  state    aborted, but not whole: pay has no undo, and may have happened"
+    assert [line.split()[:2] for line in lines[-3:]] == [["?", "pay"], ["───", "aborted"], ["!", "pay"]]
+    assert "not undone" in lines[-1]
+    assert lines[-1].endswith("it has no undo: what it did, or may have done, stays")
+
+
 def test_an_undo_that_cannot_be_sent_is_for_a_person() -> None:
     """Nothing is retried of it, so to mend its service is no help."""
     undo = s.undo("", method="", status=0, attempts=0, settled=None, text="its undo cannot be written: no id")
@@ -133,7 +143,19 @@ def test_texts_of_others_cannot_forge_lines_or_colours() -> None:
     assert not any("\n" in line or "\x1b" in line for line in lines)
 
 
-STATES = ["intended", "done", "refused", "unknown", "undoing", "undone", "skipped", "after", "after_done", "newer"]
+STATES = [
+    "intended",
+    "done",
+    "refused",
+    "unknown",
+    "undoing",
+    "undone",
+    "not_undone",
+    "skipped",
+    "after",
+    "after_done",
+    "newer",
+]
 TIMES = st.none() | st.just(0) | st.integers(s.BEGAN - 10, s.BEGAN + 10**7)
 STEPS = st.builds(
     lambda state, times, stuck, undo, body, status: s.step(

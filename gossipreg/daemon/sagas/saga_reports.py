@@ -20,7 +20,11 @@ MAX_MISSING_SECRETS = 16
 """Names that are remembered until the secret is found; beyond that the oldest is forgotten."""
 NAMED = 3
 """Steps that one line names."""
-_COUNTED = {"saga_stuck": "sagas.stuck_steps", "saga_by_hand": "sagas.decided_by_hand"}
+_COUNTED = {
+    "saga_stuck": "sagas.stuck_steps",
+    "saga_by_hand": "sagas.decided_by_hand",
+    "saga_not_undone": "sagas.steps_not_undone",
+}
 """What the sagas say and do not count themselves."""
 
 
@@ -37,7 +41,13 @@ class SagaReports:
         fields: dict[str, Field] = dict(event.fields)
         if event.kind in _COUNTED:
             self.counts[_COUNTED[event.kind]] += 1
-        if event.kind == "saga_stuck":
+        if event.kind == "saga_not_undone":
+            fields["message"] = (
+                f"the saga is aborted, and this step has no undo: what it did, or may have done, stays: "
+                f"`gossipreg saga show {fields.get('saga')}`"
+            )
+            self._log.line("warning", "saga_not_undone", fields, kind_burst=LINES_A_MINUTE)
+        elif event.kind == "saga_stuck":
             fields["message"] = (
                 f"it is retried every 5 minutes, and a person should look: `gossipreg saga show {fields.get('saga')}`"
             )

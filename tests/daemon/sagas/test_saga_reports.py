@@ -160,11 +160,14 @@ def test_lines_say_what_a_person_should_do() -> None:
     seen = Seen()
     seen.reports.event(LogSagas("saga_stuck", (("saga", "j.7"), ("step", "reserve"))))
     seen.reports.event(LogSagas("saga_aborted", (("saga", "j.7"), ("reason", "no money"))))
-    stuck, aborted = seen.log.getvalue().splitlines()
+    seen.reports.event(LogSagas("saga_not_undone", (("saga", "j.8"), ("step", "pay"))))
+    stuck, aborted, stays = seen.log.getvalue().splitlines()
     assert "warning saga_stuck saga=j.7 step=reserve" in stuck
     assert "`gossipreg saga show j.7`" in stuck
     assert "info saga_aborted saga=j.7" in aborted
-    assert seen.reports.counts == Counter({"sagas.stuck_steps": 1})
+    assert "warning saga_not_undone saga=j.8 step=pay" in stays
+    assert "`gossipreg saga show j.8`" in stays
+    assert seen.reports.counts == Counter({"sagas.stuck_steps": 1, "sagas.steps_not_undone": 1})
 
 
 def test_commands_are_counted_by_what_came_of_them() -> None:
