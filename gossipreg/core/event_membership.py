@@ -140,6 +140,10 @@ class EventRegistry:
         claimed = [journal for journal in self._journals.claimed() if self._has_claimant(journal)]
         return sorted(journal for journal in {*claimed, *kept} if self.leader(journal) is None)
 
+    def last_leader(self, journal: JournalId) -> NodeId | None:
+        """Whoever claims it with the highest ballot, whether it runs or not."""
+        return max(((claim.ballot, claim.node) for claim in self._journals.claims(journal)), default=(None, None))[1]
+
     def _has_claimant(self, journal: JournalId) -> bool:
         claimants = (self._journals.member(claim.node) for claim in self._journals.claims(journal))
         return any(claimant.standing not in _ABSENT for claimant in claimants)

@@ -198,6 +198,7 @@ def test_journal_is_unled_until_who_claims_it_is_back_or_has_left() -> None:
     trio.cluster.crash(trio.two)
     trio.cluster.run(10.0)
     assert trio.asked.unled([]) == trio.asked.unled([JOURNAL]) == [JOURNAL]
+    assert (trio.asked.last_leader(JOURNAL), trio.asked.last_leader(JournalId(b"k" * 16))) == (trio.two.id, None)
     trio.cluster.act(trio.one, trio.one.node.force_leave(trio.two.id, trio.cluster.now))
     trio.cluster.run(5.0)
     assert trio.asked.unled([]) == []

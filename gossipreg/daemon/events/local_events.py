@@ -206,7 +206,9 @@ class LocalEvents:
         """What nobody speaks for when all leaders are asked."""
         disk, journals = self.runtime.disk, JournalsOfRuntime(self.runtime, EventsMachine)
         closed = disk is not None and (disk.fails or (disk.needed and self.runtime.journals is None))
-        return unspoken(self.registry.unled(journals.kept()), self.source if closed else "")
+        unled = [(journal, self.registry.last_leader(journal)) for journal in self.registry.unled(journals.kept())]
+        named = [(journal, "" if last is None else self._member_name(last)) for journal, last in unled]
+        return unspoken(named, self.source if closed else "")
 
     def running_groups(self) -> dict[str, tuple[str, ...]]:
         """The patterns of each group that a member subscribes to now."""

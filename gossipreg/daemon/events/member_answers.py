@@ -56,10 +56,14 @@ def member_answer_untrusted(name: str, method: str, code: str, packed: bytes) ->
     return MemberAnswer(name, code, result)
 
 
-def unspoken(unled: Sequence[JournalId], closed: str) -> list[str]:
-    """What is missing though all members answered, each in a few words: journals that nobody leads, and those of the
-    sidecar with the name `closed`, whose database cannot be used now; empty: it can."""
-    named = [f"journal {journal.hex()[:12]}: nobody leads it" for journal in unled[:MAX_UNLED]]
+def unspoken(unled: Sequence[tuple[JournalId, str]], closed: str) -> list[str]:
+    """What is missing though all members answered, each in a few words: journals that nobody leads, each with the name
+    of who did last, and those of the sidecar with the name `closed`, whose database cannot be used now; empty: it
+    can."""
+    named = [
+        f"journal {journal.hex()[:12]}: nobody leads it" + (f" since {last}" if last else "")
+        for journal, last in unled[:MAX_UNLED]
+    ]  # fmt: skip
     more = [f"{len(unled) - MAX_UNLED} more journals that nobody leads"] if len(unled) > MAX_UNLED else []
     return [*([f"the journals of {closed}: see `gossipreg info` there"] if closed else []), *named, *more]
 

@@ -124,9 +124,10 @@ async def test_letter_that_cannot_be_meant_is_refused(method: str, params: dict[
 
 
 def test_unspoken_journals_are_named_up_to_a_number() -> None:
-    unled = [JournalId(bytes([number]) * 16) for number in range(MAX_UNLED + 2)]
+    unled = [(JournalId(bytes([number]) * 16), "mail-2" if number else "") for number in range(MAX_UNLED + 2)]
     assert unspoken([], "") == []
     assert unspoken(unled[:1], "web") == [
         "the journals of web: see `gossipreg info` there", "journal 000000000000: nobody leads it",
     ]  # fmt: skip
+    assert unspoken(unled, "")[1] == "journal 010101010101: nobody leads it since mail-2"
     assert (len(unspoken(unled, "")), unspoken(unled, "")[-1]) == (MAX_UNLED + 1, "2 more journals that nobody leads")
