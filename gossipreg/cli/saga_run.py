@@ -189,4 +189,6 @@ def _wait(chosen: Chosen, saga: str, until: str, timeout_s: float) -> int:
         print_line(f"committed {saga}")
     else:
         print_line(f"aborted {saga}: {printable(story['reason'])}")
+        if left := [printable(step["name"]) for step in story["steps"] if step["state"] == "not_undone"]:
+            say(f"{', '.join(left)} has no undo, and may have happened: look at its service")
     return 0 if committed else 1

@@ -74,6 +74,15 @@ def test_an_aborted_saga_is_1_with_its_reason(sidecar: FakeSidecar, command: Com
     )  # fmt: skip
 
 
+def test_an_aborted_saga_names_the_step_that_is_not_undone(sidecar: FakeSidecar, command: Command, order: str) -> None:
+    pay = {**s.REFUSED, "state": "not_undone", "undo": s.undo("", status=0, attempts=0)}
+    sidecar.answers |= {"saga-run": begun(), "saga-wait": lambda _: s.story(pay, decision="abort", reason="no answer")}
+    ended = command("saga", "run", order, "--input", INPUT, "--until", "ended")
+    assert ended == (
+        1, f"aborted {s.SAGA}: no answer\n", "pay has no undo, and may have happened: look at its service\n",
+    )  # fmt: skip
+
+
 def test_a_saga_that_does_not_begin_is_4(sidecar: FakeSidecar, command: Command, order: str) -> None:
     def refuse(_: dict[str, Any]) -> None:
         raise refusal("conflict", "saga 7c.order-7 has another name or input: give this one an id of its own")

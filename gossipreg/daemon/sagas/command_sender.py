@@ -159,8 +159,15 @@ def _answered(sent: SendCommand, answer: HttpAnswer, instance: str) -> CommandDo
     return CommandDone(
         sent.number, True, answer.status, answer.body, answer.cut, _cut(answer.header("content-type")),
         min(asked_s or 0.0, MAX_RETRY_AFTER_S), instance,
-        "" if 200 <= answer.status < 300 else f"status {answer.status}",
+        _why_not(answer.status),
     )  # fmt: skip
+
+
+def _why_not(status: int) -> str:
+    """What people are told of an answer that is no 2xx."""
+    if 200 <= status < 300:
+        return ""
+    return f"status {status}" + (", and no redirect is followed" if 300 <= status < 400 else "")
 
 
 def _cut(text: str) -> str:

@@ -118,6 +118,7 @@ async def test_redirect_is_not_followed(participant: Participant) -> None:
     answer = b"HTTP/1.1 307 Go\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
     done = await Sending(await participant(answering(answer, seen))).send()
     assert (done.sent, done.status, len(seen)) == (True, 307, 1)
+    assert done.text == "status 307, and no redirect is followed"
 
 
 async def test_long_answer_is_cut_and_is_an_answer(participant: Participant) -> None:
