@@ -33,11 +33,15 @@ from gossipreg.events.announced import (
 from gossipreg.events.membership import KnownGroup
 from gossipreg.journal.membership import ProcessStanding
 from gossipreg.journal.model import JournalId
+from gossipreg.journal.tuning import JournalTuning
 from gossipreg.model import NodeId
 
 assert (SUBSCRIPTION_KIND, GROUP_KIND) == (KIND_SUBSCRIPTION, KIND_GROUP)
 
 _ABSENT = (ProcessStanding.LEFT, ProcessStanding.ABSENT)
+CLAIM_COUNTS_S = JournalTuning().orphan_s
+"""For so long a journal that a dead member led counts as there. Later the other voters may have ended it, since it was
+empty, and nobody but they would know: its row goes on to claim it for a week."""
 T = TypeVar("T")
 
 _subscription = lru_cache(maxsize=4096)(decode_subscription_untrusted)
@@ -134,19 +138,19 @@ class EventRegistry:
         """The journals that any member claims, whether it runs or not."""
         return self._journals.claimed()
 
-    def unled(self, kept: Iterable[JournalId]) -> list[JournalId]:
-        """The journals that a member claims which has not left, or of which a copy is here (`kept`), and that nobody
-        leads who runs."""
-        claimed = [journal for journal in self._journals.claimed() if self._has_claimant(journal)]
+    def unled(self, kept: Iterable[JournalId], now: float) -> list[JournalId]:
+        """The journals that nobody leads who runs, of those that are claimed by a member that was there a moment ago
+        (CLAIM_COUNTS_S), or of which a copy is here (`kept`)."""
+        claimed = [journal for journal in self._journals.claimed() if self._has_claimant(journal, now)]
         return sorted(journal for journal in {*claimed, *kept} if self.leader(journal) is None)
 
     def last_leader(self, journal: JournalId) -> NodeId | None:
         """Whoever claims it with the highest ballot, whether it runs or not."""
         return max(((claim.ballot, claim.node) for claim in self._journals.claims(journal)), default=(None, None))[1]
 
-    def _has_claimant(self, journal: JournalId) -> bool:
+    def _has_claimant(self, journal: JournalId, now: float) -> bool:
         claimants = (self._journals.member(claim.node) for claim in self._journals.claims(journal))
-        return any(claimant.standing not in _ABSENT for claimant in claimants)
+        return any(one.runs or (one.standing not in _ABSENT and now - one.since < CLAIM_COUNTS_S) for one in claimants)
 
     def running_groups(self) -> list[str]:
         """The groups of which a member that runs has a subscription."""

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from gossipreg.core.announced_events import NOTHING_ANNOUNCED, AnnouncedEvents, EventIndex
 from gossipreg.core.effects import AnnouncementsChanged, Effect, MembersChanged
-from gossipreg.core.event_membership import EventRegistry
+from gossipreg.core.event_membership import CLAIM_COUNTS_S, EventRegistry
 from gossipreg.core.journal_membership import RegistryMembership
 from gossipreg.core.table.layout import KIND_GROUP, KIND_SUBSCRIPTION
 from gossipreg.events.announced import (
@@ -71,6 +71,9 @@ class Trio:
 
     def subscribe(self, host: Host, slot: int, group: str, pattern: str) -> None:
         self.announce(host, KIND_SUBSCRIPTION, slot, encode_subscription(AnnouncedSubscription(group, pattern)))
+
+    def unled(self, *kept: JournalId) -> list[JournalId]:
+        return self.asked.unled(kept, self.cluster.now)
 
 
 def test_a_group_that_wants_the_past_is_known_while_it_runs() -> None:
@@ -193,15 +196,17 @@ def test_journal_is_unled_until_who_claims_it_is_back_or_has_left() -> None:
     claim = trio.follows.journals[trio.two.number].claim(JOURNAL, Ballot(3, ReplicaId(b"r" * 16)), trio.cluster.now)
     trio.cluster.act(trio.two, claim)
     trio.cluster.run(1.0)
-    assert trio.asked.unled([]) == []
-    assert trio.asked.unled([JournalId(b"k" * 16)]) == [JournalId(b"k" * 16)]
+    assert trio.unled() == []
+    assert trio.unled(JournalId(b"k" * 16)) == [JournalId(b"k" * 16)]
     trio.cluster.crash(trio.two)
     trio.cluster.run(10.0)
-    assert trio.asked.unled([]) == trio.asked.unled([JOURNAL]) == [JOURNAL]
+    assert trio.unled() == trio.unled(JOURNAL) == [JOURNAL]
     assert (trio.asked.last_leader(JOURNAL), trio.asked.last_leader(JournalId(b"k" * 16))) == (trio.two.id, None)
+    later = trio.cluster.now + CLAIM_COUNTS_S
+    assert (trio.asked.unled([], later), trio.asked.unled([JOURNAL], later)) == ([], [JOURNAL])
     trio.cluster.act(trio.one, trio.one.node.force_leave(trio.two.id, trio.cluster.now))
     trio.cluster.run(5.0)
-    assert trio.asked.unled([]) == []
+    assert trio.unled() == []
 
 
 def test_groups_that_run_are_named_without_broadcast() -> None:

@@ -129,5 +129,5 @@ def test_unspoken_journals_are_named_up_to_a_number() -> None:
     assert unspoken(unled[:1], "web") == [
         "the journals of web: see `gossipreg info` there", "journal 000000000000: nobody leads it",
     ]  # fmt: skip
-    assert unspoken(unled, "")[1] == "journal 010101010101: nobody leads it since mail-2"
+    assert unspoken(unled, "")[1] == "journal 010101010101: nobody leads it; mail-2 did last"
     assert (len(unspoken(unled, "")), unspoken(unled, "")[-1]) == (MAX_UNLED + 1, "2 more journals that nobody leads")
