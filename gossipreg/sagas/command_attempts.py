@@ -82,6 +82,10 @@ class CommandTask:
     attempts: int = 0
     """That were begun here."""
     wait_s: float = 0.0
+    since: float = 0.0
+    """When its first attempt was due here, or a person last asked for one."""
+    told_stuck: bool = False
+    """Since then it was proposed that it is stuck."""
     due: float = 0.0
     number: int = 0
     """Of the attempt that is under way; 0: none is."""
@@ -166,6 +170,7 @@ class CommandAttempts:
     def begin(self, task: CommandTask, due: float) -> None:
         """Its first attempt is due since this time; what is committed since then proves that we led."""
         self._tasks[task.id] = task
+        task.since = due
         if task.deadline < inf:
             self._timers.set(CommandDeadline(self._journal, task.id), task.deadline)
         self._enter(task, due)
@@ -180,6 +185,7 @@ class CommandAttempts:
         if task is None or task.settled:
             return
         task.wait_s, task.attempts, task.avoid = 0.0, 0, ()
+        task.since, task.told_stuck = now, False
         timer = CommandTimer(self._journal, id)
         if timer in self._timers:
             self._timers.cancel(timer)

@@ -8,7 +8,8 @@ durable, and when a new leader begins.
                  the same time (`undo_order.py`). A step whose undo needs its answer is repeated until there is one.
     committed    what comes after it, in the order of its intents
 
-Both are tried until they are done. After `stuck_attempts` a person is told, and it is tried more rarely.
+Both are tried until they are done. After `stuck_attempts`, or `stuck_after_s`, a person is told, and it is tried more
+rarely.
 """
 
 from gossipreg.errors import RequestError
@@ -121,8 +122,10 @@ class DecidedSagas:
     def _try_later(self, task: CommandTask, step: OpenStep, done: CommandDone) -> None:
         context, tuning = self._context, self._context.tuning
         task.failed_at(done.instance)
-        stuck = step.stuck or task.attempts >= tuning.stuck_attempts
-        if stuck and not step.stuck and task.attempts == tuning.stuck_attempts:
+        tried_s = context.now - task.since
+        stuck = step.stuck or task.attempts >= tuning.stuck_attempts or tried_s >= tuning.stuck_after_s
+        if stuck and not step.stuck and not task.told_stuck:
+            task.told_stuck = True
             result = result_of(step.state, task, done)
             context.put(NoteStuck(task.id.saga, task.id.step, result, context.now_wall_ms()))
         wait_s = tuning.stuck_again_s if stuck else task.next_wait_s()

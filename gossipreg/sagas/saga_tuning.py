@@ -22,6 +22,9 @@ class SagaTuning:
     stuck_attempts: int = 20
     """Attempts of an undo, or of what comes after the commit, until it counts as stuck: a person should look after
     about 15 minutes."""
+    stuck_after_s: float = 900.0
+    """The time after which it counts as stuck with fewer attempts, since a service asks for long waits, or answers
+    late."""
     stuck_again_s: float = 300.0
     """Between attempts of what is stuck."""
     lost_s: float = 10.0
@@ -39,7 +42,8 @@ class SagaTuning:
     BOUNDS: ClassVar[Bounds] = {
         "timeout_s": (0.1, 2_592_000.0), "step_timeout_s": (0.05, 86_400.0), "attempt_timeout_s": (0.05, 3600.0),
         "again_first_s": (0.01, 60.0), "again_longest_s": (0.01, 3600.0), "undo_again_first_s": (0.01, 60.0),
-        "undo_again_longest_s": (0.01, 3600.0), "stuck_attempts": (1, 100_000), "stuck_again_s": (0.1, 86_400.0),
+        "undo_again_longest_s": (0.01, 3600.0), "stuck_attempts": (1, 100_000), "stuck_after_s": (1.0, 2_592_000.0),
+        "stuck_again_s": (0.1, 86_400.0),
         "lost_s": (0.1, 3600.0), "prove_again_s": (0.05, 60.0), "commands_at_once": (1, 100_000),
         "kept_s": (1.0, 2_592_000.0), "call_timeout_s": (0.1, 3600.0),
     }  # fmt: skip

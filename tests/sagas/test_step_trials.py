@@ -123,3 +123,23 @@ def test_a_shortened_last_attempt_is_told_where_nothing_was_sent_before() -> Non
     assert bench.attempts[-1].timeout_s < 5.0
     assert answer["state"] == "unknown"
     assert answer["text"] == "no answer came"
+
+
+@pytest.mark.parametrize("undo", [Answer(503, retry_after_s=300.0), Answer(503, after_s=240.0)])
+def test_an_undo_that_is_seldom_tried_is_stuck_after_a_quarter_of_an_hour(undo: Answer) -> None:
+    """Twenty attempts would take hours where a service asks for long waits, or answers late."""
+    bench = Bench()
+    bench.participants["reserve"] = lambda attempt: undo if attempt.undoes else Answer()
+    saga = bench.begin()
+    bench.step(saga, "reserve", attempt_timeout_ms=300_000, timeout_ms=600_000)
+    bench.ok("abort", saga=saga)
+    bench.run(800.0)
+    assert not told(bench, saga)["stuck"]
+    bench.run(700.0)
+    assert told(bench, saga)["stuck"]
+    assert len(bench.sent("reserve/undo")) < 10
+    bench.run(1000.0)
+    assert [one.kind for one in bench.logged].count("saga_stuck") == 1
+    bench.ok("retry", saga=saga, step="reserve")
+    bench.run(1.0)
+    assert not told(bench, saga)["stuck"]
