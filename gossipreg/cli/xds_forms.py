@@ -8,6 +8,9 @@ ADS_CLUSTER = "gossipreg-xds"
 """The name by which Envoy knows this sidecar."""
 UNIX = "unix:"
 HTTP2 = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+AGAIN: Form = {"retry_back_off": {"base_interval": "0.5s", "max_interval": "2s"}}
+"""When Envoy connects again. Its own rule waits up to 30 s: after 15 s without a sidecar it took 5 to 22 s until it
+found the new one, and with this 0.8 s."""
 FROM_ADS: Form = {"ads": {}, "resource_api_version": "V3"}
 
 
@@ -35,7 +38,7 @@ def envoy_bootstrap(address: str, node: Form, *, delta: bool, admin_port: int, l
     ads = {
         "api_type": "DELTA_GRPC" if delta else "GRPC",
         "transport_api_version": "V3",
-        "grpc_services": [{"envoy_grpc": {"cluster_name": ADS_CLUSTER}}],
+        "grpc_services": [{"envoy_grpc": {"cluster_name": ADS_CLUSTER, "retry_policy": AGAIN}}],
     }
     return {
         "node": {"cluster": "gossipreg", **node},
