@@ -121,7 +121,7 @@ def test_a_row_of_real_sidecars_is_a_line_of_json(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("number", "up"),
-    [(signal.SIGTERM, 1), (signal.SIGTERM, 3), (signal.SIGINT, 3)],
+    [(signal.SIGTERM, 1), pytest.param(signal.SIGTERM, 3, marks=pytest.mark.wide), (signal.SIGINT, 3)],
     ids=["SIGTERM-while-it-starts", "SIGTERM", "SIGINT"],
 )
 def test_stopped_by_a_signal_it_ends_all_that_it_started(number: signal.Signals, up: int, folder: Path) -> None:
