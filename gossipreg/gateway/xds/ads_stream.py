@@ -17,7 +17,7 @@ from gossipreg.gateway.xds.discovery_requests import SERVED, TEXT_KEPT, BadReque
 from gossipreg.gateway.xds.discovery_responses import SharedResponse
 from gossipreg.gateway.xds.model import ClientKind, Resource, ResourceKey, ResourceType
 from gossipreg.gateway.xds.stream_context import CHARACTERS_OF_ALL, NAMES_OF_ALL, StreamContext
-from gossipreg.gateway.xds.subscription import TypeSubscription
+from gossipreg.gateway.xds.subscription import NONE, TypeSubscription
 
 NAMES = 8192
 """Names of one stream that were asked for. Envoy asks by name for the endpoints of each cluster, and for routes."""
@@ -132,7 +132,7 @@ class AdsStream:
                 under_way = {name for later in subscription.unacked.values() for name in later.names}
                 subscription.send_alone(name for name in names if name not in under_way)
         elif subscription.type is ResourceType.CLUSTER:
-            subscription.untaken.update(names)
+            subscription.untaken = subscription.untaken.union(names)
             if subscription.unacked:  # what it refused comes in there too
                 self._warm(subscription)
 
@@ -183,7 +183,7 @@ class AdsStream:
         """Ask the source again for what it did not know, and for the names of the wildcard."""
         for one in self.subscriptions.values():
             one.due |= one.unknown
-            one.unknown.clear()
+            one.unknown = NONE
             one.look = one.look or one.wildcard
         self._wake_if_due()
 
@@ -227,7 +227,7 @@ class AdsStream:
         changed = self._changed(subscription)
         messages = self._responses(subscription, changed)
         if messages and subscription.type is ResourceType.CLUSTER and self.node.kind is ClientKind.ENVOY:
-            subscription.untaken.update(one.name for one in changed)
+            subscription.untaken = subscription.untaken.union(one.name for one in changed)
             self._warm(subscription)
         return messages
 
@@ -258,10 +258,10 @@ class AdsStream:
     def _resource(self, subscription: TypeSubscription, name: str) -> Resource | None:
         found = self._context.source.resource(ResourceKey(subscription.type, name), self._audience)
         if found is None:
-            subscription.unknown.add(name)
+            subscription.unknown |= {name}
             self._context.waiting[self] = None
         elif subscription.unknown:
-            subscription.unknown.discard(name)
+            subscription.unknown -= {name}
         return found
 
     def _responses(self, subscription: TypeSubscription, changed: list[Resource]) -> list[bytes]:
@@ -272,7 +272,7 @@ class AdsStream:
         endpoints = self.subscriptions.get(ResourceType.ENDPOINTS)
         if endpoints is not None:
             endpoints.send_again(clusters.untaken)
-        clusters.untaken.clear()
+        clusters.untaken = NONE
 
     def _send(self, subscription: TypeSubscription, shared: SharedResponse, resources: Sequence[Resource]) -> bytes:
         self._nonces += 1

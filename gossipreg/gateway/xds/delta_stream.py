@@ -8,7 +8,7 @@ from gossipreg.gateway.xds.ads_stream import NAMES, AdsStream
 from gossipreg.gateway.xds.discovery_requests import BadRequest, check_names, read_delta_untrusted
 from gossipreg.gateway.xds.grouping import grouped
 from gossipreg.gateway.xds.model import Resource, ResourceType
-from gossipreg.gateway.xds.subscription import WILDCARD, WITH_WILDCARD, TypeSubscription
+from gossipreg.gateway.xds.subscription import NONE, WILDCARD, WITH_WILDCARD, TypeSubscription
 
 
 class DeltaStream(AdsStream):
@@ -39,8 +39,8 @@ class DeltaStream(AdsStream):
         """A client with the wildcard is told whether that has the name."""
         if subscription.wildcard:
             subscription.send_again(name for name in names if name in subscription.wild)
-            subscription.removed.update(name for name in names if name in subscription.sent)
-            subscription.removed -= subscription.wild
+            known = subscription.removed.union(name for name in names if name in subscription.sent)
+            subscription.removed = known - subscription.wild
         self._drop(subscription, names)
 
     def _believe(self, subscription: TypeSubscription, request: Any) -> None:
@@ -52,24 +52,23 @@ class DeltaStream(AdsStream):
         check_names([*had, *had.values()])
         if subscription.type is ResourceType.ENDPOINTS:
             return
-        for name, version in had.items():
-            if subscription.wildcard or name in subscription.names:
-                subscription.sent[name] = version
-                subscription.again.discard(name)
+        believed = {name: had[name] for name in had if subscription.wildcard or name in subscription.names}
+        subscription.sent.update(believed)
+        subscription.again -= believed.keys()
 
     def _looked_at_wildcard(self, subscription: TypeSubscription) -> None:
         """What the client has of another time, and what is not in the wildcard now, it is to drop."""
         gone = [name for name in subscription.sent if not subscription.covers(name)]
-        subscription.removed.update(gone)
+        subscription.removed = subscription.removed.union(gone)
 
     def _responses(self, subscription: TypeSubscription, changed: list[Resource]) -> list[bytes]:
         subscription.looked_at(list(subscription.due))
         removed = sorted(subscription.removed)
-        subscription.removed.clear()
+        subscription.removed = NONE
         for name in removed:
             subscription.sent.pop(name, None)
         groups = list(grouped(changed, subscription.alone))
-        subscription.alone.clear()
+        subscription.alone = NONE
         if not groups and (removed or (subscription.answer and not subscription.unknown)):
             groups = [[]]
         messages = []

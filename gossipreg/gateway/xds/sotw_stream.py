@@ -13,7 +13,7 @@ from gossipreg.gateway.xds.ads_stream import AdsStream
 from gossipreg.gateway.xds.discovery_requests import read_sotw_untrusted
 from gossipreg.gateway.xds.grouping import grouped
 from gossipreg.gateway.xds.model import Resource
-from gossipreg.gateway.xds.subscription import IN_FULL, WILDCARD, WITH_WILDCARD, TypeSubscription
+from gossipreg.gateway.xds.subscription import IN_FULL, NONE, WILDCARD, WITH_WILDCARD, TypeSubscription
 
 
 class SotwStream(AdsStream):
@@ -65,7 +65,7 @@ class SotwStream(AdsStream):
             return self._response_in_full(subscription, changed)
         subscription.looked_at(list(subscription.due))
         groups = list(grouped(changed, subscription.alone))
-        subscription.alone.clear()
+        subscription.alone = NONE
         return [self._response(subscription, group) for group in groups]
 
     def _response_in_full(self, subscription: TypeSubscription, changed: list[Resource]) -> list[bytes]:

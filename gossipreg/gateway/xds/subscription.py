@@ -27,6 +27,10 @@ class RefusedResponse:
     text: str
 
 
+NONE: frozenset[str] = frozenset()
+"""Most sets of most subscriptions: a set of its own would take 216 bytes."""
+
+
 @dataclass(slots=True, eq=False)
 class TypeSubscription:
     type: ResourceType
@@ -37,21 +41,21 @@ class TypeSubscription:
     named: bool = False
     """Something was asked for by name once, so that no names mean none, and not all."""
     wildcard: bool = False
-    wild: set[str] = field(default_factory=set)
+    wild: frozenset[str] = NONE
     """The names of the wildcard. None of them ever goes: a client that misses one fails the calls to it."""
     look: bool = False
     """The wildcard may have other names now."""
     due: set[str] = field(default_factory=set)
-    again: set[str] = field(default_factory=set)
+    again: frozenset[str] = NONE
     """Those due that are sent although the client has them."""
-    alone: set[str] = field(default_factory=set)
+    alone: frozenset[str] = NONE
     """Those that came in a response with others that was refused: each is sent by itself, so that the client takes
     all but the bad one."""
-    untaken: set[str] = field(default_factory=set)
+    untaken: frozenset[str] = NONE
     """Those of a response in full that was refused: the client has older ones than `sent` says."""
-    unknown: set[str] = field(default_factory=set)
+    unknown: frozenset[str] = NONE
     """Those that the source does not know yet."""
-    removed: set[str] = field(default_factory=set)
+    removed: frozenset[str] = NONE
     """Names that a client of delta has and is to drop."""
     answer: bool = False
     """The client waits for a response, also for one without resources."""
@@ -81,21 +85,19 @@ class TypeSubscription:
     def take_in(self, names: Iterable[str]) -> list[str]:
         """Subscribe to these by name. They are sent even if the client has them: it asks because it lacks them. Returns
         those that were not covered before."""
-        fresh = []
-        for name in names:
-            if not self.covers(name):
-                fresh.append(name)
-            self.names.add(name)
-            self.due.add(name)
-            self.again.add(name)
-            self.removed.discard(name)
+        wanted = frozenset(names)
+        fresh = [name for name in wanted if not self.covers(name)]
+        self.names |= wanted
+        self.due |= wanted
+        self.again |= wanted
+        self.removed -= wanted
         return fresh
 
     def take_in_wild(self, names: Iterable[str]) -> list[str]:
         """Let the wildcard have these names too. Returns those that were not covered before."""
         added = [name for name in names if name not in self.wild]
         fresh = [name for name in added if name not in self.names]
-        self.wild.update(added)
+        self.wild = self.wild.union(added)
         self.due.update(added)
         return fresh
 
@@ -114,23 +116,25 @@ class TypeSubscription:
         """Returns the names that are not covered any more."""
         gone = [name for name in self.wild if name not in self.names]
         self.wildcard = self.look = False
-        self.wild.clear()
+        self.wild = NONE
         self._lose(gone)
         return gone
 
     def _lose(self, names: Iterable[str]) -> None:
-        for name in names:
+        lost = frozenset(names)
+        for name in lost:
             self.sent.pop(name, None)
             self.refused.pop(name, None)
-            for marked in (self.due, self.again, self.alone, self.unknown):
-                marked.discard(name)
+        self.due -= lost
+        self.again -= lost
+        self.alone -= lost
+        self.unknown -= lost
 
     def send_again(self, names: Iterable[str]) -> None:
         """Send those of these that are subscribed to, also if the client has them."""
-        for name in names:
-            if self.covers(name):
-                self.due.add(name)
-                self.again.add(name)
+        again = frozenset(name for name in names if self.covers(name))
+        self.due |= again
+        self.again |= again
 
     def lacks(self, resource: Resource) -> bool:
         """Whether it is to be sent."""
@@ -139,7 +143,8 @@ class TypeSubscription:
     def looked_at(self, names: Iterable[str]) -> None:
         """These were sent, or need not be."""
         self.due.difference_update(names)
-        self.again.difference_update(names)
+        if self.again:
+            self.again = self.again.difference(names)
 
     def hand_out(self, nonce: str, response: SharedResponse, resources: Sequence[Resource]) -> None:
         """A response with these goes to the client."""
@@ -174,5 +179,5 @@ class TypeSubscription:
     def send_alone(self, names: Iterable[str]) -> None:
         """Send these again, each by itself."""
         again = [name for name in names if self.covers(name)]
-        self.alone.update(again)
+        self.alone = self.alone.union(again)
         self.send_again(again)
