@@ -206,11 +206,9 @@ class LocalEvents:
         """What nobody speaks for when all leaders are asked."""
         disk, journals = self.runtime.disk, JournalsOfRuntime(self.runtime, EventsMachine)
         closed = disk is not None and (disk.fails or (disk.needed and self.runtime.journals is None))
-        kept = journals.kept()
-        unled = [
-            (journal, self.registry.last_leader(journal)) for journal in self.registry.unled(kept, self._pump.now())
-        ]
-        named = [(journal, "" if last is None else self._member_name(last)) for journal, last in unled]
+        unled = set(self.registry.unled(journals.kept(), self._pump.now())).difference(journals.ended())
+        lasts = [(journal, self.registry.last_leader(journal)) for journal in sorted(unled)]
+        named = [(journal, "" if last is None else self._member_name(last)) for journal, last in lasts]
         return unspoken(named, self.source if closed else "")
 
     def running_groups(self) -> dict[str, tuple[str, ...]]:
