@@ -49,6 +49,8 @@ def publish(
     for name, value in {**given, "content-type": content_type}.items():
         if value == "":
             raise click.UsageError(f"--{name} is empty: give it a value, or leave it out.")
+    if not timeout:
+        raise click.UsageError("--timeout is 0: no disk answers within that, so give more.")
     params = {name: value for name, value in given.items() if value not in (None, {})}
     params.setdefault("id", uuid.uuid4().hex)
     if data is not None:

@@ -35,6 +35,11 @@ def test_empty_flag_of_publish_is_no_silent_default(flag: str, taking: FakeSidec
     assert not publishes(taking)
 
 
+def test_publish_that_could_never_be_answered_is_refused(taking: FakeSidecar, command: Command) -> None:
+    ended = command("events", "publish", "a.b", "--timeout", "0s")
+    assert (ended.code, "--timeout is 0" in ended.err, publishes(taking)) == (2, True, [])
+
+
 def test_extension_that_is_given_twice_is_refused(taking: FakeSidecar, command: Command) -> None:
     ended = command("events", "publish", "a.b", "--extension", "x=1", "--extension", "x=2")
     assert (ended.code, "'x' is given twice" in ended.err, publishes(taking)) == (2, True, [])
