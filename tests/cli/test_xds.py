@@ -108,6 +108,13 @@ def test_a_grpc_bootstrap_has_address_zone_and_node(xds_sidecar: FakeSidecar, co
     }  # fmt: skip
 
 
+def test_a_bootstrap_without_a_zone_has_a_locality(xds_sidecar: FakeSidecar, command: Command) -> None:
+    """Without one every call of grpc-js 1.14 fails: findings/grpc-js-xds-needs-a-locality.sh."""
+    made = json.loads(command("xds", "bootstrap", "--zone", "").out)
+    assert made["node"]["locality"] == {"zone": ""}
+    assert xds_sidecar.seen
+
+
 def test_a_bootstrap_can_choose_address_and_zone(xds_sidecar: FakeSidecar, command: Command) -> None:
     made = json.loads(command("xds", "bootstrap", "--address", "unix:/run/xds", "--zone", "west").out)
     assert made["xds_servers"][0]["server_uri"] == "unix:/run/xds"
