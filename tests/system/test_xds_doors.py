@@ -109,7 +109,9 @@ def test_a_refusal_is_logged_shown_and_a_trouble_until_it_ends() -> None:
 
         with subscriber(one.ready["xds"], "web") as client:
             client.refuse("port 81 is not for me")
-            wait_for(lambda: any(text.startswith("1 xDS clients refuse what they are sent") for text in troubles()))
+            wait_for(
+                lambda: any(text.startswith("xDS clients that refuse what they are sent: 1;") for text in troubles())
+            )
             [shown] = one.call("xds-show", name="WEB")["clients"]
             assert shown["types"][0]["refused"][0]["why"] == "port 81 is not for me"
             assert one.log.read_text().count("port 81 is not for me") == 1

@@ -178,6 +178,6 @@ class XdsRun:
             while count := self.streams.refusing:
                 self._api.trouble(
                     "xds_refused",
-                    f"{count} xDS clients refuse what they are sent: `gossipreg xds show` has their reasons",
+                    f"xDS clients that refuse what they are sent: {count}; `gossipreg xds show` has their reasons",
                 )
                 await trio.sleep(REPORT_S)

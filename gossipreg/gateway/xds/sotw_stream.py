@@ -71,8 +71,6 @@ class SotwStream(AdsStream):
     def _response_in_full(self, subscription: TypeSubscription, changed: list[Resource]) -> list[bytes]:
         """With every resource that is subscribed to: the client drops the others. So there is none while one of them is
         not known."""
-        if subscription.unknown:
-            return []
         if not changed and not subscription.answer:
             subscription.looked_at(list(subscription.due))
             return []

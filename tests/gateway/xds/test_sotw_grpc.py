@@ -85,7 +85,7 @@ def test_old_names_of_clusters_do_not_count(agent: str) -> None:
     """A response to them would lack, and so delete, what the client asked for since."""
     talk = StreamsUnderTest().sotw(agent)
     [first] = talk.ask(CLUSTER, "a", "b")
-    assert talk.ask(CLUSTER, "a") == []  # before the first response came
+    assert talk.ask(CLUSTER, "a", "c") == []  # made before the first response came
     [second] = talk.ack(first, "b", "c")
     assert names(second) == ["b", "c"]
 

@@ -243,6 +243,20 @@ def test_a_closed_stream_leaves_nothing_behind() -> None:
     assert len(under_test.source.forgotten) == 8
 
 
+def test_names_that_were_dropped_leave_nothing_behind() -> None:
+    under_test = StreamsUnderTest()
+    talk = under_test.sotw(JS)
+    response = None
+    for number in range(50):
+        names_now = (f"s{number}", f"s{number + 1}")
+        [response] = talk.ask(ENDPOINTS, *names_now) if response is None else talk.ack(response, *names_now)
+        talk.nack(response, *names_now)
+    [stream] = under_test.streams.context.streams
+    state = stream.subscriptions[ENDPOINTS]
+    assert {*state.sent} == {*state.names} == {"s49", "s50"} >= {*state.refused}
+    assert len(under_test.streams.context.index) == 2
+
+
 def test_a_name_is_forgotten_when_its_last_subscriber_goes() -> None:
     under_test = StreamsUnderTest()
     first, second = under_test.sotw(PY), under_test.sotw(JS)
