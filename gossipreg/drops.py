@@ -107,8 +107,8 @@ DROPS: dict[str, str] = {
     "xds_too_slow": "a client did not read what it was sent: its connection was closed",
     "xds_idle": "a connection without a call: closed",
     "xds_no_pong": "a client did not answer a ping: its connection was closed",
-    "xds_held_too_much": "a part of a message, while all clients together had sent too many such parts: closed",
-    "xds_unread_too_much": "a client that did not read, while too much waited for all such clients: closed",
+    "xds_held_too_much": "the client with the largest parts of messages, while all together had sent too many: closed",
+    "xds_unread_too_much": "the client that read least, while too much waited for all such clients: closed",
 }
 
 FAMILIES: dict[str, str] = {

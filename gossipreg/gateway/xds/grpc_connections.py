@@ -9,8 +9,8 @@ The bounds, and what happens at each:
   have calls, the next one is closed
 - no HTTP/2 after 10 s, a frame or a message that is not whole after 30 s, messages that are not read for 30 s, no call
   for a minute, no answer to a ping 20 s after it: closed
-- 64 MiB of messages that are not whole, 128 MiB that are not read, of all connections together: the connection that
-  exceeds it is closed
+- 64 MiB of messages that are not whole, 128 MiB that are not read, of all connections together: the one with the
+  most of it is closed
 """
 
 import socket
@@ -175,11 +175,11 @@ class XdsConnections:
         if calls.held_bytes != connection.held:
             self.held_bytes += calls.held_bytes - connection.held
             connection.held = calls.held_bytes
-        if self.held_bytes > HELD_MAX_BYTES and connection.held:
-            self.cut(connection, "drop.xds_held_too_much")
-        elif self.unread_bytes > UNREAD_MAX_BYTES and connection.unread:
-            self.cut(connection, "drop.xds_unread_too_much")
-        else:
+        if self.held_bytes > HELD_MAX_BYTES:
+            self.cut(max(self._open, key=lambda one: one.held), "drop.xds_held_too_much")
+        if self.unread_bytes > UNREAD_MAX_BYTES:
+            self.cut(max(self._open, key=lambda one: one.unread), "drop.xds_unread_too_much")
+        if connection in self._open:
             self._selection.watch(connection, READ | WRITE if connection.out else READ)
             self._note_idle(connection)
             self._due_at(connection, self._deadline(connection)[0])

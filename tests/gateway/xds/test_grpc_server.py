@@ -203,19 +203,28 @@ async def test_beyond_the_bound_those_without_a_call_give_way(served: ServedXds)
 
 
 async def test_parts_of_messages_have_a_bound_in_all(served: ServedXds, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client with the most gives way, and not the one whose part is the last drop."""
     monkeypatch.setattr(bounds, "HELD_MAX_BYTES", 50_000)
     good = await served.client()
     await good.answers(await good.call(b"one"), 1)
-    hogs = [await served.client() for _ in range(8)]
-    for hog in hogs:
+    for _ in range(8):
+        hog = await served.client()
         await hog.answers(await hog.call(b"one"), 1)
-        hog.http2.h2.send_data(1, b"\0\0\1\0\0" + bytes(10_000))
-        await hog.stream.send_all(hog.http2.out())
-        await wait_all_tasks_blocked(0.02)
+        await _send_part(hog, 10_000)
     assert served.counts["drop.xds_held_too_much"] == 4
     assert served.server.connections.held_bytes == 4 * 10_005
-    await good.send(1, b"two")
-    assert await good.answers(1, 2) == [b"one", b"two"]
+    await _send_part(good, 9_976)
+    assert served.counts["drop.xds_held_too_much"] == 5
+    good.http2.h2.send_data(1, bytes(16_384 - 9_976))
+    await good.stream.send_all(good.http2.out())
+    assert len((await good.answers(1, 2))[1]) == 16_384
+
+
+async def _send_part(client: SocketClient, size: int) -> None:
+    """So many bytes of a message of 16 KiB."""
+    client.http2.h2.send_data(1, b"\0\0\0\x40\0" + bytes(size))
+    await client.stream.send_all(client.http2.out())
+    await wait_all_tasks_blocked(0.02)
 
 
 async def test_what_nobody_reads_has_a_bound_in_all(served: ServedXds, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,8 +238,9 @@ async def test_what_nobody_reads_has_a_bound_in_all(served: ServedXds, monkeypat
     await wait_all_tasks_blocked(0.1)
     assert served.counts["drop.xds_unread_too_much"] == 2
     assert served.server.connections.unread_bytes <= 1_000_000
-    await good.send(1, b"two")
-    assert await good.answers(1, 2) == [b"one", b"two"]
+    served.streams.calls[0].send(bytes(FIRST_WINDOW_BYTES + 150_000))
+    assert len((await good.answers(1, 2))[1]) == FIRST_WINDOW_BYTES + 150_000
+    assert served.counts["drop.xds_unread_too_much"] == 3
 
 
 @pytest.mark.parametrize(
