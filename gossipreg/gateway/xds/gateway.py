@@ -28,6 +28,10 @@ DEFAULT_PORT = 18000
 """Where control planes of Envoy commonly listen."""
 
 
+COUNTS = ("xds.connections", "xds.calls", "xds.requests", "xds.responses")
+"""Counters that are there from the start: a graph needs a first value."""
+
+
 class XdsOptions:
     """See `sidecar_api.GatewayOptions`."""
 
@@ -77,7 +81,7 @@ class XdsGateway:
         self._options = options
         self._listeners = listeners
         self._policy = policy
-        self._counts: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter(dict.fromkeys(COUNTS, 0))
         self._run: XdsRun | None = None
 
     @property
