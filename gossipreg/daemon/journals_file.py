@@ -9,11 +9,14 @@ import os
 from pathlib import Path
 
 JOURNALS = "journals.db"
+NOTED = "journals.noted"
+"""What the database has to have, see `journals/noted.py`."""
 FORGET = "journals.forget"
 
 
 def has_journals(folder: Path) -> bool:
-    return (folder / JOURNALS).exists()
+    """Whether there are journals, or were: a database that somebody removed is missed at once."""
+    return (folder / JOURNALS).exists() or (folder / NOTED).exists()
 
 
 def note_forgetting(folder: Path) -> bool:

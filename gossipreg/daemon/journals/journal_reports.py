@@ -6,6 +6,7 @@ from gossipreg.daemon.journals.results import StoreFault, StoreOpened
 from gossipreg.daemon.logs import Field, Log
 from gossipreg.daemon.troubles import Troubles
 from gossipreg.journal.effects import JournalEvent
+from gossipreg.journal.model import ReplicaId
 
 RETIRED_S = 3600.0
 """For how long `info` shows that replicas were given up."""
@@ -70,6 +71,16 @@ class JournalReports:
             place = f"or in {opened.set_aside} alone" if opened.set_aside else "or gone"
             message = f"lost {len(opened.lost)} copies of journals, as {opened.lost[0].reason}: what they held is on "
             self._troubles.saw("journals_lost", f"{message}the disks of their other voters, {place}", for_s=RETIRED_S)
+
+    def missed(self, replicas: Sequence[ReplicaId]) -> None:
+        """A database that was opened again does not have these."""
+        if replicas:
+            message = (
+                f"lost {len(replicas)} copies of journals, as the data directory was replaced while it was in use: "
+                "what they held is on the disks of their other voters, or gone"
+            )
+            self._troubles.saw("journals_lost", message, for_s=RETIRED_S)
+            self._log.warning("journals_lost", message=message)
 
     def orphans(self, journals: Sequence[str]) -> None:
         """These journals, which are led here, have contents, and their owner is away for long."""

@@ -25,10 +25,9 @@ from struct import Struct
 from typing import NamedTuple
 
 from gossipreg.daemon.journals.forms import ReplicaSummary
-from gossipreg.daemon.journals_file import sync_folder
+from gossipreg.daemon.journals_file import NOTED, sync_folder
 from gossipreg.journal.model import JournalId, ReplicaId
 
-NOTED = "journals.noted"
 _SLOT = Struct(">16s16sQQ")
 SLOT_BYTES = 64
 _CHECKSUM_BYTES = SLOT_BYTES - _SLOT.size

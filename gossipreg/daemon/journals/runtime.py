@@ -31,6 +31,7 @@ from gossipreg.daemon.journals.results import (
     RecordsDone,
     RemovalDone,
     StoreFailed,
+    StoreFault,
     StoreOpened,
     StoreResult,
     WriteDone,
@@ -59,7 +60,7 @@ from gossipreg.journal.journals import Journals
 from gossipreg.journal.leading import ProposalRefused
 from gossipreg.journal.membership import ProcessStanding
 from gossipreg.journal.messages import ReplicaMessage
-from gossipreg.journal.model import JournalId
+from gossipreg.journal.model import JournalId, ReplicaId
 from gossipreg.journal.replica_data import StoredReplica
 from gossipreg.model import NodeId
 from gossipreg.streams.values import MEMBER_GONE
@@ -106,6 +107,8 @@ class JournalRuntime:
         """Messages that came before the database was open."""
         self._generations: dict[NodeId, int] = {}
         """Of the process at the other end of each stream."""
+        self._unlinked: Sequence[ReplicaId] = ()
+        """What was here when the database was found to be removed or replaced."""
         self._retired_for = 0
         """The generation of another process with our id, for which all replicas were given up."""
         self._announced = setup.takes_copies
@@ -248,9 +251,17 @@ class JournalRuntime:
         if self.journals is None:
             self._begin(opened.replicas)
         else:
+            self._miss(opened)
             self._input("journal_reopened", lambda journals, now: journals.reopened(opened.replicas, now))
             self._forget_if_noted()
         self._announce(takes_copies=self.setup.takes_copies)
+
+    def _miss(self, opened: StoreOpened) -> None:
+        """Tell which replicas are not in a database that was put in the place of ours, though this process has them:
+        the file that notes what has to be there may be gone, too."""
+        had, self._unlinked = self._unlinked, ()
+        found = {one.replica for one in opened.replicas} | {one.replica for one in opened.lost}
+        self.reports.missed([replica for replica in had if replica not in found])
 
     def _begin(self, stored: Sequence[StoredReplica]) -> None:
         setup, now = self.setup, self._pump.now()
@@ -282,6 +293,8 @@ class JournalRuntime:
                     lambda one, now: one.records_read(result.journal, result.number, result.values, now),
                 )
             case StoreFailed():
+                if result.fault is StoreFault.UNLINKED and self.journals is not None:
+                    self._unlinked = [one.data.replica for one in self.journals.replicas.values() if one.data.committed]
                 self._input("journal_write_failed", lambda one, now: one.write_failed(now))
                 self._announce(takes_copies=False)
             case RemovalDone():

@@ -115,3 +115,23 @@ async def test_loss_of_the_only_copy_is_a_trouble(tmp_path: Path, damage: bytes,
         troubles = again.shown_troubles()
         assert "lost 1 copies of journals, as it is not in the database any more" in troubles
         assert place in troubles
+
+
+async def test_loss_of_the_whole_directory_is_a_trouble(tmp_path: Path) -> None:
+    """The file that notes what has to be there is gone with the rest; the process knows what it had."""
+    folder = tmp_path / "a"
+    async with alone(tmp_path, "a") as one:
+        journal = await one.open_journal()
+        await one.commit(journal, b"x", 1)
+        shutil.rmtree(folder)
+        folder.mkdir()
+        one.propose(journal, b"y", 2)
+        await until(lambda: "lost 1 copies of journals, as the data directory was replaced" in one.shown_troubles())
+
+
+async def test_removed_database_is_missed_before_anybody_needs_it(tmp_path: Path) -> None:
+    async with alone(tmp_path, "a") as one:
+        await one.commit(await one.open_journal(), b"x", 1)
+    (tmp_path / "a" / JOURNALS).unlink()
+    async with alone(tmp_path, "a") as again:
+        await until(lambda: "lost 1 copies of journals" in again.shown_troubles())

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from gossipreg.daemon.journals.noted import NOTED
 from gossipreg.daemon.journals.opening import open_journals
 from gossipreg.daemon.journals.tables import connect
-from gossipreg.daemon.journals_file import JOURNALS
+from gossipreg.daemon.journals_file import JOURNALS, NOTED
 from gossipreg.errors import CannotStart, CannotStartYet
 from gossipreg.journal.effects import RemoveJournal
 from tests.daemon.journals.images import WAL, look_into, memory_folder, opened

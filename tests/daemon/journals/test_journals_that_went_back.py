@@ -8,11 +8,11 @@ from unittest.mock import patch
 import pytest
 
 from gossipreg.daemon.journals.forms import ReplicaSummary
-from gossipreg.daemon.journals.noted import NOTED, SLOT_BYTES, NoteFile
+from gossipreg.daemon.journals.noted import SLOT_BYTES, NoteFile
 from gossipreg.daemon.journals.opening import open_journals
 from gossipreg.daemon.journals.results import StoreOpened
 from gossipreg.daemon.journals.writing import JournalWriter
-from gossipreg.daemon.journals_file import JOURNALS
+from gossipreg.daemon.journals_file import JOURNALS, NOTED
 from gossipreg.journal.effects import LogBase, RemoveJournal, WriteJournal
 from gossipreg.journal.model import START, Ballot, Configuration, JournalId, LogEntry, ReplicaId
 from gossipreg.model import NodeId
