@@ -62,5 +62,6 @@ class StreamContext:
         if keys:
             self.index.changed(keys)
             return
-        for stream in list(self.waiting):
+        waiting, self.waiting = self.waiting, {}
+        for stream in waiting:  # each is in it again if it still has a wildcard, or lacks something
             stream.refresh()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from gossipreg.gateway.xds import ads_stream, names_asked, stream_context, streams
 from gossipreg.gateway.xds.discovery_requests import NAME_CHARACTERS, TEXT_KEPT
-from gossipreg.gateway.xds.nack_log import LINES, WITHIN_S
+from gossipreg.gateway.xds.nack_log import AGAIN_S, LINES, WITHIN_S
 from gossipreg.gateway.xds.streams import METHODS, BadRequest
 from gossipreg.gateway.xds.subscription import UNACKED_KEPT
 from tests.gateway.xds.made_source import CLUSTER, ENDPOINTS, LISTENER, ROUTE
@@ -195,6 +195,26 @@ def test_nacks_of_many_clients_are_one_line_of_the_log() -> None:
         talk.nack(response, "a")
     assert len(under_test.log) == 1
     assert under_test.counts["xds.nacks"] == 100
+
+
+def test_a_nack_that_still_comes_is_logged_again_each_hour() -> None:
+    under_test = StreamsUnderTest()
+    for under_test.time in (0.0, 1.0, AGAIN_S - 1, AGAIN_S + 1, AGAIN_S + 2):
+        talk = under_test.sotw(PY)
+        talk.nack(talk.ask(CLUSTER, "a")[0], "a")
+    assert len(under_test.log) == 2
+
+
+def test_a_stream_that_waits_for_nothing_is_left_alone() -> None:
+    under_test = StreamsUnderTest()
+    under_test.source.known = False
+    talk = under_test.sotw(PY)
+    talk.ask(CLUSTER, "a")
+    assert len(under_test.streams.context.waiting) == 1
+    under_test.source.known = True
+    under_test.source.tell()
+    assert shape(talk.take()) == [("CLUSTER", ["a"])]
+    assert len(under_test.streams.context.waiting) == 0
 
 
 def test_nacks_of_many_kinds_are_a_few_lines_a_minute() -> None:
