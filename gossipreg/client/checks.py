@@ -49,6 +49,15 @@ def check_text(name: str, value: Any, wants: str) -> None:
         raise BadParams(f"{name} {value!r} is no text: give {wants}, or None")
 
 
+def id_or_drawn(id: str | None, wants: str) -> str:
+    """The id of something new: as given, or drawn. Raises BadParams for an empty one: it may be a variable that was not
+    set, and would not be the same the next time."""
+    check_text("id", id, wants)
+    if id == "":
+        raise BadParams(f"id is empty: give {wants}, or None to have one drawn")
+    return os.urandom(16).hex() if id is None else id
+
+
 def check_callable(name: str, value: Any, wants: str) -> None:
     if not callable(value):
         raise BadParams(f"{name} {value!r} cannot be called: give {wants}")

@@ -8,12 +8,11 @@ outcome is unknown: a later attempt that is refused says nothing of the earlier 
 """
 
 import json
-import os
 from collections.abc import Mapping
 from random import Random
 from typing import Any
 
-from gossipreg.client.checks import check_number, check_text
+from gossipreg.client.checks import check_number, check_text, id_or_drawn
 from gossipreg.client.events.inheriting import with_inherited
 from gossipreg.errors import (
     BadParams,
@@ -67,8 +66,7 @@ class EventToPublish:
                       "time": time}  # fmt: skip
         for name, value in attributes.items():
             check_text(name, value, f"the {name} of the event")
-        check_text("id", id, "what names the event")
-        self.id = id or os.urandom(16).hex()
+        self.id = id_or_drawn(id, "what names the event")
         self.timeout_s = timeout
         self.deadline = now + timeout
         self._params: dict[str, Any] = {"type": type, "id": self.id, **content(data)}

@@ -10,11 +10,11 @@ from collections.abc import Generator
 from time import monotonic
 from typing import Any, NoReturn, TypeVar
 
-from gossipreg.client.checks import check_bool, check_text
+from gossipreg.client.checks import check_bool, check_text, id_or_drawn
 from gossipreg.client.log import log_warning
 from gossipreg.client.sagas.saga_answers import DONE, REFUSED, BegunAnswer, StepAnswer
 from gossipreg.client.sagas.saga_call import CALL_S, LATER_S, LOST_S, ProgramCall
-from gossipreg.client.sagas.saga_step import SagaStep, json_text, milliseconds, new_saga_id
+from gossipreg.client.sagas.saga_step import SagaStep, json_text, milliseconds
 from gossipreg.errors import (
     BadParams,
     Conflict,
@@ -60,7 +60,7 @@ class ProgramSaga:
         check_text("traceparent", traceparent, "a traceparent")
         check_bool("strict", strict, "whether steps are undone one after the other")
         self.name = name
-        self.id = new_saga_id(id)
+        self.id = id_or_drawn(id, "what names the saga")
         self.saga = ""
         """Its full name, JOURNAL.ID: any sidecar knows it by that, and so do participants. Empty until it is begun."""
         self.copies = 0

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import Any
 
-from gossipreg.client.checks import check_number, check_text
+from gossipreg.client.checks import check_number, check_text, id_or_drawn
 from gossipreg.client.sagas.saga_call import ProgramCall
-from gossipreg.client.sagas.saga_step import json_text, new_saga_id
+from gossipreg.client.sagas.saga_step import json_text
 from gossipreg.errors import BadParams, Conflict, GossipregError, OutcomeUnknown, SagaConflict, Unreachable
 
 
@@ -19,8 +19,9 @@ def run_call(
     check_text("traceparent", traceparent, "a traceparent")
     check_number("timeout", timeout_s, "the seconds that a begin may take")
     params: dict[str, Any] = {
-        "definition": definition if isinstance(definition, str) else _as_text(definition), "id": new_saga_id(id),
-    }  # fmt: skip
+        "definition": definition if isinstance(definition, str) else _as_text(definition),
+        "id": id_or_drawn(id, "what names the saga"),
+    }
     if input is not None:
         params["input"] = json_text("input", input).encode()
     if traceparent:

@@ -5,7 +5,6 @@ rendered. The sidecar checks the rest, and says it in one line.
 """
 
 import json as json_module
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -173,15 +172,6 @@ def literal(value: T) -> T:
     else:
         found = value
     return cast(T, found)
-
-
-def new_saga_id(id: str | None) -> str:
-    """The id of a saga that is to be begun: as given, or drawn. Raises BadParams for an empty one: it may be a variable
-    that was not set, and would not be the same saga the next time."""
-    check_text("id", id, "what names the saga")
-    if id == "":
-        raise BadParams("id is empty: give what names the saga, or None to have one drawn")
-    return os.urandom(16).hex() if id is None else id
 
 
 def milliseconds(name: str, value: object) -> int:

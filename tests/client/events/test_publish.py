@@ -67,6 +67,7 @@ def test_given_content_type_wins(events: EventSidecar, registry: Registry) -> No
         ({"data": object()}, "no form in JSON"),
         ({"data": float("nan")}, "no form in JSON"),
         ({"id": 7}, "id 7"),
+        ({"id": ""}, "id is empty"),
         ({"key": 7}, "key 7"),
         ({"source": b"a"}, "source"),
         ({"extensions": {"a": 1}}, "extensions"),

@@ -67,6 +67,7 @@ const WRONG = [
   [() => registry.publish("a.b", 1, { timeoutMs: 1e9 }), /^timeoutMs 1000000000 is out of range/],
   [() => registry.publish("a.b", 1, { keepMs: -1 }), /^keepMs -1 is not 0 or more/],
   [() => registry.publish("a.b", 1, { id: 5 }), /^id 5 is no text/],
+  [() => registry.publish("a.b", 1, { id: "" }), /^id is empty: leave it out to have one drawn/],
   [() => registry.publish("a.b", 1, { key: null }), /^key null is no text/],
   [() => registry.publish("a.b", 1, { extensions: ["a"] }), /^extensions \[ 'a' \] is no object/],
   [() => registry.publish("a.b", 1, { extensions: { a: 1 } }), /^extensions: a 1 is no text/],

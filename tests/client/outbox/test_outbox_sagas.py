@@ -174,3 +174,13 @@ def test_a_row_of_the_outbox_begins_a_saga_at_the_sidecar(tmp_path: Path, databa
         sagas.usual["saga-run"] = begun
         assert relay_once(database.connect, registry).sent == 2
         assert [params["id"] for params in sagas.params("saga-run")] == ids
+
+
+def test_an_empty_id_is_refused_and_not_drawn(tmp_path: Path) -> None:
+    """It may be a variable that was not set: the order would be run again each time."""
+    with SagaSidecar(tmp_path / "s.sock") as sidecar, gossipreg.connect(str(sidecar.path)) as registry:
+        with pytest.raises(BadParams, match="id is empty"):
+            registry.saga("create-order", id="")
+        with pytest.raises(BadParams, match="id is empty"):
+            registry.run_saga(TOML, {"item": "tea"}, id="")
+        assert sidecar.methods == []

@@ -69,7 +69,8 @@ export class EventToPublish {
       else requireText(name, texts[name]);
     }
     requireExtensions(extensions);
-    this.id = texts.id || randomBytes(16).toString("hex");
+    if (texts.id === "") throw new BadParams("id is empty: leave it out to have one drawn");
+    this.id = texts.id ?? randomBytes(16).toString("hex");
     this.#timeoutS = timeoutMs / 1000;
     this.deadline = now + this.#timeoutS;
     this.#params = { type, ...content(data), ...texts, id: this.id };
