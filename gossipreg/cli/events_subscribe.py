@@ -16,13 +16,14 @@ from gossipreg.cli.event_command import ended_by_signals, run_command
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import flush, print_line, printable, say
 from gossipreg.cli.units import Duration
+from gossipreg.cli.unwritten_events import UnwrittenEvents
 from gossipreg.strict_json import json_text
 
 if TYPE_CHECKING:
     from gossipreg.client.event_stream import EventStream
 
 RENEWALS = 3
-"""In one ack timeout, while a command runs."""
+"""In one ack timeout, while a command runs, or the output does not take a line."""
 ACK_TIMEOUT_S = 30.0
 LEAVE_S = 1.0
 """How long the end waits for the sidecar."""
@@ -88,44 +89,43 @@ def _follow(
     stream, again = chosen.client().subscribe(**params), Again()
     while True:
         try:
-            with stream:
+            with stream, UnwrittenEvents(stream, ACK_TIMEOUT_S / RENEWALS) as held:
                 while left is None or left > 0:
-                    found = stream.next(timeout_s)
+                    found = held.next(timeout_s)
                     if found is None:
                         with suppress(*RETRIED):
-                            _leave(stream)
+                            _leave(stream, held)
                         say(f"no event came within {timeout_s:g} s")
                         return 1
                     what, given = found
                     if what == "event":
-                        _take(stream, given, command)
+                        if command is not None:
+                            _run(stream, given, command)
+                        else:
+                            _print(held, given)
                         left = None if left is None else left - 1
                     again.worked()
-                _leave(stream)
+                _leave(stream, held)
                 return 0
         except RETRIED as error:
             say(f"{printable(error)}; the subscription goes on as soon as a sidecar answers")
         stream = again.begin(lambda: chosen.client().subscribe(**params))
 
 
-def _leave(stream: "EventStream") -> None:
+def _leave(stream: "EventStream", held: UnwrittenEvents) -> None:
     """Give back what came and is not wanted any more, and wait until the sidecar has read that."""
     stream.leave()
-    while (found := stream.next(LEAVE_S)) is not None:
+    while (found := held.next(LEAVE_S)) is not None:
         what, given = found
         if what == "event" and given["delivery"]:
             stream.tell("give_back", delivery=given["delivery"])
     stream.finish(LEAVE_S)
 
 
-def _take(stream: "EventStream", given: dict[str, Any], command: str | None) -> None:
-    if command is not None:
-        _run(stream, given, command)
-        return
-    print_line(event_line(given))
-    flush()
-    if given["delivery"]:
-        stream.tell("ack", delivery=given["delivery"])
+def _print(held: UnwrittenEvents, given: dict[str, Any]) -> None:
+    with held.written(given["delivery"]) if given["delivery"] else nullcontext():
+        print_line(event_line(given))
+        flush()
 
 
 def event_line(given: dict[str, Any]) -> str:
