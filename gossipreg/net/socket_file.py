@@ -15,8 +15,9 @@ from pathlib import Path
 
 from gossipreg.errors import CannotStart, CannotStartYet, cannot_start
 
-BACKLOG = 128
-"""Clients that may connect while the sidecar is busy; further ones wait."""
+BACKLOG = 1024
+"""Clients that may connect while the sidecar is busy: all of a machine at once, after a restart. Further ones wait;
+those that connect without blocking, as gRPC does, get EAGAIN and try again a second later."""
 
 _LIVE = "a sidecar already answers at {path}: stop that one, or choose another {flag}"
 

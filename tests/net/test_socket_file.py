@@ -5,6 +5,7 @@ import socket
 import stat
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,18 @@ def test_a_group_may_be_let_in(tmp_path: Path) -> None:
     file = bind_socket_file(tmp_path / "s", group=os.getgid())
     status = (tmp_path / "s").stat()
     assert (stat.S_IMODE(status.st_mode), status.st_gid) == (0o660, os.getgid())
+    file.close()
+
+
+def test_many_clients_may_connect_before_the_first_is_taken(tmp_path: Path) -> None:
+    """After a restart all clients of the machine come back at once; gRPC connects without blocking."""
+    count = min(500, int(Path("/proc/sys/net/core/somaxconn").read_text()))
+    file = bind_socket_file(tmp_path / "s", group=None)
+    with ExitStack() as clients:
+        for _ in range(count):
+            client = clients.enter_context(socket.socket(socket.AF_UNIX))
+            client.setblocking(False)
+            client.connect(str(tmp_path / "s"))
     file.close()
 
 
