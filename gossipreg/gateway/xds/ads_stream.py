@@ -23,7 +23,10 @@ NAMES = 8192
 """Names of one stream that were asked for. Envoy asks by name for the endpoints of each cluster, and for routes."""
 REQUESTS = 10_000
 REQUESTS_A_SECOND = 100.0
-"""Requests that answer no response: a program that opens 1,000 channels at once sends some thousand."""
+"""Requests that answer no response."""
+REQUESTS_A_NAME = 4.0
+"""More of them for each name beyond the most that the stream ever had: a Node program that opened 60 channels at once
+sent 338 of them, each with the names of all channels so far, three types of names for each."""
 ROUTING = (ResourceType.LISTENER, ResourceType.ROUTE)
 
 
@@ -49,6 +52,7 @@ class AdsStream:
         self._woken = False
         self._begun = False
         self._nonces = 0
+        self._most_names = 0
         self._budget = TokenBucket(REQUESTS, REQUESTS_A_SECOND, self.since)
         context.streams[self] = None
 
@@ -152,7 +156,8 @@ class AdsStream:
         """Raises BadRequest if these are too many or too long."""
         added = list(names)
         check_names(added)
-        if sum(len(one.names) for one in self.subscriptions.values()) + len(added) > NAMES:
+        total = sum(len(one.names) for one in self.subscriptions.values()) + len(added)
+        if total > NAMES:
             raise BadRequest("xds_too_many_names", f"a stream may ask for {NAMES} names: use more streams")
         index = self._context.index
         if len(index) + len(added) > NAMES_OF_ALL:
@@ -165,6 +170,9 @@ class AdsStream:
                 f"the names of all clients have more than {CHARACTERS_OF_ALL} characters: ask for fewer",
             )
         index.add(self, subscription.type, subscription.take_in(added))
+        if total > self._most_names:
+            self._budget.spend(-REQUESTS_A_NAME * (total - self._most_names), self._context.now())
+            self._most_names = total
 
     def _drop(self, subscription: TypeSubscription, names: Iterable[str]) -> None:
         self._context.index.remove(self, subscription.type, subscription.drop(names))

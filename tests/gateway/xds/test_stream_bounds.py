@@ -123,6 +123,11 @@ def test_there_is_a_bounded_number_of_streams(monkeypatch: pytest.MonkeyPatch) -
     other_gets(under_test)
 
 
+def repeat(talk: SotwTalk, request: bytes, times: int) -> None:
+    for _ in range(times):
+        talk.stream.receive_untrusted(request)
+
+
 def test_a_flood_of_subscriptions_ends_its_stream_alone() -> None:
     under_test = StreamsUnderTest()
     other = other_gets(under_test)
@@ -131,9 +136,21 @@ def test_a_flood_of_subscriptions_ends_its_stream_alone() -> None:
     for number in range(ads_stream.REQUESTS):
         talk.stream.receive_untrusted(request[number % 2])
     with pytest.raises(BadRequest, match="100 requests a second that answer no response"):
-        talk.stream.receive_untrusted(request[0])
+        repeat(talk, request[0], 10)
     assert under_test.counts["drop.xds_too_many_requests"] == 1
     assert shape(other.ask(CLUSTER, "other")) == [("CLUSTER", ["other"])]
+
+
+def test_a_program_that_opens_thousands_of_channels_is_no_flood() -> None:
+    """Each request lists all names so far, and only a few answer a response."""
+    under_test = StreamsUnderTest()
+    talk = under_test.sotw(JS)
+    asked: list[str] = []
+    for number in range(300):
+        asked.append(f"s{number}")
+        request = DiscoveryRequest(type_url=CLUSTER.value, resource_names=asked).SerializeToString()
+        repeat(talk, request, ads_stream.REQUESTS // 300 + 3)
+    assert under_test.counts["drop.xds_too_many_requests"] == 0
 
 
 def test_acks_never_end_a_stream_however_many_changes_there_are() -> None:
