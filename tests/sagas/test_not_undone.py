@@ -1,7 +1,10 @@
 """A step that has no undo, of an aborted saga: it may have happened, and nobody must read that it was undone."""
 
+from pathlib import Path
+
 import pytest
 
+from gossipreg.sagas.saga_model import StepState
 from tests.sagas.bench import Bench, is_over
 from tests.sagas.bench_parts import LOST, Answer
 
@@ -55,3 +58,10 @@ def test_an_undo_that_was_written_from_an_answer_is_undone() -> None:
     bench.ok("abort", saga=saga)
     bench.run(5.0)
     assert bench.story(saga)["steps"][0]["state"] == "undone"
+
+
+def test_the_manual_has_each_state_of_a_step() -> None:
+    page = (Path(__file__).parents[2] / "gossipreg" / "docs" / "local-socket.md").read_text()
+    table = page.split("The `state` of a step:")[1].split("### saga-list")[0]
+    for state in ("not_undone", *(state.name.lower() for state in StepState)):
+        assert f"`{state}`" in table
