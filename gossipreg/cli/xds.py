@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from gossipreg.cli.complete import complete_service
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import print_json, print_line, print_table, printable, short_duration
 from gossipreg.cli.xds_bootstrap import bootstrap
@@ -38,7 +39,7 @@ xds.add_command(bootstrap)
       gossipreg xds show billing --client shop
     """
 )
-@click.argument("name", required=False, metavar="[NAME]")
+@click.argument("name", required=False, metavar="[NAME]", shell_complete=complete_service)
 @click.option("--client", metavar="TEXT", help="Only clients with this in their id, or with this address.")
 @client_options
 @pass_chosen

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from gossipreg.cli.complete import complete_zone
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import print_line
 from gossipreg.cli.xds_forms import as_yaml, envoy_bootstrap, grpc_bootstrap, local_address
@@ -22,7 +23,7 @@ from gossipreg.errors import BadParams
 @click.option("--grpc", "form", flag_value="grpc", default=True, help="For gRPC clients in any language (the default).")
 @click.option("--envoy", "form", flag_value="envoy", help="For Envoy.")
 @click.option("--node-id", metavar="ID", help="The client's name in `xds show` (the name of this host).")
-@click.option("--zone", metavar="Z", help="The zone of the client (that of the sidecar).")
+@click.option("--zone", metavar="Z", shell_complete=complete_zone, help="The zone of the client (that of the sidecar).")
 @click.option("--address", metavar="HOST:PORT|unix:PATH", help="Of several addresses of --xds this one (the first).")
 @click.option("--delta", is_flag=True, help="With --envoy: only changes are sent.")
 @click.option(
