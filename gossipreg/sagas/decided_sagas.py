@@ -64,7 +64,8 @@ class DecidedSagas:
         elif not intent.undo_template:
             self._note_nothing(open, step)
         elif step.result is None or step.result.state is not StepState.DONE:
-            self._begin(open, step, CommandWork.REPEAT, intent.command, due)
+            # The attempt before it may have been over after the decision was proposed: that proves too little.
+            self._begin(open, step, CommandWork.REPEAT, intent.command, self._context.now)
         elif CommandId(open.id, step.name, CommandWork.UNDO) not in context.attempts:
             try:
                 command = undo_of(intent, _values(context.ref(open.id), open, step.name))

@@ -38,3 +38,25 @@ def test_an_undo_waits_while_its_command_is_repeated() -> None:
     bench.run(0.1)
     assert bench.names == ["reserve", "reserve", "reserve/undo"]
     assert bench.attempts[2].path == "/reservations/7"
+
+
+def test_a_repeat_after_the_abort_needs_a_proof_of_its_own() -> None:
+    """Found by the laboratory, seeds 4022 and 4032: the attempt was over between the proposal of the abort and its
+    commitment; the repeat was sent with that proposal as its proof, though it was due later."""
+    bench = Bench()
+    saga = bench.begin()
+    bench.participants["reserve"] = lambda _: None
+    undo = {"method": "DELETE", "path": "/reservations/{result.reserve.id}"}
+    bench.call("step", saga=saga, step=step("reserve", unknown="repeat", undo=undo))
+    bench.run(0.1)
+    bench.auto = bench.proves = False
+    bench.call("abort", saga=saga)
+    bench.run(0.1)
+    bench.answer(bench.attempts[0], Answer(503))
+    bench.run(0.1)
+    bench.commit()
+    bench.run(0.5)
+    assert (bench.names, bench.proofs) == (["reserve"], 1)
+    bench.proves = True
+    bench.run(1.5)
+    assert bench.names == ["reserve", "reserve"]
