@@ -16,6 +16,8 @@ from tests.gateway.xds.made_client import DeltaClient, MadeClient, SotwClient, i
 from tests.gateway.xds.made_source import CLUSTER, ENDPOINTS, LISTENER, ROUTE, WILD, MadeSource
 
 SOTW, DELTA = METHODS
+EXAMPLES = 5 * settings().max_examples
+"""More than of other properties: a fault needs several steps in one order."""
 NAMES = ("a", "b", "c", "d")
 TYPES = (CLUSTER, ENDPOINTS, LISTENER, ROUTE)
 names = st.sampled_from(NAMES)
@@ -232,7 +234,7 @@ class EnvoyDeltaConversation(EnvoyConversation):
 
 
 for _one in (GrpcConversation, EnvoySotwConversation, EnvoyDeltaConversation):
-    _one.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+    _one.TestCase.settings = settings(max_examples=EXAMPLES, stateful_step_count=40)
 
 TestGrpcClients = GrpcConversation.TestCase
 TestEnvoyBySotw = EnvoySotwConversation.TestCase
