@@ -162,6 +162,11 @@ class ClientCalls:
             self._api.watches.remove(watch)
         self._api.watches_of[self._client.uid] -= len(watches)
 
+    @property
+    def settles(self) -> bool:
+        """Whether events come for which somebody waits: those of a group."""
+        return self._events is not None and self._events.settles
+
     # -- events --------------------------------------------------------------------------------------------------------
 
     async def _subscribe(self, params: Params) -> bytes:

@@ -26,7 +26,7 @@ from gossipreg.daemon.all_clients import HELD_TOO_MUCH
 from gossipreg.daemon.client_calls import ClientCalls
 from gossipreg.daemon.json_form import JSON_FORM, JsonForm, json_of, params_of_untrusted
 from gossipreg.daemon.socket_client import Params
-from gossipreg.errors import BadParams, Busy
+from gossipreg.errors import BadParams, Busy, Refused
 from gossipreg.net.http_framing import CONTINUE, Reader, response_bytes
 from gossipreg.net.http_message import Head, HttpError, Response, error_response, json_bytes, shown
 
@@ -51,6 +51,11 @@ STREAMED = ("watch", "subscribe")
 """Methods that are answered with a stream, whatever the client accepts."""
 ON_EVENTS = frozenset(("subscribe", "unsubscribe", "ack", "reject", "retry", "renew", "give_back"))
 """Methods of the further lines of a `subscribe`."""
+SUBSCRIBE_NEEDS_LINES = (
+    "events of a group are acknowledged by further lines of the request, or become dead letters: send Content-Type: "
+    "application/x-ndjson and leave the body open, or give broadcast=true instead of the group"
+)
+BODY_HAS_ENDED = "the body of the request has ended, so no more events can be acknowledged: leave it open"
 _PATH = b"/rpc/"
 _WITH_LINES = tuple(_PATH + method.encode() for method in STREAMED)
 
@@ -115,6 +120,8 @@ class HttpSpeaker:
             params = params_of_untrusted(body)
             if method == "register" and params.get("attach") is True and not streams:
                 raise BadParams(f"attach needs a stream, which keeps the connection: send Accept: {LINES}")
+            if method == "subscribe" and params.get("broadcast") is not True and not self._reader.in_body:
+                raise BadParams(SUBSCRIBE_NEEDS_LINES)
             result = json_of(await self._result(method, params))
         except HttpError as error:
             response = error_response(error)
@@ -157,7 +164,12 @@ class HttpSpeaker:
         self._connection.outgoing.push(lines.encode())
         self._streams = True
         await self._push_answer(b"result", result)
-        while await self._answer_lines(method) and (data := await self._connection.receive()):
+        while await self._answer_lines(method):
+            if self._calls.settles and not self._reader.in_body:
+                self._connection.outgoing.push(self._last_words(Refused.code, BODY_HAS_ENDED))
+                return
+            if not (data := await self._connection.receive()):
+                return
             if self._reader.in_body:
                 self._reader.feed(data)
 

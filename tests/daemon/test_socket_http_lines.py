@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gossipreg.daemon import all_clients
 from gossipreg.net.http_framing import BODY_MAX_BYTES, Reader
 from tests.daemon.conftest import ME, Sidecar
-from tests.daemon.http_client import SocketHttp, gone
+from tests.daemon.http_client import SocketHttp, gone, http_client
 
 
 class Following(SocketHttp):
@@ -127,3 +127,11 @@ def cut(data: bytes, places: set[int]) -> list[bytes]:
     """The data in pieces, which end at these places. None is empty."""
     ends = sorted({*places, len(data)} - {0})
     return [data[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
+async def test_subscription_without_lines_acknowledges_nothing_and_is_refused(sidecar: Sidecar) -> None:
+    """A request with its whole body, as `curl -d` sends it: its events would come again until they are dead letters."""
+    client = await http_client(sidecar)
+    status, answer = await client.call("subscribe", {"pattern": "order.*", "group": "mail"})
+    assert (status, answer["error"]["code"]) == (400, "bad_params")
+    assert "leave the body open" in answer["error"]["message"]

@@ -120,6 +120,36 @@ def test_curl_reads_and_follows(sidecar: Sidecar) -> None:
         assert following.wait(BOUND_S) == 18  # a transfer without its end
 
 
+def test_events_come_for_as_long_as_the_body_is_open(cluster: Sidecars, tmp_path: Path) -> None:
+    one = cluster.start("m0", "--data-dir", str(tmp_path / "data")).wait_ready()
+    wait_for(lambda: one.call("info")["synced"])
+    with socket.socket(socket.AF_UNIX) as stream, stream.makefile("rb") as answer:
+        stream.settimeout(BOUND_S)
+        stream.connect(str(one.socket))
+
+        def add(line: bytes) -> None:
+            stream.sendall(b"%x\r\n%b\r\n" % (len(line) + 1, line + b"\n"))
+
+        def line() -> Any:
+            while not (found := answer.readline()).startswith(b"{"):
+                assert found, "the stream has ended"
+            return json.loads(found)
+
+        head = "POST /rpc/subscribe HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-ndjson\r\n"
+        stream.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
+        add(b'{"pattern": "order.*", "group": "mail", "window": 1}')
+        assert line()["result"]["subscription"]
+        for number in (1, 2):
+            one.call("publish", type="order.paid", id=f"e{number}")
+            given = line()["params"]
+            assert given["event"]["id"] == f"e{number}"
+            add(b'{"method": "ack", "params": {"delivery": %d}}' % given["delivery"])
+            assert line() == {"result": {"known": 1}}
+        stream.sendall(b"0\r\n\r\n")
+        assert "the body of the request has ended" in line()["error"]["message"]
+    wait_for(lambda: one.call("events-groups")["groups"][0]["instances"] == 0)
+
+
 @pytest.mark.skipif(NODE is None, reason="Node.js is not installed")
 def test_node_registers_and_watches_over_http(sidecar: Sidecar) -> None:
     assert NODE is not None

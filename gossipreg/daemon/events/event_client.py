@@ -39,6 +39,8 @@ class EventClient:
         self._reader = reader
         self._as_json = isinstance(reader.form, JsonForm)
         self._subscriptions: set[int] = set()
+        self._of_groups: set[int] = set()
+        """Those that are no broadcast."""
         self._given: dict[int, HandleEvent] = {}
         """By delivery: those that the client has and has not settled."""
         self._given_bytes = 0
@@ -53,6 +55,11 @@ class EventClient:
     @property
     def busy(self) -> bool:
         return bool(self._subscriptions)
+
+    @property
+    def settles(self) -> bool:
+        """Whether it has a subscription whose events are to be acknowledged, or such an event."""
+        return bool(self._of_groups & self._subscriptions or self._given)
 
     # -- from the client ---------------------------------------------------------------------------------------------
 
@@ -72,6 +79,8 @@ class EventClient:
             self._opening = None
             raise
         self._subscriptions.add(number)
+        if asked.group:
+            self._of_groups.add(number)
         return pack({"subscription": number})
 
     def take_opening(self) -> list[bytes]:
@@ -93,6 +102,7 @@ class EventClient:
         if number not in self._subscriptions:
             raise NotFound(f"this connection has no subscription {number}")
         self._subscriptions.discard(number)
+        self._of_groups.discard(number)
         self._events.unsubscribe(number, hung_up=False)
         self._give_back_waiting({number})
         return pack({})
