@@ -54,7 +54,7 @@ class Reload:
                 try:
                     fields = await part()
                 except GossipregError as error:
-                    message = f"{error}; the {name} read before stay in use"
+                    message = f"{error}; what was read before stays in use"
                     self._log.error(f"{name}_not_read", message=message)
                     self._troubles.saw(f"reload {name}", f"not read again: {message}", lasting=True)
                     faults.append(message)

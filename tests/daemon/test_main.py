@@ -166,7 +166,7 @@ def test_sighup_reads_keys_again_unless_the_file_is_bad(processes: Any, tmp_path
     assert "keys=2" in sidecar.wait_log("keys_read")
     key_file.write_text("nonsense")
     sidecar.process.send_signal(signal.SIGHUP)
-    assert "stay in use" in sidecar.wait_log("keys_not_read")
+    assert "stays in use" in sidecar.wait_log("keys_not_read")
     assert sidecar.call("info")["sealed"] is True
 
 

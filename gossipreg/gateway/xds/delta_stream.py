@@ -7,8 +7,8 @@ from typing import Any
 from gossipreg.gateway.xds.ads_stream import NAMES, AdsStream
 from gossipreg.gateway.xds.discovery_requests import BadRequest, check_names, read_delta_untrusted
 from gossipreg.gateway.xds.grouping import grouped
-from gossipreg.gateway.xds.model import Resource, ResourceType
-from gossipreg.gateway.xds.subscription import NONE, WILDCARD, WITH_WILDCARD, TypeSubscription
+from gossipreg.gateway.xds.model import WILDCARD, Resource, ResourceType
+from gossipreg.gateway.xds.subscription import NONE, WITH_WILDCARD, TypeSubscription
 
 
 class DeltaStream(AdsStream):

@@ -43,8 +43,8 @@ class Endpoints(NamedTuple):
     """What a name has now."""
 
     found: tuple[Endpoint, ...] = ()
-    without_address: tuple[CatalogInstance, ...] = ()
-    """Instances that are left out because their address is a host name, which no xDS client accepts."""
+    unusable: tuple[CatalogInstance, ...] = ()
+    """Instances that are left out because they have no port, or a host name, which no xDS client accepts."""
 
     @property
     def zones(self) -> frozenset[str]:
@@ -82,23 +82,23 @@ def has_tag(instance: CatalogInstance, tag: str) -> bool:
 def endpoints_of(passing: Iterable[CatalogInstance], reading: Reading) -> Endpoints:
     """The endpoints among the passing instances of a service. The order of the instances does not matter."""
     best: dict[tuple[bytes, int], Endpoint] = {}
-    without_address: list[CatalogInstance] = []
+    unusable: list[CatalogInstance] = []
     for instance in passing:
         service = instance.service
-        if not service.port or (reading.port is not None and service.port != reading.port):
+        if reading.port is not None and service.port != reading.port:
             continue
         if reading.tag is not None and not has_tag(instance, reading.tag):
             continue
         packed = packed_literal(service.address)
-        if packed is None:
-            without_address.append(instance)
+        if packed is None or not service.port:
+            unusable.append(instance)
             continue
         one = Endpoint(packed, service.port, instance.zone, service.weight)
         before = best.get(one[:2])
         if before is None or (-one.weight, one.zone) < (-before.weight, before.zone):
             best[one[:2]] = one
     heavy = [one for one in best.values() if one.weight > 0]
-    return Endpoints(tuple(sorted(heavy or (one._replace(weight=1) for one in best.values()))), tuple(without_address))
+    return Endpoints(tuple(sorted(heavy or (one._replace(weight=1) for one in best.values()))), tuple(unusable))
 
 
 def by_weight_classes(found: Iterable[Endpoint], own_zone: str) -> list[Locality]:

@@ -1,14 +1,15 @@
 """What clients do not get although the registry or the policy has it: said in the log, each once.
 
-An instance whose address is a host name is left out, since no xDS client accepts one. A setting of the policy that a
-kind of client ignores is not sent to it.
+An instance without a port is left out, and one whose address is a host name, since no xDS client accepts one. A service
+whose name means something else to Envoy is no cluster there. A setting of the policy that a kind of client ignores is
+not sent to it.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from gossipreg.gateway.xds.model import ClientKind
+from gossipreg.gateway.xds.model import TAKEN_NAMES, ClientKind
 from gossipreg.gateway.xds.policy import XdsPolicy, ignored_by
 from gossipreg.model import CatalogInstance, fold_name
 
@@ -30,19 +31,25 @@ class LeftOut:
         self._counts = counts
         self._note = note
         self._services: dict[str, None] = {}
-        self._instances: dict[tuple[bytes, str, str], None] = {}
+        self._instances: dict[tuple[bytes, str, str, int], None] = {}
+        self._taken: dict[str, None] = {}
         self._ignored: dict[tuple[str, ClientKind], None] = {}
 
     def say(self, instances: Iterable[CatalogInstance]) -> None:
-        """Say that these are left out because of their addresses, once for each service, and count each once."""
+        """Say that these are left out for their address or port, once for each service, and count each once."""
         for one in instances:
-            if _first(self._instances, (one.node, one.service.id, one.service.address)):
+            if _first(self._instances, (one.node, one.service.id, one.service.address, one.service.port)):
                 self._counts["xds.left_out"] += 1
                 if _first(self._services, fold_name(one.service.name)):
-                    self._note(
-                        f"xds: {one.service.name} on {one.node_name} is left out, since its address "
-                        f"{one.service.address!r} is not an IP address: register the service with one"
-                    )
+                    self._note(f"xds: {one.service.name} on {one.node_name} is left out, since {_unusable(one)}")
+
+    def say_taken(self, name: str) -> None:
+        """Say that Envoy does not get the service of this name, once."""
+        if _first(self._taken, name):
+            self._note(
+                f"xds: Envoy does not get the service {name!r}, since to it this name means {TAKEN_NAMES[name]}: "
+                "register the service under another name"
+            )
 
     def say_ignored(self, policy: XdsPolicy, service: str, kind: ClientKind) -> None:
         """Say which settings of this service are not for this kind of client, once for each table and kind."""
@@ -52,6 +59,12 @@ class LeftOut:
 
     def policy_changed(self) -> None:
         self._ignored.clear()
+
+
+def _unusable(instance: CatalogInstance) -> str:
+    if instance.service.port:
+        return f"its address {instance.service.address!r} is not an IP address: register the service with one"
+    return "it has no port: register the service with one"
 
 
 def _first(said: dict[T, None], what: T) -> bool:

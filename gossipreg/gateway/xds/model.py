@@ -12,6 +12,17 @@ from typing import NamedTuple, Protocol
 LOCAL_CLUSTER = "gossipreg-members"
 """The cluster whose endpoints are the living members by their zones: what Envoy's zone-aware balancing takes for the
 distribution of the callers. A bootstrap for Envoy names it as `cluster_manager.local_cluster_name`."""
+SIDECAR_CLUSTER = "gossipreg-xds"
+"""The cluster by which an Envoy reaches this sidecar: its bootstrap has it."""
+WILDCARD = "*"
+"""In a request, all resources of a type."""
+TAKEN_NAMES = {
+    WILDCARD: "all names",
+    LOCAL_CLUSTER: "the members",
+    SIDECAR_CLUSTER: "the sidecar, whose control plane would be open to all callers of Envoy",
+}
+"""What these names mean to Envoy: a service of such a name is no cluster for it. An Envoy with a cluster `*` asks for
+the endpoints of `*`, and then refuses those of all services."""
 
 
 class ResourceType(StrEnum):

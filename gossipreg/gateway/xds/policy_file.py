@@ -33,6 +33,7 @@ from typing import Any
 
 from gossipreg.durations import parse_duration
 from gossipreg.errors import BadConfig, cannot_start
+from gossipreg.gateway.xds.model import TAKEN_NAMES
 from gossipreg.gateway.xds.policy import (
     LISTEN_HOST,
     LISTEN_PORT,
@@ -269,6 +270,8 @@ def _mirror(where: str, value: Any) -> MirrorPolicy:
     found = _filled(where, value, {"to": _name, "percent": _percent})
     if "to" not in found:
         raise BadConfig(f"{where} says not where to: add to = NAME")
+    if meaning := TAKEN_NAMES.get(found["to"]):
+        raise BadConfig(f"{where} to is {found['to']!r}: to Envoy this name means {meaning}; write another name")
     return MirrorPolicy(**found)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from gossipreg.gateway.xds.asked import AskedName, Made
-from gossipreg.gateway.xds.endpoints import Endpoints, endpoints_of
+from gossipreg.gateway.xds.endpoints import Endpoint, Endpoints, endpoints_of
 from gossipreg.gateway.xds.envoy_resources import (
     ENVOY_LISTENER,
     EnvoyRoutes,
@@ -22,7 +22,15 @@ from gossipreg.gateway.xds.envoy_resources import (
 from gossipreg.gateway.xds.grpc_resources import grpc_cluster, grpc_endpoints, grpc_listener, grpc_routes
 from gossipreg.gateway.xds.left_out import LeftOut
 from gossipreg.gateway.xds.members_by_zone import MembersByZone
-from gossipreg.gateway.xds.model import LOCAL_CLUSTER, Audience, ClientKind, Resource, ResourceKey, ResourceType
+from gossipreg.gateway.xds.model import (
+    LOCAL_CLUSTER,
+    TAKEN_NAMES,
+    Audience,
+    ClientKind,
+    Resource,
+    ResourceKey,
+    ResourceType,
+)
 from gossipreg.gateway.xds.names_asked import Reading, plain_name, readings_of, suffixes_of
 from gossipreg.gateway.xds.policy import ServicePolicy, XdsPolicy
 from gossipreg.gateway.xds.proto_values import resource_from
@@ -74,7 +82,7 @@ class XdsResources:
         kept = asked.kept(made)
         if kept is not None:
             return kept
-        if key.type is ENDPOINTS and self._view.knowledge.partial and not self._endpoints(asked).found:
+        if key.type is ENDPOINTS and self._view.knowledge.partial and not self._found(asked, audience.kind):
             return None
         return asked.keep(made, resource_from(key.type, key.name, self._build(asked, made)))
 
@@ -88,7 +96,7 @@ class XdsResources:
         if self._view.knowledge.partial:
             return None
         if self._clusters is None:
-            clusters = (one for name in self._names.shown() for one in service_clusters(name, self._policy.of(name)))
+            clusters = (one for name in self._envoy_names() for one in service_clusters(name, self._policy.of(name)))
             self._clusters = tuple(dict.fromkeys(clusters))
         return self._clusters
 
@@ -190,13 +198,17 @@ class XdsResources:
     def _endpoints(self, asked: AskedName) -> Endpoints:
         if asked.endpoints is not None:
             return asked.endpoints
-        if asked.name == LOCAL_CLUSTER:
-            return asked.found(Endpoints(self._members.endpoints()))
         if asked.reading is None:
             return asked.found(Endpoints())
         endpoints = endpoints_of(self._view.catalog.lookup(asked.reading.service), asked.reading)
-        self._left_out.say(endpoints.without_address)
+        self._left_out.say(endpoints.unusable)
         return asked.found(endpoints)
+
+    def _found(self, asked: AskedName, kind: ClientKind) -> tuple[Endpoint, ...]:
+        """The endpoints as this kind of client gets them. The local cluster is there for Envoy alone: to a gRPC client,
+        its name is that of a service."""
+        local = kind is ClientKind.ENVOY and asked.name == LOCAL_CLUSTER
+        return self._members.endpoints() if local else self._endpoints(asked).found
 
     def _build(self, asked: AskedName, made: Made) -> bytes:
         envoy, name = made.kind is ClientKind.ENVOY, asked.name
@@ -212,11 +224,19 @@ class XdsResources:
             case ResourceType.ROUTE:
                 return grpc_routes(name, plain_name(name), policy, made.kind, whole=whole)
             case _:
-                found = self._endpoints(asked).found
+                found = self._found(asked, made.kind)
                 return envoy_endpoints(name, found) if envoy else grpc_endpoints(name, found, policy, made.zone)
 
+    def _envoy_names(self) -> Iterator[str]:
+        """The services that are clusters of Envoy, sorted."""
+        for name in self._names.shown():
+            if name in TAKEN_NAMES:
+                self._left_out.say_taken(name)
+            else:
+                yield name
+
     def _envoy_routes(self) -> bytes:
-        return self._routes.made(hosts_of(self._names.shown(), self._suffixes))
+        return self._routes.made(hosts_of(self._envoy_names(), self._suffixes))
 
     def _settings(self, asked: AskedName, kind: ClientKind) -> ServicePolicy:
         service = "" if asked.reading is None else asked.reading.service

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from gossipreg.gateway.xds.ads_stream import AdsStream
-from gossipreg.gateway.xds.subscription import WILDCARD, RefusedResponse, TypeSubscription
+from gossipreg.gateway.xds.model import WILDCARD
+from gossipreg.gateway.xds.subscription import RefusedResponse, TypeSubscription
 
 Shape = dict[str, Any]
 NAMES_SHOWN = 100

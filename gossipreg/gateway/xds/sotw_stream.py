@@ -12,8 +12,8 @@ from typing import Any
 from gossipreg.gateway.xds.ads_stream import AdsStream
 from gossipreg.gateway.xds.discovery_requests import read_sotw_untrusted
 from gossipreg.gateway.xds.grouping import grouped
-from gossipreg.gateway.xds.model import Resource
-from gossipreg.gateway.xds.subscription import IN_FULL, NONE, WILDCARD, WITH_WILDCARD, TypeSubscription
+from gossipreg.gateway.xds.model import WILDCARD, Resource
+from gossipreg.gateway.xds.subscription import IN_FULL, NONE, WITH_WILDCARD, TypeSubscription
 
 
 class SotwStream(AdsStream):

@@ -14,7 +14,6 @@ IN_FULL = frozenset((ResourceType.CLUSTER, ResourceType.LISTENER))
 """In the state of the world, a client drops what is not in a response of these types."""
 WITH_WILDCARD = IN_FULL
 """The types that a client may ask for without names, and then gets all."""
-WILDCARD = "*"
 UNACKED_KEPT = 16
 """Responses that a client has not answered and that are remembered: a client that never answers costs no more. What it
 says to an older one is passed over."""

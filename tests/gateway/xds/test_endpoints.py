@@ -52,8 +52,8 @@ def shares(localities: list[Locality]) -> dict[tuple[str, int], float]:
 def test_the_order_of_the_instances_does_not_matter(found: list[CatalogInstance], rng: random.Random) -> None:
     shuffled = rng.sample(found, len(found))
     assert endpoints_of(found, WEB).found == endpoints_of(shuffled, WEB).found
-    left_out = {one.service.address for one in endpoints_of(found, WEB).without_address}
-    assert left_out == {one.service.address for one in endpoints_of(shuffled, WEB).without_address}
+    left_out = {one.service.address for one in endpoints_of(found, WEB).unusable}
+    assert left_out == {one.service.address for one in endpoints_of(shuffled, WEB).unusable}
 
 
 @given(instances, st.sampled_from([*GROUPINGS]))
@@ -80,7 +80,7 @@ def test_an_instance_of_weight_0_gets_calls_only_if_all_have_it() -> None:
 def test_an_instance_that_no_client_could_connect_to_is_left_out() -> None:
     found = endpoints_of([instance(port=0), instance(address="web.example.org"), instance(address="fe80::1%eth0")], WEB)
     assert found.found == ()
-    assert [one.service.address for one in found.without_address] == ["web.example.org", "fe80::1%eth0"]
+    assert [one.service.address for one in found.unusable] == ["10.0.0.1", "web.example.org", "fe80::1%eth0"]
 
 
 def test_tag_and_port_choose_among_the_instances() -> None:

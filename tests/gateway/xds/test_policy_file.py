@@ -113,6 +113,8 @@ def test_a_share_of_0_is_no_part_of_a_split() -> None:
         ("[service.web]\nsplit = { v1 = 1, V1 = 2 }", "split has a tag twice"),
         ("[service.web]\nsplit = { '' = 1 }", "split is '': write text of 1 to 1024 bytes"),
         ("[service.web]\nmirror = { percent = 5 }", "mirror says not where to: add to = NAME"),
+        ("[service.web]\nmirror = { to = '*' }", "mirror to is '*': to Envoy this name means all names; write another"),
+        ("[service.web]\nmirror = { to = 'Gossipreg-XDS' }", "mirror to is 'gossipreg-xds': to Envoy this name means"),
         (
             '[service.web]\nmirror = { to = "x", percent = 0 }',
             "mirror percent is 0: write a number above 0, at most 100",

@@ -1,14 +1,15 @@
 """The resources follow the registry and the policy, and tell of a change whom it concerns."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
 from gossipreg.core.knowledge import Knowledge
 from gossipreg.gateway.xds import resources, shown_names
-from gossipreg.gateway.xds.endpoints import Endpoints, endpoints_of
+from gossipreg.gateway.xds.endpoints import Endpoint, Endpoints, endpoints_of
 from gossipreg.gateway.xds.envoy_resources import ENVOY_LISTENER
-from gossipreg.gateway.xds.model import Audience, Resource, ResourceKey, ResourceType
+from gossipreg.gateway.xds.model import LOCAL_CLUSTER, Audience, Resource, ResourceKey, ResourceType
 from gossipreg.gateway.xds.names_asked import Reading
 from gossipreg.model import CatalogInstance, Health
 from tests.gateway.xds.known_registry import ENVOY, JS, PY, KnownRegistry, instance, policy_of
@@ -211,6 +212,35 @@ def test_host_names_are_counted_and_said_once_for_a_service() -> None:
     assert registry.counts == {"xds.left_out": 2}
     assert len(registry.notes) == 1
     assert "'one.example.org' is not an IP address: register the service with one" in registry.notes[0]
+
+
+def test_an_instance_without_a_port_is_counted_and_said() -> None:
+    registry = KnownRegistry([instance(port=0)])
+    assert registry.endpoints() == registry.endpoints("web:80") == []
+    assert registry.counts == {"xds.left_out": 1}
+    assert registry.notes == ["xds: web on node-1 is left out, since it has no port: register the service with one"]
+
+
+@pytest.mark.parametrize("name", ["*", LOCAL_CLUSTER, "Gossipreg-XDS"])
+def test_envoy_gets_no_service_whose_name_it_takes_otherwise(name: str) -> None:
+    registry = KnownRegistry([instance(), instance(name)])
+    for _ in range(2):
+        assert registry.source.wildcard(CLUSTER, ANY_ENVOY) == ("web",)
+        assert [one.name for one in message_of(registry.ask(ROUTE, ENVOY_LISTENER, ENVOY)).virtual_hosts] == ["web"]
+    [said] = registry.notes
+    assert f"Envoy does not get the service {name.lower()!r}" in said
+    assert "register the service under another name" in said
+
+
+def test_a_grpc_client_that_asks_for_the_local_cluster_gets_a_service() -> None:
+    registry = KnownRegistry()
+    members: Any = registry.source._members
+    members._found[instance().node] = Endpoint(b"\x0a\0\0\x07", 7940, "", 1)
+    assert registry.endpoints(LOCAL_CLUSTER, ENVOY) == ["10.0.0.7:7940"]
+    assert registry.endpoints(LOCAL_CLUSTER, PY) == []
+    registry.put(instance(LOCAL_CLUSTER))
+    assert registry.endpoints(LOCAL_CLUSTER, PY) == ["10.0.0.1:80"]
+    assert registry.endpoints(LOCAL_CLUSTER, ENVOY) == ["10.0.0.7:7940"]
 
 
 def test_a_secret_is_not_a_resource_of_the_registry() -> None:
