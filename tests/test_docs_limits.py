@@ -101,6 +101,7 @@ VALUES: dict[str, tuple[float, ...]] = {
     "tags of a split": (policy_file.TAGS_MAX,),
     "routes by header of a service": (policy_file.ROUTES_MAX,),
     "a name that a client asks for": (names_asked.ASKED_MAX,),
+    "labels of a name that may have a tag in it": (names_asked.LABELS_MAX,),
     "services that are gone and that Envoy still gets": (shown_names.GONE_MAX,),
     "wait of a first lookup (`timeout`)": (registry.TIMEOUT_S,),
     "age of a snapshot that nobody confirms (`max_stale`)": (registry.MAX_STALE_S,),

@@ -14,7 +14,7 @@ from typing import Any
 from gossipreg.core.session.token_bucket import TokenBucket
 from gossipreg.gateway.xds.client_node import UNNAMED, ClientNode, read_node_untrusted
 from gossipreg.gateway.xds.discovery_requests import SERVED, TEXT_KEPT, BadRequest, check_names, printable
-from gossipreg.gateway.xds.discovery_responses import SharedResponse
+from gossipreg.gateway.xds.discovery_responses import SentResponse, SharedResponse
 from gossipreg.gateway.xds.model import ClientKind, Resource, ResourceKey, ResourceType
 from gossipreg.gateway.xds.stream_context import CHARACTERS_OF_ALL, NAMES_OF_ALL, StreamContext
 from gossipreg.gateway.xds.subscription import NONE, TypeSubscription
@@ -119,7 +119,7 @@ class AdsStream:
             f"nonce {nonce[:40]!r} was never sent on this stream: answer with the nonce of a response",
         )
 
-    def _refused(self, subscription: TypeSubscription, response: SharedResponse, text: str) -> None:
+    def _refused(self, subscription: TypeSubscription, response: SentResponse, text: str) -> None:
         subscription.refuse(response, text)
         names = response.names
         if self.node.kind is ClientKind.ENVOY:
@@ -248,11 +248,13 @@ class AdsStream:
                 return False
             subscription.look = False
             self._context.index.add(self, subscription.type, subscription.take_in_wild(names))
-            self._looked_at_wildcard(subscription)
+            gone = subscription.let_go(names)
+            self._context.index.remove(self, subscription.type, gone)
+            self._looked_at_wildcard(subscription, gone)
         return True
 
-    def _looked_at_wildcard(self, subscription: TypeSubscription) -> None:
-        """Its names have just been asked for."""
+    def _looked_at_wildcard(self, subscription: TypeSubscription, gone: Iterable[str]) -> None:
+        """Its names have just been asked for; `gone` are those that the client is to drop."""
 
     def _changed(self, subscription: TypeSubscription) -> list[Resource]:
         """The due resources that the client does not have, by name."""
@@ -285,7 +287,7 @@ class AdsStream:
     def _send(self, subscription: TypeSubscription, shared: SharedResponse, resources: Sequence[Resource]) -> bytes:
         self._nonces += 1
         nonce = str(self._nonces)
-        subscription.hand_out(nonce, shared, resources)
+        subscription.hand_out(nonce, shared.sent, resources)
         return shared.with_nonce(nonce)
 
     def close(self) -> None:

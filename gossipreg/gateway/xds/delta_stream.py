@@ -2,6 +2,7 @@
 bootstrap says so.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from gossipreg.gateway.xds.ads_stream import NAMES, AdsStream
@@ -56,10 +57,10 @@ class DeltaStream(AdsStream):
         subscription.sent.update(believed)
         subscription.again -= believed.keys()
 
-    def _looked_at_wildcard(self, subscription: TypeSubscription) -> None:
-        """What the client has of another time, and what is not in the wildcard now, it is to drop."""
-        gone = [name for name in subscription.sent if not subscription.covers(name)]
-        subscription.removed = subscription.removed.union(gone)
+    def _looked_at_wildcard(self, subscription: TypeSubscription, gone: Iterable[str]) -> None:
+        """The client is to drop them, and what it has of another time and is not in the wildcard now."""
+        of_another_time = (name for name in subscription.sent if not subscription.covers(name))
+        subscription.removed = subscription.removed.union(gone, of_another_time)
 
     def _responses(self, subscription: TypeSubscription, changed: list[Resource]) -> list[bytes]:
         subscription.looked_at(list(subscription.due))

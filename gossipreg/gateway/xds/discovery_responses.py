@@ -21,10 +21,18 @@ _IN_RESOURCE_VERSION, _IN_RESOURCE_ANY, _IN_RESOURCE_NAME = b"\x0a", b"\x12", b"
 """Fields 1, 2, 3 of `Resource`."""
 
 
-class SharedResponse(NamedTuple):
+class SentResponse(NamedTuple):
+    """What is remembered of a response until the client has answered it. Not its bytes: a client that never answers
+    would keep those of many responses."""
+
     version: str
     """Equal content has an equal version, also in another sidecar and after a restart."""
     names: tuple[str, ...]
+
+
+class SharedResponse(NamedTuple):
+    sent: SentResponse
+    """One for all streams."""
     body: bytes
     """The response without its nonce."""
 
@@ -82,7 +90,7 @@ def _joined(type: ResourceType, resources: tuple[Resource, ...], encoded: Iterab
     parts = [_VERSION_TAG, _sized(version.encode()), _TYPE_TAG, _sized(type.encode())]
     for one in encoded:
         parts += (_RESOURCE_TAG, _sized(one))
-    return SharedResponse(version, tuple([one.name for one in resources]), b"".join(parts))
+    return SharedResponse(SentResponse(version, tuple([one.name for one in resources])), b"".join(parts))
 
 
 def _wrapped(resource: Resource) -> bytes:

@@ -84,8 +84,8 @@ class ResourceSource(Protocol):
 
     def wildcard(self, type: ResourceType, audience: Audience) -> tuple[str, ...] | None:
         """The names that a client gets that asks for all of a type (Envoy: listeners and clusters). A name stays in it
-        once it was there. None: only a part of the names is known so far; send nothing for the wildcard, since a client
-        drops what is not in the answer."""
+        when its last instance goes. None: only a part of the names is known so far; send nothing for the wildcard,
+        since a client drops what is not in the answer."""
 
     def forget(self, key: ResourceKey) -> None:
         """No stream is subscribed to this name any more: what is kept for it may go."""

@@ -17,6 +17,9 @@ from gossipreg.model import MAX_NAME_BYTES, MAX_TAG_BYTES, fold_name
 
 ASKED_MAX = 2 * (MAX_NAME_BYTES + MAX_TAG_BYTES)
 """Characters. A longer name means no service: no name and no tag have so many."""
+LABELS_MAX = 16
+"""Parts between dots of a name that may have a tag in it. A name with more is that of a service as a whole: each dot is
+one more reading, and one name of 500 dots took 150 kB."""
 CONSUL = "consul"
 _PORT = re.compile(r"(.+):([0-9]{1,5})", re.DOTALL)
 _XDSTP = "xdstp://"
@@ -54,7 +57,10 @@ def readings_of(asked: str, suffixes: tuple[str, ...]) -> tuple[Reading, ...]:
 
 
 def _dotted(body: str, port: int | None) -> list[Reading]:
-    return [Reading(service, tag, port) for service, tag in readings(tuple(body.split(".")), IN_TEXT)]
+    labels = tuple(body.split("."))
+    if len(labels) > LABELS_MAX:
+        return [Reading(body, None, port)]
+    return [Reading(service, tag, port) for service, tag in readings(labels, IN_TEXT)]
 
 
 def plain_name(asked: str) -> str:

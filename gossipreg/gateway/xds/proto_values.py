@@ -20,8 +20,9 @@ def packed(message: Any) -> Any:
 
 
 def duration(seconds: float) -> Any:
-    whole = int(seconds)
-    return duration_pb2.Duration(seconds=whole, nanos=round((seconds - whole) * 1000) * 1_000_000)
+    """To the millisecond. Rounded as a whole: clients refuse a fraction that makes a second."""
+    whole_s, rest_ms = divmod(round(seconds * 1000), 1000)
+    return duration_pb2.Duration(seconds=whole_s, nanos=rest_ms * 1_000_000)
 
 
 def number(value: int) -> Any:

@@ -12,8 +12,8 @@ from gossipreg.gateway.xds.subscription_index import SubscriptionIndex
 CHARACTERS_OF_ALL = 8 << 20
 """In these names: 256 in each on average."""
 NAMES_OF_ALL = 32_768
-"""Different names that all streams together may be subscribed to: the source keeps some hundred bytes for each. A
-cluster of 2,000 services has 8,000."""
+"""Different names that all streams together may be subscribed to, by type. The source keeps 2 to 3 kB for each; a name
+of many labels may take 30. A cluster of 2,000 services has 8,000."""
 
 
 if TYPE_CHECKING:

@@ -7,13 +7,17 @@ resource may be otherwise until the stream has looked at it.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from gossipreg.gateway.xds.discovery_responses import SharedResponse
+from gossipreg.gateway.xds.discovery_responses import SentResponse
 from gossipreg.gateway.xds.model import Resource, ResourceType
 
 IN_FULL = frozenset((ResourceType.CLUSTER, ResourceType.LISTENER))
 """In the state of the world, a client drops what is not in a response of these types."""
 WITH_WILDCARD = IN_FULL
 """The types that a client may ask for without names, and then gets all."""
+LEFT_KEPT = 256
+"""Names that are not in the wildcard any more and are still sent. They are the clusters of tags that a policy no longer
+names, which a client needs until it has the new routes. Where a machine makes the names of services, there is no end of
+them: if there are more, those go that were here at the last look already."""
 UNACKED_KEPT = 16
 """Responses that a client has not answered and that are remembered: a client that never answers costs no more. What it
 says to an older one is passed over."""
@@ -41,7 +45,10 @@ class TypeSubscription:
     """Something was asked for by name once, so that no names mean none, and not all."""
     wildcard: bool = False
     wild: frozenset[str] = NONE
-    """The names of the wildcard. None of them ever goes: a client that misses one fails the calls to it."""
+    """The names of the wildcard. One that leaves it stays here at first: a client that misses one whose routes it still
+    has fails the calls to it."""
+    left: frozenset[str] = NONE
+    """Those of `wild` that were not in the wildcard any more when it was last looked at."""
     look: bool = False
     """The wildcard may have other names now."""
     due: set[str] = field(default_factory=set)
@@ -62,7 +69,7 @@ class TypeSubscription:
     """The version of each resource that the client has, as far as it was sent or the client said so."""
     nonce: str = ""
     """Of the last response."""
-    unacked: dict[str, SharedResponse] = field(default_factory=dict)
+    unacked: dict[str, SentResponse] = field(default_factory=dict)
     """By nonce, the oldest first."""
     version: str = ""
     """Of the last response."""
@@ -98,7 +105,18 @@ class TypeSubscription:
         fresh = [name for name in added if name not in self.names]
         self.wild = self.wild.union(added)
         self.due.update(added)
+        self.removed = self.removed.difference(added)
         return fresh
+
+    def let_go(self, names: Iterable[str]) -> list[str]:
+        """The wildcard has only these names now. Returns the names that are not covered any more."""
+        left = self.wild.difference(names)
+        old = left & self.left if len(left) > LEFT_KEPT else NONE
+        self.left = left - old
+        self.wild -= old
+        gone = [name for name in old if name not in self.names]
+        self._lose(gone)
+        return gone
 
     def drop(self, names: Iterable[str]) -> list[str]:
         """Unsubscribe from these by name. Returns those that are not covered any more: asked for again, they are sent
@@ -115,7 +133,7 @@ class TypeSubscription:
         """Returns the names that are not covered any more."""
         gone = [name for name in self.wild if name not in self.names]
         self.wildcard = self.look = False
-        self.wild = NONE
+        self.wild = self.left = NONE
         self._lose(gone)
         return gone
 
@@ -145,7 +163,7 @@ class TypeSubscription:
         if self.again:
             self.again = self.again.difference(names)
 
-    def hand_out(self, nonce: str, response: SharedResponse, resources: Sequence[Resource]) -> None:
+    def hand_out(self, nonce: str, response: SentResponse, resources: Sequence[Resource]) -> None:
         """A response with these goes to the client."""
         for one in resources:
             self.sent[one.name] = one.version
@@ -154,7 +172,7 @@ class TypeSubscription:
         if len(self.unacked) > UNACKED_KEPT:
             del self.unacked[next(iter(self.unacked))]
 
-    def answered(self, nonce: str) -> SharedResponse | None:
+    def answered(self, nonce: str) -> SentResponse | None:
         """The response that the client answers; it answers those before it too. None: that one is not open."""
         if nonce not in self.unacked:
             return None
@@ -164,13 +182,13 @@ class TypeSubscription:
             if oldest == nonce:
                 return response
 
-    def accepted(self, response: SharedResponse) -> None:
+    def accepted(self, response: SentResponse) -> None:
         self.acked = response.version
         if self.refused:
             for name in response.names:
                 self.refused.pop(name, None)
 
-    def refuse(self, response: SharedResponse, text: str) -> None:
+    def refuse(self, response: SentResponse, text: str) -> None:
         """The client refuses it. Nothing of it is sent again until it changes."""
         refusal = RefusedResponse(response.version, text)
         self.refused.update({name: refusal for name in response.names if self.covers(name)})

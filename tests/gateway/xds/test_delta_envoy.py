@@ -1,5 +1,8 @@
 """Delta as Envoy 1.40.0 speaks it."""
 
+import pytest
+
+from gossipreg.gateway.xds import subscription
 from gossipreg.gateway.xds.model import ResourceKey
 from tests.gateway.xds.made_source import CLUSTER, ENDPOINTS, LISTENER, ROUTE, MadeSource
 from tests.gateway.xds.talk import DeltaTalk, StreamsUnderTest, names, shape
@@ -114,6 +117,29 @@ def test_a_new_name_of_the_wildcard_is_pushed_alone() -> None:
     under_test.source.wild[CLUSTER] = ("a", "b")
     under_test.source.tell()
     assert shape(talk.take()) == [("CLUSTER", ["b"])]
+
+
+def test_a_name_that_left_the_wildcard_is_removed_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscription, "LEFT_KEPT", 0)
+    under_test, talk = started("a", "b")
+    under_test.source.wild[CLUSTER] = ("a",)
+    under_test.source.tell()
+    assert talk.take() == []  # its routes may name it still
+    under_test.source.tell()
+    assert [*talk.take_one().removed_resources] == ["b"]
+    under_test.source.wild[CLUSTER] = ("a", "b")
+    under_test.source.tell()
+    again, _ = talk.take()
+    assert (names(again), [*again.removed_resources]) == (["b"], [])
+
+
+def test_a_name_dropped_as_it_joins_the_wildcard_is_not_removed() -> None:
+    under_test, talk = started("a")
+    talk.ack(talk.ask(CLUSTER, "b")[0])
+    under_test.source.wild[CLUSTER] = ("a", "b")
+    under_test.source.tell()
+    [response] = talk.ask(CLUSTER, unsubscribe=["b"])
+    assert (names(response), [*response.removed_resources]) == (["b"], [])
 
 
 def test_an_ack_has_the_nonce_alone_and_is_noted() -> None:

@@ -123,6 +123,16 @@ def test_what_is_ignored_is_said_once_for_each_kind_of_client() -> None:
     assert registry.notes[0].endswith("lb = least_request, mirror of [service.web] in the policy")
 
 
+@pytest.mark.parametrize(("given", "ms"), [("999.6ms", 1000), ("1.9999s", 2000), ("1.4ms", 1), ("10.0006s", 10_001)])
+def test_a_time_is_rounded_to_one_that_clients_take(given: str, ms: int) -> None:
+    registry = KnownRegistry([instance()], f'[default]\ntimeout = "{given}"')
+    for kind in (JS, ENVOY):
+        (host,) = message_of(registry.ask(ROUTE, "web", kind)).virtual_hosts
+        action = host.routes[0].route
+        time = action.timeout if kind is ENVOY else action.max_stream_duration.max_stream_duration
+        assert (time.seconds, time.nanos) == (ms // 1000, ms % 1000 * 1_000_000)
+
+
 def test_retries_without_a_code_of_grpc_are_not_sent() -> None:
     registry = KnownRegistry([instance()], '[service.web]\nretries = { on = ["5xx"] }')
     (route,) = routes(registry, JS)

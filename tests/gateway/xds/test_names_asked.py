@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gossipreg.gateway.xds.names_asked import ASKED_MAX, Reading, plain_name, readings_of, suffixes_of
+from gossipreg.gateway.xds.names_asked import (
+    ASKED_MAX,
+    LABELS_MAX,
+    Reading,
+    plain_name,
+    readings_of,
+    suffixes_of,
+)
+from gossipreg.model import MAX_NAME_BYTES
 
 PLAIN = suffixes_of(None)
 
@@ -43,9 +51,19 @@ def test_a_port_stands_behind_the_whole_name() -> None:
 
 def test_a_name_longer_than_any_service_has_no_reading() -> None:
     assert readings_of("a." * ASKED_MAX, PLAIN) == ()
-    long = readings_of("x." * (ASKED_MAX // 2), PLAIN)
-    assert 0 < len(long) <= 128
+    assert readings_of("x" * (MAX_NAME_BYTES + 1), PLAIN) == ()
     assert readings_of("", PLAIN) == readings_of(".", PLAIN)[:0] == ()
+
+
+def test_a_name_of_many_labels_is_that_of_a_service_alone() -> None:
+    """Each dot is one more reading: 32,768 such names would take 2 GB."""
+    service = ".".join("a" * (LABELS_MAX + 1))
+    assert readings_of(service, PLAIN) == (Reading(service),)
+    assert readings_of(f"{service}.service.consul:80", PLAIN) == (
+        *(Reading(f"{service}.service.consul:80"), Reading(service, None, 80)),
+        Reading(f"{service}.service.consul", None, 80),
+    )
+    assert len(readings_of(".".join("a" * LABELS_MAX), PLAIN)) == LABELS_MAX
 
 
 def test_only_the_name_of_a_listener_has_an_authority() -> None:

@@ -1,5 +1,7 @@
 """Bad and greedy clients: each is bounded, counted, told why its stream ends, and hurts nobody else."""
 
+import pickle
+
 import pytest
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DiscoveryRequest
 from hypothesis import given
@@ -7,9 +9,10 @@ from hypothesis import strategies as st
 
 from gossipreg.gateway.xds import ads_stream, names_asked, stream_context, streams
 from gossipreg.gateway.xds.discovery_requests import NAME_CHARACTERS, TEXT_KEPT
+from gossipreg.gateway.xds.model import ResourceKey
 from gossipreg.gateway.xds.nack_log import AGAIN_S, LINES, WITHIN_S
 from gossipreg.gateway.xds.streams import METHODS, BadRequest
-from gossipreg.gateway.xds.subscription import UNACKED_KEPT
+from gossipreg.gateway.xds.subscription import LEFT_KEPT, UNACKED_KEPT
 from tests.gateway.xds.made_source import CLUSTER, ENDPOINTS, LISTENER, ROUTE
 from tests.gateway.xds.talk import ENVOY, JS, PY, SotwTalk, StreamsUnderTest, names, shape
 
@@ -190,6 +193,35 @@ def test_a_client_that_never_acks_costs_no_more_and_gets_the_newest() -> None:
     assert talk.ack(last, "a") == []
     assert (state.unacked, state.acked) == ({}, "a=199")
     assert under_test.counts["xds.late_acks"] == 1
+
+
+def test_a_response_that_is_not_answered_is_kept_without_its_bytes() -> None:
+    under_test = StreamsUnderTest()
+    for talk in (under_test.sotw(PY), under_test.delta()):
+        talk.ask(ENDPOINTS, "a")
+        for content in range(UNACKED_KEPT):
+            under_test.source.set(ENDPOINTS, "a", content + 1)
+            talk.take_one()
+    for stream in under_test.streams.context.streams:
+        unanswered = [*stream.subscriptions[ENDPOINTS].unacked.values()]
+        assert len(unanswered) == UNACKED_KEPT
+        assert ENDPOINTS.encode() not in pickle.dumps(unanswered)
+
+
+@pytest.mark.parametrize("method", ["sotw", "delta"])
+def test_names_that_left_the_wildcard_do_not_pile_up(method: str) -> None:
+    """Where a machine makes the names of services, there is no end of them."""
+    under_test = StreamsUnderTest()
+    talk = getattr(under_test, method)(ENVOY)
+    [clusters] = talk.ask(CLUSTER)
+    for number in range(3 * LEFT_KEPT):
+        talk.ack(clusters)
+        under_test.source.wild[CLUSTER] = ("stays", f"job-{number}")
+        under_test.source.tell()
+        clusters = talk.take_one()
+    assert len(under_test.streams.context.index) <= LEFT_KEPT + 3
+    assert ResourceKey(CLUSTER, "job-0") in under_test.source.forgotten
+    assert ResourceKey(CLUSTER, "stays") not in under_test.source.forgotten
 
 
 def test_the_reason_of_a_nack_is_kept_cut_and_in_one_line() -> None:
