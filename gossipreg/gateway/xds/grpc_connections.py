@@ -237,10 +237,9 @@ class XdsConnections:
         return True
 
     def add(self, connection: XdsConnection) -> None:
-        """Take in the connection of a client that has just connected."""
+        """Take in the connection of a client that has just connected; `settle` lets it be waited for."""
         self._open[connection] = None
         self._counts["xds.connections"] += 1
-        self.settle(connection, connection.came)
 
     def cut(self, connection: XdsConnection, reason: str) -> None:
         """Close it for this reason, which is counted; the client is told, if it still reads."""

@@ -60,6 +60,8 @@ SHARE_MAX = 1_000_000
 COUNT_MAX = 2**32 - 1
 """Counts are 32 bits wide in xDS."""
 ATTEMPTS_MAX = 100
+PERCENT_MIN = 0.0001
+"""A millionth: clients count no smaller share."""
 _HEADER = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,128}")
 _OF_ONE = ("split", "route", "mirror")
 """Settings that make no sense for all services."""
@@ -180,8 +182,8 @@ def _duration(where: str, value: Any) -> float:
 
 
 def _percent(where: str, value: Any) -> float:
-    if type(value) not in (int, float) or not 0 < value <= 100:
-        raise _bad(where, value, "a number above 0, at most 100")
+    if type(value) not in (int, float) or not PERCENT_MIN <= value <= 100:
+        raise _bad(where, value, f"a number from {PERCENT_MIN} to 100")
     return float(value)
 
 

@@ -72,4 +72,4 @@ def listen_unix(path: Path, group: str | None) -> XdsListener:
     if fault := path_fault(path):
         raise CannotStart(fault)
     file = bind_socket_file(path, group=None if group is None else group_id(group, "--socket-group"), flag=flag)
-    return XdsListener(file.listener, True, file.close, f"unix:{path}")
+    return XdsListener(file.listener, True, file.close, f"unix:{path.absolute()}")

@@ -1,16 +1,21 @@
 """Connections: what they wait for and how long, too many of them, and what is left of them."""
 
+import errno
 import os
 import socket
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gossipreg.gateway.xds import grpc_connections as bounds
+from gossipreg.gateway.xds.grpc_connections import XdsConnection
 from gossipreg.gateway.xds.http2_frames import DATA, ENHANCE_YOUR_CALM, PING, PREFACE, frame
 from gossipreg.gateway.xds.http2_windows import FIRST_WINDOW_BYTES
+from gossipreg.gateway.xds.ports import listen_unix
+from gossipreg.net.selection import Selection
 from tests.gateway.xds.http2_client import Http2Client
 from tests.gateway.xds.served import ServedXds, SocketClient
 
@@ -278,3 +283,40 @@ async def test_a_flood_is_cut_off_and_others_are_served(served: ServedXds) -> No
         assert bad.http2.goaway[0] == ENHANCE_YOUR_CALM
     await good.send(1, b"two")
     await good.until(lambda: good.http2.messages[1][-1] == b"two")
+
+
+async def test_a_connection_that_cannot_be_waited_for_ends_alone(
+    served: ServedXds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel watches a bounded number of descriptors for each user (`fs.epoll.max_user_watches`)."""
+    watch = Selection.watch
+
+    def none_left(selection: Selection[XdsConnection], connection: XdsConnection, mask: int) -> None:
+        if mask and not connection.mask:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        watch(selection, connection, mask)
+
+    other = await served.client()
+    await other.answers(await other.call(b"one"), 1)
+    with monkeypatch.context() as limited:
+        limited.setattr(Selection, "watch", none_left)
+        refused = await served.connect()
+        assert await refused.receive_some(100) == b""
+    served.streams.last.send(b"two")
+    assert await other.answers(1, 2) == [b"one", b"two"]
+    assert len(served.server.connections) == 1
+    [(where, _)] = served.bugs
+    served.bugs.clear()
+    assert where == "xds_connection"
+
+
+async def test_the_address_of_a_unix_socket_is_right_in_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bootstrap has it, and its client runs elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    listener = listen_unix(Path("s"), None)
+    try:
+        assert listener.text == f"unix:{tmp_path}/s"
+    finally:
+        listener.close()

@@ -117,8 +117,9 @@ def test_a_share_of_0_is_no_part_of_a_split() -> None:
         ("[service.web]\nmirror = { to = 'Gossipreg-XDS' }", "mirror to is 'gossipreg-xds': to Envoy this name means"),
         (
             '[service.web]\nmirror = { to = "x", percent = 0 }',
-            "mirror percent is 0: write a number above 0, at most 100",
+            "mirror percent is 0: write a number from 0.0001 to 100",
         ),
+        ('[service.web]\nmirror = { to = "x", percent = 0.00004 }', "mirror percent is 4e-05: write a number from"),
         ('[service.web]\nmirror = { to = "x", percent = nan }', "mirror percent is nan: write a number"),
         ("[service.web]\nroute = []", "route is []: write 1 to 64 tables [[service.NAME.route]]"),
         ("[service.web]\nroute = [1]", "route 1 is 1: write a table"),
