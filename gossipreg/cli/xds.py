@@ -64,8 +64,18 @@ def show(chosen: Chosen, name: str | None, client: str | None) -> None:
             for of_type in one["types"] or [None]
         ),
     )  # fmt: skip
+    if not clients:
+        click.echo(_why_none(name, client), err=True)
     for line in _refusals(clients):
         print_line(printable(line))
+
+
+def _why_none(name: str | None, client: str | None) -> str:
+    """What a table without a line means."""
+    if name is None and client is None:
+        return "no client follows this sidecar: `gossipreg xds bootstrap` prints what one begins with"
+    found = "no client" if client is None else f"no client with {printable(client)!r} in its id or as its address"
+    return f"{found} follows this sidecar" if name is None else f"{found} is subscribed to {printable(name)}"
 
 
 def _clients(chosen: Chosen, wanted: dict[str, Any]) -> Iterator[dict[str, Any]]:

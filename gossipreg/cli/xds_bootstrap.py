@@ -2,6 +2,7 @@
 
 import json
 import socket
+from pathlib import Path
 from typing import Any
 
 import click
@@ -9,7 +10,7 @@ import click
 from gossipreg.cli.complete import complete_zone
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import print_line
-from gossipreg.cli.xds_forms import as_yaml, envoy_bootstrap, grpc_bootstrap, local_address
+from gossipreg.cli.xds_forms import UNIX, as_yaml, envoy_bootstrap, grpc_bootstrap, local_address
 from gossipreg.errors import BadParams
 
 
@@ -43,6 +44,8 @@ def bootstrap(
     for flag, given in (("--delta", delta), ("--admin-port", admin_port is not None), ("--yaml", yaml)):
         if given and form != "envoy":
             raise click.UsageError(f"{flag} is for Envoy: add --envoy, or leave it out.")
+    if node_id == "":
+        raise click.UsageError("--node-id is empty: give the client a name, or leave it out.")
     with chosen.client() as client:
         sidecar = client.call("xds-show", limit=1)
     at = _chosen_address(sidecar["addresses"], address)
@@ -62,6 +65,8 @@ def _chosen_address(addresses: list[str], wanted: str | None) -> str:
     """Raises BadParams if the sidecar does not listen there."""
     if wanted is None:
         return local_address(addresses[0])
+    if wanted.startswith(UNIX):
+        wanted = f"{UNIX}{Path(wanted.removeprefix(UNIX)).absolute()}"
     if wanted not in addresses:
         raise BadParams(f"this sidecar does not answer xDS at {wanted}: choose from {', '.join(addresses)}")
     return local_address(wanted)

@@ -52,6 +52,39 @@ def test_every_page_of_clients_is_shown(xds_sidecar: FakeSidecar, command: Comma
     assert [given["after"] for _, given in xds_sidecar.seen] == [0, 100, 200, 250]
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ((), "no client follows this sidecar: `gossipreg xds bootstrap` prints what one begins with"),
+        (("web",), "no client is subscribed to web"),
+        (("--client", "shop"), "no client with 'shop' in its id or as its address follows this sidecar"),
+        (("web", "--client", "s"), "no client with 's' in its id or as its address is subscribed to web"),
+    ],
+)
+def test_a_list_without_clients_says_why(
+    sidecar: FakeSidecar, command: Command, given: tuple[str, ...], said: str
+) -> None:
+    sidecar.answers["xds-show"] = lambda _: {**SIDECAR, "clients": []}
+    ended = command("xds", "show", *given)
+    assert (ended.code, len(ended.out.splitlines()), ended.err.strip()) == (0, 1, said)
+    assert command("xds", "show", *given, "--json").err == ""
+
+
+@pytest.mark.usefixtures("xds_sidecar")
+def test_an_empty_name_of_a_client_is_refused(command: Command) -> None:
+    ended = command("xds", "bootstrap", "--node-id", "")
+    assert ended.code == 2
+    assert "--node-id is empty: give the client a name, or leave it out." in ended.err
+
+
+@pytest.mark.usefixtures("xds_sidecar")
+def test_a_path_may_be_named_from_the_folder_of_the_caller(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/run")
+    for path in ("xds", "./xds", "/run/xds"):
+        [server] = json.loads(command("xds", "bootstrap", "--address", f"unix:{path}").out)["xds_servers"]
+        assert server["server_uri"] == "unix:/run/xds"
+
+
 def test_show_in_json_has_all_fields(xds_sidecar: FakeSidecar, command: Command) -> None:
     shown = json.loads(command("xds", "show", "--json").out)
     assert len(shown) == 250

@@ -30,7 +30,7 @@ class XdsListener:
     unix: bool
     close: Callable[[], None]
     text: str
-    """Its address, for people."""
+    """Its address, for people and for bootstraps: a path is absolute, since a client has a folder of its own."""
 
     def peer_of(self, sock: socket.socket) -> str:
         """The client at the other end of a connection, for people. Raises OSError if it is gone already."""
