@@ -127,10 +127,22 @@ def test_a_new_policy_is_in_force_after_a_reload(tmp_path: Path) -> None:
     with Sidecars() as cluster:
         one = cluster.start("one", "--xds", "127.0.0.1:0", "--xds-policy", str(policy)).wait_ready()
         policy.write_text('[service.web]\ntimeout = "2s"\n')
-        assert one.call("reload")["xds_policy"] == {"services": 1}
+        assert one.call("reload")["xds_policy"] == {"services": 1, "without_instances": "web"}
         policy.write_text("[service.web]\ntimeout = -1\n")
         with pytest.raises(Refused, match="what was read before stays in use"):
             one.call("reload")
+        assert one.end() == 0
+
+
+def test_a_share_for_a_tag_of_nobody_is_a_trouble_until_it_ends(tmp_path: Path) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text("[service.web.split]\nv1 = 9\nv2 = 1\n")
+    with Sidecars() as cluster:
+        one = cluster.start("one", "--xds", "127.0.0.1:0", "--xds-policy", str(policy)).wait_ready()
+        one.call("register", name="web", id="a", port=81, tags=["v1"])
+        wait_for(lambda: any("v2.web (10%)" in trouble["message"] for trouble in one.call("info")["troubles"]))
+        one.call("register", name="web", id="b", port=82, tags=["v2"])
+        wait_for(lambda: one.call("info")["troubles"] == [])
         assert one.end() == 0
 
 

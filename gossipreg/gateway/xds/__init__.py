@@ -38,5 +38,6 @@ One request from top to bottom:
     resources            all of them, following the registry and the policy
     members_by_zone      the living members by their zones
     left_out             what clients do not get, said in the log once
+    unmet_tags           calls that fail, since the policy sends them to a tag that no instance has
     shown_names          the services that Envoy gets, and that once were there
 """

@@ -24,6 +24,8 @@ from gossipreg.sidecar_api import LogFields, Question, Reread, Shape, SidecarApi
 
 REPORT_S = 1.0
 """A trouble that goes on is repeated this often."""
+NAMES_SHOWN = 5
+"""Services without an instance that a reload names; it counts the rest."""
 DEFAULT_PORT = 18000
 """Where control planes of Envoy commonly listen."""
 
@@ -97,7 +99,12 @@ class XdsGateway:
         """Raises CannotStart or BadConfig; then the policy read before stays in use."""
         policy = read_policy(path)
         trio.from_thread.run_sync(self._take_policy, policy)
-        return {"services": len(policy.services)}
+        found: LogFields = {"services": len(policy.services)}
+        without = () if self._run is None else trio.from_thread.run_sync(self._run.resources.services_of_nobody)
+        if without:
+            more = f" and {len(without) - NAMES_SHOWN} more" if len(without) > NAMES_SHOWN else ""
+            found["without_instances"] = ", ".join(without[:NAMES_SHOWN]) + more
+        return found
 
     def _take_policy(self, policy: XdsPolicy) -> None:
         self._policy = policy
@@ -171,8 +178,21 @@ class XdsRun:
         with self.resources.following():
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._report_refusals)
+                nursery.start_soon(self._report_unmet_tags)
                 await self.server.run()
                 nursery.cancel_scope.cancel()
+
+    async def _report_unmet_tags(self) -> None:
+        """The same for calls that fail by the policy."""
+        while True:
+            await self.resources.unmet_tags.wait_marked()
+            while (names := self.resources.unmet_tags.look()) is not None:
+                self._api.trouble(
+                    "xds_tags",
+                    f"calls fail, since --xds-policy sends them to tags without a passing instance: {names}",
+                )
+                await trio.sleep(REPORT_S)
+            await trio.sleep(REPORT_S)
 
     async def _report_refusals(self) -> None:
         """Let `info` show them for as long as they last. While there are none, this sleeps."""

@@ -35,6 +35,7 @@ from gossipreg.gateway.xds.names_asked import Reading, plain_name, readings_of, 
 from gossipreg.gateway.xds.policy import ServicePolicy, XdsPolicy
 from gossipreg.gateway.xds.proto_values import resource_from
 from gossipreg.gateway.xds.shown_names import ShownNames
+from gossipreg.gateway.xds.unmet_tags import UnmetTags
 from gossipreg.model import Change, NodeId
 from gossipreg.sidecar_api import SidecarApi
 
@@ -62,6 +63,7 @@ class XdsResources:
         self._clusters: tuple[str, ...] | None = None
         """The names of Envoy's clusters; None: they may be others now."""
         self._knowledge = api.view.knowledge
+        self.unmet_tags = UnmetTags(policy, self._has_endpoints)
         self._followers: list[Callable[[frozenset[ResourceKey]], None]] = []
 
     # -- what streams ask --------------------------------------------------------------------------------------------
@@ -130,6 +132,7 @@ class XdsResources:
     def changed(self, changes: Iterable[Change]) -> None:
         """Follow changes of the answers, or of the knowledge."""
         concerned, shown_anew = self._names.follow(changes)
+        self.unmet_tags.changed(concerned)
         keys: set[ResourceKey] = set()
         for service in concerned:
             for name in self._concerned.get(service, ()):
@@ -138,6 +141,8 @@ class XdsResources:
             self._clusters = None
             keys |= self._outdate(ENVOY_LISTENER, ROUTE)
         before, self._knowledge = self._knowledge, self._view.knowledge
+        if before is not self._knowledge:
+            self.unmet_tags.all_changed()
         if before.refuses and not self._knowledge.refuses:
             keys |= self._all_keys()
         self._tell(keys, other_names=shown_anew or before is not self._knowledge)
@@ -153,10 +158,17 @@ class XdsResources:
         self._routes = EnvoyRoutes(policy)
         self._clusters = None
         self._left_out.policy_changed()
+        self.unmet_tags.take_policy(policy)
         for asked in self._asked.values():
             asked.outdate(*_ALL)
             asked.reading = self._meant(asked.readings)
         self._tell(self._all_keys(), other_names=True)
+
+    def services_of_nobody(self) -> tuple[str, ...]:
+        """The services of the policy that have no instance, sorted; none while the registry is not known."""
+        if self._view.knowledge.partial:
+            return ()
+        return tuple(sorted(one for one in self._policy.services if not self._names.there(one)))
 
     def _tell(self, keys: Iterable[ResourceKey], *, other_names: bool) -> None:
         told = frozenset(keys)
@@ -203,6 +215,11 @@ class XdsResources:
         endpoints = endpoints_of(self._view.catalog.lookup(asked.reading.service), asked.reading)
         self._left_out.say(endpoints.unusable)
         return asked.found(endpoints)
+
+    def _has_endpoints(self, name: str) -> bool:
+        """Whether it surely has some: not while only a part of the registry is known."""
+        reading = None if self._view.knowledge.partial else self._meant(readings_of(name, self._suffixes))
+        return reading is not None and endpoints_of(self._view.catalog.lookup(reading.service), reading).found != ()
 
     def _found(self, asked: AskedName, kind: ClientKind) -> tuple[Endpoint, ...]:
         """The endpoints as this kind of client gets them. The local cluster is there for Envoy alone: to a gRPC client,
