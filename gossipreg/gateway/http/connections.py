@@ -205,11 +205,10 @@ class Connections:
         return True
 
     def add(self, connection: HttpConnection) -> None:
-        """Take in the connection of a client that has just connected."""
+        """Take in the connection of a client that has just connected; `watch` lets it be waited for."""
         self._open[connection] = None
         self._counts["connections"] += 1
         self.due_in(connection, IDLE_S)
-        self.watch(connection)
 
     def end_of_time(self, connection: HttpConnection) -> None:
         """Close a connection whose time is up; one that is not idle was too slow."""

@@ -96,7 +96,9 @@ class Server:
             sock.close()
             return
         reader = Reader(listener.caller_of(sock), lambda head: self._check(door, head))
-        self.connections.add(HttpConnection(sock, reader))
+        connection = HttpConnection(sock, reader)
+        self.connections.add(connection)
+        self._guarded(connection, self.connections.watch)
 
     def _on_event(self, mask: int, connection: HttpConnection) -> None:
         if mask & WRITE:

@@ -1,5 +1,6 @@
 """Connections: keep-alive, pipelining, limits, slow clients, too many of them."""
 
+import errno
 import socket
 from contextlib import suppress
 from typing import Any
@@ -9,9 +10,11 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gossipreg.gateway.http import connections
+from gossipreg.gateway.http.client import HttpConnection
 from gossipreg.gateway.http.connections import IDLE_S, REQUEST_S, SEND_S
 from gossipreg.net.http_framing import BODY_MAX_BYTES, HEAD_MAX_BYTES
 from gossipreg.net.http_message import HttpError
+from gossipreg.net.selection import Selection
 from tests.gateway.http.conftest import Served, request_bytes
 
 LEADER = request_bytes("GET", "/v1/status/leader")
@@ -365,3 +368,23 @@ async def test_a_waiting_question_of_too_much_work_gets_one_sentence(
     await served.register("web", 80)
     reply = await client.reply()
     assert (reply.status, reply.body) == (400, b"this filter takes too long: ask for less")
+
+
+async def test_a_connection_that_cannot_be_watched_ends_alone(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel watches a bounded number of descriptors for each user (`fs.epoll.max_user_watches`)."""
+    other = await served.client()
+    assert (await other.get("/v1/status/leader")).status == 200
+    watch = Selection.watch
+
+    def none_left(selection: Selection[HttpConnection], one: HttpConnection, mask: int) -> None:
+        if mask and not one.mask:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        watch(selection, one, mask)
+
+    with monkeypatch.context() as limited:
+        limited.setattr(Selection, "watch", none_left)
+        assert await (await served.client()).closed()
+    assert (await other.get("/v1/status/leader")).status == 200
+    [(where, _)] = served.bugs
+    served.bugs.clear()
+    assert where == "http_connection"
