@@ -23,6 +23,7 @@ majorities alone. A journal is consistent where the registry is available: witho
     recovery       one replica becomes the only voter, by hand
     orphan         the end of a journal that holds nothing, and whose owner does not come back
     copies         which members should hold copies
+    lost_copies    what others are told of copies that are lost here
     hosting        whether this sidecar takes a copy that it is asked for
     replacing      makes copies, replaces voters that are gone
     log            the entries, the ballots, the configurations

@@ -13,21 +13,14 @@ from gossipreg.journal.context import JournalContext
 from gossipreg.journal.effects import JournalEffect, LogBase, RecordsFound, RemoveJournal, SendMessage
 from gossipreg.journal.hosting import NOBODY, why_not
 from gossipreg.journal.leading import ProposalRefused
+from gossipreg.journal.lost_copies import ASKS, lost_answer, lost_notices
 from gossipreg.journal.membership import JournalMembership
 from gossipreg.journal.messages import (
-    Append,
-    AskLeader,
-    ConfirmLeader,
-    HandOver,
-    InstallState,
-    PreVote,
     ReplicaDismissed,
     ReplicaHello,
-    ReplicaLost,
     ReplicaMessage,
     ReplicaRefused,
     ReplicaTaken,
-    RequestVote,
     TakeReplica,
 )
 from gossipreg.journal.model import (
@@ -48,9 +41,6 @@ from gossipreg.journal.replica_data import StoredReplica
 from gossipreg.journal.state import StateMachine
 from gossipreg.journal.tuning import JournalTuning
 from gossipreg.model import NodeId
-
-_ASKS = (Append, InstallState, PreVote, RequestVote, ConfirmLeader, HandOver, AskLeader)
-"""What a replica that is lost answers."""
 
 MAX_ENDED = 1_024
 """Journals that have ended and are remembered: some hundred bytes each."""
@@ -169,8 +159,8 @@ class Journals:
                 self._remove(message.journal)
             else:
                 replica.receive(node, message)
-        elif isinstance(message, _ASKS):
-            self._send_lost(node, message)
+        elif isinstance(message, ASKS):
+            self._send(node, lost_answer(message))
         return self._settle()
 
     def closed(self, node: NodeId, now: float, *, refused: bool = False) -> list[JournalEffect]:
@@ -197,9 +187,11 @@ class Journals:
     def reopened(self, stored: Iterable[StoredReplica], now: float) -> list[JournalEffect]:
         """The database was closed, opened and read: begin again with what it holds."""
         self._context.now = now
+        before = [*self.replicas.values()]
         self.replicas.clear()
         for replica in stored:
             self._add(replica)
+        self._tell_lost(before)
         return self.members_changed(now)
 
     def read(self, journal: JournalId, entries: tuple[LogEntry, ...], now: float) -> list[JournalEffect]:
@@ -297,9 +289,18 @@ class Journals:
     def retire(self, now: float) -> list[JournalEffect]:
         """Give up all replicas: this data directory was used by another process of ours."""
         self._context.now = now
+        before = [*self.replicas.values()]
         for journal in [*self.replicas]:
             self._remove(journal)
+        self._tell_lost(before)
         return self._settle()
+
+    def _tell_lost(self, before: Iterable[Replica]) -> None:
+        """Tell others which of these replicas are not here any more."""
+        here = {replica.data.replica for replica in self.replicas.values()}
+        for replica in before:
+            if replica.data.replica not in here and not replica.data.ended:
+                self._context.effects += lost_notices(replica.data)
 
     def recover(
         self, journal: JournalId, now: float, *, sure: bool = True
@@ -361,7 +362,7 @@ class Journals:
 
     def _on_ended(self, node: NodeId, replica: Replica, message: ReplicaMessage) -> None:
         """A journal that has ended: whoever asks for it may remove its replica."""
-        if isinstance(message, (*_ASKS, ReplicaHello, TakeReplica)) and message.sender:
+        if isinstance(message, (*ASKS, ReplicaHello, TakeReplica)) and message.sender:
             data = replica.data
             dismissed = ReplicaDismissed(journal=data.journal, sender=data.replica, receiver=message.sender)
             data.send_when_written(node, dismissed)
@@ -376,10 +377,6 @@ class Journals:
         replica = self.replicas.pop(journal)
         replica.end()
         self._context.effects.append(RemoveJournal(journal, replica.data.replica))
-
-    def _send_lost(self, node: NodeId, message: ReplicaMessage) -> None:
-        lost = ReplicaLost(journal=message.journal, sender=message.receiver, receiver=message.sender)
-        self._send(node, lost)
 
     def _send(self, node: NodeId, message: ReplicaMessage) -> None:
         self._context.effects.append(SendMessage(node, message))

@@ -1,0 +1,59 @@
+"""A copy that is lost while its leader waits for its answer, over a stream that does not break."""
+
+from gossipreg.journal.model import JournalId, ReplicaId
+from tests.journal.cluster import Cluster, Sidecar
+from tests.journal.stored import Disk
+
+
+def three_copies() -> tuple[Cluster, JournalId, Sidecar, Sidecar]:
+    """The journal, its owner, and another voter."""
+    cluster = Cluster(1, 3)
+    cluster.run(1.0)
+    owner, second, _ = cluster.sidecars
+    journal = cluster.open(owner)
+    assert cluster.until(lambda: len(cluster.voters(journal)) == 3, 30.0)
+    cluster.run(1.0)
+    return cluster, journal, owner, second
+
+
+def voters(owner: Sidecar, journal: JournalId) -> set[ReplicaId]:
+    return {place.replica for place in owner.journals.replicas[journal].data.configuration.voters}
+
+
+def test_a_database_that_was_lost_is_told_to_who_asked_meanwhile() -> None:
+    """Found by the laboratory, scenario journal, seed 4099: the append came when the write had failed, nobody answered
+    it, and the leader waited for ever: the copy was not replaced, and the journal not given back."""
+    cluster, journal, owner, second = three_copies()
+    lost = second.journals.replicas[journal].data.replica
+    cluster.act(second, second.journals.write_failed(cluster.now))
+    second.writing = []
+    assert cluster.propose(owner, journal, b"1") is not None
+    cluster.run(1.0)
+    second.disk = Disk()
+    cluster.act(second, second.journals.reopened((), cluster.now))
+    assert cluster.until(lambda: lost not in voters(owner, journal) and len(voters(owner, journal)) == 3, 10.0)
+    assert second.journals.replicas[journal].data.replica in voters(owner, journal)
+
+
+def test_copies_that_are_given_up_are_told_to_who_has_no_answer() -> None:
+    cluster, journal, owner, second = three_copies()
+    lost = second.journals.replicas[journal].data.replica
+    second.hung = True
+    assert cluster.propose(owner, journal, b"1") is not None
+    cluster.run(1.0)
+    cluster.act(second, second.journals.retire(cluster.now))
+    second.hung = False
+    assert cluster.until(lambda: lost not in voters(owner, journal) and len(voters(owner, journal)) == 3, 10.0)
+
+
+def test_a_database_that_is_whole_again_loses_nothing() -> None:
+    cluster, journal, owner, second = three_copies()
+    kept = second.journals.replicas[journal].data.replica
+    cluster.act(second, second.journals.write_failed(cluster.now))
+    second.writing = []
+    assert cluster.propose(owner, journal, b"1") is not None
+    cluster.run(1.0)
+    cluster.act(second, second.journals.reopened(second.disk.begin(), cluster.now))
+    cluster.run(30.0)
+    assert kept in voters(owner, journal)
+    assert second.journals.replicas[journal].data.log.last.index == owner.journals.replicas[journal].data.log.last.index
