@@ -20,6 +20,7 @@ The core and the network:
     own_addresses   the addresses that are announced;  interfaces: those that the machine has
     seeds           from what the user wrote to addresses;  seed_greeter: when they are greeted
     keys            the cluster's keys;  key_agreement: whether every member opens ours
+    mesh_keys       what the CA of the mesh is made of
     orchestration   when journals and streams are loaded, and what our row says of this machine
     events_and_sagas  what stands on the journals: events/ for programs here, and sagas/
     part_timers     when what stands on them is due
