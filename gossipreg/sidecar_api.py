@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gossipreg.callers import Caller
 from gossipreg.core.view import View
 from gossipreg.feed import Feed
-from gossipreg.model import Change, Health, NodeId
+from gossipreg.model import Change, Health, NodeId, RegisteredService
 from gossipreg.rights import Rights
 
 if TYPE_CHECKING:
@@ -53,6 +53,9 @@ class Registrations(Protocol):
 
     def report(self, id: str) -> list[Shape]: ...
 
+    def owned(self) -> list[tuple[RegisteredService, int | None]]:
+        """All of them, each with the uid that it belongs to: see `rights.py`."""
+
 
 class EventsApi(Protocol):
     """The events of this sidecar, which are loaded when they are first asked for."""
@@ -75,6 +78,8 @@ class SidecarApi:
     """The members that are shown otherwise than before: another state, name, address, label, ..., or gone. It comes
     after the changes of the same moment."""
     registrations: Registrations
+    registered: Feed[str]
+    """The ids of services that were registered here, changed or taken out."""
     rights: Rights
     cluster: str
     """The datacenter, in Consul's words."""
@@ -103,6 +108,8 @@ class SidecarApi:
     events: EventsApi
     dapr_app: str | None = None
     """The service that --dapr-app names."""
+    mesh_secrets: Callable[[], tuple[bytes, ...]] = tuple
+    """A secret for the CA of the mesh from each key of the ring, first the one that seals; none without keys."""
 
 
 class Gateway(Protocol):

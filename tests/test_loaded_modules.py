@@ -6,8 +6,10 @@ import signal
 import socket
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -199,3 +201,25 @@ def test_aio_is_there_with_the_package_alone() -> None:
     """The first line of each example of asyncio is `import gossipreg`."""
     program = "import gossipreg; print(gossipreg.aio.__name__)"
     assert subprocess.check_output([sys.executable, "-c", program], text=True) == "gossipreg.aio\n"
+
+
+def is_synced(client: Client) -> bool:
+    return bool(client.call("info")["synced"])
+
+
+def test_only_a_daemon_with_mutual_tls_loads_its_ca(tmp_path: Path) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "gossipreg.cli"]
+    key = tmp_path / "key"
+    key.write_text(b64encode(bytes(32)).decode())
+    loaded = []
+    for number, flags in enumerate(([], ["--xds-tls"])):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        xds = ["--key-file", str(key), "--xds", f"unix:{folder}/xds", *flags]
+        with sidecar_process(command, folder, *xds) as errors, Client(str(folder / "s")) as client:
+            wait_for(partial(is_synced, client), 20)
+            lines = errors.read_text().splitlines()
+        names = {line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")}
+        loaded.append({name for name in names if re.match(r"gossipreg\.gateway\.xds\.mesh_|cryptography\.x509", name)})
+    assert loaded[0] == set()
+    assert {"gossipreg.gateway.xds.mesh_ca", "cryptography.x509"} <= loaded[1]

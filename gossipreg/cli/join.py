@@ -172,6 +172,11 @@ FILE = _File(readable=False)
     help="What --xds says of each service: timeouts, retries, splits, ..., in TOML.",
 )
 @click.option(
+    "--xds-tls",
+    is_flag=True,
+    help="On --xds unix:PATH hand out certificates made of the cluster key, for mutual TLS between Envoys.",
+)
+@click.option(
     "--dapr-app",
     metavar="SERVICE",
     help="The service here that is written for Dapr; it is asked for its subscriptions.",
@@ -192,7 +197,7 @@ def join(ctx: click.Context, chosen: Chosen, /, **flags: Any) -> int:
     from gossipreg.daemon.logs import Log
 
     http = {key: flags.pop(key) for key in ("http", "http_host", "http_token_file", "insecure_http")}
-    xds = {key: flags.pop(key) for key in ("xds", "xds_policy", "insecure_xds")}
+    xds = {key: flags.pop(key) for key in ("xds", "xds_policy", "insecure_xds", "xds_tls")}
     from gossipreg.daemon.main import run
     from gossipreg.daemon.settings import Settings
 
@@ -203,6 +208,8 @@ def join(ctx: click.Context, chosen: Chosen, /, **flags: Any) -> int:
         flags["key_file"] = None  # a variable goes before the file
     group = flags["socket_group"] or flags["socket_admin_group"]
     _refuse_same_places({"--http": http["http"], "--xds": xds["xds"]}, {"--dns": dns["dns"], "--socket": chosen.socket})
+    if xds["xds_tls"] and xds["xds"]:
+        _check_mesh(xds["xds"], flags["cluster"], flags["key_file"] or key)
     gateways = [*_dns_gateway(dns), *_http_gateway(http, group), *_xds_gateway(xds, group, dns["domain"])]
     settings = Settings(
         **flags,
@@ -280,10 +287,25 @@ def _http_gateway(flags: dict[str, Any], group: str | None) -> "list[GatewayOpti
     ]  # fmt: skip
 
 
+def _check_mesh(places: tuple[str, ...], cluster: str, key: str | None) -> None:
+    """Raise UsageError if --xds-tls cannot be had."""
+    from gossipreg.gateway.xds.mesh_ids import fault_of_cluster
+
+    if not any(place.startswith("unix:") for place in places):
+        raise click.UsageError("--xds-tls hands out certificates on a unix socket alone: add --xds unix:PATH.")
+    if key is None:
+        raise click.UsageError(
+            "--xds-tls makes certificates of the cluster key, and there is none: make one with `gossipreg keygen`, "
+            "and give it with --key-file."
+        )
+    if fault := fault_of_cluster(cluster):
+        raise click.UsageError(f"--xds-tls: {fault}.")
+
+
 def _xds_gateway(flags: dict[str, Any], group: str | None, domain: str | None) -> "list[GatewayOptions]":
     """Make the xDS gateway, if --xds was given. Its modules, and the libraries of the extra, are loaded only then."""
     if not flags["xds"]:
-        for key in ("xds_policy", "insecure_xds"):
+        for key in ("xds_policy", "insecure_xds", "xds_tls"):
             if flags[key]:
                 flag = f"--{key.replace('_', '-')}"
                 raise click.UsageError(f"{flag} is about xDS: say where to answer it with --xds HOST:PORT.")
@@ -300,7 +322,7 @@ def _xds_gateway(flags: dict[str, Any], group: str | None, domain: str | None) -
     return [
         XdsOptions(
             tcp, unix, socket_group=group, insecure=flags["insecure_xds"], policy_file=flags["xds_policy"],
-            domain=domain,
+            domain=domain, tls=flags["xds_tls"],
         )
     ]  # fmt: skip
 

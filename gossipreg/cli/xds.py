@@ -66,7 +66,7 @@ def show(chosen: Chosen, name: str | None, client: str | None) -> None:
     )  # fmt: skip
     if not clients:
         click.echo(_why_none(name, client), err=True)
-    for line in _refusals(clients):
+    for line in (*_refusals(clients), *_withheld(clients)):
         print_line(printable(line))
 
 
@@ -104,3 +104,9 @@ def _refusals(clients: list[dict[str, Any]]) -> Iterator[str]:
             for refused in of_type["refused"]:
                 what = f"{of_type['type']} {' '.join(refused['names'][:NAMES_SHOWN])}"
                 yield f"{one['id']} refuses {what} in version {refused['version'][:VERSION_SHOWN]}: {refused['why']}"
+
+
+def _withheld(clients: list[dict[str, Any]]) -> Iterator[str]:
+    for one in clients:
+        for why in one["withheld"]:
+            yield f"{one['id']} does not get what it asks for: {why}"

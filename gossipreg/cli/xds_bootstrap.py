@@ -31,34 +31,52 @@ from gossipreg.errors import BadParams
     "--admin-port", metavar="P", type=click.IntRange(1, 65535), help="With --envoy: of its admin pages (9901)."
 )
 @click.option("--yaml", is_flag=True, help="With --envoy: YAML in place of JSON.")
+@click.option(
+    "--service", metavar="NAME", help="With --envoy: it is the Envoy of this service, with mutual TLS (--xds-tls)."
+)
 @client_options
 @pass_chosen
 def bootstrap(
     chosen: Chosen, form: str, node_id: str | None, zone: str | None, address: str | None, delta: bool,
-    admin_port: int | None, yaml: bool,
+    admin_port: int | None, yaml: bool, service: str | None,
 ) -> None:  # fmt: skip
     """Print a bootstrap for a client on this host, with the address and the zone of the running sidecar.
 
     gRPC clients take it from GRPC_XDS_BOOTSTRAP_CONFIG, or from the file that GRPC_XDS_BOOTSTRAP names.
     """
-    for flag, given in (("--delta", delta), ("--admin-port", admin_port is not None), ("--yaml", yaml)):
+    for flag, given in (
+        ("--delta", delta),
+        ("--admin-port", admin_port is not None),
+        ("--yaml", yaml),
+        ("--service", service),
+    ):
         if given and form != "envoy":
             raise click.UsageError(f"{flag} is for Envoy: add --envoy, or leave it out.")
     if node_id == "":
         raise click.UsageError("--node-id is empty: give the client a name, or leave it out.")
     with chosen.client() as client:
         sidecar = client.call("xds-show", limit=1)
-    at = _chosen_address(sidecar["addresses"], address)
-    node = {
+    addresses = sidecar["addresses"] if service is None else _with_tls(sidecar)
+    at = _chosen_address(addresses, address)
+    node: dict[str, Any] = {
         "id": node_id or socket.gethostname() or "client",
         "locality": {"zone": sidecar["zone"] if zone is None else zone},
     }
+    if service is not None:
+        node["metadata"] = {"gossipreg": {"service": service}}
     made: dict[str, Any]
     if form == "envoy":
         made = envoy_bootstrap(at, node, delta=delta, admin_port=admin_port or 9901, local=sidecar["local_cluster"])
     else:
         made = grpc_bootstrap(at, node)
     print_line(as_yaml(made).rstrip("\n") if yaml else json.dumps(made, indent=None if form == "grpc" else 2))
+
+
+def _with_tls(sidecar: dict[str, Any]) -> list[str]:
+    """The addresses at which it hands out certificates. Raises BadParams if there are none."""
+    if not sidecar["tls"]:
+        raise BadParams("this sidecar hands out no certificates: start it with --xds-tls, or leave out --service")
+    return [one for one in sidecar["addresses"] if one.startswith(UNIX)]
 
 
 def _chosen_address(addresses: list[str], wanted: str | None) -> str:

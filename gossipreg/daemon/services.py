@@ -57,7 +57,7 @@ from gossipreg.daemon.registrar import Registrar
 from gossipreg.daemon.service_start import register_at_start
 from gossipreg.daemon.store import Store
 from gossipreg.errors import Leaving, RequestError
-from gossipreg.model import Health
+from gossipreg.model import Health, RegisteredService
 from gossipreg.rights import Rights
 from gossipreg.wire.shapes import Shape
 
@@ -237,6 +237,10 @@ class Services:
     def report(self, id: str) -> list[Shape]:
         """The status of the checks of a service that is registered here, or ("") of this sidecar's. Never gossiped."""
         return report(self.health.checks, id)
+
+    def owned(self) -> list[tuple[RegisteredService, int | None]]:
+        """The services that are registered here, each with the uid that it belongs to."""
+        return [(entry.registration.service, entry.owner) for entry in self._entries.values()]
 
     def _maintained(self, id: str, before: Entry | None) -> None:
         if id not in self._entries and before is not None and before.holder is None:

@@ -7,6 +7,7 @@ of the flags and those of the file.
 import os
 import random
 from functools import partial
+from typing import TYPE_CHECKING
 
 from gossipreg import __version__
 from gossipreg.callers import Caller
@@ -21,6 +22,7 @@ from gossipreg.daemon.gateways import TROUBLE_S, counts_of, questions_of, reread
 from gossipreg.daemon.in_force import OptionsInForce, config_method
 from gossipreg.daemon.keeping import Keeping
 from gossipreg.daemon.logs import Log
+from gossipreg.daemon.mesh_keys import MeshKeys
 from gossipreg.daemon.methods import Methods
 from gossipreg.daemon.orchestration import EVENT_METHODS, SAGA_METHODS, Orchestration
 from gossipreg.daemon.own_addresses import FollowAddresses
@@ -38,6 +40,9 @@ from gossipreg.daemon.watches import Watches
 from gossipreg.model import Address
 from gossipreg.sidecar_api import SidecarApi
 from gossipreg.wire.shapes import Shape
+
+if TYPE_CHECKING:
+    from gossipreg.wire.seal import Keyring
 
 GATEWAY_LINES_A_MINUTE = 60
 
@@ -81,14 +86,13 @@ class Sidecar:
             self.node, self.pump, self.reports, off_loopback=opened.keyring is not None or settings.insecure,
             found=self.addresses.seeds_found,
         )  # fmt: skip
+        self._mesh_keys = MeshKeys(opened.keyring, settings.cluster)
         self._in_force = OptionsInForce(settings.options, log)
         self.deliveries = DeliveriesToServices(
             self.node, self.pump, self.services.entries, self.services.registered, log,
             wanted=self.orchestration.wanted_events, dapr_app=settings.dapr_app,
         )  # fmt: skip
-        parts = parts_of(
-            settings, self._in_force, self.node, self.pump, self.services, rekeyed=self.orchestration.rekeyed
-        )
+        parts = parts_of(settings, self._in_force, self.node, self.pump, self.services, rekeyed=self._rekeyed)
         self.reload = Reload(log, self._troubles, {**parts, **reread_parts(opened.gateways)})
         self._force_leave = ForceLeave(self.node, self.pump, log, self.services.audit)
         self.methods = self._methods()
@@ -145,14 +149,18 @@ class Sidecar:
         """What gateways may ask of this sidecar."""
         return SidecarApi(
             view=self.node, changes=self.pump.changes, members=self.pump.members, registrations=self.services,
-            rights=self.opened.rights,
+            registered=self.services.registered,            rights=self.opened.rights,
             cluster=self.opened.settings.cluster, version=__version__, now=self.pump.now, leave=self.ending.leave,
             force_leave=self._force_leave.declare, reload=self._reload_for, greet=self.seed_greeter.greet,
             figures=self.methods.info.figures, note=self._note, bug=self.pump.bug,
             trouble=partial(self._troubles.saw, for_s=TROUBLE_S),
             events=GatewayEvents(self.orchestration.wanted_events, self.deliveries.dapr_subscriptions),
-            dapr_app=self.opened.settings.dapr_app,
+            dapr_app=self.opened.settings.dapr_app, mesh_secrets=self._mesh_keys.secrets,
         )  # fmt: skip
+
+    def _rekeyed(self, keyring: "Keyring") -> None:
+        self.orchestration.rekeyed(keyring)
+        self._mesh_keys.rekeyed(keyring)
 
     def _announce(self, addresses: tuple[Address, ...]) -> None:
         self.pump.order(lambda now: self.node.reachable_at(addresses, now))

@@ -49,6 +49,9 @@ class OneService:
     def wildcard(self, type: ResourceType, audience: Audience) -> tuple[str, ...] | None:  # noqa: ARG002
         return ()
 
+    def why_not(self, key: ResourceKey, audience: Audience) -> str:  # noqa: ARG002  # nothing is withheld
+        return ""
+
     def forget(self, key: ResourceKey) -> None: ...
 
     def follow(self, changed: Callable[[frozenset[ResourceKey]], None]) -> None:

@@ -148,7 +148,7 @@ def test_flags_about_http_need_http(command: Command, flag: str) -> None:
     assert (code, "say where to answer it with --http HOST:PORT" in err) == (2, True)
 
 
-@pytest.mark.parametrize("flag", ["--xds-policy=x", "--insecure-xds"])
+@pytest.mark.parametrize("flag", ["--xds-policy=x", "--insecure-xds", "--xds-tls"])
 def test_flags_about_xds_need_xds(command: Command, flag: str) -> None:
     code, _, err = command("join", flag)
     assert (code, "say where to answer it with --xds HOST:PORT" in err) == (2, True)
@@ -161,6 +161,25 @@ def test_xds_flags_make_the_gateway(made: list[Any], command: Command) -> None:
     [_, gateway] = made
     assert (gateway.tcp, gateway.unix) == ([Bind(("127.0.0.1",), 18000)], [Path("/x/xds")])
     assert (gateway.insecure, gateway.policy_file, gateway.domain) == (True, "p.toml", "a.org")
+
+
+@pytest.mark.usefixtures("given")
+def test_certificates_are_for_a_unix_socket_and_made_of_a_key(
+    made: list[Any], command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GOSSIPREG_KEY", raising=False)
+    unix = ("join", "--xds", "unix:/x/xds", "--xds-tls")
+    for line, why in (
+        (("join", "--xds", "127.0.0.1", "--xds-tls", "--key-file", "k"), "add --xds unix:PATH"),
+        (unix, "makes certificates of the cluster key, and there is none"),
+        ((*unix, "--key-file", "k", "--cluster", "Shop"), "'Shop' cannot stand in a SPIFFE id"),
+    ):
+        ended = command(*line)
+        assert (ended.code, why in ended.err) == (2, True), ended.err
+    assert command(*unix, "--key-file", "k").code == 0
+    assert made[0].tls
+    monkeypatch.setenv("GOSSIPREG_KEY", "k")
+    assert command(*unix).code == 0
 
 
 @pytest.mark.parametrize("library", ["h2", "envoy", "google.protobuf"])

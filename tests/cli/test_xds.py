@@ -21,11 +21,17 @@ TYPE: dict[str, Any] = {
 CLIENT: dict[str, Any] = {
     "number": 1, "id": "shop-1", "kind": "grpc-core", "agent": "gRPC C-core", "version": "1.85.3", "cluster": "",
     "region": "", "zone": "east", "peer": "127.0.0.1:4000", "form": "sotw", "since_s": 75.2, "types": [TYPE],
-    "unserved": [],
+    "unserved": [], "withheld": [], "service": "",
 }  # fmt: skip
 REFUSED = {**TYPE, "acked": "", "refused": [{"version": "89abcdef01", "why": "bad\nport", "names": ["billing"]}]}
 assert http_protocol_options_pb2.HttpProtocolOptions, "imported so that ParseDict knows it"
-SIDECAR = {"addresses": ["127.0.0.1:18000", "unix:/run/xds"], "zone": "east", "local_cluster": "callers", "streams": 0}
+SIDECAR = {
+    "addresses": ["127.0.0.1:18000", "unix:/run/xds"],
+    "zone": "east",
+    "local_cluster": "callers",
+    "streams": 0,
+    "tls": False,
+}
 
 
 @pytest.fixture
@@ -168,7 +174,7 @@ def test_a_wildcard_is_reached_by_loopback(sidecar: FakeSidecar, command: Comman
     assert json.loads(command("xds", "bootstrap").out)["xds_servers"][0]["server_uri"] == reached
 
 
-@pytest.mark.parametrize("flags", [("--delta",), ("--yaml",), ("--admin-port", "9000")])
+@pytest.mark.parametrize("flags", [("--delta",), ("--yaml",), ("--admin-port", "9000"), ("--service", "web")])
 def test_what_is_for_envoy_is_refused_for_grpc(command: Command, flags: tuple[str, ...]) -> None:
     ended = command("xds", "bootstrap", *flags)
     assert ended.code == 2
@@ -194,6 +200,32 @@ def test_an_envoy_bootstrap_is_one_by_the_protobufs_of_xds(
     endpoint = sidecar.load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address
     assert (endpoint.address, endpoint.port_value, callers.name) == ("127.0.0.1", 18000, "callers")
     assert xds_sidecar.seen
+
+
+TLS = {**SIDECAR, "tls": True, "clients": []}
+
+
+def test_the_bootstrap_of_a_services_envoy_says_so_on_a_unix_socket(sidecar: FakeSidecar, command: Command) -> None:
+    sidecar.answers["xds-show"] = lambda _: TLS
+    read = ParseDict(json.loads(command("xds", "bootstrap", "--envoy", "--service", "web").out), Bootstrap())
+    assert read.node.metadata.fields["gossipreg"].struct_value.fields["service"].string_value == "web"
+    endpoint = read.static_resources.clusters[0].load_assignment.endpoints[0].lb_endpoints[0].endpoint
+    assert endpoint.address.pipe.path == "/run/xds"
+    ended = command("xds", "bootstrap", "--envoy", "--service", "web", "--address", "127.0.0.1:18000")
+    assert (ended.code, "choose from unix:/run/xds" in ended.err) == (2, True)
+
+
+def test_a_sidecar_without_certificates_has_no_envoy_of_a_service(sidecar: FakeSidecar, command: Command) -> None:
+    sidecar.answers["xds-show"] = lambda _: {**TLS, "tls": False}
+    ended = command("xds", "bootstrap", "--envoy", "--service", "web")
+    assert (ended.code, ended.out, "start it with --xds-tls" in ended.err) == (2, "", True)
+
+
+def test_what_is_withheld_is_shown_with_the_reason(sidecar: FakeSidecar, command: Command) -> None:
+    pages = iter([[{**CLIENT, "withheld": ["no instance of web is registered"]}], []])
+    sidecar.answers["xds-show"] = lambda _: {**SIDECAR, "clients": next(pages)}
+    out = command("xds", "show").out
+    assert out.splitlines()[-1] == "shop-1 does not get what it asks for: no instance of web is registered"
 
 
 def test_envoy_reaches_a_unix_socket_and_ipv6() -> None:

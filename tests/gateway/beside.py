@@ -14,7 +14,7 @@ def api_of(
 ) -> SidecarApi:
     """Return an API that can only read the registry."""
     return SidecarApi(
-        view=view, changes=Feed(bug), members=Feed(bug), registrations=cast(Registrations, None),
+        view=view, changes=Feed(bug), members=Feed(bug), registrations=cast(Registrations, None), registered=Feed(bug),
         rights=Rights(0), cluster="default",
         version="1.2.3", now=lambda: 0.0, leave=_nothing, force_leave=_nothing, reload=_nothing, greet=_nothing,
         figures=_nothing, note=_nothing, bug=bug, trouble=trouble, events=cast(EventsApi, None),

@@ -37,8 +37,12 @@ One request from top to bottom:
     asked                one name that somebody is subscribed to, and what is kept for it
     resources            all of them, following the registry and the policy
     members_by_zone      the living members by their zones
+    mesh_tls             mutual TLS between Envoys: who may be whom, and what those get
     mesh_ids             the SPIFFE ids of services
     mesh_ca              the CA that is made of the cluster key, and the certificates that it signs
+    mesh_secrets         the certificates that are handed out, and when they are made anew
+    mesh_inbound         what the meta of an instance says of mutual TLS
+    mesh_resources       the protobufs of mutual TLS
     left_out             what clients do not get, said in the log once
     unmet_tags           calls that fail, since the policy sends them to a tag that no instance has
     shown_names          the services that Envoy gets, and that once were there

@@ -11,6 +11,7 @@ clusters only when all of them are warm, which may take seconds.
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from gossipreg.callers import Caller
 from gossipreg.core.session.token_bucket import TokenBucket
 from gossipreg.gateway.xds.client_node import UNNAMED, ClientNode, read_node_untrusted
 from gossipreg.gateway.xds.discovery_requests import SERVED, TEXT_KEPT, BadRequest, check_names, printable
@@ -37,13 +38,16 @@ class AdsStream:
     in_full: frozenset[ResourceType]
     """Types of which a response must hold all resources."""
 
-    def __init__(self, context: StreamContext, peer: str, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, context: StreamContext, peer: str, wake: Callable[[], None], caller: Caller | None = None
+    ) -> None:
         self.number = context.next_number()
         """Counted from 1: streams are shown in this order."""
         self.peer = peer
         self.since = context.now()
         self.node: ClientNode = UNNAMED
-        self._audience = UNNAMED.audience
+        self._caller = caller
+        self.audience = UNNAMED.audience._replace(caller=caller)
         self.subscriptions: dict[ResourceType, TypeSubscription] = {}
         self.unserved: set[str] = set()
         """Types that were asked for and are not served, the first few."""
@@ -78,7 +82,7 @@ class AdsStream:
             self._begun = True
             if request.HasField("node"):
                 self.node = read_node_untrusted(request.node)
-                self._audience = self.node.audience
+                self.audience = self.node.audience._replace(caller=self._caller)
         type = SERVED.get(request.type_url)
         if type is None:
             self._spend()
@@ -243,7 +247,7 @@ class AdsStream:
         """Returns whether its names are known."""
         self._context.waiting[self] = None
         if subscription.look:
-            names = self._context.source.wildcard(subscription.type, self._audience)
+            names = self._context.source.wildcard(subscription.type, self.audience)
             if names is None:
                 return False
             subscription.look = False
@@ -266,7 +270,7 @@ class AdsStream:
         return changed
 
     def _resource(self, subscription: TypeSubscription, name: str) -> Resource | None:
-        found = self._context.source.resource(ResourceKey(subscription.type, name), self._audience)
+        found = self._context.source.resource(ResourceKey(subscription.type, name), self.audience)
         if found is None:
             subscription.unknown |= {name}
             self._context.waiting[self] = None
@@ -298,6 +302,13 @@ class AdsStream:
         for one in self.subscriptions.values():
             self._context.index.remove(self, one.type, one.covered())
         self.subscriptions = {}
+
+    def withheld(self) -> list[str]:
+        """Why the client does not get what it asks for, each reason once."""
+        source = self._context.source
+        keys = [ResourceKey(one.type, name) for one in self.subscriptions.values() for name in sorted(one.unknown)]
+        keys += [ResourceKey(one.type, "") for one in self.subscriptions.values() if one.wildcard and one.look]
+        return list(dict.fromkeys(why for key in keys if (why := source.why_not(key, self.audience))))
 
     @property
     def refuses(self) -> bool:

@@ -10,6 +10,9 @@ from gossipreg.gateway.xds.endpoints import Endpoints
 from gossipreg.gateway.xds.model import ClientKind, Resource, ResourceKey, ResourceType
 from gossipreg.gateway.xds.names_asked import Reading
 
+ANY = "*"
+"""No SPIFFE id has this."""
+
 
 class Made(NamedTuple):
     """For whom a resource was made."""
@@ -17,6 +20,9 @@ class Made(NamedTuple):
     type: ResourceType
     kind: ClientKind
     zone: str
+    of: str = ""
+    """The service of the Envoy with mutual TLS that it was made for; of endpoints, which are the same for all of them,
+    ANY."""
 
 
 class AskedName:
@@ -63,6 +69,12 @@ class AskedName:
             del self._made[made]
             self._fresh.discard(made)
         return endpoints
+
+    def forget_of(self, service: str) -> None:
+        """Forget what was made for the Envoys of this service."""
+        for made in [made for made in self._made if made.of == service]:
+            del self._made[made]
+            self._fresh.discard(made)
 
     def forget(self, type: ResourceType) -> None:
         self.types.pop(type, None)

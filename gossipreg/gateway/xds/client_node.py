@@ -5,6 +5,7 @@ from typing import Any
 
 from gossipreg.gateway.xds.discovery_requests import printable
 from gossipreg.gateway.xds.model import Audience, ClientKind
+from gossipreg.model import fold_name
 
 CHARACTERS = 256
 """Kept of each text."""
@@ -20,10 +21,12 @@ class ClientNode:
     agent: str
     """The program, in its own words."""
     version: str
+    service: str = ""
+    """The service whose Envoy it says it is, in lower case; only of Envoy."""
 
     @property
     def audience(self) -> Audience:
-        return Audience(self.kind, self.zone)
+        return Audience(self.kind, self.zone, self.service)
 
 
 UNNAMED = ClientNode("", "", "", "", ClientKind.GRPC, "", "")
@@ -34,14 +37,16 @@ def read_node_untrusted(node: Any) -> ClientNode:
     """From the protobuf `envoy.config.core.v3.Node`."""
     agent = _kept(node.user_agent_name)
     locality = node.locality
+    kind = kind_of(agent)
     return ClientNode(
         id=_kept(node.id),
         cluster=_kept(node.cluster),
         region=_kept(locality.region),
         zone=_kept(locality.zone),
-        kind=kind_of(agent),
+        kind=kind,
         agent=agent,
         version=_version(node),
+        service=_service(node) if kind is ClientKind.ENVOY else "",
     )
 
 
@@ -63,6 +68,13 @@ def _version(node: Any) -> str:
         return ""
     number = node.user_agent_build_version.version
     return f"{number.major_number}.{number.minor_number}.{number.patch}"
+
+
+def _service(node: Any) -> str:
+    """From the metadata that `gossipreg xds bootstrap --service` writes."""
+    fields = node.metadata.fields
+    ours = fields["gossipreg"].struct_value.fields if "gossipreg" in fields else {}
+    return fold_name(_kept(ours["service"].string_value)) if "service" in ours else ""
 
 
 def _kept(text: str) -> str:

@@ -3,12 +3,15 @@
 from typing import Any
 
 from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2, outlier_detection_pb2
+from envoy.config.core.v3 import protocol_pb2
+from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2 as options_pb2
 
 from gossipreg.gateway.xds.model import ClientKind
 from gossipreg.gateway.xds.policy import Balancing, ClusterLimits, OutlierPolicy, ServicePolicy, honours
-from gossipreg.gateway.xds.proto_values import by_ads, duration, number
+from gossipreg.gateway.xds.proto_values import by_ads, duration, number, packed
 
 UNLIMITED = 2**32 - 1
+_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 LB_POLICIES = {
     Balancing.ROUND_ROBIN: cluster_pb2.Cluster.LbPolicy.ROUND_ROBIN,
     Balancing.LEAST_REQUEST: cluster_pb2.Cluster.LbPolicy.LEAST_REQUEST,
@@ -28,6 +31,22 @@ def cluster_of(name: str, policy: ServicePolicy, kind: ClientKind, lb: Balancing
     if policy.outlier is not None and (outlier := _outlier(policy.outlier, kind)) is not None:
         cluster.outlier_detection.CopyFrom(outlier)
     return cluster
+
+
+def without_limits(cluster: Any) -> None:
+    """Let Envoy have no limits for this Cluster."""
+    cluster.circuit_breakers.thresholds.append(_breakers(ClusterLimits(), ClientKind.ENVOY))
+
+
+def as_the_caller_speaks(cluster: Any) -> None:
+    """Let Envoy pass on a caller that speaks HTTP/2, as gRPC does, in HTTP/2, and one that speaks HTTP/1.1 in
+    HTTP/1.1."""
+    as_caller = options_pb2.HttpProtocolOptions.UseDownstreamHttpConfig(
+        http_protocol_options=protocol_pb2.Http1ProtocolOptions(),
+        http2_protocol_options=protocol_pb2.Http2ProtocolOptions(),
+    )
+    options = options_pb2.HttpProtocolOptions(use_downstream_protocol_config=as_caller)
+    cluster.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(packed(options))
 
 
 def _breakers(limits: ClusterLimits, kind: ClientKind) -> Any:

@@ -10,10 +10,7 @@ from google.protobuf.message import DecodeError
 from gossipreg.errors import GossipregError
 from gossipreg.gateway.xds.model import ResourceType
 
-SERVED: dict[str, ResourceType] = {
-    type.value: type
-    for type in (ResourceType.CLUSTER, ResourceType.ENDPOINTS, ResourceType.LISTENER, ResourceType.ROUTE)
-}
+SERVED: dict[str, ResourceType] = {type.value: type for type in ResourceType}
 """The types that are answered, by their URLs, in the order in which a client must get them."""
 NAME_CHARACTERS = 4096
 """More than any name that can be answered has, and its authority and type in an xdstp URL: a program that calls a wrong

@@ -14,7 +14,7 @@ priorities, a weight of 0, or weights that sum up to more than 32 bits.
 """
 
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from gossipreg.gateway.xds.names_asked import Reading
@@ -33,10 +33,19 @@ class Endpoint(NamedTuple):
     port: int
     zone: str
     weight: int
+    plain: bool = False
+    """Marked as one that takes no TLS, for an Envoy with mutual TLS."""
 
     @property
     def host(self) -> str:
         return socket.inet_ntop(socket.AF_INET if len(self.packed) == 4 else socket.AF_INET6, self.packed)
+
+
+class EndpointPort(NamedTuple):
+    """Where an instance is called at its address."""
+
+    port: int
+    plain: bool = False
 
 
 class Endpoints(NamedTuple):
@@ -79,8 +88,17 @@ def has_tag(instance: CatalogInstance, tag: str) -> bool:
     return any(fold_name(one) == tag for one in instance.service.tags)
 
 
-def endpoints_of(passing: Iterable[CatalogInstance], reading: Reading) -> Endpoints:
-    """The endpoints among the passing instances of a service. The order of the instances does not matter."""
+def own_port(instance: CatalogInstance) -> EndpointPort:
+    """The port that it was registered with."""
+    return EndpointPort(instance.service.port)
+
+
+def endpoints_of(
+    passing: Iterable[CatalogInstance], reading: Reading,
+    port_of: Callable[[CatalogInstance], EndpointPort | None] = own_port,
+) -> Endpoints:  # fmt: skip
+    """The endpoints among the passing instances of a service. The order of the instances does not matter. `port_of`
+    says where an instance is called; None: nowhere."""
     best: dict[tuple[bytes, int], Endpoint] = {}
     unusable: list[CatalogInstance] = []
     for instance in passing:
@@ -93,9 +111,12 @@ def endpoints_of(passing: Iterable[CatalogInstance], reading: Reading) -> Endpoi
         if packed is None or not service.port:
             unusable.append(instance)
             continue
-        one = Endpoint(packed, service.port, instance.zone, service.weight)
+        where = port_of(instance)
+        if where is None:
+            continue
+        one = Endpoint(packed, where.port, instance.zone, service.weight, where.plain)
         before = best.get(one[:2])
-        if before is None or (-one.weight, one.zone) < (-before.weight, before.zone):
+        if before is None or (one.plain, -one.weight, one.zone) < (before.plain, -before.weight, before.zone):
             best[one[:2]] = one
     heavy = [one for one in best.values() if one.weight > 0]
     return Endpoints(tuple(sorted(heavy or (one._replace(weight=1) for one in best.values()))), tuple(unusable))

@@ -6,18 +6,17 @@ have is a cluster without a host. Endpoints come with their weights and zones, a
 sends to an endpoint that it holds for unhealthy (panic threshold 0), since what it has are passing instances.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from envoy.config.core.v3 import address_pb2, protocol_pb2
+from envoy.config.core.v3 import address_pb2
 from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as manager_pb2
-from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2 as options_pb2
 from envoy.type.v3 import percent_pb2
 from google.protobuf import wrappers_pb2
 
-from gossipreg.gateway.xds.clusters import cluster_of
+from gossipreg.gateway.xds.clusters import as_the_caller_speaks, cluster_of
 from gossipreg.gateway.xds.endpoints import Endpoint, for_envoy
 from gossipreg.gateway.xds.grpc_resources import assignment_of, router_filter
 from gossipreg.gateway.xds.model import ClientKind
@@ -28,24 +27,27 @@ from gossipreg.gateway.xds.routes import routes_of, tag_cluster
 ENVOY_LISTENER = "gossipreg"
 """The name of the listener, of its routes and of its statistics."""
 _MANAGER = "envoy.filters.network.http_connection_manager"
-_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _HOST_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-._")
 _ZONE_AWARE = (Balancing.ROUND_ROBIN, Balancing.LEAST_REQUEST, Balancing.RANDOM)
 
 
-def envoy_listener(policy: XdsPolicy) -> bytes:
+def envoy_listener(policy: XdsPolicy, port: int | None = None, *, shared: bool = True) -> bytes:
+    """At `port`, else where the policy says. Not `shared`: Envoy refuses it where another one listens already, and does
+    not take a part of its calls."""
     manager = manager_pb2.HttpConnectionManager(
         stat_prefix=ENVOY_LISTENER, rds=manager_pb2.Rds(config_source=by_ads(), route_config_name=ENVOY_LISTENER),
         http_filters=[router_filter()],
         stream_idle_timeout=duration(0),  # its own default ends a stream that is silent for 5 minutes
     )  # fmt: skip
     manager.upgrade_configs.add(upgrade_type="websocket")
-    address = address_pb2.SocketAddress(address=policy.listen_host, port_value=policy.listen_port)
+    address = address_pb2.SocketAddress(address=policy.listen_host, port_value=port or policy.listen_port)
     network = listener_components_pb2.Filter(name=_MANAGER, typed_config=packed(manager))
     chain = listener_components_pb2.FilterChain(filters=[network])
     listener = listener_pb2.Listener(
         name=ENVOY_LISTENER, address=address_pb2.Address(socket_address=address), filter_chains=[chain]
     )
+    if not shared:
+        listener.enable_reuse_port.CopyFrom(wrappers_pb2.BoolValue(value=False))
     return _bytes(listener)
 
 
@@ -92,20 +94,16 @@ def service_clusters(service: str, policy: ServicePolicy) -> tuple[str, ...]:
     return (service, *(tag_cluster(tag, service) for tag in policy.tags), *mirrored)
 
 
-def envoy_cluster(name: str, policy: ServicePolicy) -> bytes:
+def envoy_cluster(name: str, policy: ServicePolicy, add_tls: Callable[[Any], None] = lambda _: None) -> bytes:
+    """`add_tls` is for what mutual TLS adds to the Cluster."""
     cluster = cluster_of(name, policy, ClientKind.ENVOY, policy.lb)
     common = cluster.common_lb_config
     common.healthy_panic_threshold.CopyFrom(percent_pb2.Percent(value=0))
     if policy.lb in _ZONE_AWARE:
         # With its default of 6, Envoy ignores the zones of a smaller service.
         common.zone_aware_lb_config.min_cluster_size.CopyFrom(wrappers_pb2.UInt64Value(value=1))
-    # A caller that speaks HTTP/2, as gRPC does, is passed on in HTTP/2, and one that speaks HTTP/1.1 in HTTP/1.1.
-    as_caller = options_pb2.HttpProtocolOptions.UseDownstreamHttpConfig(
-        http_protocol_options=protocol_pb2.Http1ProtocolOptions(),
-        http2_protocol_options=protocol_pb2.Http2ProtocolOptions(),
-    )
-    options = options_pb2.HttpProtocolOptions(use_downstream_protocol_config=as_caller)
-    cluster.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(packed(options))
+    as_the_caller_speaks(cluster)
+    add_tls(cluster)
     if "." in name:  # Envoy's figures for Prometheus take what comes behind a dot for the beginning of the metric
         cluster.alt_stat_name = name.replace(".", "_")
     return _bytes(cluster)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from math import inf
 
+from gossipreg.callers import Caller
 from gossipreg.core.session.token_bucket import TokenBucket
 from gossipreg.gateway.xds import http2_frames as frames
 from gossipreg.gateway.xds.grpc_messages import MessageReader, framed
@@ -70,19 +71,21 @@ class GrpcCall:
 
 class GrpcConnection:
     __slots__ = (
-        *("_budget", "_bug", "_calls", "_counts", "_frame_since", "_http2", "_peer", "_reading", "_ready"),
+        *("_budget", "_bug", "_caller", "_calls", "_counts", "_frame_since", "_http2", "_peer", "_reading", "_ready"),
         *("_blocked", "_streams", "_wake"),
         "held_bytes",
     )
 
     def __init__(
         self, streams: XdsStreams, peer: str, now: float, *, wake: Callable[[], None], counts: Counter[str],
-        bug: Callable[[str, Exception], None],
+        bug: Callable[[str, Exception], None], caller: Caller | None = None,
     ) -> None:  # fmt: skip
-        """`wake` is called when `output` has something, unless it is called from `receive_untrusted`."""
+        """`caller` is the user at the other end of a unix socket. `wake` is called when `output` has something, unless
+        it is called from `receive_untrusted`."""
         self._http2 = Http2Connection()
         self._streams = streams
         self._peer = peer
+        self._caller = caller
         self._wake = wake
         self._counts = counts
         self._bug = bug
@@ -184,7 +187,7 @@ class GrpcConnection:
     def _open(self, path: str, wake: Callable[[], None]) -> XdsStream:
         """Raises GrpcFault."""
         try:
-            xds = self._streams.open(path, self._peer, wake)
+            xds = self._streams.open(path, self._peer, wake, self._caller)
         except BadRequest as error:
             raise GrpcFault(GrpcStatus.RESOURCE_EXHAUSTED, str(error)) from None
         except Exception as error:

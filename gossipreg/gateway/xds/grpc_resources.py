@@ -19,7 +19,7 @@ from gossipreg.gateway.xds.clusters import cluster_of
 from gossipreg.gateway.xds.endpoints import Endpoint, Locality, by_weight_classes, by_zones
 from gossipreg.gateway.xds.model import ClientKind
 from gossipreg.gateway.xds.policy import GRPC_BALANCING, Balancing, ServicePolicy
-from gossipreg.gateway.xds.proto_values import number, packed
+from gossipreg.gateway.xds.proto_values import PLAIN, PLAIN_MATCH, number, packed
 from gossipreg.gateway.xds.routes import routes_of
 
 
@@ -76,6 +76,8 @@ def _endpoint(endpoint: Endpoint, weighted: bool) -> Any:
     )
     if weighted:
         found.load_balancing_weight.CopyFrom(number(endpoint.weight))
+    if endpoint.plain:
+        found.metadata.filter_metadata[PLAIN_MATCH].update({PLAIN: True})
     return found
 
 

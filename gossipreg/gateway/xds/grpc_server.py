@@ -104,15 +104,16 @@ class XdsServer:
             sock.close()
             return
         try:
-            peer = listener.peer_of(sock)
+            peer, caller = listener.peer_of(sock)
         except OSError:  # the client is gone already
             sock.close()
             return
         now = trio.current_time()
         connection: XdsConnection
         calls = GrpcConnection(
-            self._streams, peer, now, wake=lambda: self.connections.wake(connection), counts=self._counts, bug=self._bug
-        )
+            self._streams, peer, now, wake=lambda: self.connections.wake(connection), counts=self._counts,
+            bug=self._bug, caller=caller,
+        )  # fmt: skip
         connection = XdsConnection(sock, calls, now)
         self.connections.add(connection)
         self._guarded(connection, self._send)

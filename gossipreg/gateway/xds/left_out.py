@@ -34,6 +34,7 @@ class LeftOut:
         self._instances: dict[tuple[bytes, str, str, int], None] = {}
         self._taken: dict[str, None] = {}
         self._ignored: dict[tuple[str, ClientKind], None] = {}
+        self._tls_required: dict[str, None] = {}
 
     def say(self, instances: Iterable[CatalogInstance]) -> None:
         """Say that these are left out for their address or port, once for each service, and count each once."""
@@ -57,8 +58,14 @@ class LeftOut:
         if _first(self._ignored, (section, kind)) and (ignored := ignored_by(policy.of(service), kind)):
             self._note(f"xds: {CLIENTS[kind]} do not use {', '.join(ignored)} of {section} in the policy")
 
+    def say_tls_required(self, section: str) -> None:
+        """Say that clients without mutual TLS get no endpoints by this table of the policy, once for each."""
+        if _first(self._tls_required, section):
+            self._note(f'xds: clients without mutual TLS get no endpoints by {section} in the policy: tls = "require"')
+
     def policy_changed(self) -> None:
         self._ignored.clear()
+        self._tls_required.clear()
 
 
 def _unusable(instance: CatalogInstance) -> str:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from gossipreg.callers import Caller
+
 LOCAL_CLUSTER = "gossipreg-members"
 """The cluster whose endpoints are the living members by their zones: what Envoy's zone-aware balancing takes for the
 distribution of the callers. A bootstrap for Envoy names it as `cluster_manager.local_cluster_name`."""
@@ -24,16 +26,23 @@ TAKEN_NAMES = {
 """What these names mean to Envoy: a service of such a name is no cluster for it. An Envoy with a cluster `*` asks for
 the endpoints of `*`, and then refuses those of all services."""
 
+MESH_CA = "gossipreg-mesh-ca"
+"""The secret with the CAs of the mesh. A certificate is a secret by its SPIFFE id."""
+INBOUND = "Inbound "
+"""What the names of the listeners begin with at which an Envoy takes mutual TLS, and of the clusters behind them. No
+other cluster that Envoy gets has a capital letter in its name."""
+
 
 class ResourceType(StrEnum):
     """The types that are served, by their type URLs. The order is the one in which a client must get them: a cluster
-    before its endpoints and before the routes that name it."""
+    before its endpoints and its secrets, and these before the routes that name it."""
 
     CLUSTER = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
     ENDPOINTS = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
+    SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
+    """Only with mutual TLS, see `mesh_tls.py`."""
     LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"
     ROUTE = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
-    SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
 
 
 class ClientKind(StrEnum):
@@ -53,6 +62,10 @@ class Audience(NamedTuple):
     kind: ClientKind
     zone: str
     """The zone that the client says it is in; empty if it says none."""
+    service: str = ""
+    """The service, in lower case, whose Envoy it says it is; empty if it says none. Not proven: see `mesh_tls.py`."""
+    caller: Caller | None = None
+    """The user at the other end, if the kernel names one: it came over a unix socket."""
 
 
 class ResourceKey(NamedTuple):
@@ -80,7 +93,11 @@ class ResourceSource(Protocol):
     def resource(self, key: ResourceKey, audience: Audience) -> Resource | None:
         """The resource with this name. There is always one while the registry is known: a name that nobody serves has
         an empty assignment. The same object is returned until the resource changes. None: this sidecar knows only a
-        part of the registry so far, and none of it is under this name; send nothing for it until `follow` names it."""
+        part of the registry so far, and none of it is under this name, or the client may not have it; send nothing for
+        it until `follow` names it."""
+
+    def why_not(self, key: ResourceKey, audience: Audience) -> str:
+        """Why this client may not have this resource, for people; empty if it may."""
 
     def wildcard(self, type: ResourceType, audience: Audience) -> tuple[str, ...] | None:
         """The names that a client gets that asks for all of a type (Envoy: listeners and clusters). A name stays in it

@@ -117,6 +117,8 @@ class ServicePolicy:
     routes: tuple[HeaderRoute, ...] = ()
     """The first that matches wins; what none matches is split."""
     mirror: MirrorPolicy | None = None
+    tls_required: bool = False
+    """Calls go by mutual TLS or not at all."""
 
     @property
     def tags(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@
     hash_header = "x-user"
     split = { v1 = 90, v2 = 10 }
     mirror = { to = "v3.web", percent = 5 }
+    tls = "require"                   # only with --xds-tls
 
     [[service.web.route]]             # before the split
     headers = { x-canary = "yes", x-user = { prefix = "test-" } }
@@ -125,7 +126,7 @@ def _settings(where: str, table: Mapping[str, Any], default: Mapping[str, Any]) 
 
 
 def _policy(settings: Mapping[str, Any]) -> ServicePolicy:
-    names = {"timeout": "timeout_s", "route": "routes"}
+    names = {"timeout": "timeout_s", "route": "routes", "tls": "tls_required"}
     return ServicePolicy(**{names.get(name, name): value for name, value in settings.items()})
 
 
@@ -277,6 +278,12 @@ def _mirror(where: str, value: Any) -> MirrorPolicy:
     return MirrorPolicy(**found)
 
 
+def _tls(where: str, value: Any) -> bool:
+    if value != "require":
+        raise _bad(where, value, '"require", or leave it out')
+    return True
+
+
 def _routes(where: str, value: Any) -> tuple[HeaderRoute, ...]:
     if type(value) is not list or not 0 < len(value) <= ROUTES_MAX:
         raise _bad(where, value, f"1 to {ROUTES_MAX} tables [[service.NAME.route]]")
@@ -311,4 +318,5 @@ def _condition(where: str, name: str, wanted: Any) -> HeaderCondition:
 _SETTINGS: Mapping[str, Reader] = {
     "timeout": _duration, "retries": _retries, "limits": _limits, "outlier": _outlier, "lb": _one_of(Balancing),
     "hash_header": _header, "split": _split, "route": _routes, "mirror": _mirror,
+    "tls": _tls,
 }  # fmt: skip

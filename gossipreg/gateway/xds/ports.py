@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gossipreg.callers import caller_at
+from gossipreg.callers import Caller, caller_at
 from gossipreg.errors import BadConfig, CannotStart, cannot_start
 from gossipreg.model import Address
 from gossipreg.net.addresses import Bind, is_loopback
@@ -32,14 +32,15 @@ class XdsListener:
     text: str
     """Its address, for people and for bootstraps: a path is absolute, since a client has a folder of its own."""
 
-    def peer_of(self, sock: socket.socket) -> str:
-        """The client at the other end of a connection, for people. Raises OSError if it is gone already."""
+    def peer_of(self, sock: socket.socket) -> tuple[str, Caller | None]:
+        """The client at the other end of a connection, for people, and its user if the socket is a unix socket. Raises
+        OSError if it is gone already."""
         if self.unix:
             caller = caller_at(sock, "socket")
-            return f"process {caller.pid} of {caller}"
+            return f"process {caller.pid} of {caller}", caller
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         host, port = sock.getpeername()[:2]
-        return str(Address(host, port))
+        return str(Address(host, port)), None
 
 
 def check_reach(where: Sequence[Bind], *, insecure: bool) -> None:

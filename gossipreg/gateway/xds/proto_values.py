@@ -9,6 +9,8 @@ from google.protobuf import any_pb2, duration_pb2, wrappers_pb2
 from gossipreg.gateway.xds.model import Resource, ResourceType
 
 VERSION_BYTES = 8
+PLAIN_MATCH, PLAIN = "envoy.transport_socket_match", "gossipreg-plain"
+"""The metadata of endpoints that take no TLS, where all others are called by mutual TLS."""
 
 
 def packed(message: Any) -> Any:

@@ -49,6 +49,7 @@ def _stream_shape(stream: AdsStream, types: list[Shape], now: float) -> Shape:
         "agent": node.agent,
         "version": node.version,
         "cluster": node.cluster,
+        "service": node.service,
         "region": node.region,
         "zone": node.zone,
         "peer": stream.peer,
@@ -56,6 +57,7 @@ def _stream_shape(stream: AdsStream, types: list[Shape], now: float) -> Shape:
         "since_s": round(now - stream.since, 3),
         "types": types,
         "unserved": sorted(stream.unserved),
+        "withheld": stream.withheld()[:REFUSALS_SHOWN],
     }
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
+from gossipreg.callers import Caller
 from gossipreg.gateway.xds.ads_stream import AdsStream
 from gossipreg.gateway.xds.delta_stream import DeltaStream
 from gossipreg.gateway.xds.discovery_requests import BadRequest
@@ -55,17 +56,17 @@ class XdsStreams:
         called when a client refuses a response."""
         self.context = StreamContext(source, counts, note, now, refused)
 
-    def open(self, path: str, peer: str, wake: Callable[[], None]) -> XdsStream | None:
+    def open(self, path: str, peer: str, wake: Callable[[], None], caller: Caller | None = None) -> XdsStream | None:
         """Begin a call of the method at this HTTP path; None: there is no such method (UNIMPLEMENTED). `peer` is the
-        client's address, for people. `wake` is called when `take` has something; it must be cheap. Raises BadRequest
-        if there are too many streams."""
+        client's address, for people; `caller` its user, if it came over a unix socket. `wake` is called when `take` has
+        something; it must be cheap. Raises BadRequest if there are too many streams."""
         method = METHODS.get(path)
         if method is None:
             return None
         if len(self.context.streams) >= STREAMS:
             self.context.count("drop.xds_too_many_streams")
             raise BadRequest("xds_too_many_streams", f"{STREAMS} streams are open already: close some")
-        return method(self.context, peer, wake)
+        return method(self.context, peer, wake, caller)
 
     @property
     def refusing(self) -> int:

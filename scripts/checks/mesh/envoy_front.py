@@ -21,8 +21,8 @@ class EnvoyCaller:
 
     def __init__(self, service: str, port: int, admin_port: int) -> None:
         self._service = service
-        self._port = port
-        self._admin_port = admin_port
+        self.port = port
+        self.admin_port = admin_port
         self._loaded = Answers()
         self._stop = threading.Event()
         self._load: threading.Thread | None = None
@@ -52,7 +52,7 @@ class EnvoyCaller:
     def _call(self, answers: Answers, timeout_s: float) -> None:
         began = time.monotonic()
         try:
-            status, body = self._asked(self._port, "/", timeout_s)
+            status, body = self._asked(self.port, "/", timeout_s)
         except (OSError, http.client.HTTPException) as error:
             status, body = 0, f"{type(error).__name__}: {error}"
         answers.longest_s = max(answers.longest_s, time.monotonic() - began)
@@ -73,13 +73,13 @@ class EnvoyCaller:
 
     def is_ready(self) -> bool:
         try:
-            return self._asked(self._admin_port, "/ready")[0] == 200 and self._asked(self._port, "/")[0] != 0
+            return self._asked(self.admin_port, "/ready")[0] == 200 and self._asked(self.port, "/")[0] != 0
         except OSError:
             return False
 
     def statistics(self, prefix: str) -> dict[str, float]:
         """Those of Envoy's own figures that begin so, from its admin port in Prometheus' form."""
-        _, text = self._asked(self._admin_port, "/stats/prometheus")
+        _, text = self._asked(self.admin_port, "/stats/prometheus")
         lines = (line.rpartition(" ") for line in text.splitlines() if line.startswith(prefix))
         return {name: float(value) for name, _, value in lines}
 

@@ -159,6 +159,7 @@ class Served(Inside):
         self.outgoing = PublishedEvents()
         api = SidecarApi(
             view=self.node, changes=self.pump.changes, members=self.pump.members, registrations=self.services,
+            registered=self.services.registered,
             rights=self.rights,
             cluster="default", version="1.2.3", now=trio.current_time,
             leave=self._leave,

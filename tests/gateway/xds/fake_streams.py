@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from gossipreg.callers import Caller
 from gossipreg.gateway.xds.streams import BadRequest, XdsStream, XdsStreams
 
 ADS = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"
@@ -13,6 +14,7 @@ class FakeCall:
     def __init__(self, path: str, peer: str, wake: Callable[[], None]) -> None:
         self.path = path
         self.peer = peer
+        self.caller: Caller | None = None
         self.wake = wake
         self.echoes = True
         self.received: list[bytes] = []
@@ -52,7 +54,7 @@ class FakeStreams(XdsStreams):
     def last(self) -> FakeCall:
         return self.calls[-1]
 
-    def open(self, path: str, peer: str, wake: Callable[[], None]) -> XdsStream | None:
+    def open(self, path: str, peer: str, wake: Callable[[], None], caller: Caller | None = None) -> XdsStream | None:
         if path == "/bug":
             wake()
             raise ZeroDivisionError
@@ -61,4 +63,5 @@ class FakeStreams(XdsStreams):
         if path != ADS:
             return None
         self.calls.append(FakeCall(path, peer, wake))
+        self.last.caller = caller
         return self.last

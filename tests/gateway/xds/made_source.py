@@ -46,6 +46,9 @@ class MadeSource:
     def wildcard(self, type: ResourceType, audience: Audience) -> tuple[str, ...] | None:
         return self.wild[type] if audience.kind is ClientKind.ENVOY else ()
 
+    def why_not(self, key: ResourceKey, audience: Audience) -> str:
+        return f"{key.name} is not for {audience.service}" if audience.service and key in self.hidden else ""
+
     def forget(self, key: ResourceKey) -> None:
         self.forgotten.append(key)
 

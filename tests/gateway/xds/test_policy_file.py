@@ -46,7 +46,7 @@ def test_the_example_of_the_module_is_read() -> None:
                     HeaderCondition("x-canary", Matching.EXACT, "yes"),
                     HeaderCondition("x-user", Matching.PREFIX, "test-"),
                 ), "v2"),),
-                mirror=MirrorPolicy("v3.web", 5.0),
+                mirror=MirrorPolicy("v3.web", 5.0), tls_required=True,
             )
         },
     )  # fmt: skip

@@ -1,9 +1,15 @@
 """What `gossipreg xds show` says of each client."""
 
-from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest
+import pytest
+from envoy.config.core.v3.base_pb2 import Node
+from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest, DiscoveryResponse
 
+from gossipreg.callers import Caller
+from gossipreg.gateway.xds.client_node import read_node_untrusted
+from gossipreg.gateway.xds.model import Audience, ClientKind, ResourceKey, ResourceType
+from gossipreg.gateway.xds.streams import XdsStream
 from tests.gateway.xds.made_source import CLUSTER, ENDPOINTS, LISTENER, MadeSource
-from tests.gateway.xds.talk import ENVOY, JS, PY, StreamsUnderTest
+from tests.gateway.xds.talk import ENVOY, JS, PY, SOTW, StreamsUnderTest
 
 
 def test_a_client_is_shown_with_all_that_it_said_and_has() -> None:
@@ -18,6 +24,7 @@ def test_a_client_is_shown_with_all_that_it_said_and_has() -> None:
     assert shown == {
         "number": 1, "id": "shop-1", "kind": "grpc-core", "agent": PY, "version": "", "cluster": "", "region": "",
         "zone": "east", "peer": "127.0.0.1:40000", "form": "sotw", "since_s": 7.5, "unserved": [],
+            "service": "", "withheld": [],
         "types": [
             {
                 "type": "cluster", "names": ["api", "web"], "total": 2, "sent": cluster.version_info,
@@ -110,3 +117,61 @@ def test_a_type_that_is_not_served_is_shown_with_its_client() -> None:
     talk = under_test.sotw(ENVOY)
     talk.send(DiscoveryRequest(type_url="type.googleapis.com/envoy.service.runtime.v3.Runtime"))
     assert under_test.streams.shown({})[0]["unserved"] == ["type.googleapis.com/envoy.service.runtime.v3.Runtime"]
+
+
+def envoy_of_web(name: str, caller: Caller | None) -> tuple[StreamsUnderTest, XdsStream]:
+    """A stream of the Envoy of `web`, which asks for clusters and for the secret of this name."""
+    under_test = StreamsUnderTest(MadeSource(wild=("api",)))
+    stream = under_test.streams.open(SOTW, "process 7 of user 1001", lambda: None, caller)
+    assert stream is not None
+    for type, names in ((CLUSTER, ()), (ResourceType.SECRET, (name,))):
+        request = DiscoveryRequest(type_url=type.value, resource_names=names)
+        request.node.user_agent_name = "envoy"
+        request.node.metadata.update({"gossipreg": {"service": "Web"}})
+        stream.receive_untrusted(request.SerializeToString())
+    return under_test, stream
+
+
+def test_the_source_is_told_whose_envoy_asks_and_which_user() -> None:
+    caller = Caller(1001, 7, door="socket")
+    under_test, stream = envoy_of_web("cert", caller)
+    stream.take()
+    assert {audience for _, audience in under_test.source._made} == {Audience(ClientKind.ENVOY, "", "web", caller)}
+    [shown] = under_test.streams.shown({})
+    assert (shown["service"], shown["withheld"]) == ("web", [])
+
+
+def test_what_a_client_may_not_have_is_shown_with_the_reason() -> None:
+    under_test, stream = envoy_of_web("cert", None)
+    under_test.source.hidden.add(ResourceKey(ResourceType.SECRET, "cert"))
+    stream.take()
+    [shown] = under_test.streams.shown({})
+    assert shown["withheld"] == ["cert is not for web"]
+
+
+def test_secrets_do_not_wait_for_the_clusters_that_wait_for_them() -> None:
+    """Envoy acknowledges clusters when they are warm, for which it needs their secrets."""
+    under_test, stream = envoy_of_web("cert", None)
+    types = [DiscoveryResponse.FromString(message).type_url for message in stream.take()]
+    assert types == [CLUSTER.value, ResourceType.SECRET.value]
+    request = DiscoveryRequest(type_url=ResourceType.SECRET.value, resource_names=["cert", "other"])
+    stream.receive_untrusted(request.SerializeToString())
+    [response] = stream.take()
+    assert DiscoveryResponse.FromString(response).type_url == ResourceType.SECRET.value
+    assert under_test.counts["xds.nacks"] == 0
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [{}, {"gossipreg": "web"}, {"gossipreg": {}}, {"gossipreg": {"service": 7}}, {"gossipreg": {"x": "web"}}],
+)
+def test_metadata_that_names_no_service_is_none(metadata: dict[str, object]) -> None:
+    node = Node(user_agent_name="envoy")
+    node.metadata.update(metadata)
+    assert read_node_untrusted(node).service == ""
+
+
+def test_only_an_envoy_is_the_envoy_of_a_service() -> None:
+    node = Node(user_agent_name=PY)
+    node.metadata.update({"gossipreg": {"service": "web"}})
+    assert read_node_untrusted(node).service == ""
