@@ -14,6 +14,8 @@ PAGE = 100
 VERSION_SHOWN = 8
 """Characters of a version: enough to see whether two are equal; the JSON has all."""
 NAMES_SHOWN = 4
+TEXT_SHOWN = 40
+"""Characters of what a client says of itself, and of a name: one long text would make all lines long."""
 
 
 @click.group(
@@ -57,7 +59,8 @@ def show(chosen: Chosen, name: str | None, client: str | None) -> None:
         ("CLIENT", "KIND", "VERSION", "ZONE", "PEER", "SINCE", "TYPE", "SENT", "ACKED", "NAMES"),
         (
             (
-                one["id"], one["kind"], one["version"], one["zone"], one["peer"], short_duration(one["since_s"]),
+                _cut(one["id"]), one["kind"], _cut(one["version"]), _cut(one["zone"]), one["peer"],
+                short_duration(one["since_s"]),
                 *_type_cells(of_type),
             )
             for one in clients
@@ -87,12 +90,16 @@ def _clients(chosen: Chosen, wanted: dict[str, Any]) -> Iterator[dict[str, Any]]
             after = page[-1]["number"]
 
 
+def _cut(text: str) -> str:
+    return text if len(text) <= TEXT_SHOWN else f"{text[: TEXT_SHOWN - 3]}..."
+
+
 def _type_cells(of_type: dict[str, Any] | None) -> tuple[object, ...]:
     if of_type is None:
         return (None, None, None, None)
     names = of_type["names"]
     more = f" and {of_type['total'] - NAMES_SHOWN} more" if of_type["total"] > NAMES_SHOWN else ""
-    shown = names[: NAMES_SHOWN + (names[:1] == ["*"])]
+    shown = [_cut(name) for name in names][: NAMES_SHOWN + (names[:1] == ["*"])]
     return (
         of_type["type"], of_type["sent"][:VERSION_SHOWN], of_type["acked"][:VERSION_SHOWN], f"{' '.join(shown)}{more}",
     )  # fmt: skip

@@ -58,6 +58,21 @@ def test_every_page_of_clients_is_shown(xds_sidecar: FakeSidecar, command: Comma
     assert [given["after"] for _, given in xds_sidecar.seen] == [0, 100, 200, 250]
 
 
+def test_a_long_text_of_one_client_does_not_make_all_lines_long(sidecar: FakeSidecar, command: Command) -> None:
+    long = {
+        **CLIENT,
+        "id": "i" * 255,
+        "version": "v" * 64,
+        "zone": "z" * 255,
+        "types": [{**TYPE, "names": ["n" * 4096]}],
+    }
+    sidecar.answers["xds-show"] = lambda given: {**SIDECAR, "clients": [] if given.get("after") else [long, CLIENT]}
+    lines = command("xds", "show").out.splitlines()
+    assert max(map(len, lines)) < 250
+    assert lines[1].startswith("i" * 37 + "...  ")
+    assert lines[1].endswith("  " + "n" * 37 + "...")
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
