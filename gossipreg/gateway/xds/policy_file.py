@@ -64,6 +64,7 @@ ATTEMPTS_MAX = 100
 PERCENT_MIN = 0.0001
 """A millionth: clients count no smaller share."""
 _HEADER = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,128}")
+_BROADCAST = ipaddress.ip_address("255.255.255.255")
 _OF_ONE = ("split", "route", "mirror")
 """Settings that make no sense for all services."""
 
@@ -204,9 +205,12 @@ def _name(where: str, value: Any) -> str:
 
 def _address(where: str, value: Any) -> str:
     try:
-        return str(ipaddress.ip_address(value if type(value) is str and "%" not in value else ""))
+        found = ipaddress.ip_address(value if type(value) is str and "%" not in value else "")
     except ValueError:
         raise _bad(where, value, 'an IP address such as "127.0.0.1"') from None
+    if found.is_multicast or found == _BROADCAST or (found.version == 6 and found.is_link_local):
+        raise _bad(where, value, 'an address where Envoy can listen, such as "127.0.0.1"')
+    return str(found)
 
 
 def _one_of(choices: type[Balancing]) -> Reader:

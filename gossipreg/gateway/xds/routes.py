@@ -27,6 +27,9 @@ from gossipreg.gateway.xds.proto_values import duration, number, packed
 
 OTHER_HOST_TRIES = 5
 """How often Envoy chooses again when it has chosen an endpoint that has just failed the same call. Then it takes it."""
+GRPC_ATTEMPTS_MAX = 4
+"""More tries than a gRPC client makes after the first. C-core takes a larger number for an error in its log, with each
+response, and makes as many."""
 _OF_WHAT_WAS_NOT_SENT = RetryPolicy(on=NOT_SENT)
 """What Envoy gets where nothing is set: a call to an endpoint that has just ended is sent to another one. gRPC clients
 do so by themselves."""
@@ -97,7 +100,8 @@ def _retries(retries: RetryPolicy, kind: ClientKind) -> Any:
     words = [word for word in retries.on if kind is ClientKind.ENVOY or word in GRPC_RETRY_ON]
     if not words:
         return None
-    policy = route_pb2.RetryPolicy(retry_on=",".join(words), num_retries=number(retries.attempts))
+    attempts = retries.attempts if kind is ClientKind.ENVOY else min(retries.attempts, GRPC_ATTEMPTS_MAX)
+    policy = route_pb2.RetryPolicy(retry_on=",".join(words), num_retries=number(attempts))
     if retries.per_try_timeout_s is not None and honours(kind, "retries.per_try_timeout"):
         policy.per_try_timeout.CopyFrom(duration(retries.per_try_timeout_s))
     if kind is ClientKind.ENVOY:  # gRPC clients choose another endpoint by themselves

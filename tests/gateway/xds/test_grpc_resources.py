@@ -158,3 +158,10 @@ def test_only_passing_instances_are_endpoints() -> None:
         [instance(address=host.replace("10.0.0.", "10.0.1."), health=health) for host, health in healths.items()]
     )
     assert registry.endpoints() == ["10.0.1.0:80"]
+
+
+@pytest.mark.parametrize("kind", [PY, JS, GO])
+def test_no_more_retries_are_sent_than_a_grpc_client_makes(kind: ClientKind) -> None:
+    registry = KnownRegistry([instance()], "[service.web]\nretries = { attempts = 100 }")
+    [host] = manager_of(message_of(registry.ask(LISTENER, kind=kind))).route_config.virtual_hosts
+    assert host.routes[0].route.retry_policy.num_retries.value == 4
