@@ -71,8 +71,8 @@ def test_a_call_that_may_not_be_repeated_raises_timeout(run: Run, talking: Talki
         async def request(_instance: PickedInstance) -> None:
             await sleep(FOREVER_S)
 
-        with pytest.raises(TimeoutError, match=r"not ended within 0\.0"):
-            await web.call(request, deadline=0.05)
+        with pytest.raises(TimeoutError, match=r"not ended within 0\."):
+            await web.call(request, deadline=0.5)
         assert (web.stats()["attempts"], web.stats()["failures"], web.stats()["in_flight"]) == (1, 1, 0)
 
     run(with_service(talking, test))
@@ -231,7 +231,7 @@ def test_what_came_first_is_let_go_if_the_fallback_is_cancelled(run: Run, talkin
             return await run_call(web.service.picker, web.ready, request, options, None, fallback, discard)
 
         with pytest.raises(TimeoutError):
-            await within(0.05, call, None)
+            await within(0.5, call, None)
         assert let_go == ["first"]
 
     run(with_service(talking, test))

@@ -159,7 +159,7 @@ def test_bad_params_after_a_lost_answer_were_always_bad(events: EventSidecar, re
 def test_unavailable_to_the_end_is_not_published(events: EventSidecar, registry: Registry) -> None:
     events.answers = [Unavailable("no leader")]
     with pytest.raises(Unavailable):
-        registry.publish("a", timeout=0.2)
+        registry.publish("a", timeout=1.0)
 
 
 def test_without_a_sidecar_nothing_was_sent(tmp_path: Path) -> None:

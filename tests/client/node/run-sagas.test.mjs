@@ -50,10 +50,10 @@ test("a run that is lost is sent again with the same id", async () => {
 
 test("a run that is not answered in time says with which id it counts once", async () => {
   sidecar.usual.run = () => CLOSE;
-  const lost = registry.runSaga(DEFINITION, { id: "s1", timeoutMs: 60 });
+  const lost = registry.runSaga(DEFINITION, { id: "s1", timeoutMs: 500 });
   await assert.rejects(lost, { name: "OutcomeUnknown", message: /begin it again with the id 's1', it counts once/ });
   sidecar.usual.run = () => failure("unavailable", "no leader");
-  const refused = registry.runSaga(DEFINITION, { id: "s1", timeoutMs: 60 });
+  const refused = registry.runSaga(DEFINITION, { id: "s1", timeoutMs: 500 });
   await assert.rejects(refused, { name: "Unavailable", message: "no leader" });
 });
 
