@@ -79,6 +79,8 @@ def _assignment_faults(message: Any, name: str) -> Iterator[str]:
         (one.priority, one.locality.region, one.locality.zone, one.locality.sub_zone) for one in message.endpoints
     )
     yield from (f"{locality} is there twice" for locality, times in localities.items() if times > 1)
+    if message.policy.drop_overloads:
+        yield "drops, which Envoy 1.40.0 changes only when the hosts change"
     priorities = {one.priority for one in message.endpoints}
     if priorities != set(range(len(priorities))):
         yield f"a gap in the priorities {priorities}"
@@ -103,6 +105,8 @@ def _cluster_faults(message: Any, kind: ClientKind) -> Iterator[str]:
     grpc = (cluster_pb2.Cluster.ROUND_ROBIN, cluster_pb2.Cluster.RING_HASH)
     if kind is not ClientKind.ENVOY and message.lb_policy not in grpc:
         yield "a way to balance that gRPC does not have"
+    if message.HasField("load_balancing_policy"):
+        yield "a policy in the newer form: grpc-js 1.14.1 refuses the sizes of its ring hash"
     if kind is ClientKind.GRPC_JS and message.HasField("outlier_detection"):
         yield "outlier detection for grpc-js"
 

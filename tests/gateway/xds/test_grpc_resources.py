@@ -44,6 +44,30 @@ def test_every_name_has_all_resources_and_no_client_refuses_one(kind: ClientKind
             assert refused(found, kind) == []
 
 
+@pytest.mark.parametrize("kind", [PY, JS, GO])
+def test_only_the_assignment_of_a_service_without_instances_changes(kind: ClientKind) -> None:
+    """@grpc/grpc-js-xds 1.14.1 never uses a Listener or Cluster again that was left out once; grpcio 1.85.3 sends no
+    call that waited for a Listener."""
+    registry = KnownRegistry([instance()], EVERYTHING)
+    before = {type: registry.ask(type, "web", kind).any for type in (LISTENER, ROUTE, CLUSTER)}
+    full = registry.ask(ENDPOINTS, "web", kind).any
+    registry.take(instance())
+    assert {type: registry.ask(type, "web", kind).any for type in before} == before
+    assert list(message_of(registry.ask(ENDPOINTS, "web", kind)).endpoints) == []
+    registry.put(instance())
+    assert registry.ask(ENDPOINTS, "web", kind).any == full
+
+
+@pytest.mark.parametrize("kind", [PY, JS, ENVOY])
+def test_a_ring_hash_has_the_form_that_every_client_takes(kind: ClientKind) -> None:
+    """The newer form with a ring's size is refused by @grpc/grpc-js-xds 1.14.1."""
+    found = KnownRegistry([instance()], '[service.web]\nlb = "ring_hash"').ask(CLUSTER, "web", kind)
+    cluster = message_of(found)
+    assert cluster.lb_policy == cluster.RING_HASH
+    assert not cluster.HasField("load_balancing_policy")
+    assert refused(found, kind) == []
+
+
 def test_a_listener_has_its_route_in_it_and_names_the_cluster() -> None:
     for name in ("web", "v1.web", "WEB:80"):
         manager = manager_of(message_of(KnownRegistry([instance()]).ask(LISTENER, name)))
