@@ -62,7 +62,7 @@ WITH_SOCKETS = ("net", "daemon", "gateway", "cli")
 FLOORS: tuple[tuple[str, ...], ...] = (
     (
         *("errors", "model", "generation", "drops", "durations", "sizes", "strict_json", "retry", "weights"),
-        *("tuning", "socket_path", "systemd_job", "callers", "rights", "timers"),
+        *("tuning", "socket_path", "systemd_job", "callers", "rights", "timers", "extras"),
     ),
     ("config", "net", "feed"),
     ("wire",),

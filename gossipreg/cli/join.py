@@ -12,6 +12,7 @@ from gossipreg.cli.pid_one import split_where_pid_one
 from gossipreg.cli.sources import ConfiguredCommand, config_option, in_force, reread, sources_of
 from gossipreg.cli.units import Duration, OneOf, Size
 from gossipreg.errors import BadConfig, CannotStart
+from gossipreg.extras import install_command
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -317,7 +318,7 @@ def _xds_gateway(flags: dict[str, Any], group: str | None, domain: str | None) -
         if library == "gossipreg":
             raise
         lacks = f"--xds needs libraries that are not installed here ({library})"
-        raise click.UsageError(f"{lacks}: pip install 'gossipreg[xds]'") from None
+        raise click.UsageError(f"{lacks}: {install_command('xds')}") from None
     tcp, unix = _places("--xds", flags["xds"], DEFAULT_PORT)
     return [
         XdsOptions(

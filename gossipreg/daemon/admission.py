@@ -8,6 +8,7 @@ from gossipreg.daemon.checks import grpc
 from gossipreg.daemon.checks.spec import CheckSpec
 from gossipreg.daemon.params import Registration, registration_untrusted
 from gossipreg.errors import Refused
+from gossipreg.extras import install_command
 
 
 class Admission:
@@ -35,4 +36,4 @@ class Admission:
             raise Refused(f"a command that {who} sets as a check needs --allow-cmd-checks, since the sidecar's user "
                           f"runs it; {shown} is refused")  # fmt: skip
         if check.kind in ("grpc", "grpcs") and not grpc.available():
-            raise Refused(f"{shown} needs the library h2 beside the sidecar: pip install 'gossipreg[grpc]'")
+            raise Refused(f"{shown} needs the library h2 beside the sidecar: {install_command('grpc')}")

@@ -9,6 +9,7 @@ import pytest
 
 from gossipreg.daemon import main
 from gossipreg.daemon.settings import Settings
+from gossipreg.extras import install_command
 from gossipreg.gateway.dns.gateway import DnsOptions
 from gossipreg.net.addresses import Bind
 from tests.cli.conftest import Command
@@ -189,7 +190,7 @@ def test_xds_without_its_libraries_names_what_installs_them(library: str) -> Non
                            capture_output=True, text=True, timeout=60)  # fmt: skip
     name = library.partition(".")[0]
     assert ended.returncode == 2, ended.stderr
-    assert f"--xds needs libraries that are not installed here ({name}): pip install 'gossipreg[xds]'" in ended.stderr
+    assert f"--xds needs libraries that are not installed here ({name}): {install_command('xds')}" in ended.stderr
 
 
 @pytest.mark.parametrize("flag", ["--key-file", "--services", "--data-dir", "--http-token-file", "--xds-policy"])
