@@ -200,7 +200,15 @@ describe("requests of the program's own", () => {
     const hang = (_, { signal }) => new Promise(() => signal.addEventListener("abort", () => (told = true)));
     await assert.rejects(one.call(hang, { deadlineMs: 300 }), { code: "deadline_exceeded" });
     assert.ok(told);
-    assert.equal(await one.call(hang, { deadlineMs: 2000, fallback: () => "instead", idempotent: true }), "instead");
+    let attempts = 0;
+    const hangsOnce = (instance, context) => {
+      if (++attempts === 1) return hang(instance, context);
+      context.failed();
+      throw new Error("gone");
+    };
+    const options = { deadlineMs: 900, attemptsMax: 2, fallback: () => "instead", idempotent: true };
+    assert.equal(await one.call(hangsOnce, options), "instead");
+    assert.equal(attempts, 2);
   });
 
   const reset = () => {
