@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from gossipreg.cli.complete import complete_zone
+from gossipreg.cli.complete import complete_service, complete_zone
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import print_line
 from gossipreg.cli.xds_forms import UNIX, as_yaml, envoy_bootstrap, grpc_bootstrap, local_address
@@ -32,7 +32,10 @@ from gossipreg.errors import BadParams
 )
 @click.option("--yaml", is_flag=True, help="With --envoy: YAML in place of JSON.")
 @click.option(
-    "--service", metavar="NAME", help="With --envoy: it is the Envoy of this service, with mutual TLS (--xds-tls)."
+    "--service",
+    metavar="NAME",
+    shell_complete=complete_service,
+    help="With --envoy: it is the Envoy of this service, with mutual TLS (--xds-tls).",
 )
 @client_options
 @pass_chosen

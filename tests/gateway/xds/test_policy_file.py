@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from gossipreg.errors import BadConfig, CannotStart
 from gossipreg.gateway.xds import policy_file
+from gossipreg.gateway.xds.gateway import XdsOptions
 from gossipreg.gateway.xds.model import ClientKind
 from gossipreg.gateway.xds.policy import (
     HONOURED,
@@ -32,6 +33,21 @@ def example() -> str:
     """The file that the module shows."""
     shown = (policy_file.__doc__ or "").partition("\n\n")[2].partition("\n\nEvery fault")[0]
     return "\n".join(line[4:] for line in shown.splitlines())
+
+
+@pytest.mark.parametrize("table", ["[default]", "[service.web]"])
+def test_required_tls_needs_the_flag_that_hands_out_certificates(tmp_path: Path, table: str) -> None:
+    """Without it no client could call the service, and nothing would say why."""
+    file = tmp_path / "p.toml"
+    file.write_text(f'{table}\ntls = "require"\n')
+    with pytest.raises(BadConfig, match='tls = "require" needs --xds-tls'):
+        XdsOptions([], policy_file=str(file)).open()
+    XdsOptions([], policy_file=str(file), tls=True).open().close()
+
+
+def test_tls_is_required_or_left_out() -> None:
+    with pytest.raises(BadConfig, match=r'tls is .*: write "require", or leave it out'):
+        policy_of('[service.web]\ntls = "yes"\n')
 
 
 def test_the_example_of_the_module_is_read() -> None:
