@@ -79,6 +79,8 @@ def _assignment_faults(message: Any, name: str) -> Iterator[str]:
         (one.priority, one.locality.region, one.locality.zone, one.locality.sub_zone) for one in message.endpoints
     )
     yield from (f"{locality} is there twice" for locality, times in localities.items() if times > 1)
+    if any(one.health_status for group in message.endpoints for one in group.lb_endpoints):
+        yield "an endpoint with a state of health: Envoy 1.40.0 takes no change between UNHEALTHY and DRAINING"
     if message.policy.drop_overloads:
         yield "drops, which Envoy 1.40.0 changes only when the hosts change"
     priorities = {one.priority for one in message.endpoints}
