@@ -54,7 +54,7 @@ def test_a_service_whose_name_another_would_have_wins() -> None:
 def test_a_name_that_no_host_can_have_is_a_cluster_without_routes() -> None:
     registry = KnownRegistry([instance("*"), instance("a:1", id="x"), instance("ä", id="y")])
     assert hosts(registry) == {}
-    assert registry.source.wildcard(CLUSTER, ANY_ENVOY) == ("*", "a:1", "ä")
+    assert registry.source.wildcard(CLUSTER, ANY_ENVOY) == ("a:1", "ä")
 
 
 @given(
