@@ -105,6 +105,9 @@ ROOMS = tuple(
 )
 """The rooms of the core, from the lowest."""
 
+XDS_ROOMS: dict[str, tuple[str, ...]] = {"resources": (), "streams": (), "server": ("streams",)}
+"""The rooms of the xDS gateway, and those that each may import beside itself and `model`."""
+
 CLIENT_MAY_IMPORT = (
     *("errors", "model", "retry", "socket_path", "events.cloud_event", "sagas.saga_definition", "sagas.saga_model"),
     *("wire.rpc", "client"),
@@ -147,6 +150,16 @@ def import_faults(name: str, tree: ast.AST, package: Path) -> Iterator[Fault]:
         inner = imported.removeprefix("gossipreg.")
         if not _may_import(part, inner):
             yield line, f"{name} imports {imported}: {_direction(part)}"
+
+
+def xds_import_faults(name: str, tree: ast.AST, package: Path) -> Iterator[Fault]:
+    """`name` is the dotted name of a file in a room of the xDS gateway."""
+    home = "gossipreg.gateway.xds."
+    room = name.removeprefix(home).partition(".")[0]
+    for line, imported in imports(tree, package):
+        known = imported.removeprefix(home).partition(".")[0]
+        if imported.startswith(home) and known not in ("model", room, *XDS_ROOMS[room]):
+            yield line, f"imports {imported}: {room}/ may know model, {', '.join((room, *XDS_ROOMS[room]))}"
 
 
 def _outside_fault(name: str, imported: str) -> str:

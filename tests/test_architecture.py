@@ -50,7 +50,8 @@ MAPPED = (
         "daemon/sagas",
         "daemon/streams",
     ),
-    *("gateway/dns", "gateway/http", "gateway/xds", "net"),
+    *("gateway/dns", "gateway/http", "net"),
+    *("gateway/xds/server", "gateway/xds/streams", "gateway/xds/resources"),
 )
 """Folders whose map names all their files."""
 
@@ -205,6 +206,15 @@ def test_the_map_of_the_core_names_its_rooms_from_the_lowest() -> None:
     text = ast.get_docstring(tree(PACKAGE / "core" / "__init__.py")) or ""
     assert tuple(re.findall(r"^    (\w+)/ ", text, re.MULTILINE)) == house_rules.ROOMS
     assert {*house_rules.ROOMS} == {path.parent.name for path in (PACKAGE / "core").glob("*/__init__.py")}
+
+
+def test_the_rooms_of_xds_know_only_those_below() -> None:
+    home = PACKAGE / "gateway" / "xds"
+    assert {*house_rules.XDS_ROOMS} == {path.parent.name for path in home.glob("*/__init__.py")}
+    faults = [
+        listed(path, house_rules.xds_import_faults(dotted(path), tree(path), PACKAGE)) for path in home.glob("*/*.py")
+    ]
+    assert not any(faults), faults
 
 
 def test_every_reason_for_a_drop_has_its_meaning() -> None:

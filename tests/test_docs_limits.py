@@ -37,20 +37,10 @@ from gossipreg.gateway.http import ask, connections, events, tokens
 from gossipreg.gateway.http import filter as filters
 from gossipreg.gateway.http.dapr import picking
 from gossipreg.gateway.http.eureka import documents, recent
-from gossipreg.gateway.xds import (
-    ads_stream,
-    discovery_requests,
-    grpc_calls,
-    grpc_connections,
-    grpc_messages,
-    http2_connection,
-    nack_log,
-    names_asked,
-    policy_file,
-    shown_names,
-    stream_context,
-)
-from gossipreg.gateway.xds import streams as xds_streams
+from gossipreg.gateway.xds.resources import names_asked, policy_file, shown_names
+from gossipreg.gateway.xds.server import grpc_calls, grpc_connections, grpc_messages, http2_connection
+from gossipreg.gateway.xds.streams import ads_stream, discovery_requests, nack_log, stream_context
+from gossipreg.gateway.xds.streams import xds_streams as xds_streams
 from gossipreg.journal.tuning import JournalTuning
 from gossipreg.net import http_client, http_framing
 from gossipreg.sagas import (

@@ -220,6 +220,8 @@ def test_only_a_daemon_with_mutual_tls_loads_its_ca(tmp_path: Path) -> None:
             wait_for(partial(is_synced, client), 20)
             lines = errors.read_text().splitlines()
         names = {line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")}
-        loaded.append({name for name in names if re.match(r"gossipreg\.gateway\.xds\.mesh_|cryptography\.x509", name)})
+        loaded.append(
+            {name for name in names if re.match(r"gossipreg\.gateway\.xds\.\w+\.mesh_|cryptography\.x509", name)}
+        )
     assert loaded[0] == set()
-    assert {"gossipreg.gateway.xds.mesh_ca", "cryptography.x509"} <= loaded[1]
+    assert {"gossipreg.gateway.xds.resources.mesh_ca", "cryptography.x509"} <= loaded[1]

@@ -290,7 +290,7 @@ def _http_gateway(flags: dict[str, Any], group: str | None) -> "list[GatewayOpti
 
 def _check_mesh(places: tuple[str, ...], cluster: str, key: str | None) -> None:
     """Raise UsageError if --xds-tls cannot be had."""
-    from gossipreg.gateway.xds.mesh_ids import fault_of_cluster
+    from gossipreg.gateway.xds.resources.mesh_ids import fault_of_cluster
 
     if not any(place.startswith("unix:") for place in places):
         raise click.UsageError("--xds-tls hands out certificates on a unix socket alone: add --xds unix:PATH.")

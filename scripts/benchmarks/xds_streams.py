@@ -18,9 +18,9 @@ from collections.abc import Callable
 from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest, DiscoveryResponse
 from google.protobuf.any_pb2 import Any as AnyMessage
 
-from gossipreg.gateway.xds.discovery_requests import SERVED
 from gossipreg.gateway.xds.model import Audience, Resource, ResourceKey, ResourceType
-from gossipreg.gateway.xds.streams import METHODS, XdsStream, XdsStreams
+from gossipreg.gateway.xds.streams.discovery_requests import SERVED
+from gossipreg.gateway.xds.streams.xds_streams import METHODS, XdsStream, XdsStreams
 
 STREAMS = 1000
 ROUNDS = 7

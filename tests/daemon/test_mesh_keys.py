@@ -1,7 +1,7 @@
 """What leaves the daemon for the CA of the mesh."""
 
 from gossipreg.daemon.mesh_keys import SECRET_BYTES, MeshKeys, mesh_secret
-from gossipreg.gateway.xds import mesh_ca
+from gossipreg.gateway.xds.resources import mesh_ca
 from gossipreg.wire.seal import Keyring
 
 ONE, TWO = bytes([1]) * 32, bytes([2]) * 32

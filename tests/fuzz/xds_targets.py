@@ -3,13 +3,13 @@
 from collections import Counter
 from typing import NoReturn
 
-from gossipreg.gateway.xds import http2_frames as frames
-from gossipreg.gateway.xds.grpc_calls import ConnectionEnds, GrpcConnection
-from gossipreg.gateway.xds.grpc_messages import framed
-from gossipreg.gateway.xds.grpc_status import GrpcStatus
-from gossipreg.gateway.xds.http2_frames import Http2Fault
 from gossipreg.gateway.xds.model import ResourceType
-from gossipreg.gateway.xds.streams import METHODS, XdsStreams
+from gossipreg.gateway.xds.server import http2_frames as frames
+from gossipreg.gateway.xds.server.grpc_calls import ConnectionEnds, GrpcConnection
+from gossipreg.gateway.xds.server.grpc_messages import framed
+from gossipreg.gateway.xds.server.grpc_status import GrpcStatus
+from gossipreg.gateway.xds.server.http2_frames import Http2Fault
+from gossipreg.gateway.xds.streams.xds_streams import METHODS, XdsStreams
 from tests.gateway.xds.http2_client import Http2Client
 from tests.gateway.xds.made_source import MadeSource
 

@@ -13,9 +13,9 @@ import grpc
 import pytest
 from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest
 
-from gossipreg.gateway.xds import http2_frames as frames
-from gossipreg.gateway.xds.grpc_messages import framed
 from gossipreg.gateway.xds.model import ResourceType
+from gossipreg.gateway.xds.server import http2_frames as frames
+from gossipreg.gateway.xds.server.grpc_messages import framed
 from scripts.tools.sidecars import Sidecar, Sidecars
 from scripts.tools.wait import BOUND_S, wait_for
 from tests.gateway.xds.http2_client import Http2Client

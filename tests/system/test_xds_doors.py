@@ -15,8 +15,8 @@ from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest, DiscoveryResponse
 
 from gossipreg.errors import Refused
-from gossipreg.gateway.xds.http2_frames import PREFACE
 from gossipreg.gateway.xds.model import ResourceType
+from gossipreg.gateway.xds.server.http2_frames import PREFACE
 from scripts.tools.sidecars import Sidecars
 from scripts.tools.wait import BOUND_S, wait_for
 from tests.system.test_http import refused_start
@@ -193,7 +193,7 @@ def test_a_gateway_that_fails_begins_anew_beside_the_registry() -> None:
     """Its server's loop is made to fail once, at the first connection."""
     program = """if True:
         import sys
-        from gossipreg.gateway.xds.grpc_server import XdsServer
+        from gossipreg.gateway.xds.server.grpc_server import XdsServer
         serve = XdsServer._serve
         async def fail_once(self):
             XdsServer._serve = serve

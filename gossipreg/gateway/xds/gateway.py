@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 import trio
 
 from gossipreg.errors import BadConfig
-from gossipreg.gateway.xds.grpc_server import XdsServer
 from gossipreg.gateway.xds.model import LOCAL_CLUSTER
-from gossipreg.gateway.xds.policy import XdsPolicy
-from gossipreg.gateway.xds.policy_file import read_policy
-from gossipreg.gateway.xds.ports import XdsListener, check_reach, listen_tcp, listen_unix
-from gossipreg.gateway.xds.resources import XdsResources
-from gossipreg.gateway.xds.streams import XdsStreams
+from gossipreg.gateway.xds.resources.policy import XdsPolicy
+from gossipreg.gateway.xds.resources.policy_file import read_policy
+from gossipreg.gateway.xds.resources.xds_resources import XdsResources
+from gossipreg.gateway.xds.server.grpc_server import XdsServer
+from gossipreg.gateway.xds.server.ports import XdsListener, check_reach, listen_tcp, listen_unix
+from gossipreg.gateway.xds.streams.xds_streams import XdsStreams
 from gossipreg.net.addresses import Bind
 from gossipreg.sidecar_api import LogFields, Question, Reread, Shape, SidecarApi
 
@@ -34,7 +34,7 @@ DEFAULT_PORT = 18000
 """Where control planes of Envoy commonly listen."""
 
 if TYPE_CHECKING:
-    from gossipreg.gateway.xds.mesh_tls import MeshTls
+    from gossipreg.gateway.xds.resources.mesh_tls import MeshTls
 
 
 COUNTS = ("xds.connections", "xds.calls", "xds.requests", "xds.responses")
@@ -190,8 +190,8 @@ class XdsGateway:
 
 def mesh_of(api: SidecarApi, life: timedelta | None) -> "MeshTls":
     """Mutual TLS, whose modules are loaded only here."""
-    from gossipreg.gateway.xds.mesh_secrets import LIFE, MeshSecrets
-    from gossipreg.gateway.xds.mesh_tls import MeshTls
+    from gossipreg.gateway.xds.resources.mesh_secrets import LIFE, MeshSecrets
+    from gossipreg.gateway.xds.resources.mesh_tls import MeshTls
 
     secrets = MeshSecrets(api.cluster, api.mesh_secrets(), lambda: datetime.now(UTC), life or LIFE)
     return MeshTls(api.cluster, api.registrations, secrets, api.note)

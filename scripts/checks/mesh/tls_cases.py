@@ -17,7 +17,7 @@ TlsCase = Callable[[bool], None]
 SHORT_LIVED = [
     sys.executable, "-c",
     "import sys; from datetime import timedelta; from gossipreg.cli.commands import run; "
-    "from gossipreg.gateway.xds import mesh_secrets; mesh_secrets.LIFE = timedelta(seconds=8); "
+    "from gossipreg.gateway.xds.resources import mesh_secrets; mesh_secrets.LIFE = timedelta(seconds=8); "
     "sys.exit(run(sys.argv[1:]))",
 ]  # fmt: skip
 """A sidecar whose certificates are good for 8 s."""

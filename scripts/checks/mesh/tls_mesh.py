@@ -15,7 +15,7 @@ from threading import Thread
 from typing import Any
 
 from gossipreg.daemon.mesh_keys import mesh_secret
-from gossipreg.gateway.xds.mesh_ca import MeshCa
+from gossipreg.gateway.xds.resources.mesh_ca import MeshCa
 from gossipreg.wire.seal import Keyring
 from scripts.checks.mesh.envoy_front import ENVOY, EnvoyCaller
 from scripts.tools.programs import free_port, running_program

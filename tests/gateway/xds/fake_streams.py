@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from gossipreg.callers import Caller
-from gossipreg.gateway.xds.streams import BadRequest, XdsStream, XdsStreams
+from gossipreg.gateway.xds.streams.xds_streams import BadRequest, XdsStream, XdsStreams
 
 ADS = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"
 

@@ -17,7 +17,7 @@ from h2.events import (
     TrailersReceived,
 )
 
-from gossipreg.gateway.xds.grpc_messages import MessageReader, framed
+from gossipreg.gateway.xds.server.grpc_messages import MessageReader, framed
 from tests.gateway.xds.fake_streams import ADS
 
 

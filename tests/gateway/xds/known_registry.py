@@ -7,9 +7,9 @@ from typing import cast
 from gossipreg.core.knowledge import Knowledge
 from gossipreg.core.view import View
 from gossipreg.gateway.xds.model import Audience, ClientKind, Resource, ResourceKey, ResourceType
-from gossipreg.gateway.xds.policy import XdsPolicy
-from gossipreg.gateway.xds.policy_file import read_policy_untrusted
-from gossipreg.gateway.xds.resources import XdsResources
+from gossipreg.gateway.xds.resources.policy import XdsPolicy
+from gossipreg.gateway.xds.resources.policy_file import read_policy_untrusted
+from gossipreg.gateway.xds.resources.xds_resources import XdsResources
 from gossipreg.model import (
     CatalogInstance,
     Change,

@@ -8,8 +8,8 @@ from pathlib import Path
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from gossipreg.gateway.xds.grpc_server import XdsServer
-from gossipreg.gateway.xds.ports import listen_tcp, listen_unix
+from gossipreg.gateway.xds.server.grpc_server import XdsServer
+from gossipreg.gateway.xds.server.ports import listen_tcp, listen_unix
 from tests.gateway.xds.fake_streams import ADS, FakeStreams
 from tests.gateway.xds.http2_client import Http2Client
 

@@ -12,7 +12,7 @@ from envoy.service.discovery.v3.discovery_pb2 import (
 )
 
 from gossipreg.gateway.xds.model import ResourceType
-from gossipreg.gateway.xds.streams import METHODS, XdsStreams
+from gossipreg.gateway.xds.streams.xds_streams import METHODS, XdsStreams
 from tests.gateway.xds.made_client import name_and_version
 from tests.gateway.xds.made_source import MadeSource
 

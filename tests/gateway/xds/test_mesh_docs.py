@@ -4,8 +4,15 @@ import re
 from importlib.resources import files
 
 from gossipreg.gateway.xds.model import ClientKind
-from gossipreg.gateway.xds.policy import GRPC_RETRY_ON, HONOURED, Matching, OutlierPolicy, RetryPolicy, ServicePolicy
-from gossipreg.gateway.xds.policy_file import read_policy_untrusted
+from gossipreg.gateway.xds.resources.policy import (
+    GRPC_RETRY_ON,
+    HONOURED,
+    Matching,
+    OutlierPolicy,
+    RetryPolicy,
+    ServicePolicy,
+)
+from gossipreg.gateway.xds.resources.policy_file import read_policy_untrusted
 
 PAGE = (files("gossipreg") / "docs" / "mesh.md").read_text()
 COLUMNS = (ClientKind.ENVOY, ClientKind.GRPC_CORE, ClientKind.GRPC_JS, ClientKind.GRPC)
