@@ -196,7 +196,12 @@ def _text(where: str, value: Any, most_bytes: int) -> str:
 
 
 def _tag(where: str, value: Any) -> str:
-    return _text(where, value, MAX_TAG_BYTES)
+    """A tag becomes part of the name of a cluster. C-core puts that into JSON as it is, and fails all calls to the
+    service if this breaks it."""
+    tag = _text(where, value, MAX_TAG_BYTES)
+    if '"' in tag or "\\" in tag:
+        raise _bad(where, value, 'a tag without " and \\, with which gRPC clients on C-core fail every call')
+    return tag
 
 
 def _name(where: str, value: Any) -> str:
