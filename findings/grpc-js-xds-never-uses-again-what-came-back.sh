@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# @grpc/grpc-js-xds 1.14.1 with @grpc/grpc-js 1.14.7 (npm); beside it grpcio 1.85.3; the control plane is of xds-protos 1.85.0
+# @grpc/grpc-js-xds 1.14.1 with @grpc/grpc-js 1.14.7 (npm); beside it grpcio 1.85.3 with xds-protos 1.85.0
 #
 # A control plane may take a resource away and give it back: in the state of the world a Cluster or a Listener that a
 # response leaves out is gone, and one that a later response has is there again. So it is for grpcio. A channel of the

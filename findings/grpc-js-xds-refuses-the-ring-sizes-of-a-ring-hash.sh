@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# @grpc/grpc-js-xds 1.14.1 with @grpc/grpc-js 1.14.7 (npm); beside it grpcio 1.85.3; the control plane is of xds-protos 1.85.0
+# @grpc/grpc-js-xds 1.14.1 with @grpc/grpc-js 1.14.7 (npm); beside it grpcio 1.85.3 with xds-protos 1.85.0
 #
 # A cluster may have a ring hash in two forms: the older `lb_policy` with `ring_hash_lb_config`, and the newer
 # `load_balancing_policy` with the extension RingHash (gRFC A52), which takes the place of the older one. The Node.js

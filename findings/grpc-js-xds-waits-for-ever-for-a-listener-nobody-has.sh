@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# @grpc/grpc-js-xds 1.14.1 with @grpc/grpc-js 1.14.7 (npm); beside it grpcio 1.85.3; the control plane is of xds-protos 1.85.0
+# @grpc/grpc-js-xds 1.14.1 with @grpc/grpc-js 1.14.7 (npm); beside it grpcio 1.85.3 with xds-protos 1.85.0
 #
 # In the state of the world there is no answer "no such service": a response without the Listener that was asked for does
 # not say that there is none. So a client takes it for missing after 15 s (xDS protocol, "knowing when a requested
