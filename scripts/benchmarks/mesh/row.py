@@ -1,4 +1,4 @@
-"""The row `mesh`: the sidecar's xDS and a minimal control plane on grpcio, in turn."""
+"""The row `mesh`: the sidecar's xDS and a minimal control plane on grpcio, one after the other."""
 
 import json
 import time

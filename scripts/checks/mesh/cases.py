@@ -217,7 +217,7 @@ CASES: dict[str, Case] = {
 
 
 def cut_everywhere(world: MeshWorld, begin: Callable[[int | None], MeshCaller], most: int = 12) -> int:
-    """The way to the sidecar is cut after every piece of data in turn: each time the client ends up with what is there.
+    """The way to the sidecar is cut after each of its first pieces: the client ends up with what is there every time.
     `begin(n)` starts a client whose way is cut after n pieces; returns at how many places it was cut."""
     for number in count():
         if number == most:

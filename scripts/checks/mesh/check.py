@@ -95,7 +95,7 @@ def _client(world: MeshWorld, client: str, port: int) -> Iterator[MeshCaller]:
 
 @contextmanager
 def _cut_clients(world: MeshWorld, client: str, way: CutWay) -> Iterator[Callable[[int | None], MeshCaller]]:
-    """What begins a client whose first connection is cut after so many pieces; the one before is ended."""
+    """Yield `begin(n)`: it starts a client whose first connection is cut after n pieces, and ends the one before."""
     with ExitStack() as stack:
         current = stack.enter_context(ExitStack())
 

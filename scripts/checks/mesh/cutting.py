@@ -1,4 +1,4 @@
-"""A way to the sidecar's xDS port that is cut wherever a case wants: after so many bytes from the sidecar."""
+"""A way to the sidecar's xDS port that is cut wherever a case wants: after a number of pieces from the sidecar."""
 
 import socket
 import threading

@@ -1,4 +1,4 @@
-"""Two sidecars in two zones, one of which serves xDS, and the instances of services that they know."""
+"""Two sidecars in two zones, and the instances of services that they know. The near sidecar serves xDS."""
 
 import json
 import subprocess

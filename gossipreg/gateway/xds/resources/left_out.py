@@ -14,7 +14,7 @@ from gossipreg.gateway.xds.resources.policy import XdsPolicy, ignored_by
 from gossipreg.model import CatalogInstance, fold_name
 
 SAID_MAX = 4096
-"""Instances and settings of which it is known that they were said. If there are more, they may be said again."""
+"""Instances and settings that are not said again. If there are more, they may be."""
 CLIENTS = {
     ClientKind.ENVOY: "Envoy",
     ClientKind.GRPC_CORE: "gRPC clients on C-core (Python, C++, Ruby, PHP)",

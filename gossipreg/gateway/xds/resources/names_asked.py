@@ -16,7 +16,7 @@ from gossipreg.gateway.readings import IN_TEXT, readings
 from gossipreg.model import MAX_NAME_BYTES, MAX_TAG_BYTES, fold_name
 
 ASKED_MAX = 2 * (MAX_NAME_BYTES + MAX_TAG_BYTES)
-"""Characters. A longer name means no service: no name and no tag have so many."""
+"""Characters. A longer name means no service: no service and no tag has a name of that length."""
 LABELS_MAX = 16
 """Parts between dots of a name that may have a tag in it. A name with more is that of a service as a whole: each dot is
 one more reading, and one name of 500 dots took 150 kB."""

@@ -62,7 +62,7 @@ class OutlierPolicy:
     failure_percentage: int | None = None
     """Of the calls in one interval."""
     minimum_hosts: int | None = None
-    """`failure_percentage` needs so many endpoints that have `request_volume` calls in an interval."""
+    """`failure_percentage` ejects nobody where fewer endpoints than this have `request_volume` calls in an interval."""
     request_volume: int | None = None
     interval_s: float | None = None
     ejection_time_s: float | None = None

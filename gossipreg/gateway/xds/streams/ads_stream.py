@@ -36,7 +36,7 @@ class AdsStream:
 
     form: str
     in_full: frozenset[ResourceType]
-    """Types of which a response must hold all resources."""
+    """A response must hold all resources of these types."""
 
     def __init__(
         self, context: StreamContext, peer: str, wake: Callable[[], None], caller: Caller | None = None

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 LINES = 10
 WITHIN_S = 60.0
-"""At most so many lines in this time; the next line after it says how many were left out."""
+"""LINES at most are written in this time; the next line after it says how many were left out."""
 REMEMBERED = 256
 """NACKs that are not written again. Beyond, the oldest is forgotten."""
 AGAIN_S = 3600.0
