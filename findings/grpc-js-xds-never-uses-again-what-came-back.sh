@@ -4,11 +4,13 @@
 # A control plane may take a resource away and give it back: in the state of the world a Cluster or a Listener that a
 # response leaves out is gone, and one that a later response has is there again. So it is for grpcio. A channel of the
 # Node.js client never uses it again: after a Cluster it asks for the endpoints no more, and a Listener with the same
-# content as before it takes for one that it has. Its calls go on failing, while a
-# client that starts now works; only a Listener with other content, or a route to a Cluster of another name, helps it. So a control plane must never leave out what it once sent, not for a moment: an assignment
-# without endpoints makes calls fail as well, and both clients use it again once it has some.
+# content as before it takes for one that it has. Its calls go on failing, while a client that starts now works; only
+# a Listener with other content, or a route to a Cluster of another name, helps it. So a control plane must never
+# leave out what it once sent, not for a moment: an assignment without endpoints makes calls fail as well, and both
+# clients use it again once it has some.
 #
-# Seen, with a call before, one while the resource is left out, and one 3 s after it is back; then one of a client that starts now:
+# Seen, with a call before, one while the resource is left out, and one 3 s after it is back; then one of a client
+# that starts now:
 #
 #   grpcio, Cluster: OK, UNAVAILABLE, OK; a new client: OK
 #   grpcio, Listener: OK, UNAVAILABLE, OK; a new client: OK

@@ -3,10 +3,10 @@
 #
 # A cluster may have a ring hash in two forms: the older `lb_policy` with `ring_hash_lb_config`, and the newer
 # `load_balancing_policy` with the extension RingHash (gRFC A52), which takes the place of the older one. The Node.js
-# client knows the newer one, but refuses each RingHash with a minimum or maximum of the ring's size: "min_ring_size must
-# be a number if provided", whatever number it is. It also refuses the hash function DEFAULT_HASH, which is the one when
-# none is named. The same sizes in the older form are taken. grpcio takes all of them. So a control plane uses the older
-# form, or names XX_HASH and no sizes.
+# client knows the newer one, but refuses each RingHash with a minimum or maximum of the ring's size: "min_ring_size
+# must be a number if provided", whatever number it is. It also refuses the hash function DEFAULT_HASH, which is the
+# one when none is named. The same sizes in the older form are taken. grpcio takes all of them. So a control plane
+# uses the older form, or names XX_HASH and no sizes.
 #
 # Seen, for a call over such a cluster:
 #

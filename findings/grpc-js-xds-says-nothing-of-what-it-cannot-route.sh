@@ -2,10 +2,10 @@
 # @grpc/grpc-js-xds 1.14.1 with @grpc/grpc-js 1.14.7 (npm); beside it grpcio 1.85.3 with xds-protos 1.85.0
 #
 # A route configuration may have no virtual host for the name that a client calls. The resource is good and is
-# acknowledged, but calls can lead nowhere. grpcio fails them at once and names the cause. In the Node.js client each call
-# waits to its deadline, and then says only that it was "waiting for name resolution"; the control plane hears nothing
-# either. A capital letter in the domain is enough, which makes no difference to grpcio. So a control plane whose Listener
-# is for one name gives it the domain "*".
+# acknowledged, but calls can lead nowhere. grpcio fails them at once and names the cause. In the Node.js client each
+# call waits to its deadline, and then says only that it was "waiting for name resolution"; the control plane hears
+# nothing either. A capital letter in the domain is enough, which makes no difference to grpcio. So a control plane
+# whose Listener is for one name gives it the domain "*".
 #
 # Seen, for a call of `xds:///web` with a deadline of 10 s:
 #

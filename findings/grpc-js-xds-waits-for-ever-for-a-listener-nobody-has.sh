@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # @grpc/grpc-js-xds 1.14.1 with @grpc/grpc-js 1.14.7 (npm); beside it grpcio 1.85.3 with xds-protos 1.85.0
 #
-# In the state of the world there is no answer "no such service": a response without the Listener that was asked for does
-# not say that there is none. So a client takes it for missing after 15 s (xDS protocol, "knowing when a requested
-# resource does not exist"), and fails the calls that wait. grpcio does so. The Node.js client has no such bound: a call
-# waits to its deadline, and one without a deadline waits for ever. So a control plane that wants a quick failure for a
-# name that nobody has answers with a Listener, a Cluster, and an assignment without endpoints: then both fail at once.
+# In the state of the world there is no answer "no such service": a response without the Listener that was asked for
+# does not say that there is none. So a client takes it for missing after 15 s (xDS protocol, "knowing when a
+# requested resource does not exist"), and fails the calls that wait. grpcio does so. The Node.js client has no such
+# bound: a call waits to its deadline, and one without a deadline waits for ever. So a control plane that wants a
+# quick failure for a name that nobody has answers with a Listener, a Cluster, and an assignment without endpoints:
+# then both fail at once.
 #
 # Seen, for a call with a deadline of 25 s (the hundredths differ):
 #

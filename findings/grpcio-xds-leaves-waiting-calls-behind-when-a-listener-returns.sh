@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # grpcio 1.85.3 (PyPI), its xDS client; the control plane is of xds-protos 1.85.0
 #
-# A call with wait_for_ready waits while a channel cannot serve it, and is sent once the channel can. If it waits because
-# the name has no Listener (a control plane left it out of a response), and the Listener comes back, the channel serves
-# each new call at once, but not those that wait: they end at their deadlines. Calls that wait because the Cluster was
-# left out, or because the assignment has no endpoint, are sent. So a control plane should keep the Listener of a service
-# that has nobody, and empty its assignment.
+# A call with wait_for_ready waits while a channel cannot serve it, and is sent once the channel can. If it waits
+# because the name has no Listener (a control plane left it out of a response), and the Listener comes back, the
+# channel serves each new call at once, but not those that wait: they end at their deadlines. Calls that wait because
+# the Cluster was left out, or because the assignment has no endpoint, are sent. So a control plane should keep the
+# Listener of a service that has nobody, and empty its assignment.
 #
-# Seen, of a call with wait_for_ready and a deadline of 15 s, begun while the resource was out, 1 s before it came back; and
-# of a call that is begun 2 s after that:
+# Seen, of a call with wait_for_ready and a deadline of 15 s, begun while the resource was out, 1 s before it came
+# back; and of a call that is begun 2 s after that:
 #
 #   Listener: the waiting call DEADLINE_EXCEEDED, the new one OK
 #   Cluster: the waiting call OK, the new one OK
