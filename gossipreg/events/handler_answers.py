@@ -159,21 +159,22 @@ class HandlerAnswers:
         self.release(handling, now)
 
     def _answer(self, handling: Handling, result: DeliveryResult, text: str, after_ms: int, now: float) -> None:
-        """Answer whoever delivered it last. If that one is gone, an acknowledgement goes to whoever leads now; the
-        rest is of no use there: the delivery comes once more."""
-        id, subscription, node = handling.delivery, handling.subscription, handling.node
+        """Answer whoever delivered it last, also if that one seems to be gone: after a partition its deliveries may
+        come before the word that it lives, and it waits for their answers. Then an acknowledgement goes to whoever
+        leads by the registry as well; the rest is of no use there, since the delivery comes once more."""
+        id, subscription = handling.delivery, handling.subscription
+        nodes = [handling.node]
         if result is DeliveryResult.ACKED:
             self._acks.add(id, now)
-        if not self._replies.runs(node):
             leader = self._membership.leader(id.journal)
-            if leader is None or result is not DeliveryResult.ACKED:
-                return
-            node = leader
+            if leader is not None and leader != handling.node and not self._replies.runs(handling.node):
+                nodes.append(leader)
         outcome = DeliveryOutcome(
             id.group, id.event_index, handling.attempt, result, cut_text(text, MAX_REASON_BYTES),
             min(max(0, after_ms), MAX_AFTER_MS), subscription.hold, subscription.max_attempts,
         )  # fmt: skip
-        self._replies.answer(DeliveringLeader(node, id.journal), handling.ballot, outcome)
+        for node in nodes:
+            self._replies.answer(DeliveringLeader(node, id.journal), handling.ballot, outcome)
 
     def release(self, handling: Handling, now: float) -> None:
         """Its place in the window is free, and its key."""

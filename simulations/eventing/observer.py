@@ -32,6 +32,9 @@ class EventObserver:
     def on_deliveries(self, process: EventProcess, message: Deliveries) -> None:
         """A leader at another member delivers to this process; it has not taken them yet."""
 
+    def on_send_deliveries(self, process: EventProcess, message: Deliveries) -> None:
+        """This process, which leads, delivers to another member."""
+
     def on_handle(self, process: EventProcess, subscriber: Subscriber, handed: HandleEvent) -> None:
         """A program gets this event next."""
 
@@ -74,6 +77,10 @@ class EventObservers(EventObserver):
     def on_deliveries(self, process: EventProcess, message: Deliveries) -> None:
         for observer in self.all:
             observer.on_deliveries(process, message)
+
+    def on_send_deliveries(self, process: EventProcess, message: Deliveries) -> None:
+        for observer in self.all:
+            observer.on_send_deliveries(process, message)
 
     def on_handle(self, process: EventProcess, subscriber: Subscriber, handed: HandleEvent) -> None:
         for observer in self.all:

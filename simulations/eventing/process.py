@@ -244,6 +244,8 @@ class EventProcess(Follower):
     def _carry_out(self, effect: EventEffect) -> None:
         match effect:
             case SendEventMessage():
+                if isinstance(effect.message, Deliveries):
+                    self._watcher.on_send_deliveries(self, effect.message)
                 self.process.send(effect.node, effect.message)
             case HandleEvent():
                 self._hand(effect)

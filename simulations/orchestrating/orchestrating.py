@@ -56,7 +56,7 @@ class Orchestrating:
         self.instances += place_services(self.world, hosts, self.observers)
         for number in programs:
             rng = self.world.randomness.of("program", number)
-            self.programs.append(Program(self.world, number, draw_saga(rng), gap_s, rng))
+            self.programs.append(Program(self.world, number, draw_saga(rng), gap_s, self.tuning.kept_s, rng))
 
     def _follow(self, process: JournalProcess) -> SagaProcess:
         if (before := self.processes.get(process.host.number)) is not None:

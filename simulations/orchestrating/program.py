@@ -58,8 +58,11 @@ Body = Generator[float | list[Call], list[Answer], None]
 
 
 class Program:
-    def __init__(self, world: "World", host: int, draw: "SagaDraw", gap_s: float, rng: random.Random) -> None:
-        """`draw` gives the next saga; `gap_s`: the mean time between two of them."""
+    def __init__(
+        self, world: "World", host: int, draw: "SagaDraw", gap_s: float, kept_s: float, rng: random.Random
+    ) -> None:
+        """`draw` gives the next saga; `gap_s`: the mean time between two of them; `kept_s`: how long an id counts once
+        after its saga has ended."""
         self.host = host
         self.runs: list[SagaRun] = []
         self.stopped = False
@@ -67,6 +70,8 @@ class Program:
         self._world = world
         self._draw = draw
         self._gap_s = gap_s
+        self.begins_s = min(_PATIENCE_S, kept_s)
+        """How long it begins a saga again of which it has no answer: later, the id could count anew."""
         self._rng = rng
         self._process: SagaProcess | None = None
         self._starts = 0
@@ -260,7 +265,9 @@ class _Taker:
         else:
             yield from self._declared()
 
-    def _ask(self, *calls: Call) -> Generator[float | list[Call], list[Answer], list[Answer]]:
+    def _ask(
+        self, *calls: Call, patience_s: float = _PATIENCE_S
+    ) -> Generator[float | list[Call], list[Answer], list[Answer]]:
         """Make these calls at the same time, again where it makes sense, until there is no patience left."""
         answers: list[Answer | None] = [None] * len(calls)
         while True:
@@ -271,7 +278,7 @@ class _Taker:
             known = [answer for answer in answers if answer is not None]
             if all(code not in _PASSING for code, _ in known):
                 return known
-            if self._program.now - self._began > _PATIENCE_S:
+            if self._program.now - self._began > patience_s:
                 return known
             yield self._rng.uniform(*_AGAIN_S)
 
@@ -291,7 +298,7 @@ class _Taker:
 
     def _by_code(self) -> Body:
         run = self.run
-        ((code, result),) = yield from self._ask(self._begin(run.input))
+        ((code, result),) = yield from self._ask(self._begin(run.input), patience_s=self._program.begins_s)
         if code == "exists" and run.begins > 1:
             # it was begun by a call whose answer was lost: its body does not run
             run.saga = read_saga(result["saga"])
@@ -369,7 +376,7 @@ class _Taker:
     def _declared(self) -> Body:
         run = self.run
         params = {"definition": run.definition, "id": run.id, "input": run.input, "traceparent": ""}
-        ((code, result),) = yield from self._ask(Call("run", params))
+        ((code, result),) = yield from self._ask(Call("run", params), patience_s=self._program.begins_s)
         if code in ("", "exists"):
             run.saga = read_saga(result["saga"])
         if run.saga is None:

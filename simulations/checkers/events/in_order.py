@@ -31,6 +31,14 @@ class HighestBallots(EventChecker):
             key = process.host.name, process.process.starts, (message.journal, delivery.group, delivery.index)
             self._ballots[key] = max(message.ballot, self._ballots.get(key, message.ballot))
 
+    def was_sent(self, process: EventProcess, handed: HandleEvent) -> bool:
+        """Whether it came from another member."""
+        return (
+            process.host.name,
+            process.process.starts,
+            (handed.journal, handed.group, handed.index),
+        ) in self._ballots
+
     def is_of_the_highest(self, process: EventProcess, handed: HandleEvent) -> bool:
         return self._ballot(process, handed) == self._highest.get(handed.journal)
 
