@@ -67,6 +67,7 @@ ROWS: dict[str, tuple[Callable[[Run], list[Figures]], int]] = {
     "sagas": (saga_row.sagas, 3),
     "sagas-takeover": (takeover.sagas_takeover, 5),
     "mesh": (mesh_row.mesh, 3),
+    "mesh-streams": (mesh_row.mesh_streams, 1),
     "stress": (sidecar_rows.stress, 1),
 }
 """Each row with the number of its repetitions if --reps does not give one."""
@@ -74,6 +75,7 @@ PEER_ROWS = ("update", "crash", "pause", "leave", "join", "start", "idle")
 FIXED_N = {
     "start": [1], "client": [3], "streams": [2], "journal-store": [1], "events": [event_row.PUBLISHERS],
     "sagas": [saga_row.AT_ONCE], "sagas-takeover": [3], "mesh": [mesh_row.STREAMS],
+    "mesh-streams": [1000],
 }  # fmt: skip
 NAMED_ONLY = ("events", "sagas")
 """Rows that need other people's servers."""
