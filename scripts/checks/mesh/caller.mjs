@@ -52,6 +52,7 @@ function beginLoad({ rate, timeout_s }) {
   load = { tally, ended: false };
   const mine = load;
   load.over = (async () => {
+    await call(tally, timeout_s, false); // one at least, however soon it ends
     while (!mine.ended) {
       await new Promise((done) => setTimeout(done, 1000 / rate));
       if (!mine.ended) await call(tally, timeout_s, false);

@@ -64,6 +64,7 @@ class GrpcCaller:
         return {}
 
     def _go_on(self, rate: float, timeout_s: float) -> None:
+        self.call(self._loaded, timeout_s, False)  # one at least, however soon it ends
         while not self._stop.wait(1 / rate):
             self.call(self._loaded, timeout_s, False)
 

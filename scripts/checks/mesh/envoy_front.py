@@ -37,6 +37,7 @@ class EnvoyCaller:
         self._loaded, self._stop = Answers(), threading.Event()
 
         def go_on() -> None:
+            self._call(self._loaded, timeout_s)  # one at least, however soon it ends
             while not self._stop.wait(1 / rate):
                 self._call(self._loaded, timeout_s)
 
