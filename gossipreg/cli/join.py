@@ -309,7 +309,8 @@ def _xds_gateway(flags: dict[str, Any], group: str | None, domain: str | None) -
         for key in ("xds_policy", "insecure_xds", "xds_tls"):
             if flags[key]:
                 flag = f"--{key.replace('_', '-')}"
-                raise click.UsageError(f"{flag} is about xDS: say where to answer it with --xds HOST:PORT.")
+                place = "unix:PATH" if key == "xds_tls" else "HOST:PORT"
+                raise click.UsageError(f"{flag} is about xDS: say where to answer it with --xds {place}.")
         return []
     try:
         from gossipreg.gateway.xds.gateway import DEFAULT_PORT, XdsOptions

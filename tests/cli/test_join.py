@@ -149,10 +149,12 @@ def test_flags_about_http_need_http(command: Command, flag: str) -> None:
     assert (code, "say where to answer it with --http HOST:PORT" in err) == (2, True)
 
 
-@pytest.mark.parametrize("flag", ["--xds-policy=x", "--insecure-xds", "--xds-tls"])
-def test_flags_about_xds_need_xds(command: Command, flag: str) -> None:
+@pytest.mark.parametrize(
+    ("flag", "place"), [("--xds-policy=x", "HOST:PORT"), ("--insecure-xds", "HOST:PORT"), ("--xds-tls", "unix:PATH")]
+)
+def test_flags_about_xds_need_xds(command: Command, flag: str, place: str) -> None:
     code, _, err = command("join", flag)
-    assert (code, "say where to answer it with --xds HOST:PORT" in err) == (2, True)
+    assert (code, f"say where to answer it with --xds {place}" in err) == (2, True)
 
 
 @pytest.mark.usefixtures("given")
