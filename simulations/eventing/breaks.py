@@ -20,6 +20,7 @@ from gossipreg.events.known_ids import KnownIds
 from gossipreg.events.messages import DeliveryResult, PublishAnswers
 from gossipreg.events.payload_cache import PayloadCache
 from gossipreg.events.publish_queue import PublishQueue
+from gossipreg.events.publishing import Publishing
 from gossipreg.events.receiving import Receiving
 from gossipreg.events.subscriptions import Subscription, Subscriptions
 from simulations.breaks import Break
@@ -95,6 +96,16 @@ def answered_too_early(put: Any) -> Any:
     return broken
 
 
+def unknown_told_as_refused(answer: Any) -> Any:
+    def broken(self: Publishing, ticket: int) -> Any:
+        one = self._waiting.get(ticket)
+        if one is not None:
+            one.maybe, one.sent_to = False, None
+        return answer(self, ticket)
+
+    return broken
+
+
 def never_again(_: Any) -> Any:
     return lambda _self, _letter: None
 
@@ -150,6 +161,13 @@ EVENT_BREAKS: tuple[Break, ...] = (
     _break("ids that are not remembered", ("one_event",), KnownIds, "find", ids_forgotten),
     _break("a conflict that is not told", ("one_event",), PublishQueue, "_answer", conflict_untold),
     _break("an answer before the entry", ("one_event",), PublishQueue, "put", answered_too_early),
+    _break(
+        "an unknown outcome told as refused",
+        ("refused_not_published",),
+        Publishing,
+        "on_deadline",
+        unknown_told_as_refused,
+    ),
     _break("a timer of events at rest", ("event_silence",), JournalDispatch, "_arm", timer_kept),
     _break("a dead letter that holds nothing", ("letters_decided",), GroupQueue, "hold", nothing_held, 7),
     _break(

@@ -1,6 +1,6 @@
 """An event that a program publishes, and what it knows of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gossipreg.events.cloud_event import PARTITION_KEY, encode_event, make_event
 from gossipreg.journal.model import JournalId
@@ -17,8 +17,9 @@ class Publication:
     host: int
     keep_ms: int
     """The number of the publisher's host."""
-    known: frozenset[str] | None = None
-    """The groups that the publisher's sidecar knew for its type when it was published first; None before that."""
+    known: list[frozenset[str]] = field(default_factory=list)
+    """The groups that the publisher's sidecar knew for its type, at each publish that may have been the one that
+    counted: what was refused for certain is left out. The last one may be under way."""
     conflicts_with: "Publication | None" = None
     """It has the id of this one, and other content: it must be refused."""
     times: int = 0

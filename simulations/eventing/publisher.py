@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gossipreg.errors import OutcomeUnknown
 from gossipreg.events.effects import PublishSettled
 from simulations.eventing.publication import Publication
 from simulations.eventing.subscriber import POISON
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _KNOWN = ("", "conflict")
 """What settles an event: it is durable, or refused for good."""
+_MAY_BE_PUBLISHED = ("", OutcomeUnknown.code)
+"""With any other code the event is not published."""
 _TIMEOUTS_S = (0.5, 2.0, 10.0)
 _AGAIN_S = (0.2, 2.0)
 _REPEATED, _CONFLICTING, _POISONOUS, _KEYED, _KEPT = 0.05, 0.02, 0.04, 0.8, 0.1
@@ -101,9 +104,8 @@ class Publisher:
     def _publish(self, publication: Publication) -> None:
         process = self._process
         assert process is not None, "it runs"
-        if publication.known is None:
-            tokens = tuple(publication.type.split("."))
-            publication.known = frozenset(group.name for group in process.registry.groups_for(tokens))
+        tokens = tuple(publication.type.split("."))
+        publication.known.append(frozenset(group.name for group in process.registry.groups_for(tokens)))
         publication.times += 1
         timeout_s = self._rng.choice(_TIMEOUTS_S)
         process.publish(publication, timeout_s, lambda settled: self._settled(publication, settled))
@@ -112,6 +114,8 @@ class Publisher:
         rng = self._rng
         first = publication.code not in _KNOWN
         publication.code = settled.code
+        if settled.code not in _MAY_BE_PUBLISHED:
+            publication.known.pop()
         if settled.code not in _KNOWN:
             self._later(rng.uniform(*_AGAIN_S), lambda: self._publish(publication))
             return
@@ -125,6 +129,6 @@ class Publisher:
             self._publish(publication)
         elif rng.random() < _CONFLICTING and publication.conflicts_with is None:
             data = publication.data + b"!"
-            other = replace(publication, data=data, known=None, times=0, code=None, acked=None)
+            other = replace(publication, data=data, known=[], times=0, code=None, acked=None)
             other.conflicts_with = publication
             self._add(other)

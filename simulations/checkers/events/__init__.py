@@ -15,6 +15,7 @@ from simulations.checkers.events.letters import LettersDecided
 from simulations.checkers.events.meant import OnlyMeant
 from simulations.checkers.events.one_event import OneEvent
 from simulations.checkers.events.one_handler import OneHandler
+from simulations.checkers.events.refused import RefusedNotPublished
 from simulations.eventing.eventing import Eventing
 
 __all__ = ["EventCheckers"]
@@ -30,6 +31,7 @@ class EventCheckers:
         self.all: list[EventChecker] = [
             OneEvent(eventing, ledger),
             KnownGroups(eventing, ledger),
+            RefusedNotPublished(eventing, ledger),
             OnlyMeant(eventing, ledger),
             KeysInOrder(eventing, ledger),
             LettersDecided(eventing, ledger),
