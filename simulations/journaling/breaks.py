@@ -19,6 +19,7 @@ from gossipreg.journal.model import NO_BALLOT, EntryKind
 from gossipreg.journal.orphan import OwnerAway
 from gossipreg.journal.replica_data import ReplicaData
 from gossipreg.journal.standing import Candidacy, LookTimer
+from gossipreg.journal.state import Records
 from gossipreg.journal.values import encode_configuration
 from simulations.breaks import Break
 from simulations.scenario import Case
@@ -107,6 +108,16 @@ def records_dropped(pieces: Any) -> Any:
     return broken
 
 
+def value_let_go_too_early(on_disk: Any) -> Any:
+    """A large value leaves memory with the next write, also if its own write is still under way."""
+    return lambda self, applied: on_disk(self, applied + 1)
+
+
+def stage_thrown_away(reset: Any) -> Any:
+    """A state that has arrived begins without the large records that were staged for it."""
+    return lambda self, base, records, stage=None: reset(self, base, records)  # noqa: ARG005  that is the fault
+
+
 def ends_what_holds_something(_: Any) -> Any:
     return lambda self: self._leading.may_change
 
@@ -140,6 +151,8 @@ JOURNAL_BREAKS: tuple[Break, ...] = (
     _break("a proof without asking", ("fenced",), Confirmations, "begin", confirmed_unasked),
     _break("a log that matches anything", ("log_matching", "only_committed"), ReplicaLog, "matches", matches_anything),
     _break("a state without a record", ("state_safety",), progress, "pieces", records_dropped),
+    _break("a large value let go too early", ("large_values",), Records, "on_disk", value_let_go_too_early),
+    _break("a state without its stage", ("large_values",), ReplicaDisk, "reset", stage_thrown_away),
     _break(
         "a journal that is ended with what it holds",
         ("journal_liveness", "acked_survives"),

@@ -75,6 +75,9 @@ class JournalProcess:
         self.disk = world.disk(host)
         self.stored = StoredJournals()
         """What the disk holds, as far as this process was told."""
+        self.submitted = StoredJournals()
+        """What the disk holds once all is on it that this process has asked for: what a read finds that is asked for
+        now, since reads are done in order with the writes."""
         self.failed = False
         self.wakes = 0
         """Timers that fired."""
@@ -109,6 +112,7 @@ class JournalProcess:
             self._asked = self._answered = 0
             self._reads.clear()
             self.stored = StoredJournals(self.disk.open())
+            self.submitted = self.stored.copy()
             self.disk.write(OPENED, self._opened, lambda _: self._open_later())
 
     def _open_later(self) -> None:
@@ -142,6 +146,7 @@ class JournalProcess:
             self._on_failure()
             return
         self._asked += 1
+        self.submitted.apply(write)
         self.disk.write(write, lambda: self._written(write), lambda _: self._on_failure())
 
     def _written(self, write: WriteJournal | RemoveJournal) -> None:

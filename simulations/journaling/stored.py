@@ -6,7 +6,7 @@ applied entry removed) raises AssertionError: the journals have asked for someth
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gossipreg.journal.effects import LogBase, ReadRecords, RemoveJournal, WriteJournal
 from gossipreg.journal.model import NO_BALLOT, START, Ballot, Configuration, JournalId, LogEntry, Position, ReplicaId
@@ -30,6 +30,10 @@ class _Replica:
     """With the values of the large ones."""
     applied: int = 0
     stages: dict[int, dict[bytes, bytes]] = field(default_factory=dict)
+
+    def copy(self) -> "_Replica":
+        stages = {number: dict(stage) for number, stage in self.stages.items()}
+        return replace(self, entries=dict(self.entries), records=dict(self.records), stages=stages)
 
     @property
     def last_index(self) -> int:
@@ -94,6 +98,12 @@ class StoredJournals:
         for one in self._replicas.values():
             one.stages.clear()
 
+    def copy(self) -> "StoredJournals":
+        """Return another one that holds the same, and that later transactions here do not change."""
+        other = StoredJournals()
+        other._replicas = {journal: one.copy() for journal, one in self._replicas.items()}
+        return other
+
     def apply(self, transaction: Transaction) -> None:
         held = self._replicas.get(transaction.journal)
         if isinstance(transaction, RemoveJournal):
@@ -133,10 +143,10 @@ class StoredJournals:
         held = self._replicas.get(read.journal)
         return tuple(None if held is None else held.records.get(key) for key in read.keys)
 
-    def large(self, journal: JournalId) -> dict[bytes, bytes]:
-        """Return the large records of the replica here."""
+    def record(self, journal: JournalId, replica: ReplicaId, key: bytes) -> bytes | None:
+        """Return the value of this record of this replica; None if there is none here."""
         held = self._replicas.get(journal)
-        return {} if held is None else {key: value for key, value in held.records.items() if is_large(key)}
+        return held.records.get(key) if held is not None and held.replica == replica else None
 
     def holds(self, journal: JournalId, replica: ReplicaId) -> bool:
         held = self._replicas.get(journal)

@@ -8,6 +8,7 @@ from simulations.checkers.journals.committed import OnlyCommitted
 from simulations.checkers.journals.completeness import LeaderCompleteness
 from simulations.checkers.journals.fenced import Fenced
 from simulations.checkers.journals.joint import JointChanges
+from simulations.checkers.journals.large_values import LargeValues
 from simulations.checkers.journals.liveness import JournalLiveness, JournalSilence
 from simulations.checkers.journals.log_matching import LogMatching
 from simulations.checkers.journals.one_leader import OneLeader
@@ -28,6 +29,7 @@ class JournalCheckers:
             LogMatching(journaling),
             OnlyCommitted(journaling, disks),
             LeaderCompleteness(journaling),
+            LargeValues(journaling),
             StateSafety(journaling),
             JointChanges(journaling),
             Fenced(journaling),
