@@ -23,6 +23,7 @@ The map of the package. A module imports only from lines above its own, which a 
     journal/         replicated logs that are silent when idle. Pure
     events/          events between services: published to a journal, delivered to groups. Pure
     sagas/           business transactions over several services that finish or are undone. Pure
+    history/         what a sidecar saw, a line for each thing that happened. Pure
     core/            the protocol, in rooms: table/, session/, gossip/, failure/, local/, and node, which composes
                      them. Pure: time and bytes go in, effects come out; no clock, no socket, no global
                      randomness, so one seed replays a cluster

@@ -41,6 +41,7 @@ RIGHTS: dict[str, Right] = {
     "config": Right.READ,
     "journals": Right.READ,
     "journal": Right.READ,
+    "history": Right.READ,
     "xds-show": Right.READ,
     "register": Right.OWN,
     "deregister": Right.OWN,

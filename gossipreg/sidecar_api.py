@@ -6,6 +6,7 @@ is ready. The `Gateway` that comes of it is run with the SidecarApi, whose parts
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -67,6 +68,19 @@ class EventsApi(Protocol):
         """Those of the Dapr app beside this sidecar, in the shape of Dapr's metadata."""
 
 
+class HistoryApi(Protocol):
+    """What this sidecar saw, see `daemon/history/`."""
+
+    async def page(self, params: Shape) -> Shape:
+        """The answer of the method `history` of the local socket to these parameters. Raises RequestError."""
+
+    def following(
+        self, name: str, params: Shape, take: Callable[[Shape], None]
+    ) -> AbstractContextManager[None]:  # fmt: skip
+        """Call `take` with each new line, in the shape that `page` has, that these parameters want, while the block
+        runs. It must not block; the block ends early if it fails. `name` is for the log. Raises BadParams."""
+
+
 @dataclass(frozen=True, slots=True)
 class SidecarApi:
     """A running sidecar, as far as gateways may use it."""
@@ -106,6 +120,7 @@ class SidecarApi:
     """`trouble(key, message)` reports a condition that lasts; `gossipreg info` shows it until some seconds after the
     last report."""
     events: EventsApi
+    history: HistoryApi
     dapr_app: str | None = None
     """The service that --dapr-app names."""
     mesh_secrets: Callable[[], tuple[bytes, ...]] = tuple

@@ -66,7 +66,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     ("config", "net", "feed"),
     ("wire",),
-    ("journal", "streams"),
+    ("journal", "streams", "history"),
     ("events", "sagas"),
     ("core.effects", "core.context"),
     ("core.table",),

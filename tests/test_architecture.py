@@ -23,7 +23,7 @@ MAX_LINES = 400
 PURE = (
     *("errors", "model", "drops", "durations", "sizes", "strict_json", "retry", "weights", "socket_path", "timers"),
     *("config", "wire"),
-    *("journal", "streams", "events", "sagas", "core"),
+    *("journal", "streams", "events", "sagas", "history", "core"),
 )
 
 MAPPED = (
@@ -41,11 +41,13 @@ MAPPED = (
         "streams",
         "events",
         "sagas",
+        "history",
         "core",
         "core/table",
         "daemon",
         "daemon/checks",
         "daemon/deliveries",
+        "daemon/history",
         "daemon/journals",
         "daemon/sagas",
         "daemon/streams",

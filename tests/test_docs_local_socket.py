@@ -19,6 +19,7 @@ from gossipreg.daemon import (
     params,
     sidecar_state,
 )
+from gossipreg.daemon.history import history_method
 from gossipreg.daemon.http_speaker import STATUS
 from gossipreg.errors import REQUEST_ERRORS, BadParams
 from gossipreg.model import NOTHING, CatalogInstance, Health, MemberInfo, NodeId, RegisteredService, ServiceSummary
@@ -36,7 +37,8 @@ HTTP_ALONE = {"join"}
 PARAMETERS = {
     "lookup": lookups.LOOKUP, "explain": lookups.EXPLAIN, "register": params.SERVICE, "heartbeat": methods._HEARTBEAT,
     "maint": maintenance_methods._MAINT, "drain": maintenance_methods._DRAIN,
-    "xds-show": gateways.XDS_SHOW, "watch": client_calls.WATCH, "unmet": sidecar_state.UNMET,
+    "xds-show": gateways.XDS_SHOW, "history": history_method.HISTORY,
+    "watch": client_calls.WATCH, "unmet": sidecar_state.UNMET,
 }  # fmt: skip
 
 INSTANCE = CatalogInstance(

@@ -71,4 +71,5 @@ What people read:
     troubles        what goes wrong now, for `info`;  reports: lasting conditions in both
     lossy_pairs     loss between two members, in words;  narrow_paths: paths for small datagrams only
     audit           the last operations
+    history/        what happened, a line each, kept for days
 """

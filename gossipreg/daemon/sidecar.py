@@ -19,6 +19,7 @@ from gossipreg.daemon.deliveries.gateway_events import GatewayEvents
 from gossipreg.daemon.ending import Ending
 from gossipreg.daemon.force_leave import ForceLeave
 from gossipreg.daemon.gateways import TROUBLE_S, counts_of, questions_of, reread_parts, shown_addresses
+from gossipreg.daemon.history.history import History
 from gossipreg.daemon.in_force import OptionsInForce, config_method
 from gossipreg.daemon.keeping import Keeping
 from gossipreg.daemon.logs import Log
@@ -37,6 +38,7 @@ from gossipreg.daemon.sidecar_state import StateFollowers
 from gossipreg.daemon.start import OpenedSidecar
 from gossipreg.daemon.troubles import Troubles
 from gossipreg.daemon.watches import Watches
+from gossipreg.history.history_line import NamedMember
 from gossipreg.model import Address
 from gossipreg.sidecar_api import SidecarApi
 from gossipreg.wire.shapes import Shape
@@ -72,6 +74,7 @@ class Sidecar:
             self.node, boot_s, cluster=settings.cluster, name=opened.member.name, zone=opened.member.zone,
             run=opened.member.boot_id.hex(),
         )  # fmt: skip
+        self.history = History(NamedMember(self.node.id.hex(), opened.member.name), self.pump.bug)
         self.orchestration = Orchestration(opened, self.node, self.pump, log, self._troubles, self.services.audit)
         self.ending = Ending(
             self.node, self.pump, self.services, self.keeping.store, log, leave_s=config.leave_s,
@@ -131,6 +134,7 @@ class Sidecar:
             more={
                 "config": config_method(opened, self.node, self._in_force),
                 "unmet": self.state.unmet,
+                "history": self.history.method,
                 "journals": self.orchestration.journals,
                 "journal": self.orchestration.journal,
                 **{name: self.orchestration.method(name) for name in EVENT_METHODS},
@@ -155,6 +159,7 @@ class Sidecar:
             figures=self.methods.info.figures, note=self._note, bug=self.pump.bug,
             trouble=partial(self._troubles.saw, for_s=TROUBLE_S),
             events=GatewayEvents(self.orchestration.wanted_events, self.deliveries.dapr_subscriptions),
+            history=self.history,
             dapr_app=self.opened.settings.dapr_app, mesh_secrets=self._mesh_keys.secrets,
         )  # fmt: skip
 

@@ -6,7 +6,7 @@ from typing import Any, NoReturn, cast
 from gossipreg.core.view import View
 from gossipreg.feed import Feed
 from gossipreg.rights import Rights
-from gossipreg.sidecar_api import EventsApi, Registrations, SidecarApi
+from gossipreg.sidecar_api import EventsApi, HistoryApi, Registrations, SidecarApi
 
 
 def api_of(
@@ -18,6 +18,7 @@ def api_of(
         rights=Rights(0), cluster="default",
         version="1.2.3", now=lambda: 0.0, leave=_nothing, force_leave=_nothing, reload=_nothing, greet=_nothing,
         figures=_nothing, note=_nothing, bug=bug, trouble=trouble, events=cast(EventsApi, None),
+        history=cast(HistoryApi, None),
     )  # fmt: skip
 
 

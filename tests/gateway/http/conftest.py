@@ -12,12 +12,14 @@ import trio
 
 from gossipreg.callers import Caller
 from gossipreg.daemon.force_leave import ForceLeave
+from gossipreg.daemon.history.history import History
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.store import Database
 from gossipreg.errors import Refused, RequestError
 from gossipreg.events.cloud_event import CloudEvent
 from gossipreg.events.effects import PublishSettled
 from gossipreg.gateway.http.gateway import HttpOptions
+from gossipreg.history.history_line import NamedMember
 from gossipreg.journal.model import JournalId
 from gossipreg.net.addresses import Bind
 from gossipreg.sidecar_api import SidecarApi
@@ -157,6 +159,7 @@ class Served(Inside):
         self.gateway = self.options(folder, name, token_file=token_file).open()
         self.bugs: list[tuple[str, Exception]] = []
         self.outgoing = PublishedEvents()
+        self.history = History(NamedMember(self.node.id.hex(), name), self._bug)
         api = SidecarApi(
             view=self.node, changes=self.pump.changes, members=self.pump.members, registrations=self.services,
             registered=self.services.registered,
@@ -166,7 +169,7 @@ class Served(Inside):
             force_leave=ForceLeave(self.node, self.pump, Log(stream=self.log), self.services.audit).declare,
             reload=self._reload, greet=self._greet, figures=self.methods.info.figures,
             note=self.notes.append, bug=self._bug,
-            trouble=lambda *_: None, events=self.outgoing, dapr_app=self.dapr_app,
+            trouble=lambda *_: None, events=self.outgoing, history=self.history, dapr_app=self.dapr_app,
         )  # fmt: skip
         self.http = self.gateway.served(api)
         self.clients: list[Client] = []

@@ -1,0 +1,10 @@
+"""The history of this sidecar: what is worth a line, where lines are kept, and who reads them.
+
+    history          the parts, joined: notes come in, lines are kept, followed and read
+    history_note     something that happened, before it is a line
+    line_rates       a storm of the same becomes a few lines and a count
+    recent_lines     the last lines, in memory
+    history_method   the method `history` of the local socket, and what the gateways ask
+
+What a line is stands in `gossipreg/history/`.
+"""
