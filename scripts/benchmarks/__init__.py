@@ -13,6 +13,7 @@ The files from the bottom up:
     events/              the row `events`: other programs for events, their servers and clients
     sagas/               the row `sagas`: the same for sagas
     mesh/                the row `mesh`: control planes of xDS, their streams and clients
+    against/             `scripts/bench --against REVISION`: this tree and an older one, in turn
     bench.py             the command: options, the table
 
 `dns.py` needs none of them.

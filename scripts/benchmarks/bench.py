@@ -3,6 +3,7 @@
     scripts/bench                              every row at 32 sidecars; about an hour
     scripts/bench update crash --n 16 --reps 50 --json
     scripts/bench update crash idle --peers    the same with Serf, in turn, and the ratio
+    scripts/bench --against REVISION --help    this tree beside an older revision, in turn, and the ratio
 
 {rows}
 
@@ -33,6 +34,7 @@ from textwrap import fill
 from typing import Any
 
 from scripts.benchmarks import client_rows, fan_out, journal_store, rows, sidecar_rows, stream_rows
+from scripts.benchmarks.against import command as against
 from scripts.benchmarks.cluster import Cluster, Failed
 from scripts.benchmarks.events import row as event_row
 from scripts.benchmarks.memberlist import MemberlistCluster
@@ -95,6 +97,8 @@ Make = Callable[[Stop], Cluster]
 
 
 def main(arguments: list[str]) -> int:
+    if any(one.partition("=")[0] == "--against" for one in arguments):
+        return against.main(arguments)
     given = arguments_of(arguments)
     go_alone("scripts.benchmarks.bench", arguments)
     stop = Stop()

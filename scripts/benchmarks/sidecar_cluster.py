@@ -14,8 +14,10 @@ class SidecarCluster(Cluster):
 
     kind = "gossipreg"
 
-    def __init__(self, stop: Stop) -> None:
+    def __init__(self, stop: Stop, command: list[str] | None = None) -> None:
+        """`command` takes the place of `gossipreg`."""
         super().__init__(stop)
+        self._command = command
         self._sidecars = Sidecars()
         self._by_name: dict[str, Sidecar] = {}
         self._last_id = 0
@@ -24,7 +26,8 @@ class SidecarCluster(Cluster):
         return self._by_name[name]
 
     def launch(self, name: str) -> Member:
-        sidecar = self._sidecars.start(name, "--service", "bench", "--port", "1", "--id", name, "--weight", "0")
+        sidecar = self._sidecars.start(name, "--service", "bench", "--port", "1", "--id", name, "--weight", "0",
+                                       command=self._command)  # fmt: skip
         self._by_name[name] = sidecar
         return Member(name, sidecar.process, sidecar.started_at)
 

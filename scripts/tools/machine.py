@@ -53,6 +53,12 @@ def private_dirty_kib(pid: int) -> int:
     return sum(int(line.split()[1]) for line in lines if line.startswith("Private_Dirty:"))
 
 
+def anonymous_kib(pid: int) -> int:
+    """Memory that no file backs and that nobody shares unwritten: files that were just written do not count."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Anonymous:"))
+
+
 def usage(sidecar: Sidecar) -> dict[str, int]:
     """What a sidecar takes: private memory in KiB, descriptors, threads, and trio's tasks."""
     pid = sidecar.process.pid

@@ -1,0 +1,98 @@
+"""The rows `table-memory` and `large-table`: many services of others in the table of one member."""
+
+import time
+from contextlib import suppress
+
+from gossipreg.client.connection import Client
+from gossipreg.errors import NotSynced
+from scripts.benchmarks.against.requests import pipelined
+from scripts.benchmarks.against.row import Aim, Figure, Measured, Row, Started, Turn
+from scripts.tools.figures import percentile
+from scripts.tools.machine import anonymous_kib
+from scripts.tools.sidecars import Sidecar, timed_lookup_ms
+from scripts.tools.wait import wait_for
+
+A_SIDECAR = 4000
+"""Services that each sidecar registers: the most are 4,096."""
+SYNCED_S = 300.0
+
+
+def _fill(started: Started, sidecars: int) -> list[Sidecar]:
+    """So many sidecars, each with its services; all know all."""
+    full = [started.start(f"n{number}").wait_ready() for number in range(sidecars)]
+    for number, one in enumerate(full):
+        asked = [
+            {
+                "name": f"service-{serial % 400}",
+                "port": 1024 + serial,
+                "id": f"service-{number}-{serial}",
+                "tags": ["blue", f"v{serial % 7}"],
+                "meta": {"version": f"1.{serial % 7}.0", "team": f"team-{serial % 20}"},
+            }
+            for serial in range(A_SIDECAR)
+        ]
+        pipelined(str(one.socket), "register", asked)
+    wait_for(lambda: _equal(full), SYNCED_S, 0.2)
+    return full
+
+
+def _equal(sidecars: list[Sidecar]) -> bool:
+    return len({one.call("info")["fingerprint"] for one in sidecars}) == 1
+
+
+def _services(client: Client) -> int:
+    return sum(one["instances"] for one in client.call("services", limit=10_000))
+
+
+def table_memory(turn: Turn) -> Measured:
+    """Anonymous memory that a service of another member takes, of 8,000 from two sidecars with two tags and two fields
+    of meta each, at a member that joined before them and at one that joins after them."""
+    with turn.sidecars() as started:
+        early = started.start("early").wait_ready()
+        before = anonymous_kib(early.process.pid)
+        full = _fill(started, 2)
+        wait_for(lambda: _equal([early, *full]), SYNCED_S, 0.2)
+        late = started.start("late").wait_ready()
+        wait_for(lambda: _equal([late, *full]), SYNCED_S, 0.2)
+        number = len(full) * A_SIDECAR
+        return {
+            "table-memory": (anonymous_kib(late.process.pid) - before) / number,
+            "table-memory-early": (anonymous_kib(early.process.pid) - before) / number,
+        }
+
+
+def large_table(turn: Turn) -> Measured:
+    """A member joins 25 sidecars with 100,000 services: from its start until it is in sync, its anonymous memory then,
+    and its lookups meanwhile."""
+    with turn.sidecars() as started:
+        full = _fill(started, 25)
+        joiner = started.start("joiner").wait_ready()
+        times: list[float] = []
+        with Client(str(joiner.socket), timeout_s=SYNCED_S) as client:
+            while not client.call("info")["synced"]:
+                with suppress(NotSynced):
+                    times.append(timed_lookup_ms(client, "service-1"))
+            synced_s = time.perf_counter() - joiner.started_at
+            wait_for(lambda: _services(client) == len(full) * A_SIDECAR, SYNCED_S)
+        return {
+            "large-table-synced": synced_s,
+            "large-table-memory": anonymous_kib(joiner.process.pid) / 1024,
+            "large-table-lookup-p99": percentile(times, 0.99) or 0.0,
+        }
+
+
+TABLE_MEMORY = Row(
+    table_memory,
+    (Figure("table-memory", "KiB", Aim(ratio_at_most=0.55)), Figure("table-memory-early", "KiB")),
+    reps=3,
+)
+LARGE_TABLE = Row(
+    large_table,
+    (
+        Figure("large-table-synced", "s", Aim(at_most=6)),
+        Figure("large-table-memory", "MiB", Aim(at_most=140)),
+        Figure("large-table-lookup-p99", "ms", Aim(at_most=5)),
+    ),
+    reps=1,
+    named_only=True,
+)
