@@ -67,6 +67,8 @@ class _Installing:
     """Too much was sent to all replicas: the next piece has to wait."""
     reading: tuple[bytes, ...] = ()
     """The keys of the large records that are being read, for the piece with this number."""
+    read_number: int = 0
+    """Of that read; 0: none is under way. What another one has found is for a state that is sent no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,6 @@ class FollowerProgress:
         self._reading = False
         self._installing: _Installing | None = None
         self._replay = ReplayTimer(data.journal, place.replica)
-        self._read_number = 0
-        """Of the records that are read for it."""
         self._wait_s = 0.0
         self._refused = 0
         """Probes at what it has acknowledged that did not match, in a row."""
@@ -323,8 +323,8 @@ class FollowerProgress:
             return
         installing.reading = next(installing.large, ())
         if installing.reading:
-            self._read_number = self._data.context.next_read()
-            self._data.reader.read(installing.reading, self._read_number, self.place.replica)
+            installing.read_number = context.next_read()
+            self._data.reader.read(installing.reading, installing.read_number, self.place.replica)
             return
         assert installing.next is not None
         piece, installing.next = installing.next, next(installing.pieces, None)
@@ -333,9 +333,9 @@ class FollowerProgress:
     def on_records(self, number: int, values: tuple[bytes | None, ...]) -> None:
         """Large records that were asked for; None for those that were removed meanwhile."""
         installing = self._installing
-        if installing is None or number != self._read_number:
+        if installing is None or number != installing.read_number:
             return
-        found = zip(installing.reading, values, strict=True)
+        found, installing.read_number = zip(installing.reading, values, strict=True), 0
         self._send_piece(tuple((key, value) for key, value in found if value is not None), last=False)
 
     def _send_piece(self, piece: tuple[tuple[bytes, bytes], ...], *, last: bool) -> None:
@@ -357,6 +357,8 @@ class FollowerProgress:
         self._reached()
         if installing is None or (answer.base, answer.number) != (installing.base.position, installing.number):
             return
+        if installing.paused or installing.read_number:
+            return  # this piece was not sent yet: the answer is to one of before the stream broke
         if installing.next is not None:
             installing.number += 1
             self._next_piece()

@@ -9,7 +9,7 @@ from gossipreg.journal import reading
 from gossipreg.journal.disk import CHANGES_BYTES
 from gossipreg.journal.effects import ReadRecords
 from gossipreg.journal.leading import ProposalRefused
-from gossipreg.journal.messages import InstallState
+from gossipreg.journal.messages import InstallState, StateInstalled
 from gossipreg.journal.model import EntryKind, JournalId, LogEntry
 from gossipreg.journal.state import LARGE, Records
 from tests.journal.by_hand import JOURNAL, TUNING, Bench, Voter
@@ -352,3 +352,49 @@ def test_the_log_is_kept_for_a_replica_that_gets_a_state() -> None:
     assert s1.data.log.base.position.index > base + 1
     assert s3.data.context.counts["journal.states_installed"] == 1
     assert large(s3) == large(s1)
+
+
+def begin_again(bench: Bench, s1: Voter, s3: Voter) -> None:
+    """The stream breaks, and the leader begins to send the state again; no piece of it may go yet."""
+    s1.act(s1.journals.closed(s3.node, bench.now))
+    replays = s1.data.context.replays
+    bench.now += 60.0
+    replays.sent(10 * TUNING.replay_bytes_a_second, bench.now)
+    s1.act(s1.journals.advance(bench.now))
+    bench.deliver(s1, s3)
+    s3.write()
+    bench.deliver(s3, s1)
+
+
+def until_equal(bench: Bench, s1: Voter, s2: Voter, s3: Voter) -> None:
+    bench.now += 60.0
+    s1.act(s1.journals.advance(bench.now))
+    finish(bench, s1, s2, s3)
+    assert large(s3) == large(s1) == {key(name): value for name, value in VALUES.items()}
+
+
+def test_a_read_for_a_state_that_is_sent_no_more_is_dropped() -> None:
+    bench, s1, s2, s3 = behind(VALUES)
+    bench.deliver(s3, s1)
+    assert isinstance(s1.writes[-1], ReadRecords)
+    begin_again(bench, s1, s3)
+    s1.write()
+    assert not [message for *_, message in bench.sent if isinstance(message, InstallState)]
+    until_equal(bench, s1, s2, s3)
+
+
+def test_an_answer_to_a_piece_that_was_not_sent_again_is_dropped() -> None:
+    """It was under way when the stream broke, and comes over the next one."""
+    bench, s1, s2, s3 = behind(VALUES)
+    assert piece(bench, s1, s3) is not None
+    late = next(message for *_, message in bench.sent if isinstance(message, StateInstalled))
+    bench.drop(s3, s1)
+    begin_again(bench, s1, s3)
+    s1.act(s1.journals.receive(s3.node, late, bench.now))
+    assert not s1.writes, "the first piece is not there, so the second one is not read"
+    bench.now += 60.0
+    s1.act(s1.journals.advance(bench.now))
+    first = piece(bench, s1, s3)
+    assert first is not None
+    assert first.number == 0
+    until_equal(bench, s1, s2, s3)
