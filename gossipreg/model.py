@@ -245,3 +245,7 @@ class ServiceSummary:
     passing: int
     tags: tuple[str, ...]
     """All tags of its instances, sorted."""
+    warning: int = 0
+    critical: int = 0
+    maintenance: int = 0
+    stale: int = 0

@@ -121,6 +121,9 @@ class SidecarApi:
     last report."""
     events: EventsApi
     history: HistoryApi
+    ask: Callable[[str, Shape, Caller], Awaitable[Any]]
+    """`ask(method, params, caller)`: the result of a method of the local socket, in values that JSON has, with the
+    rights of this caller. Raises GossipregError. Methods that belong to a connection (`watch`) are unknown."""
     dapr_app: str | None = None
     """The service that --dapr-app names."""
     mesh_secrets: Callable[[], tuple[bytes, ...]] = tuple

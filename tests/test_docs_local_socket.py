@@ -20,10 +20,10 @@ from gossipreg.daemon import (
     sidecar_state,
 )
 from gossipreg.daemon.history import history_method
-from gossipreg.daemon.http_speaker import STATUS
 from gossipreg.errors import REQUEST_ERRORS, BadParams
 from gossipreg.model import NOTHING, CatalogInstance, Health, MemberInfo, NodeId, RegisteredService, ServiceSummary
 from gossipreg.net import http_framing, http_message
+from gossipreg.net.error_status import STATUS
 from gossipreg.rights import RIGHTS, Right
 from gossipreg.socket_path import MAX_PATH_BYTES
 from gossipreg.wire.shapes import instance_shape, member_shape, service_shape

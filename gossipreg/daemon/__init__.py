@@ -25,7 +25,7 @@ The core and the network:
     events_and_sagas  what stands on the journals: events/ for programs here, and sagas/
     part_timers     when what stands on them is due
     streams/        streams to other members over TCP; loaded only when used
-    gateways        runs DNS, HTTP and xDS beside the rest
+    gateways        runs DNS, HTTP and xDS beside the rest;  gateway_calls: the local socket's methods for them
 
 The local socket:
 

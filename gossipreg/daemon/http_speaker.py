@@ -17,36 +17,24 @@ browsers send one with every POST, other programs do not. The Host header says n
 """
 
 from dataclasses import replace
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import trio
 
 from gossipreg.daemon.all_clients import HELD_TOO_MUCH
 from gossipreg.daemon.client_calls import ClientCalls
-from gossipreg.daemon.json_form import JSON_FORM, JsonForm, json_of, params_of_untrusted
+from gossipreg.daemon.json_form import JSON_FORM, JsonForm, json_of
 from gossipreg.daemon.socket_client import Params
 from gossipreg.errors import BadParams, Busy, Refused
+from gossipreg.net.error_status import status_of
 from gossipreg.net.http_framing import CONTINUE, Reader, response_bytes
 from gossipreg.net.http_message import Head, HttpError, Response, error_response, json_bytes, shown
+from gossipreg.wire.json_params import params_of_untrusted
 
 if TYPE_CHECKING:
     from gossipreg.daemon.connection import LocalConnection
 
 LINES = "application/x-ndjson"
-STATUS = {
-    "bad_params": HTTPStatus.BAD_REQUEST, "unknown_method": HTTPStatus.NOT_FOUND, "not_found": HTTPStatus.NOT_FOUND,
-    "refused": HTTPStatus.FORBIDDEN, "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    "busy": HTTPStatus.SERVICE_UNAVAILABLE, "not_synced": HTTPStatus.SERVICE_UNAVAILABLE,
-    "leaving": HTTPStatus.SERVICE_UNAVAILABLE, "cannot_keep": HTTPStatus.SERVICE_UNAVAILABLE,
-    "unavailable": HTTPStatus.SERVICE_UNAVAILABLE, "too_few_copies": HTTPStatus.SERVICE_UNAVAILABLE,
-    "no_data_directory": HTTPStatus.FORBIDDEN, "conflict": HTTPStatus.CONFLICT,
-    "exists": HTTPStatus.CONFLICT, "aborted": HTTPStatus.CONFLICT,
-    "outcome_unknown": HTTPStatus.GATEWAY_TIMEOUT, "journal_full": HTTPStatus.INSUFFICIENT_STORAGE,
-}  # fmt: skip
-"""The status of each error code."""
-OF_SAGAS = dict.fromkeys(("committed", "decided", "not_done"), HTTPStatus.CONFLICT)
-"""Codes of a saga that is decided, or cannot be."""
 STREAMED = ("watch", "subscribe")
 """Methods that are answered with a stream, whatever the client accepts."""
 ON_EVENTS = frozenset(("subscribe", "unsubscribe", "ack", "reject", "retry", "renew", "give_back"))
@@ -127,7 +115,7 @@ class HttpSpeaker:
             response = error_response(error)
         except Exception as error:
             fault = self._calls.fault(method, error)
-            status = (STATUS | OF_SAGAS).get(fault.code, HTTPStatus.BAD_REQUEST) if fault is error else 500
+            status = status_of(fault.code) if fault is error else 500
             response = error_response(HttpError(status, fault.code, str(fault)))
         else:
             if streams:

@@ -1,27 +1,23 @@
-"""JSON for clients of the local socket that speak HTTP: their parameters, and the results and notifications for them.
+"""JSON for clients of the local socket that speak HTTP: results and notifications. Parameters: `wire/json_params.py`.
 
 A whole number beyond 2**53 - 1 becomes text, since a JavaScript number cannot hold it. Infinity and NaN become null.
 Bytes become text, or {"base64": ...} where they are not UTF-8.
 """
 
 import json
-import re
 from base64 import b64encode
 from math import isfinite
 from typing import Any
 
 from msgpack import packb, unpackb
 
-from gossipreg.daemon.socket_client import Params
-from gossipreg.errors import BadParams
-from gossipreg.wire.rpc import BYTES_A_CONTAINER, COUNTED_FROM_BYTES, params_untrusted
+from gossipreg.wire.json_params import LONE_SURROGATE
 
 SAFE_MAX = (1 << 53) - 1
 EXACT_DEPTH = 100
 """MessagePack and JSON take some hundred."""
 _LONG = (b"\xcf", b"\xd3")
 """The first bytes of whole numbers of 64 bits in MessagePack. They may also stand in texts."""
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class JsonForm:
@@ -51,6 +47,11 @@ def json_of(packed: bytes, shape: Any = None) -> bytes:
         return _dumps(_exact(value))
 
 
+def json_value(packed: bytes) -> Any:
+    """The packed value, with what JSON has not in the form that `json_of` gives it."""
+    return _exact(unpackb(packed))
+
+
 def is_exact_untrusted(value: Any, depth: int = EXACT_DEPTH) -> bool:
     """Whether clients get this value of JSON as it is: no number becomes another or text, no text has half of a
     surrogate pair, and no more than `depth` containers are within each other."""
@@ -62,35 +63,12 @@ def is_exact_untrusted(value: Any, depth: int = EXACT_DEPTH) -> bool:
         case list():
             return depth > 0 and all(is_exact_untrusted(one, depth - 1) for one in value)
         case str():
-            return _LONE_SURROGATE.search(value) is None
+            return LONE_SURROGATE.search(value) is None
         case int():
             return -SAFE_MAX <= value <= SAFE_MAX
         case float():
             return isfinite(value)
     return True
-
-
-def params_of_untrusted(body: bytes) -> Params:
-    """The parameters in the body of a request; an empty body has none. Raises BadParams."""
-    most = len(body) // BYTES_A_CONTAINER
-    if len(body) > COUNTED_FROM_BYTES and body.count(b"[") + body.count(b"{") > most:
-        raise BadParams(f"the body has more than {most} arrays and maps: send less at a time")
-    try:
-        text = body.decode()
-        value = json.loads(text, parse_constant=_refuse) if text.strip() else {}
-    except UnicodeDecodeError:
-        raise BadParams("the body is not UTF-8: send a JSON object") from None
-    except (ValueError, RecursionError) as error:
-        raise BadParams(f"the body is not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise BadParams("the body is not one JSON object with the parameters of the method")
-    if "\\u" in text and _LONE_SURROGATE.search(json.dumps(value, ensure_ascii=False)):
-        raise BadParams("the body has half of a surrogate pair: send text that is Unicode")
-    return params_untrusted(value)
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
 
 
 def _dumps(value: Any) -> bytes:
@@ -117,6 +95,8 @@ def _exact(value: Any) -> Any:
             return value
         case int() if not -SAFE_MAX <= value <= SAFE_MAX:
             return str(value)
+        case bytes():
+            return _of_bytes(value)
         case float() if value - value != 0:  # infinite, or no number
             return None
     return value

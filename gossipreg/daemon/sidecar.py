@@ -18,6 +18,7 @@ from gossipreg.daemon.deliveries.following import DeliveriesToServices
 from gossipreg.daemon.deliveries.gateway_events import GatewayEvents
 from gossipreg.daemon.ending import Ending
 from gossipreg.daemon.force_leave import ForceLeave
+from gossipreg.daemon.gateway_calls import GatewayCalls
 from gossipreg.daemon.gateways import TROUBLE_S, counts_of, questions_of, reread_parts, shown_addresses
 from gossipreg.daemon.history.history import History
 from gossipreg.daemon.in_force import OptionsInForce, config_method
@@ -160,6 +161,7 @@ class Sidecar:
             trouble=partial(self._troubles.saw, for_s=TROUBLE_S),
             events=GatewayEvents(self.orchestration.wanted_events, self.deliveries.dapr_subscriptions),
             history=self.history,
+            ask=GatewayCalls(self.methods, self.pump.bug).ask,
             dapr_app=self.opened.settings.dapr_app, mesh_secrets=self._mesh_keys.secrets,
         )  # fmt: skip
 

@@ -9,6 +9,7 @@
     descriptors   how many descriptors the process may have, and for what
     http_framing  bytes to HTTP requests, responses to bytes
     http_message  HTTP requests and responses as values, and what is wrong with a request
+    error_status  the status of HTTP for each error of the local socket
     http_client   requests to HTTP servers, over connections that are kept
 
 Neither the daemon nor a gateway is known here. HTTP is loaded only by those who speak it.

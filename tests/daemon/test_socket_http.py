@@ -13,10 +13,11 @@ import trio.testing
 from msgpack import packb
 
 from gossipreg.daemon import all_clients, outgoing
-from gossipreg.daemon.json_form import SAFE_MAX, json_of, params_of_untrusted
+from gossipreg.daemon.json_form import SAFE_MAX, json_of
 from gossipreg.daemon.places import MOST, PlaceLimits
 from gossipreg.errors import REQUEST_ERRORS, BadParams
 from gossipreg.net.http_framing import BODY_MAX_BYTES, HEAD_MAX_BYTES
+from gossipreg.wire.json_params import params_of_untrusted
 from tests.daemon.conftest import GENEROUS_S, Sidecar
 from tests.daemon.http_client import SocketHttp, gone, http_client
 
@@ -70,7 +71,7 @@ async def test_a_lookup_before_the_sync_is_a_503_over_http(unsynced: Sidecar) ->
 
 
 def test_every_error_code_has_a_status() -> None:
-    from gossipreg.daemon.http_speaker import STATUS
+    from gossipreg.net.error_status import STATUS
 
     assert STATUS.keys() == REQUEST_ERRORS.keys()
 

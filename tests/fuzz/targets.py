@@ -24,7 +24,7 @@ from gossipreg.daemon.addresses import advertise_rule, bind_rule
 from gossipreg.daemon.checks.parse import parse_check_untrusted
 from gossipreg.daemon.checks.spec import shortened
 from gossipreg.daemon.events.member_answers import ASKED_OF_MEMBERS, member_answer_untrusted
-from gossipreg.daemon.json_form import json_of, params_of_untrusted
+from gossipreg.daemon.json_form import json_of
 from gossipreg.daemon.logs import text_value
 from gossipreg.daemon.params import registration_untrusted, take_untrusted
 from gossipreg.daemon.sagas.saga_answer import saga_answer_untrusted
@@ -61,6 +61,7 @@ from gossipreg.sagas.saga_templates import TemplateValues
 from gossipreg.sagas.step_intent import intent_of
 from gossipreg.streams.connection import StreamMessage, StreamState
 from gossipreg.streams.handshake import MAX_HANDSHAKE_BYTES
+from gossipreg.wire.json_params import params_of_untrusted
 from gossipreg.wire.rpc import Decoder
 from gossipreg.wire.seal import Keyring
 from tests.core.cluster import START

@@ -19,6 +19,7 @@ def api_of(
         version="1.2.3", now=lambda: 0.0, leave=_nothing, force_leave=_nothing, reload=_nothing, greet=_nothing,
         figures=_nothing, note=_nothing, bug=bug, trouble=trouble, events=cast(EventsApi, None),
         history=cast(HistoryApi, None),
+        ask=_nothing,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ Names are compared in lower case (`model.fold_name`): `Web` and `web` are one se
 the instance with the smallest (node, id).
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -319,6 +320,15 @@ class Catalog:
         """A summary of each name, in the order of the folded names."""
         return [_summary(self._names[name]) for name in sorted(self._names)]
 
+    def folded_names(self) -> list[str]:
+        """The folded names, in order."""
+        return sorted(self._names)
+
+    def summary(self, name: str) -> ServiceSummary | None:
+        """The summary of one name, in any case; None: it has no instances."""
+        instances = self._names.get(fold_name(name))
+        return None if instances is None else _summary(instances)
+
     def service_names(self) -> int:
         """How many names are known."""
         return len(self._names)
@@ -341,6 +351,10 @@ def _identity(instance: CatalogInstance) -> tuple[str, str]:
 def _summary(instances: dict[tuple[NodeId, int], CatalogInstance]) -> ServiceSummary:
     names = list(dict.fromkeys(instance.service.name for instance in instances.values()))
     name = names[0] if len(names) == 1 else min(instances.items(), key=_order)[1].service.name
-    passing = sum(instance.health is Health.PASSING for instance in instances.values())
+    healths = Counter(instance.health for instance in instances.values())
     tags = {tag: None for instance in instances.values() for tag in instance.service.tags}
-    return ServiceSummary(name, len(instances), passing, tuple(sorted(tags)))
+    return ServiceSummary(
+        name, len(instances), healths[Health.PASSING], tuple(sorted(tags)), warning=healths[Health.WARNING],
+        critical=healths[Health.CRITICAL], maintenance=healths[Health.MAINTENANCE],
+        stale=sum(instance.stale for instance in instances.values()),
+    )  # fmt: skip

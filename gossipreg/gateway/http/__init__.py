@@ -40,6 +40,7 @@ What the answers are made of:
     monitoring   whether the sidecar runs and is synced, targets for Prometheus
     metrics      counters for Prometheus;  events: the changes of the answers as a stream
     eureka/      the same registry for Eureka's clients
+    ui/          the page for people
     dapr/        Dapr's API of publishing and calling
 
 A request goes server -> framing -> guard, doors -> api (router, routes) -> reads (catalog, agent), writes or

@@ -1,7 +1,7 @@
 """The way of a request to its answer: find its route, check the caller's right, answer as the route says."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from gossipreg.callers import Caller
@@ -27,11 +27,16 @@ class Api:
     def __init__(
         self, sidecar: SidecarApi, monitoring: Monitoring, *, send: Callable[[Any, Any, Response], None],
         rng: random.Random, clock_us: Callable[[], int], is_token: Callable[[bytes], bool],
+        start: Callable[[Callable[[], Awaitable[None]]], None], page_writes: bool,
     ) -> None:  # fmt: skip
         """`send(connection, waiting, response)` sends the answer that a connection waits for; `is_token` says whether a
-        value of Authorization is a token of ours."""
+        value of Authorization is a token of ours; `start` runs a task beside the others; `page_writes` is
+        --ui-writes."""
         self._rights = sidecar.rights
-        self.parts = Parts(sidecar, monitoring, clock_us, lambda: describe(ROUTES, sidecar.version), is_token)
+        self.parts = Parts(
+            sidecar, monitoring, clock_us, lambda: describe(ROUTES, sidecar.version), is_token, start,
+            page_writes=page_writes,
+        )  # fmt: skip
         self._reads = Reads(sidecar, self.parts, send=send, rng=rng, clock_us=clock_us)
         self.answers = self._reads.answers
 

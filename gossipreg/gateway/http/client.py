@@ -6,6 +6,7 @@ slots.
 
 import socket
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from math import inf
 from typing import Protocol, runtime_checkable
 
@@ -29,12 +30,27 @@ class Parked(Protocol):
         """The response when its time is up."""
 
 
+@dataclass(frozen=True, slots=True)
+class StreamOut:
+    """The way out of a response without an end."""
+
+    write: Callable[[bytes], None]
+    """Closes the connection if too much would wait for its reader."""
+    unsent_bytes: Callable[[], int]
+    """What the kernel has not taken yet."""
+    close: Callable[[], None]
+
+
 @runtime_checkable
 class Streaming(Protocol):
-    """A response without an end. `begin` receives the function that writes; `end` is called when the client is gone."""
+    """A response without an end."""
 
-    def begin(self, write: Callable[[bytes], None]) -> Response: ...
-    def end(self) -> None: ...
+    def begin(self, out: StreamOut) -> Response: ...
+    def drained(self) -> None:
+        """The kernel has taken all that was written."""
+
+    def end(self) -> None:
+        """The client is gone."""
 
 
 Answer = Response | Parked | Streaming | Awaitable[Response]

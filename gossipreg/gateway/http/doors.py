@@ -5,22 +5,26 @@
     TCP, an end off loopback       every request needs a token, but for reads of `open` routes (`routes.py`);
                                    with --insecure-http no read needs one
 
-A write is every request that is neither GET nor HEAD, and every invocation of a service by Dapr's API. A request that
-is kept out gets 403 with Consul's words below /v1, where Consul's clients ask, since some take a 401 for "ACLs are
-off"; elsewhere 401 with WWW-Authenticate, which browsers and HTTP libraries answer with a password.
+A write is every request that is neither GET nor HEAD, but for what the page at /ui/ asks by POST and what changes
+nothing; and every invocation of a service by Dapr's API. A request that is kept out gets 403 with Consul's words below
+/v1, where Consul's clients ask, since some take a 401 for "ACLs are off"; elsewhere 401 with WWW-Authenticate, which
+browsers and HTTP libraries answer with a password, and the page with a question of its own.
 """
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from gossipreg.errors import CannotStart
 from gossipreg.gateway.http.dapr.routes import invokes_untrusted
 from gossipreg.gateway.http.tokens import Tokens, carried_untrusted
+from gossipreg.gateway.http.ui.routes import PAGE_DATA, page_reads_untrusted
 from gossipreg.net.addresses import is_loopback
 from gossipreg.net.http_message import READ, Head, HttpError
 
 _CHALLENGE = ("WWW-Authenticate", 'Basic realm="gossipreg", charset="UTF-8"')
+_FOR_THE_PAGE = ("WWW-Authenticate", 'Bearer realm="gossipreg"')
+"""The page asks for the token itself: a browser that is asked for Basic would open a window of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +44,12 @@ def door_of(sock: socket.socket) -> Door:
 
 
 class Doors:
-    def __init__(self, *, tokens: Tokens | None, open_reads: bool, open_paths: frozenset[bytes]) -> None:
-        """`open_reads` is --insecure-http; `open_paths` may be read without a token from every machine."""
+    def __init__(self, *, tokens: Tokens | None, open_reads: bool, is_open: Callable[[bytes], bool]) -> None:
+        """`open_reads` is --insecure-http; `is_open` says of a path that it may be read without a token from every
+        machine."""
         self.tokens = tokens
         self._open_reads = open_reads
-        self._open_paths = open_paths
+        self._is_open = is_open
 
     def check_listening(self, hosts: Iterable[str], port: int) -> None:
         """Raise CannotStart if other machines can connect and neither a token file nor open reads were chosen."""
@@ -63,8 +68,8 @@ class Doors:
     def check_untrusted(self, door: Door, head: Head) -> None:
         """Raise HttpError if this request needs a token and carries none that is valid."""
         path = head.target.partition(b"?")[0]
-        read = head.method in READ and not invokes_untrusted(head)
-        if door.unix or (read and (door.loopback or self._open_reads or path in self._open_paths)):
+        read = (head.method in READ or page_reads_untrusted(head)) and not invokes_untrusted(head)
+        if door.unix or (read and (door.loopback or self._open_reads or self._is_open(path))):
             return
         if self.tokens is None:
             if door.loopback:
@@ -82,4 +87,6 @@ def _kept_out(path: bytes, why: str) -> HttpError:
     message = f"Permission denied: {why}"
     if path.startswith(b"/v1/"):
         return HttpError(403, "permission_denied", message)
+    if path.startswith(PAGE_DATA):
+        return HttpError(401, "permission_denied", message, _FOR_THE_PAGE)
     return HttpError(401, "permission_denied", message, _CHALLENGE)

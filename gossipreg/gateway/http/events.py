@@ -14,6 +14,7 @@ import trio
 
 from gossipreg.core.followers import Current, Followers
 from gossipreg.core.view import View
+from gossipreg.gateway.http.client import StreamOut
 from gossipreg.model import Change
 from gossipreg.net.http_message import HttpError, Response
 from gossipreg.wire.shapes import change_shape, current_shape
@@ -31,9 +32,12 @@ class Stream:
         self.name = name
         self.write: Callable[[bytes], None] = lambda _data: None
 
-    def begin(self, write: Callable[[bytes], None]) -> Response:
-        self.write = write
+    def begin(self, out: StreamOut) -> Response:
+        self.write = out.write
         return Response(200, b"retry: 1000\n\n" + self._events.begin(self), "text/event-stream")
+
+    def drained(self) -> None:
+        """Each change is written when it comes."""
 
     def end(self) -> None:
         self._events.end(self)

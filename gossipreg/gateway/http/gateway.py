@@ -13,7 +13,7 @@ from pathlib import Path
 from gossipreg.gateway.http.doors import Doors
 from gossipreg.gateway.http.guard import Guard
 from gossipreg.gateway.http.ports import HttpListener, listen_tcp, listen_unix
-from gossipreg.gateway.http.routes import OPEN_PATHS
+from gossipreg.gateway.http.routes import is_open_untrusted
 from gossipreg.gateway.http.serving import HttpRun
 from gossipreg.gateway.http.tokens import SHORT_BYTES, exposed_to_everybody, read_tokens
 from gossipreg.net.addresses import Bind
@@ -27,22 +27,23 @@ class HttpOptions:
 
     def __init__(
         self, tcp: Sequence[Bind], unix: Sequence[Path] = (), *, socket_group: str | None = None,
-        names: Iterable[str] = (), token_file: str | None = None, open_reads: bool = False,
+        names: Iterable[str] = (), token_file: str | None = None, open_reads: bool = False, page_writes: bool = False,
     ) -> None:  # fmt: skip
         """Listen at these addresses, and on these paths, which the group may use too. `names` are accepted as Host
-        in addition to addresses and localhost; `open_reads` lets other machines read without a token. Raises
-        BadConfig."""
+        in addition to addresses and localhost; `open_reads` lets other machines read without a token; with
+        `page_writes` the page at /ui/ may change things. Raises BadConfig."""
         self.tcp = tcp
         self.unix = unix
         self.socket_group = socket_group
         self.guard = Guard(names)
         self.token_file = token_file
         self.open_reads = open_reads
+        self.page_writes = page_writes
 
     def open(self) -> "HttpGateway":
         """Raises CannotStart: port taken, path too long, no token file where one is needed, ...; or BadConfig."""
         tokens = None if self.token_file is None else read_tokens(self.token_file)
-        doors = Doors(tokens=tokens, open_reads=self.open_reads, open_paths=OPEN_PATHS)
+        doors = Doors(tokens=tokens, open_reads=self.open_reads, is_open=is_open_untrusted)
         for bind in self.tcp:
             doors.check_listening(bind.hosts, bind.port)
         with ExitStack() as undo:
@@ -55,7 +56,7 @@ class HttpOptions:
                 listeners.append(listen_unix(path, self.socket_group))
                 undo.callback(listeners[-1].close)
             undo.pop_all()
-        return HttpGateway(listeners, self.guard, doors, self.token_file)
+        return HttpGateway(listeners, self.guard, doors, self.token_file, page_writes=self.page_writes)
 
 
 class HttpGateway:
@@ -63,12 +64,16 @@ class HttpGateway:
 
     name = "http"
 
-    def __init__(self, listeners: Sequence[HttpListener], guard: Guard, doors: Doors, token_file: str | None) -> None:
-        """`listeners` are closed with it; `doors` have the tokens of the file."""
+    def __init__(
+        self, listeners: Sequence[HttpListener], guard: Guard, doors: Doors, token_file: str | None, *,
+        page_writes: bool,
+    ) -> None:  # fmt: skip
+        """`listeners` are closed with it; `doors` have the tokens of the file; `page_writes` is --ui-writes."""
         self._listeners = listeners
         self._guard = guard
         self._doors = doors
         self._token_file = token_file
+        self._page_writes = page_writes
         self._counts: Counter[str] = Counter()
 
     @property
@@ -100,7 +105,9 @@ class HttpGateway:
 
     def served(self, api: SidecarApi) -> HttpRun:
         """A run that answers from the registry as it is now."""
-        return HttpRun(self._listeners, self._guard, self._doors, self._counts, api)
+        return HttpRun(
+            self._listeners, self._guard, self._doors, self._counts, api, page_writes=self._page_writes
+        )  # fmt: skip
 
     def counts(self) -> dict[str, int]:
         return {f"http.{name}": count for name, count in self._counts.items()}

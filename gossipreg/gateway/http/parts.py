@@ -1,6 +1,6 @@
 """The objects whose methods answer requests. A route names one of their methods."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from gossipreg.gateway.http.agent import AgentReads
@@ -14,16 +14,20 @@ from gossipreg.sidecar_api import SidecarApi
 if TYPE_CHECKING:
     from gossipreg.gateway.http.dapr.resources import DaprResources
     from gossipreg.gateway.http.eureka.resources import Resources
+    from gossipreg.gateway.http.ui.page import Page
 
 
 class Parts:
     def __init__(
         self, sidecar: SidecarApi, monitoring: Monitoring, clock_us: Callable[[], int],
         describe: Callable[[], dict[str, Any]], is_token: Callable[[bytes], bool],
+        start: Callable[[Callable[[], Awaitable[None]]], None], *, page_writes: bool,
     ) -> None:  # fmt: skip
         """`describe` makes the answer of /openapi.json; `is_token` says whether a value of Authorization is a token of
-        ours."""
+        ours; `start` runs a task beside the others; `page_writes` is --ui-writes."""
         self._is_token = is_token
+        self._start = start
+        self._page_writes = page_writes
         self._sidecar = sidecar
         self.catalog = CatalogReads(
             sidecar.view, sidecar.cluster, OwnChecks(sidecar.registrations, sidecar.now), clock_us
@@ -34,6 +38,7 @@ class Parts:
         self.describe = describe
         self._eureka: Resources | None = None
         self._dapr: DaprResources | None = None
+        self._page: Page | None = None
 
     @property
     def eureka(self) -> "Resources":
@@ -52,6 +57,20 @@ class Parts:
 
             self._dapr = DaprResources(self._sidecar, self._is_token)
         return self._dapr
+
+    @property
+    def page(self) -> "Page":
+        """Loaded by the first request for it, as `eureka`."""
+        if self._page is None:
+            from gossipreg.gateway.http.ui.page import Page
+
+            self._page = Page(self._sidecar, self._start, writes=self._page_writes)
+        return self._page
+
+    @property
+    def page_streams(self) -> int:
+        """How many pages are open."""
+        return 0 if self._page is None else self._page.open_streams
 
     def close(self) -> None:
         """No request follows."""

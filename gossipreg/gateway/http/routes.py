@@ -17,6 +17,7 @@ from gossipreg.gateway.http.parts import Parts
 from gossipreg.gateway.http.refusals import EMPTY_LISTS
 from gossipreg.gateway.http.route import About, Route
 from gossipreg.gateway.http.route_groups import agent_read, catalog_read, health_status, monitoring, write
+from gossipreg.gateway.http.ui.routes import UI_ROUTES
 from gossipreg.gateway.http.writes import Writes
 from gossipreg.model import Health
 from gossipreg.net.http_message import Request, json_response
@@ -130,7 +131,15 @@ ROUTES: tuple[Route, ...] = (
     Route("/openapi.json", "info", "This description", "object", handle=_description),
     *EUREKA_ROUTES,
     *DAPR_ROUTES,
+    *UI_ROUTES,
 )  # fmt: skip
 
-OPEN_PATHS = frozenset(route.path.encode() for route in ROUTES if route.open)
-"""The paths that may be read from another machine without a token."""
+_OPEN = [route.path.encode() for route in ROUTES if route.open]
+_OPEN_PATHS = frozenset([*_OPEN, *(path.rstrip(b"/") for path in _OPEN)])
+_OPEN_BELOW = tuple(path.partition(b"{")[0] for path in _OPEN if path.endswith(b"}"))
+
+
+def is_open_untrusted(path: bytes) -> bool:
+    """Whether this path, as it was sent, may be read from another machine without a token. The router takes it apart at
+    its slashes and only then decodes it, so it cannot lead from an open folder to a path that is not open."""
+    return path in _OPEN_PATHS or path.startswith(_OPEN_BELOW)

@@ -15,7 +15,7 @@ from math import inf
 import trio
 
 from gossipreg.gateway.http import connections
-from gossipreg.gateway.http.client import Answer, HttpConnection, Parked, Streaming
+from gossipreg.gateway.http.client import Answer, HttpConnection, Parked, Streaming, StreamOut
 from gossipreg.gateway.http.connections import Connections
 from gossipreg.gateway.http.doors import Door, door_of
 from gossipreg.gateway.http.ports import HttpListener
@@ -104,6 +104,8 @@ class Server:
         if mask & WRITE:
             self.connections.flush(connection)
             if not connection.out and connection in self.connections:
+                if connection.stream is not None:
+                    connection.stream.drained()
                 self._proceed(connection)
         if mask & READ and connection in self.connections:
             data = self.connections.read(connection)
@@ -157,7 +159,12 @@ class Server:
             connection.stream = answer
             self.connections.due_at(connection, inf)
             most = connections.STREAM_MAX_BYTES
-            opening = stream_head(answer.begin(lambda data: self.connections.write_stream(connection, data, most)))
+            out = StreamOut(
+                write=lambda data: self.connections.write_stream(connection, data, most),
+                unsent_bytes=lambda: len(connection.out),
+                close=lambda: self.connections.close(connection),
+            )
+            opening = stream_head(answer.begin(out))
             most += len(opening)  # however large the registry is, its first reading is not what is too slow
             self.connections.write(connection, opening)
         else:

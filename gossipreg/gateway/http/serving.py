@@ -7,7 +7,7 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import trio
 
@@ -19,6 +19,7 @@ from gossipreg.gateway.http.monitoring import Monitoring
 from gossipreg.gateway.http.ports import HttpListener
 from gossipreg.gateway.http.server import Server
 from gossipreg.gateway.http.spellings import folded
+from gossipreg.gateway.http.ui.routes import is_page_untrusted
 from gossipreg.model import Change, NodeId
 from gossipreg.net.http_message import Head
 from gossipreg.sidecar_api import SidecarApi
@@ -26,9 +27,10 @@ from gossipreg.sidecar_api import SidecarApi
 
 class HttpRun:
     def __init__(
-        self, listeners: Sequence[HttpListener], guard: Guard, doors: Doors, counts: Counter[str], sidecar: SidecarApi
-    ) -> None:
-        """`counts` is counted on."""
+        self, listeners: Sequence[HttpListener], guard: Guard, doors: Doors, counts: Counter[str], sidecar: SidecarApi,
+        *, page_writes: bool,
+    ) -> None:  # fmt: skip
+        """`counts` is counted on; `page_writes` is --ui-writes."""
         self._sidecar = sidecar
         self._guard = guard
         self._doors = doors
@@ -37,10 +39,13 @@ class HttpRun:
         self.api = Api(
             sidecar, Monitoring(sidecar, self._events, self._gauges), send=self.server.answer,
             rng=random.Random(os.urandom(16)), clock_us=_clock_us, is_token=doors.is_token,
+            start=self._start, page_writes=page_writes,
         )  # fmt: skip
+        self._nursery: trio.Nursery
+        """As long as it runs."""
 
     def _check(self, door: Door, head: Head) -> None:
-        if not door.unix:
+        if not door.unix or is_page_untrusted(head):  # browsers reach a unix socket that is forwarded to a port
             self._guard.check_untrusted(head, loopback=door.loopback)
         self._doors.check_untrusted(door, head)
 
@@ -50,6 +55,7 @@ class HttpRun:
             "waiting": self.api.answers.waiting,
             "woken": self.api.answers.woken,
             "event_streams": len(self._events.streams),
+            "page_streams": self.api.parts.page_streams,
         }
 
     async def run(self) -> None:
@@ -59,12 +65,16 @@ class HttpRun:
             self._sidecar.members.following("gateway_http", self._members_changed),
         ):
             try:
-                async with trio.open_nursery() as nursery:
+                async with trio.open_nursery() as self._nursery:
+                    nursery = self._nursery
                     nursery.start_soon(self.api.answers.run)
                     nursery.start_soon(self._events.run)
                     nursery.start_soon(self.server.run, self.api.answer)
             finally:
                 self.api.parts.close()
+
+    def _start(self, task: Callable[[], Awaitable[None]]) -> None:
+        self._nursery.start_soon(task)
 
     def _changed(self, changes: Sequence[Change]) -> None:
         self.api.parts.changed(changes)

@@ -100,7 +100,7 @@ def test_a_lookup_gives_what_is_asked_for(how: dict[str, object], ids: list[str]
     assert two.catalog.lookup("nobody") == ()
     assert two.catalog.services() == [
         ServiceSummary("other", 1, 1, ()),
-        ServiceSummary("web", 4, 1, ("x", "y")),
+        ServiceSummary("web", 4, 1, ("x", "y"), warning=1, critical=2),
     ]
     assert len(list(two.catalog.instances())) == 5
     assert (two.catalog.service_count(THERE), two.catalog.service_count(HERE)) == (5, 0)

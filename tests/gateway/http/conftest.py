@@ -12,6 +12,7 @@ import trio
 
 from gossipreg.callers import Caller
 from gossipreg.daemon.force_leave import ForceLeave
+from gossipreg.daemon.gateway_calls import GatewayCalls
 from gossipreg.daemon.history.history import History
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.store import Database
@@ -23,7 +24,7 @@ from gossipreg.history.history_line import NamedMember
 from gossipreg.journal.model import JournalId
 from gossipreg.net.addresses import Bind
 from gossipreg.sidecar_api import SidecarApi
-from tests.daemon.conftest import Inside
+from tests.daemon.conftest import NOWHERE, Inside
 from tests.daemon.memory_network import MemoryNetwork
 
 
@@ -148,6 +149,7 @@ class Served(Inside):
     """A member with the gateway; its tasks are run by the fixture."""
 
     dapr_app: str | None = None
+    page_writes = False
 
     def __init__(self, folder: Path, network: MemoryNetwork, name: str, number: int = 1,
                  database: Database | None = None, token_file: str | None = None) -> None:  # fmt: skip
@@ -156,7 +158,7 @@ class Served(Inside):
         self.notes: list[str] = []
         self.reloaded: list[Caller] = []
         self.reload_fault = ""
-        self.gateway = self.options(folder, name, token_file=token_file).open()
+        self.gateway = self.options(folder, name, token_file=token_file, page_writes=self.page_writes).open()
         self.bugs: list[tuple[str, Exception]] = []
         self.outgoing = PublishedEvents()
         self.history = History(NamedMember(self.node.id.hex(), name), self._bug)
@@ -170,14 +172,17 @@ class Served(Inside):
             reload=self._reload, greet=self._greet, figures=self.methods.info.figures,
             note=self.notes.append, bug=self._bug,
             trouble=lambda *_: None, events=self.outgoing, history=self.history, dapr_app=self.dapr_app,
+            ask=GatewayCalls(self.methods, self._bug).ask,
         )  # fmt: skip
         self.http = self.gateway.served(api)
         self.clients: list[Client] = []
 
     @staticmethod
-    def options(folder: Path, name: str, *, token_file: str | None = None) -> HttpOptions:
+    def options(folder: Path, name: str, *, token_file: str | None = None, page_writes: bool = False) -> HttpOptions:
         tcp = [Bind(("127.0.0.1",), 0)]
-        return HttpOptions(tcp, [folder / f"{name}.sock"], names=["registry.lan"], token_file=token_file)
+        return HttpOptions(
+            tcp, [folder / f"{name}.sock"], names=["registry.lan"], token_file=token_file, page_writes=page_writes
+        )  # fmt: skip
 
     def _bug(self, where: str, error: Exception) -> None:
         self.bugs.append((where, error))
@@ -248,4 +253,21 @@ async def running(served: ServedT) -> AsyncIterator[ServedT]:
 @pytest.fixture
 async def served(tmp_path: Path) -> AsyncIterator[Served]:
     async with running(Served(tmp_path, MemoryNetwork(), "one")) as served:
+        yield served
+
+
+class Unsynced(Served):
+    """A sidecar whose seed is down."""
+
+    def seek(self, *_addresses: object) -> None:
+        super().seek(NOWHERE)
+
+    def begin(self) -> None:
+        """The first of its cluster from now on: synced."""
+        super().seek()
+
+
+@pytest.fixture
+async def unsynced(tmp_path: Path) -> AsyncIterator[Unsynced]:
+    async with running(Unsynced(tmp_path, MemoryNetwork(), "one")) as served:
         yield served

@@ -10,7 +10,7 @@ import pytest
 from gossipreg.errors import CannotStart
 from gossipreg.gateway.http import server
 from gossipreg.gateway.http.doors import Door, Doors, door_of
-from gossipreg.gateway.http.routes import OPEN_PATHS
+from gossipreg.gateway.http.routes import is_open_untrusted
 from gossipreg.gateway.http.tokens import Tokens
 from gossipreg.net.http_message import Head, HttpError
 from tests.daemon.memory_network import MemoryNetwork
@@ -42,7 +42,7 @@ def status(doors: Doors, door: Door, head: Head, token: bytes = b"") -> int:
 def test_each_door_lets_in_what_it_should(
     door: Door, tokens: bool, open_reads: bool, read: int, write: int, write_with_token: int
 ) -> None:
-    doors = Doors(tokens=Tokens([TOKEN]) if tokens else None, open_reads=open_reads, open_paths=OPEN_PATHS)
+    doors = Doors(tokens=Tokens([TOKEN]) if tokens else None, open_reads=open_reads, is_open=is_open_untrusted)
     assert status(doors, door, READ) == read
     assert status(doors, door, WRITE) == write
     assert status(doors, door, WRITE, TOKEN) == write_with_token
@@ -53,13 +53,13 @@ def test_each_door_lets_in_what_it_should(
 
 @pytest.mark.parametrize("method", ["PUT", "POST", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW", "get"])
 def test_all_but_get_and_head_are_writes(method: str) -> None:
-    doors = Doors(tokens=Tokens([TOKEN]), open_reads=True, open_paths=OPEN_PATHS)
+    doors = Doors(tokens=Tokens([TOKEN]), open_reads=True, is_open=is_open_untrusted)
     assert status(doors, LOOPBACK, Head(method, b"/v1/catalog/nodes", b"1.1")) == 403
     assert status(doors, OUTSIDE, Head("HEAD", b"/v1/catalog/nodes", b"1.1")) == 200
 
 
 def test_probes_need_no_token_and_no_other_path_passes_for_one() -> None:
-    doors = Doors(tokens=Tokens([TOKEN]), open_reads=False, open_paths=OPEN_PATHS)
+    doors = Doors(tokens=Tokens([TOKEN]), open_reads=False, is_open=is_open_untrusted)
     for path in (b"/healthz", b"/readyz", b"/readyz?verbose"):
         assert status(doors, OUTSIDE, Head("GET", path, b"1.1")) == 200
         assert status(doors, OUTSIDE, Head("PUT", path, b"1.1")) == 401
@@ -68,7 +68,7 @@ def test_probes_need_no_token_and_no_other_path_passes_for_one() -> None:
 
 
 def refusal(path: bytes, tokens: bool, **headers: bytes) -> HttpError:
-    doors = Doors(tokens=Tokens([TOKEN]) if tokens else None, open_reads=not tokens, open_paths=OPEN_PATHS)
+    doors = Doors(tokens=Tokens([TOKEN]) if tokens else None, open_reads=not tokens, is_open=is_open_untrusted)
     given = {name.replace("_", "-").encode(): [value] for name, value in headers.items()}
     with pytest.raises(HttpError) as refused:
         doors.check_untrusted(OUTSIDE, Head("PUT", path, b"1.1", given))
@@ -95,11 +95,11 @@ def test_other_clients_are_asked_for_a_password() -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "fd00::1", "fe80::1%eth0"])
 def test_listening_off_loopback_needs_a_token_file_or_open_reads(host: str) -> None:
     with pytest.raises(CannotStart, match="--http-token-file") as refused:
-        Doors(tokens=None, open_reads=False, open_paths=OPEN_PATHS).check_listening(["127.0.0.1", host], 8500)
+        Doors(tokens=None, open_reads=False, is_open=is_open_untrusted).check_listening(["127.0.0.1", host], 8500)
     assert host in str(refused.value)
-    Doors(tokens=None, open_reads=True, open_paths=OPEN_PATHS).check_listening([host], 8500)
-    Doors(tokens=Tokens([TOKEN]), open_reads=False, open_paths=OPEN_PATHS).check_listening([host], 8500)
-    Doors(tokens=None, open_reads=False, open_paths=OPEN_PATHS).check_listening(
+    Doors(tokens=None, open_reads=True, is_open=is_open_untrusted).check_listening([host], 8500)
+    Doors(tokens=Tokens([TOKEN]), open_reads=False, is_open=is_open_untrusted).check_listening([host], 8500)
+    Doors(tokens=None, open_reads=False, is_open=is_open_untrusted).check_listening(
         ["127.0.0.1", "127.0.0.55", "::1"], 8500
     )
 

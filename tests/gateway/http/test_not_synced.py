@@ -1,16 +1,12 @@
 """HTTP while the sidecar does not know the cluster's table: what a Consul agent without a leader answers."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 import trio
 
 from gossipreg.daemon.socket_client import SocketClient
 from simulations import inside
-from tests.daemon.conftest import ME, NOWHERE
-from tests.daemon.memory_network import MemoryNetwork
-from tests.gateway.http.conftest import Client, Reply, Served, request_bytes, running
+from tests.daemon.conftest import ME
+from tests.gateway.http.conftest import Client, Reply, Served, Unsynced, request_bytes
 
 OF_ALL = (
     "/v1/health/service/web", "/v1/health/checks/web", "/v1/health/state/any", "/v1/health/node/other",
@@ -24,21 +20,6 @@ OF_THIS_ONE = (
 )  # fmt: skip
 
 
-class _Unsynced(Served):
-    def seek(self, *_addresses: object) -> None:
-        super().seek(NOWHERE)
-
-    def begin(self) -> None:
-        """The first of its cluster from now on: synced."""
-        super().seek()
-
-
-@pytest.fixture
-async def unsynced(tmp_path: Path) -> AsyncIterator[_Unsynced]:
-    async with running(_Unsynced(tmp_path, MemoryNetwork(), "one")) as served:
-        yield served
-
-
 def has_no_leader(reply: Reply) -> bool:
     assert reply.headers["x-gossipreg-not-synced"] == "no other member has answered yet"
     return (
@@ -50,7 +31,7 @@ def has_no_leader(reply: Reply) -> bool:
 
 
 @pytest.mark.parametrize("path", OF_ALL)
-async def test_a_read_of_what_all_know_has_no_leader(unsynced: _Unsynced, path: str) -> None:
+async def test_a_read_of_what_all_know_has_no_leader(unsynced: Unsynced, path: str) -> None:
     assert has_no_leader(await unsynced.get(path))
     unsynced.begin()
     reply = await unsynced.get(path)
@@ -60,14 +41,14 @@ async def test_a_read_of_what_all_know_has_no_leader(unsynced: _Unsynced, path: 
 
 
 @pytest.mark.parametrize("path", OF_THIS_ONE)
-async def test_answers_about_this_sidecar_itself_are_marked(unsynced: _Unsynced, path: str) -> None:
+async def test_answers_about_this_sidecar_itself_are_marked(unsynced: Unsynced, path: str) -> None:
     reply = await unsynced.get(path)
     assert reply.status == 200
     assert reply.headers["x-consul-knownleader"] == "false"
     assert reply.headers["x-gossipreg-partial"] == "true"
 
 
-async def test_a_service_registered_here_is_answered_and_marked(unsynced: _Unsynced) -> None:
+async def test_a_service_registered_here_is_answered_and_marked(unsynced: Unsynced) -> None:
     await unsynced.register("web", 80)
     for path in ("/v1/health/service/Web?passing", "/v1/catalog/service/web", "/v1/health/checks/web"):
         reply = await unsynced.get(path)
@@ -76,14 +57,14 @@ async def test_a_service_registered_here_is_answered_and_marked(unsynced: _Unsyn
     assert has_no_leader(await unsynced.get("/v1/health/service/other"))
 
 
-async def test_the_leader_is_empty_and_keys_are_not_there(unsynced: _Unsynced) -> None:
+async def test_the_leader_is_empty_and_keys_are_not_there(unsynced: Unsynced) -> None:
     assert (await unsynced.get("/v1/status/leader")).json == ""
     assert (await unsynced.get("/v1/kv/a")).status == 404
     unsynced.begin()
     assert (await unsynced.get("/v1/status/leader")).json == "10.0.0.1:7940"
 
 
-async def test_a_blocking_query_is_refused_at_once(unsynced: _Unsynced) -> None:
+async def test_a_blocking_query_is_refused_at_once(unsynced: Unsynced) -> None:
     with trio.fail_after(10):
         assert has_no_leader(await unsynced.get("/v1/health/service/web?index=7&wait=5m"))
 
@@ -100,7 +81,7 @@ async def test_a_waiting_query_is_refused_when_sync_is_lost(served: Served) -> N
         assert has_no_leader(await client.reply())
 
 
-async def test_targets_for_prometheus_are_503(unsynced: _Unsynced) -> None:
+async def test_targets_for_prometheus_are_503(unsynced: Unsynced) -> None:
     await unsynced.register("web", 80)
     for path in ("/sd/prometheus", "/sd/prometheus?service=web"):
         reply = await unsynced.get(path)
@@ -111,12 +92,12 @@ async def test_targets_for_prometheus_are_503(unsynced: _Unsynced) -> None:
     assert target["labels"]["__meta_gossipreg_stale"] == "false"
 
 
-async def test_readyz_says_why_it_is_not_ready(unsynced: _Unsynced) -> None:
+async def test_readyz_says_why_it_is_not_ready(unsynced: Unsynced) -> None:
     reply = await unsynced.get("/readyz")
     assert (reply.status, reply.body) == (503, b"not synced yet: no other member has answered yet\n")
 
 
-async def test_events_begin_with_current_when_it_is_known(unsynced: _Unsynced) -> None:
+async def test_events_begin_with_current_when_it_is_known(unsynced: Unsynced) -> None:
     client = await unsynced.client()
     await client.send(request_bytes("GET", "/events?service=web"))
     assert "event: current" not in await _read_until(client, ": not synced yet")

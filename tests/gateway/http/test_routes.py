@@ -18,7 +18,7 @@ from gossipreg.gateway.http.params import BLOCKING, FILTER, NEAR
 from gossipreg.gateway.http.reads import topics
 from gossipreg.gateway.http.refusals import REFUSALS
 from gossipreg.gateway.http.route import About, Route
-from gossipreg.gateway.http.routes import OPEN_PATHS, ROUTES
+from gossipreg.gateway.http.routes import ROUTES, is_open_untrusted
 from gossipreg.gateway.http.tokens import Tokens
 from gossipreg.net.http_message import READ, Head, HttpError, Request
 from gossipreg.rights import NODE_WIDE, RIGHTS, Right
@@ -62,7 +62,7 @@ def test_a_route_is_whole(route: Route) -> None:
     assert not route.filter or route.filter in KINDS
     assert (NEAR in route.params) <= (route.gives in ENTRIES)
     assert len({param.name for param in route.params}) == len(route.params)
-    assert not route.open or (set(route.methods) <= set(READ) and not braces(route))
+    assert not route.open or set(route.methods) <= set(READ)
     assert not route.choices or len(braces(route)) == 1
 
 
@@ -108,7 +108,7 @@ def is_refused(served: Served, route: Route, caller: Caller) -> bool:
 
 @every_route
 def test_only_an_open_route_is_read_from_outside_without_token(route: Route) -> None:
-    doors = Doors(tokens=Tokens([b"a token of good length"]), open_reads=False, open_paths=OPEN_PATHS)
+    doors = Doors(tokens=Tokens([b"a token of good length"]), open_reads=False, is_open=is_open_untrusted)
     for method in (*route.methods, "PUT"):
         head = Head(method, path_of(route).encode(), b"1.1")
         try:

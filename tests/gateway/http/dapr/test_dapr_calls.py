@@ -8,7 +8,7 @@ import trio
 
 from gossipreg.callers import Caller
 from gossipreg.gateway.http.doors import Door, Doors
-from gossipreg.gateway.http.routes import OPEN_PATHS
+from gossipreg.gateway.http.routes import is_open_untrusted
 from gossipreg.gateway.http.tokens import Tokens
 from gossipreg.model import Health
 from gossipreg.net.http_message import Head, HttpError
@@ -171,7 +171,7 @@ async def test_health_is_204_once_synced(served: Served) -> None:
     ],
 )  # fmt: skip
 def test_a_call_needs_the_token_of_a_write(target: bytes, app_id: bytes) -> None:
-    doors = Doors(tokens=Tokens([TOKEN]), open_reads=True, open_paths=OPEN_PATHS)
+    doors = Doors(tokens=Tokens([TOKEN]), open_reads=True, is_open=is_open_untrusted)
     headers = {b"dapr-app-id": [app_id]} if app_id else {}
     for door in (Door(unix=False, loopback=True), Door(unix=False, loopback=False)):
         with pytest.raises(HttpError) as refused:

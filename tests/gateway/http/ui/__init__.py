@@ -1,0 +1,1 @@
+"""The page at /ui/: its server side, from raw requests to streams."""
