@@ -7,6 +7,7 @@ a line. A stderr that is gone is no reason to stop: the line is lost.
 
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -45,6 +46,8 @@ class Log:
         self._stream: TextIO | None = sys.stderr if stream is None else stream  # None: it was closed at the start
         self._repeats: dict[str, _Repeats] = {}
         self._kinds: dict[str, _Repeats] = {}
+        self.hears: Callable[[str, str, dict[str, Field]], None] | None = None
+        """Gets the level, the kind and the fields of every line, also of those that are not written."""
 
     def set_level(self, level: str) -> None:
         """Write lines of this level and above from now on; it is one of LEVELS."""
@@ -68,6 +71,8 @@ class Log:
     ) -> None:  # fmt: skip
         """Write one line; with `repeat_key` only if fewer than `burst` of that key were written within REPEAT_S, with
         `kind_burst` only if fewer than that of its kind were."""
+        if self.hears is not None:
+            self.hears(level, kind, fields)
         if LEVELS[level] < self._lowest:
             return
         if repeat_key is None:

@@ -73,6 +73,7 @@ async def _keep_house(sidecar: Sidecar) -> None:
     while True:
         await trio.sleep(HOUSEKEEPING_S)
         sidecar.log.summarise()
+        sidecar.history.look()
         sidecar.reports.look_at_unsent(sidecar.pump.dropped)
         sidecar.orchestration.look()
         give_back_memory()

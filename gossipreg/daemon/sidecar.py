@@ -20,6 +20,8 @@ from gossipreg.daemon.ending import Ending
 from gossipreg.daemon.force_leave import ForceLeave
 from gossipreg.daemon.gateway_calls import GatewayCalls
 from gossipreg.daemon.gateways import TROUBLE_S, counts_of, questions_of, reread_parts, shown_addresses
+from gossipreg.daemon.history.from_answers import AnswerNotes
+from gossipreg.daemon.history.from_log import LogNotes
 from gossipreg.daemon.history.history import History
 from gossipreg.daemon.in_force import OptionsInForce, config_method
 from gossipreg.daemon.keeping import Keeping
@@ -76,6 +78,7 @@ class Sidecar:
             run=opened.member.boot_id.hex(),
         )  # fmt: skip
         self.history = History(NamedMember(self.node.id.hex(), opened.member.name), self.pump.bug)
+        self._hear()
         self.orchestration = Orchestration(opened, self.node, self.pump, log, self._troubles, self.services.audit)
         self.ending = Ending(
             self.node, self.pump, self.services, self.keeping.store, log, leave_s=config.leave_s,
@@ -149,6 +152,14 @@ class Sidecar:
             },
             more_gone=self.orchestration.client_gone,
         )
+
+    def _hear(self) -> None:
+        """Let the history hear what happens."""
+        keyring = self.opened.keyring
+        log_notes = LogNotes(self.history, self.node, () if keyring is None else keyring.fingerprints())
+        answers = AnswerNotes(self.history, self.node, self.services.report, self.pump.now)
+        self.log.hears = self.history.safely("history_log", log_notes.line)
+        self.pump.changes.follow("history", answers.look)
 
     def api(self) -> SidecarApi:
         """What gateways may ask of this sidecar."""

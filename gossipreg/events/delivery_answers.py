@@ -145,7 +145,10 @@ class DeliveryAnswers:
         self._batch.add(group, index, OutcomeCode.DEAD_HOLDS if holds else OutcomeCode.DEAD, outcome.text, now)
         if holds:
             queue.hold(key)
-        fields = ("group", queue.name), ("index", index), ("holds", int(holds)), ("reason", outcome.text)
+        fields = (
+            ("group", queue.name), ("index", index), ("holds", int(holds)), ("reason", outcome.text),
+            ("attempts", outcome.attempt), ("result", outcome.result.name.lower()),
+        )  # fmt: skip
         self.effects.append(LogEvents("event_dead", fields))
         self._delivering.finish(letter)
 

@@ -2,6 +2,9 @@
 
     history          the parts, joined: notes come in, lines are kept, followed and read
     history_note     something that happened, before it is a line
+    from_log         lines of the log that are lines of the history;  log_words: their words
+    from_answers     instances that came into the answers, or left them
+    own_words        what may be kept of a text that a program wrote
     line_rates       a storm of the same becomes a few lines and a count
     recent_lines     the last lines, in memory
     history_method   the method `history` of the local socket, and what the gateways ask

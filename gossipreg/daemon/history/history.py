@@ -7,6 +7,7 @@ knows: what is worth a note.
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import ParamSpec
 
 from gossipreg.daemon.clock import boot_s
 from gossipreg.daemon.history.history_method import history_query_untrusted
@@ -18,6 +19,8 @@ from gossipreg.feed import Feed
 from gossipreg.history.history_line import HistoryLine, LineField, NamedMember, line_shape
 from gossipreg.history.history_query import fits
 from gossipreg.wire.shapes import Shape
+
+Given = ParamSpec("Given")
 
 MESSAGE_MAX = 500
 """Characters of a line's message, and of a fact: what others chose may be longer."""
@@ -31,11 +34,14 @@ class History:
         """`own` is this member; `wall` and `monotonic` are the clocks, in seconds."""
         self.own = own
         self.lines: Feed[HistoryLine] = Feed(bug)
+        self._bug = bug
         self._wall = wall
         self._monotonic = monotonic
         self._rates = LineRates()
         self._recent = RecentLines()
         self._seq = 0
+        self.began = ""
+        """How the run before ended: `clean`, `unclean`, `first` if there was none; empty: nothing is kept of it."""
 
     # -- notes come in -------------------------------------------------------------------------------------------------
 
@@ -51,6 +57,25 @@ class History:
         )  # fmt: skip
         if self._rates.admit(note, now):
             self._write(note)
+
+    def safely(self, where: str, take: Callable[Given, None]) -> Callable[Given, None]:
+        """The same call, whose failure is a bug that is counted and logged, and stops nobody. It is not called from
+        within itself: the line of the log that tells of the bug is no note."""
+        busy = False
+
+        def call(*given: Given.args, **named: Given.kwargs) -> None:
+            nonlocal busy
+            if busy:
+                return
+            busy = True
+            try:
+                take(*given, **named)
+            except Exception as error:
+                self._bug(where, error)
+            finally:
+                busy = False
+
+        return call
 
     def look(self) -> None:
         """Write what was left out of storms, in one line each. To be called every few seconds."""
