@@ -162,8 +162,9 @@ class LocalConnection:
         return False
 
     def begin_answer(self) -> None:
-        """A request is worked on, and its answer comes later."""
-        self._answered = trio.Event()
+        """A request is worked on, and its answer comes later; others may be begun before that."""
+        if self._answered is None:
+            self._answered = trio.Event()
 
     def end_answer(self) -> None:
         """The request is answered."""

@@ -14,6 +14,7 @@ from msgpack import Packer
 
 from gossipreg.callers import Caller
 from gossipreg.daemon import params as check
+from gossipreg.daemon.entries import Answer
 from gossipreg.daemon.info import Info
 from gossipreg.daemon.lookups import Lookups
 from gossipreg.daemon.maintenance_methods import MaintenanceMethods
@@ -23,7 +24,7 @@ from gossipreg.daemon.pieces import in_pieces
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.row_acks import RowAckWaits
 from gossipreg.daemon.services import Services
-from gossipreg.daemon.socket_client import Command, Handler, Params, SocketClient, pack
+from gossipreg.daemon.socket_client import Begun, Command, Handler, Params, SocketClient, pack
 from gossipreg.errors import Refused
 from gossipreg.model import Health, NodeId, ServiceSummary, fold_name
 from gossipreg.wire.shapes import Shape, member_shape, service_shape, version_shape
@@ -131,13 +132,13 @@ class Methods:
         durable."""
         attach = check.boolean("attach", params.get("attach") or False)
         wanted = {name: value for name, value in params.items() if name != "attach"}
-        return self._registered(wanted, client, attach)
+        if attach:
+            return self._attached(wanted, client)
+        return Begun(self._services.begin_register(wanted, by=client.caller), _registered)
 
-    async def _registered(self, params: Params, client: SocketClient, attach: bool) -> bytes:
-        client.attached = client.attached or attach
-        holder = client if attach else None
-        id, version = await self._services.register(params, by=client.caller, holder=holder)
-        return pack({"id": id, "version": version_shape(version)})
+    async def _attached(self, params: Params, client: SocketClient) -> bytes:
+        client.attached = True
+        return _registered(await self._services.register(params, by=client.caller, holder=client))
 
     async def deregister(self, params: Params, client: SocketClient) -> bytes:
         given = take_untrusted("deregister", params, {"id": check.word}, "id")
@@ -174,6 +175,16 @@ class Methods:
     async def _left(self, hold_s: float, by: Caller) -> bytes:
         await self._leave(hold_s, by)
         return _EMPTY
+
+
+def may_begin(method: str, params: Params) -> bool:
+    """Whether this request may be called before those of its kind that came before it are answered: its result is
+    `Begun`, and it takes effect in the order of the calls."""
+    return method == "register" and not params.get("attach")
+
+
+def _registered(answer: Answer) -> bytes:
+    return pack({"id": answer.id, "version": version_shape(answer.version)})
 
 
 def _first_after(summaries: list[ServiceSummary], after: str | None) -> int:

@@ -20,14 +20,14 @@ from gossipreg.daemon.checks.spec import CheckSpec, Kind
 from gossipreg.daemon.checks.state import Beginning
 from gossipreg.daemon.entries import Answer, Entry
 from gossipreg.daemon.health_report import ALL_LINES_A_MINUTE
-from gossipreg.daemon.kept import Moment, Statement
+from gossipreg.daemon.kept import Moment
 from gossipreg.daemon.logs import Field, Log
 from gossipreg.daemon.maintenance import Maintenance
 from gossipreg.daemon.params import registration_untrusted
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.service_health import ServiceHealth
 from gossipreg.daemon.service_records import ServiceRecords
-from gossipreg.daemon.store import Store
+from gossipreg.daemon.store import Store, Write
 from gossipreg.errors import NotFound, Refused, RequestError
 from gossipreg.feed import Feed
 from gossipreg.model import Health, Version
@@ -70,6 +70,19 @@ class Registrar:
     async def take(self, entry: Entry, by: Caller, fresh: Health | None = None,
                     said: Mapping[str, Health] | None = None, *, known: bool = False) -> Answer:  # fmt: skip
         """Write the entry and register it. With `known` only if its id is still registered after the write."""
+        if entry.must_be_durable:
+            return await self.begin(entry, by, fresh, said, known=known).result()
+        return await self.records.register_first(entry, self._then(entry, by, fresh, said or {}, known=known))
+
+    def begin(self, entry: Entry, by: Caller, fresh: Health | None = None,
+              said: Mapping[str, Health] | None = None, *, known: bool = False) -> Write[Answer]:  # fmt: skip
+        """The same for an entry that must be durable; the write has its place in the order from now on."""
+        stated = self.health.known.stated(entry.id, entry.registration.checks, said or {})
+        return self.records.begin(entry, stated, self._then(entry, by, fresh, said or {}, known=known))
+
+    def _then(self, entry: Entry, by: Caller, fresh: Health | None, said: Mapping[str, Health], *,
+              known: bool) -> Callable[[], Answer]:  # fmt: skip
+        """What registers the entry once its record may be written."""
         id = entry.id
 
         def then() -> Answer:
@@ -83,15 +96,12 @@ class Registrar:
                 if owner != entry.owner:
                     entry.owner = owner
                     self.records.write_later(id)
-                return Answer(id, self.apply(entry, self._beginning(entry, fresh, said or {}), by))
+                return Answer(id, self.apply(entry, self._beginning(entry, fresh, said), by))
             except RequestError:
                 self.records.write_later(id)  # the disk has it already
                 raise
 
-        stated: list[Statement] = []
-        if entry.must_be_durable:
-            stated = self.health.known.stated(id, entry.registration.checks, said or {})
-        return await self.records.register(entry, stated, then)
+        return then
 
     def _beginning(self, entry: Entry, fresh: Health | None, said: Mapping[str, Health]) -> Beginning:
         """The initial health of the checks that are new to this service."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from gossipreg.daemon.entries import Answer, Entry
 from gossipreg.daemon.kept import Statement, drop_service, keep_service
-from gossipreg.daemon.store import Store
+from gossipreg.daemon.store import Store, Write
 
 
 class ServiceRecords:
@@ -17,11 +17,14 @@ class ServiceRecords:
         self._store = store
         self._entries = entries
 
-    async def register(self, entry: Entry, beside: Sequence[Statement], then: Callable[[], Answer]) -> Answer:
-        """Write the record of this entry together with the statements `beside`, then call `then`. The record of a
-        service that need not be durable is written after `then`. Raises Refused, and what `then` raises."""
-        if entry.must_be_durable:
-            return await self._store.commit([keep_service(entry.kept()), *beside], then)
+    def begin(self, entry: Entry, beside: Sequence[Statement], then: Callable[[], Answer]) -> Write[Answer]:
+        """Write the record of an entry that must be durable together with the statements `beside`, then call `then`:
+        see `Store.begin`."""
+        return self._store.begin([keep_service(entry.kept()), *beside], then)
+
+    async def register_first(self, entry: Entry, then: Callable[[], Answer]) -> Answer:
+        """Call `then`, and after it write the record of an entry that need not be durable. Raises what `then`
+        raises."""
         answers: list[Answer] = []
         await self.apply_first(entry.id, lambda: answers.append(then()))
         return answers[0]

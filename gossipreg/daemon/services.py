@@ -55,7 +55,7 @@ from gossipreg.daemon.node_checks import NODE
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.registrar import Registrar
 from gossipreg.daemon.service_start import register_at_start
-from gossipreg.daemon.store import Store
+from gossipreg.daemon.store import Store, Write
 from gossipreg.errors import Leaving, RequestError
 from gossipreg.model import Health, RegisteredService
 from gossipreg.rights import Rights
@@ -108,13 +108,7 @@ class Services:
         is attached to `holder`. The initial health of a new check is that in `said` under its id, else `fresh`, else
         the health of the service, which is critical for a new one. With `keeps_checks` the service keeps its checks
         that are not given anew. Raises RequestError; then nothing changed."""
-        if self._closed:
-            raise Leaving("this sidecar is leaving: register with its successor")
-        registration = self._admission.read(params, trusted=by.trusted, who=str(by))
-        owner = self._registrar.claim("register", registration.service.id, by)
-        entry = Entry(
-            registration, "socket" if holder is None else "attached", by.trusted, Health.CRITICAL, holder, owner
-        )
+        entry = self._new_entry(params, by, holder)
         if not keeps_checks:
             return await self._registrar.take(entry, by, fresh, said)
         async with self._merging:
@@ -123,6 +117,20 @@ class Services:
                 entry.registration = self._admission.read(with_checks(params, before.registration), trusted=True)
                 entry.trusted = by.trusted or before.trusted
             return await self._registrar.take(entry, by, fresh, said)
+
+    def begin_register(self, params: dict[str, Any], *, by: Caller) -> Write[Answer]:
+        """Register a service that is attached to no connection, for a caller that has more to register before it waits
+        for the disk: the registrations take effect in the order of the calls. Raises RequestError, and so does the
+        result; then nothing changed."""
+        return self._registrar.begin(self._new_entry(params, by, None), by)
+
+    def _new_entry(self, params: dict[str, Any], by: Caller, holder: Holder | None) -> Entry:
+        if self._closed:
+            raise Leaving("this sidecar is leaving: register with its successor")
+        registration = self._admission.read(params, trusted=by.trusted, who=str(by))
+        owner = self._registrar.claim("register", registration.service.id, by)
+        source = "socket" if holder is None else "attached"
+        return Entry(registration, source, by.trusted, Health.CRITICAL, holder, owner)
 
     async def put_check(self, id: str | None, check_id: str, given: CheckGiven, *, by: Caller,
                         said: Health | None = None) -> None:  # fmt: skip

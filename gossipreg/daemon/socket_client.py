@@ -1,13 +1,18 @@
 """A client at the local socket, and the forms of the methods that it calls."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import trio
 from msgpack import packb
 
 from gossipreg.callers import Caller
+
+if TYPE_CHECKING:
+    from gossipreg.daemon.store import Write
+
+Result = TypeVar("Result")
 
 Params = dict[str, Any]
 Handler = Callable[[Params], bytes | Awaitable[bytes]]
@@ -42,6 +47,24 @@ class SocketClient:
     def lost(self, id: str, why: str) -> None:
         """A service that was attached to it is not any more."""
         self.notify("detached", {"id": id, "why": why})
+
+
+class Begun(Generic[Result]):
+    """The packed result of a request that waits for the disk alone. It has its place in the order of writes, so the
+    next request may begin before this one is answered."""
+
+    __slots__ = ("_packed", "_write")
+
+    def __init__(self, write: "Write[Result]", packed: Callable[[Result], bytes]) -> None:
+        self._write = write
+        self._packed = packed
+
+    async def result(self) -> bytes:
+        """Raises what the write raises."""
+        return self._packed(await self._write.result())
+
+    def __await__(self) -> Generator[Any, Any, bytes]:
+        return self.result().__await__()
 
 
 def pack(result: Any) -> bytes:

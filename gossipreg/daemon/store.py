@@ -1,17 +1,19 @@
 """The queue of durable writes: a thread writes them in the order asked for, and many of them share one commit.
 
 Owns the queue, and the rule that nothing is done or answered before it is on the disk: `commit` calls `then` once the
-write is committed, in the order of the calls, and returns the result. The exception is `apply_first`, for changes that
+write is committed, in the order of the calls, and returns the result; `begin` does the same for a caller that has more
+to ask for before it waits. The exception is `apply_first`, for changes that
 take something out of the answers. Never knows what is written. Without a data directory there is nothing to wait for,
 and `then` is called at once.
 
-Bounds: each client waits for one write, so the queue is no longer than the number of clients. A write that nobody waits
+Bounds: a client waits for one write, or for the registrations that it sent at one time (`rpc_speaker.py`), so the queue
+is no longer than what all clients have in hand. A write that nobody waits
 for has a name, and only its last state is written.
 """
 
 from collections.abc import Callable, Iterable
 from math import inf
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import trio
 
@@ -20,6 +22,8 @@ from gossipreg.errors import Refused
 
 AGAIN_S = 5.0
 """The pause before a failed write that nobody waits for is repeated."""
+FOLLOWED_IN_A_TURN = 32
+"""Committed writes that are followed up before other tasks have their turn: about the work of as many requests."""
 
 Result = TypeVar("Result")
 
@@ -28,22 +32,35 @@ class Database(Protocol):
     def write(self, statements: Iterable[Statement]) -> None: ...
 
 
-class _Waiting:
-    def __init__(self, statements: list[Statement], then: Callable[[], Any]) -> None:
+class Write(Generic[Result]):
+    """A write that was asked for, with what follows it."""
+
+    __slots__ = ("_done", "_error", "_result", "_then", "statements")
+
+    def __init__(self, statements: list[Statement], then: Callable[[], Result]) -> None:
         self.statements = statements
-        self.then = then
-        self.done = trio.Event()
-        self.result: Any = None
-        self.error: Exception | None = None
+        self._then = then
+        self._done = trio.Event()
+        self._result: Result
+        self._error: Exception | None = None
 
     def finish(self, refused: Refused | None) -> None:
+        """It is on the disk, or was refused: do what follows."""
         try:
             if refused is not None:
                 raise refused
-            self.result = self.then()
+            self._result = self._then()
         except Exception as error:
-            self.error = error
-        self.done.set()
+            self._error = error
+        self._done.set()
+
+    async def result(self) -> Result:
+        """Wait until it is on the disk, and return what `then` returned. Raises Refused, and what `then` raised."""
+        if not self._done.is_set():
+            await self._done.wait()
+        if self._error is not None:
+            raise self._error
+        return self._result
 
 
 class Store:
@@ -61,7 +78,7 @@ class Store:
         self._recovered = recovered
         self._trial = trial
         self._fails = False
-        self._queue: list[_Waiting] = []
+        self._queue: list[Write[Any]] = []
         self._later: dict[str, Callable[[], list[Statement]]] = {}
         self._wake = trio.Event()
         self._thread = trio.CapacityLimiter(1)
@@ -71,16 +88,17 @@ class Store:
         """Write the statements, call `then`, and return its result. Raises Refused if they cannot be written: then
         nothing was, and `then` is not called. Raises what `then` raises. The write goes on if the caller is
         cancelled."""
+        return await self.begin(statements, then).result()
+
+    def begin(self, statements: list[Statement], then: Callable[[], Result]) -> Write[Result]:
+        """Ask for the write, which has its place in the order from now on. See `commit`."""
+        write = Write(statements, then)
         if self._database is None:
-            return then()
-        waiting = _Waiting(statements, then)
-        self._queue.append(waiting)
-        self._wake.set()
-        await waiting.done.wait()
-        if waiting.error is not None:
-            raise waiting.error
-        result: Result = waiting.result
-        return result
+            write.finish(None)
+        else:
+            self._queue.append(write)
+            self._wake.set()
+        return write
 
     async def apply_first(self, name: str, statements: Callable[[], list[Statement]], then: Callable[[], None]) -> bool:
         """Call `then` at once, and after it write what `statements` gives: for changes that take something out of the
@@ -131,5 +149,7 @@ class Store:
         if self._fails and refused is None:
             self._recovered()
         self._fails = refused is not None
-        for each in waiting:
+        for number, each in enumerate(waiting, 1):
             each.finish(refused)
+            if number % FOLLOWED_IN_A_TURN == 0:
+                await trio.lowlevel.cancel_shielded_checkpoint()

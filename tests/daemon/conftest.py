@@ -145,8 +145,8 @@ class Client:
 class Sidecar(Inside):
     """The inside of a sidecar with a local socket, and its clients."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(MemoryNetwork(), "tested")
+    def __init__(self, folder: Path, database: Database | None = None) -> None:
+        super().__init__(MemoryNetwork(), "tested", durable=database is not None, database=database)
         self.socket = LocalSocket(bind_socket_file(folder / "s.sock", group=None))
         self._clients: list[Client] = []
 
@@ -162,9 +162,10 @@ class Sidecar(Inside):
 
 
 @asynccontextmanager
-async def _running(tmp_path: Path, *seeds: Address) -> AsyncIterator[Sidecar]:
+async def running(tmp_path: Path, *seeds: Address, database: Database | None = None) -> AsyncIterator[Sidecar]:
     async with trio.open_nursery() as nursery:
-        sidecar = Sidecar(tmp_path)
+        sidecar = Sidecar(tmp_path, database)
+        nursery.start_soon(sidecar.store.run)
         nursery.start_soon(sidecar.pump.run)
         nursery.start_soon(sidecar.socket.serve, sidecar.api)
         sidecar.seek(*seeds)
@@ -176,12 +177,12 @@ async def _running(tmp_path: Path, *seeds: Address) -> AsyncIterator[Sidecar]:
 
 @pytest.fixture
 async def sidecar(tmp_path: Path) -> AsyncIterator[Sidecar]:
-    async with _running(tmp_path) as sidecar:
+    async with running(tmp_path) as sidecar:
         yield sidecar
 
 
 @pytest.fixture
 async def unsynced(tmp_path: Path) -> AsyncIterator[Sidecar]:
     """A sidecar whose seed is down. `unsynced.seek()` makes it the first of its cluster."""
-    async with _running(tmp_path, NOWHERE) as sidecar:
+    async with running(tmp_path, NOWHERE) as sidecar:
         yield sidecar
