@@ -33,6 +33,7 @@ The map of the package. A module imports only from lines above its own, which a 
     gateway/         other people's protocols, beside the daemon, and loaded only when asked for: dns/, http/
     client/, aio     for programs; it imports only errors, model, retry, socket_path, wire.rpc, events.cloud_event and
                      sagas.saga_definition
+    demo/            the demonstration: five sidecars and a small shop, an example to read. Loaded by `demo` alone
     cli/             the commands: parse, call, print. Only `join` loads the daemon
 
 How data flows:

@@ -58,7 +58,7 @@ def reaches(tree: ast.AST, private: frozenset[str]) -> Iterator[Fault]:
 
 # -- import direction --------------------------------------------------------------------------------------------------
 
-WITH_SOCKETS = ("net", "daemon", "gateway", "cli")
+WITH_SOCKETS = ("net", "daemon", "gateway", "demo", "cli")
 FLOORS: tuple[tuple[str, ...], ...] = (
     (
         *("errors", "model", "generation", "drops", "durations", "sizes", "strict_json", "retry", "weights"),
@@ -89,6 +89,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     ("sidecar_api",),
     ("daemon", "gateway"),
+    ("demo",),
     ("cli",),
     ("__main__",),
 )
@@ -190,7 +191,7 @@ def _may_import(part: str, inner: str) -> bool:
     if part in ("gossipreg", "aio"):  # the package itself, and its half for loops, give out the client
         return target in ("client", "errors")
     if target == "client":
-        return part == "cli" or (part in MAY_PICK and inner.startswith(PICKING))
+        return part in ("cli", "demo") or (part in MAY_PICK and inner.startswith(PICKING))
     if target == "net":
         return part in WITH_SOCKETS
     if part == "simulations":

@@ -52,7 +52,7 @@ MAPPED = (
         "daemon/sagas",
         "daemon/streams",
     ),
-    *("gateway/dns", "gateway/http", "net"),
+    *("gateway/dns", "gateway/http", "net", "demo"),
     *("gateway/xds/server", "gateway/xds/streams", "gateway/xds/resources"),
 )
 """Folders whose map names all their files."""

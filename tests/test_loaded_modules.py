@@ -35,8 +35,8 @@ ARGUMENTS = {
 }  # fmt: skip
 
 
-OTHERWISE = ("join", "call")
-"""`join` is the sidecar; `call` has to reach a server, see `tests/system/test_call.py`."""
+OTHERWISE = ("join", "call", "demo")
+"""`join` is the sidecar; `call` has to reach a server, see `tests/system/test_call.py`; `demo` starts a cluster."""
 
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name not in OTHERWISE])

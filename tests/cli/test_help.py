@@ -116,7 +116,7 @@ def test_completion_prints_a_script(shell: str) -> None:
 def test_completion_knows_the_commands() -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "gossipreg.cli"],
-        env={"_GOSSIPREG_COMPLETE": "bash_complete", "COMP_WORDS": "gossipreg de", "COMP_CWORD": "1"},
+        env={"_GOSSIPREG_COMPLETE": "bash_complete", "COMP_WORDS": "gossipreg der", "COMP_CWORD": "1"},
         capture_output=True,
         text=True,
         timeout=60,

@@ -1,0 +1,97 @@
+"""Cut and heal links between sidecars, and tell what each side sees of it."""
+
+import trio
+
+from gossipreg.client import Client
+from gossipreg.demo.cast import BOUND_S, Cast
+from gossipreg.demo.lookout import answers_stale, sees_alive, sees_gone
+from gossipreg.demo.teller import enumerated
+from gossipreg.errors import BadParams
+
+WATCH_S = 5.0
+"""A dead member is declared dead within a second or two, so this is long enough to see that nobody is."""
+
+
+class LinkFaults:
+    def __init__(self, cast: Cast) -> None:
+        self._cast = cast
+        self._cut_at = 0.0
+
+    async def cut(self, names: tuple[str, ...]) -> None:
+        """Cut two hosts off from each other, or one from all. Raises BadParams if they are."""
+        others = [host.name for host in self._cast.hosts if host.name != names[0]]
+        pairs = [(names[0], other) for other in (names[1:] or others)]
+        if all(self._cast.links.is_cut(*pair) for pair in pairs):
+            raise BadParams(f"cut {' '.join(names)}: that is cut already; `heal` mends all links")
+        observers, since = self._cast.lookout.observers(), trio.current_time()
+        self._cut_at = since
+        for pair in pairs:
+            self._cast.links.cut(*pair)
+        whom = names[1] if len(names) > 1 else "all others"
+        text = f"Nothing passes between the sidecars of {names[0]} and {whom} any more, neither UDP nor TCP."
+        self._cast.teller.tell("cut", text, hosts=list(names))
+        sides = self._sides(observers)
+        if len(sides) == 1:
+            await self._watch(names, observers)
+        else:
+            await self._divided(sides, since)
+
+    def _sides(self, observers: list[str]) -> list[list[str]]:
+        """The groups of hosts that reach each other, the largest first."""
+        left, sides = list(observers), []
+        while left:
+            side = self._cast.links.side_of(left[0], left)
+            sides.append([name for name in left if name in side])
+            left = [name for name in left if name not in side]
+        return sorted(sides, key=len, reverse=True)
+
+    async def _watch(self, names: tuple[str, ...], observers: list[str]) -> None:
+        """The others reach both: nobody should be declared dead."""
+
+        def anybody_gone(client: Client) -> bool:
+            return any(sees_gone(name)(client) for name in observers)
+
+        found = await self._cast.lookout.wait(observers, anybody_gone, WATCH_S, trio.current_time())
+        if found:
+            text = f"{enumerated(sorted(found))} declared a member dead, though others reach it."
+            self._cast.faults.append(text)
+        else:
+            text = f"In {WATCH_S:g} s nobody is declared dead: {names[0]} and {names[1]} have others ask for them."
+        self._cast.teller.tell("nobody_dead", text, accusers=sorted(found), seconds=WATCH_S)
+
+    async def _divided(self, sides: list[list[str]], since: float) -> None:
+        """The largest side declares the others dead; a member that is alone must not do that."""
+        large, *small = sides
+        for side in small:
+            for name in side:
+                found = await self._cast.lookout.wait(large, sees_gone(name), BOUND_S, since)
+                claim = f"that {name} cannot be reached, and count it as dead"
+                self._cast.report("death_known", found, large, claim, host=name)
+            if len(side) == 1:
+                await self._tell_of_isolated(side[0], since)
+
+    async def _tell_of_isolated(self, name: str, since: float) -> None:
+        """What it answers itself, once it knows that it hears nobody."""
+        found = await self._cast.lookout.wait([name], answers_stale("stock"), BOUND_S, since)
+        if not found:
+            self._cast.faults.append(f"{name} did not find out within {BOUND_S:g} s that it hears nobody")
+        stock = await self._cast.lookout.ask(name, "lookup", name="stock")
+        stale = sum(bool(one["stale"]) for one in stock)
+        text = (
+            f"{name} hears nobody, and declares nobody dead. It goes on answering with what it knew last: {len(stock)} "
+            f"instances of stock, {stale} of them marked stale since {found.get(name, BOUND_S):.1f} s after the cut."
+        )
+        self._cast.teller.tell("isolated", text, host=name, instances=len(stock), stale=stale)
+
+    async def heal(self) -> None:
+        """Raises BadParams if no link is cut."""
+        if not self._cast.links.cut_pairs:
+            raise BadParams("heal: no link is cut")
+        since = trio.current_time()
+        self._cast.links.heal()
+        text = f"All links are whole again, after {since - self._cut_at:.1f} s."
+        self._cast.teller.tell("healed", text)
+        observers = self._cast.lookout.observers()
+        found = await self._cast.lookout.wait(observers, sees_alive(observers), BOUND_S, since)
+        claim = f"all {len(observers)} members again"
+        self._cast.report("one_cluster", found, observers, claim, whom="sidecars")
