@@ -1,0 +1,95 @@
+// Dialogs: before anything is changed, one says what will happen; what came of it is shown in the same place.
+
+import { fill, h } from "./dom.js";
+import { call } from "./rpc.js";
+
+/** Ask before `method` is called.
+ *
+ * `title`: what is done, to what. `effects`: sentences that say what will happen. `verb`: the text of the button.
+ * `fields`: {`name`, `label`, `hint`, `required`} of what the person may write. `params(values)`: those of the method.
+ * `outcome(result)`: a sentence, in words. */
+export function confirm({ title, effects, verb, danger = false, method, fields = [], params, outcome }) {
+  const inputs = fields.map(({ name, label, hint = "", required = false }) => {
+    const input = h("input", { id: `field-${name}`, name, required, maxlength: 200, autocomplete: "off", "aria-describedby": `hint-${name}` });
+    return { input, row: [h("label", { for: `field-${name}` }, label), input, h("p", { class: "hint", id: `hint-${name}` }, hint)] };
+  });
+  const status = h("p", { class: "outcome", role: "status" });
+  const cancel = h("button", { type: "button", on: { click: () => dialog.close() } }, "Cancel");
+  const act = h("button", { type: "submit", class: danger ? "main danger" : "main" }, verb);
+  const form = h(
+    "form",
+    { on: { submit: (event) => run(event) } },
+    h("h2", { id: "dialog-title" }, title),
+    h("ul", { class: "effects" }, effects.map((effect) => h("li", null, effect))),
+    inputs.map(({ row }) => row),
+    status,
+    h("div", { class: "buttons" }, cancel, act),
+  );
+  const dialog = open(form);
+  (inputs[0]?.input ?? cancel).focus();
+
+  async function run(event) {
+    event.preventDefault();
+    const values = Object.fromEntries(inputs.map(({ input }) => [input.name, input.value.trim()]));
+    act.disabled = true;
+    dialog.setAttribute("aria-busy", "true");
+    show("", "Asking the sidecar …");
+    try {
+      const result = await call(method, params(values));
+      show("good", outcome(result));
+      act.remove();
+      for (const { input } of inputs) input.disabled = true;
+      cancel.textContent = "Close";
+      cancel.focus();
+    } catch (error) {
+      show("bad", `${error.code ?? "error"}: ${error.message}`);
+      act.disabled = false;
+    }
+    dialog.removeAttribute("aria-busy");
+  }
+
+  function show(tone, text) {
+    status.className = `outcome ${tone && `tone-${tone}`}`;
+    status.textContent = text;
+  }
+}
+
+/** Ask for the token; `keep(text)` gets it. */
+export function askForToken({ message, wrong, keep }) {
+  if (document.querySelector("dialog.token")) return;
+  const input = h("input", { id: "token", type: "password", required: true, autocomplete: "off", "aria-describedby": "token-hint" });
+  const form = h(
+    "form",
+    {
+      on: {
+        submit: (event) => {
+          event.preventDefault();
+          dialog.done = true;
+          dialog.close();
+          keep(input.value.trim());
+        },
+      },
+    },
+    h("h2", { id: "dialog-title" }, wrong ? "This token is not accepted" : "This sidecar asks for a token"),
+    h("p", null, message),
+    h("label", { for: "token" }, "Token"),
+    input,
+    h(
+      "p",
+      { class: "hint", id: "token-hint" },
+      "A line of the file that --http-token-file names. This tab keeps it until you close it.",
+    ),
+    h("div", { class: "buttons" }, h("button", { type: "submit", class: "main" }, "Show the cluster")),
+  );
+  const dialog = open(form, "token");
+  dialog.addEventListener("cancel", (event) => event.preventDefault()); // there is nothing behind it to go back to
+  input.focus();
+}
+
+function open(content, kind = "") {
+  const dialog = h("dialog", { class: kind, "aria-labelledby": "dialog-title" }, content);
+  dialog.addEventListener("close", () => dialog.remove());
+  fill(document.getElementById("dialogs"), dialog);
+  dialog.showModal();
+  return dialog;
+}

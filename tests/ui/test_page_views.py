@@ -1,0 +1,132 @@
+"""What each view shows, in a real browser."""
+
+import pytest
+import trio
+
+from tests.ui.chromium import Tab
+from tests.ui.fake_cluster import NOW, fake_cluster, member_id
+from tests.ui.fake_sidecar import FakeSidecar
+
+VIEWS = {
+    "": ["6 things need a look", "web-17 is dead: suspected by web-2", "27 alive", "1,204 waiting",
+        "In maintenance at"],
+    "#/members": ["eu-north-1b", "web-17", "30 members", "Round trip", "kernel update"],
+    "#/members?map=ring&by=rtt": ["members in the order of their ids", "from 20 ms"],
+    f"#/members/{member_id(4)}": ["web-4", "10.0.0.5:7946", "1 % of a core", "39 MiB", "billing-8084"],
+    "#/services": ["42 services", "none passing", "checkout"],
+    "#/services/billing": ["2 of 6 instances in the answers", "pool exhausted", "it is in maintenance: kernel update",
+                           "its member web-17 is dead", "What its checks say is known at web-1 alone"],
+    "#/events": ["nobody: its events wait", "HTTP 422: no such customer", "83 %", "23 h 53 min"],
+    "#/sagas": ["30 sagas", "stuck, aborted"],
+    "#/sagas/5f5f5f5f5f5f5f5f.order-1042": ["stuck at charge-billing", "undone in 84 ms", "aborted after 655 ms"],
+    "#/history": ["120 lines", "web-17 is alive again", "Today"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("place", VIEWS)
+async def test_a_view_shows_what_the_sidecar_says(tab: Tab, sidecar: FakeSidecar, place: str) -> None:
+    await tab.open(sidecar.address + place)
+    for text in VIEWS[place]:
+        await tab.wait_for_text(text)
+    assert {url.split("/ui/")[0] for url in tab.requests} == {sidecar.address.removesuffix("/ui/")}
+
+
+async def test_nothing_is_shown_as_empty_before_the_answer_comes(tab: Tab, sidecar: FakeSidecar) -> None:
+    sidecar.views.clear()
+    for place in ("members", "services", "events", "sagas", "history", "services/billing"):
+        await tab.open(f"{sidecar.address}#/{place}")
+        await tab.wait_for_text("Waiting for the sidecar's answer")
+        shown = await tab.evaluate("document.querySelector('main').innerText")
+        assert not [word for word in ("No ", "None", "Nothing", " 0 ") if word in shown], place
+
+
+async def test_a_sidecar_that_is_not_synced_is_no_empty_cluster(tab: Tab, sidecar: FakeSidecar) -> None:
+    sidecar.overview |= {
+        "synced": False,
+        "knowledge": "not_synced",
+        "not_synced_because": "no seed answers",
+        "services": None,
+    }
+    sidecar.views["services"] = lambda _query: [
+        ("error", {"code": "not_synced", "message": "not synced: no seed answers"})
+    ]
+    await tab.open(sidecar.address)
+    await tab.wait_for_text("This sidecar does not know the cluster yet: no seed answers")
+    await tab.wait_for_text("Not known yet.")
+    await tab.click("nav a", "Services")
+    await tab.wait_for_text("not synced: no seed answers")
+    assert "No service is registered" not in await tab.evaluate("document.body.innerText")
+
+
+async def test_a_change_comes_without_being_asked_for(tab: Tab, sidecar: FakeSidecar) -> None:
+    await tab.open(f"{sidecar.address}#/members")
+    await tab.wait_for_text("alive 27")
+    changed = {
+        **next(iter(sidecar.views["members"]({})))[1]["items"][3],
+        "state": "dead",
+        "reason": "its host burned down",
+    }
+    await sidecar.tell("members", {"kind": "changed", "items": [changed], "gone": [member_id(4)]})
+    await tab.wait_for_text("its host burned down")
+    await tab.wait_for_text("alive 25")
+    await tab.wait_for_text("29 members")
+
+
+async def test_a_filter_is_kept_in_the_address(tab: Tab, sidecar: FakeSidecar) -> None:
+    await tab.open(f"{sidecar.address}#/members")
+    await tab.click(".switch", "dead 1")
+    await tab.wait_for_text("1 of 30 members")
+    address = await tab.evaluate("location.href")
+    assert address.endswith("#/members?state=dead")
+    await tab.open("about:blank")
+    await tab.open(address)
+    await tab.wait_for_text("1 of 30 members")
+
+
+async def test_an_unknown_place_says_so(tab: Tab, sidecar: FakeSidecar) -> None:
+    await tab.open(f"{sidecar.address}#/memories")
+    await tab.wait_for_text("This page has no place memories")
+
+
+async def test_members_that_lead_journals_and_are_silent_are_named(tab: Tab, sidecar: FakeSidecar) -> None:
+    sidecar.views["sagas"] = lambda _query: [("sagas", {"items": [], "not_answered": ["web-9"]})]
+    await tab.open(f"{sidecar.address}#/sagas")
+    await tab.wait_for_text("No answer from: web-9")
+    assert "No saga is kept" not in await tab.evaluate("document.body.innerText")
+
+
+async def test_why_an_instance_is_not_answered_can_be_asked(tab: Tab, sidecar: FakeSidecar) -> None:
+    sidecar.results["explain"] = {
+        "name": "billing", "instances": 5, "matching": {"passing": 0, "warning": 0}, "not_in_zone": 5,
+        "without_tags": 2,
+        "zones": ["eu-north-1a"], "tags": ["v2"], "dead": 1, "synced": True,
+    }  # fmt: skip
+    await tab.open(f"{sidecar.address}#/services/billing?tags=v1&zone=us-east")
+    await tab.wait_for_text("0 instances of 5 would be answered")
+    await tab.wait_for_text("5 instances not in us-east; passing ones are in eu-north-1a")
+    assert sidecar.calls[0].params == {"name": "billing", "tags": ["v1"], "zone": "us-east"}
+
+
+async def test_history_asks_for_what_its_filter_says(tab: Tab, sidecar: FakeSidecar) -> None:
+    asked = []
+    sidecar.views["history"] = lambda query: asked.append(query) or [("history", {"lines": [], "more": False})]  # type: ignore[func-returns-value]
+    await tab.open(f"{sidecar.address}#/history?service=billing&since=24h")
+    await tab.wait_for_text("Nothing happened in this time")
+    assert asked == [{"view": "history", "service": "billing", "since_s": "86400"}]
+
+
+async def test_history_shows_the_newest_line_first_and_links_to_one(tab: Tab, sidecar: FakeSidecar) -> None:
+    await tab.open(f"{sidecar.address}#/history?at=4990")
+    await tab.wait_for("document.querySelector('#line-4990.marked') !== null")
+    await sidecar.tell(
+        "history", {"lines": [{"seq": 5001, "at": NOW, "kind": "left", "level": "info", "message": "web-3 has left"}]}
+    )
+    await tab.wait_for("document.querySelector('.time-line li').innerText.includes('web-3 has left')")
+
+
+async def test_an_empty_cluster_says_that_nothing_is_wrong(tab: Tab, nursery: trio.Nursery) -> None:
+    sidecar = await nursery.start(fake_cluster(members_=3, services_=0, troubles=False).run)
+    await tab.open(sidecar.address)
+    await tab.wait_for_text("Nothing is wrong")
+    await tab.click("nav a", "Services42")
+    await tab.wait_for_text("No service is registered in this cluster")
