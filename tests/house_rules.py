@@ -79,6 +79,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "core.order",
         "core.inspect",
         "core.view",
+        "core.dead_services",
         "core.followers",
         "core.commands",
         "core.due",

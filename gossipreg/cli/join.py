@@ -160,6 +160,9 @@ FILE = _File(readable=False)
 @click.option("--insecure-http", is_flag=True, help="Open --http off loopback without a token, reads only.")
 @click.option("--http-host", metavar="NAME", multiple=True, help="A host name under which --http answers; repeatable.")
 @click.option(
+    "--ui-writes", is_flag=True, help="Let the page at /ui/ begin and end maintenance, drain, deregister and retry."
+)
+@click.option(
     "--xds",
     metavar="HOST:PORT|unix:PATH",
     multiple=True,
@@ -197,7 +200,7 @@ def join(ctx: click.Context, chosen: Chosen, /, **flags: Any) -> int:
     dns = {key.removeprefix("dns_"): flags.pop(key) for key in ("dns", "dns_domain", "dns_ttl", "dns_negative_ttl")}
     from gossipreg.daemon.logs import Log
 
-    http = {key: flags.pop(key) for key in ("http", "http_host", "http_token_file", "insecure_http")}
+    http = {key: flags.pop(key) for key in ("http", "http_host", "http_token_file", "insecure_http", "ui_writes")}
     xds = {key: flags.pop(key) for key in ("xds", "xds_policy", "insecure_xds", "xds_tls")}
     from gossipreg.daemon.main import run
     from gossipreg.daemon.settings import Settings
@@ -272,7 +275,7 @@ def _has_port(flag: str, text: str) -> bool:
 
 def _http_gateway(flags: dict[str, Any], group: str | None) -> "list[GatewayOptions]":
     if not flags["http"]:
-        for key in ("http_host", "http_token_file", "insecure_http"):
+        for key in ("http_host", "http_token_file", "insecure_http", "ui_writes"):
             if flags[key]:
                 flag = f"--{key.replace('_', '-')}"
                 raise click.UsageError(f"{flag} is about HTTP: say where to answer it with --http HOST:PORT.")
@@ -283,7 +286,7 @@ def _http_gateway(flags: dict[str, Any], group: str | None) -> "list[GatewayOpti
     return [
         HttpOptions(
             tcp, unix, socket_group=group, names=flags["http_host"], token_file=flags["http_token_file"],
-            open_reads=flags["insecure_http"],
+            open_reads=flags["insecure_http"], page_writes=flags["ui_writes"],
         )
     ]  # fmt: skip
 

@@ -20,6 +20,7 @@ What stands over the rooms:
     due        which part acts when a timer is due
     commands   what its own sidecar asks it to do
     view       what can be read of it;  followers: who is told of changes of the answers
+    dead_services  the services of dead members, for people
     journal_membership  what the journals ask of the registry, answered from a node;  event_membership: what events ask
     announced_events    what each member announces of events, as it was read last
     knowledge  how much it knows of the cluster;  inspect: its inside, for tests and the laboratory

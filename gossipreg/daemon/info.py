@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 TROUBLES_MAX = 20
 """Members that `info` lists as not alive, for people; `members` has the others."""
-_TROUBLE = ("name", "address", "state", "since_s", "reason")
+_TROUBLE = ("id", "name", "address", "state", "since_s", "reason")
 MEMBER_STATES = ("alive", "suspect", "dead", "left")
 
 

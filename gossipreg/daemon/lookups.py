@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+from gossipreg.core.dead_services import dead_shapes
 from gossipreg.daemon import params as check
 from gossipreg.daemon.choosing import Choices, explain_shape, some
-from gossipreg.daemon.dead_services import dead_shapes
 from gossipreg.daemon.params import Check, take_untrusted
 from gossipreg.daemon.partial import lookup_shapes
 from gossipreg.daemon.pump import Pump

@@ -143,7 +143,7 @@ def test_what_the_daemon_returns_is_the_exit_code(command: Command, monkeypatch:
     assert command("join").code == 42
 
 
-@pytest.mark.parametrize("flag", ["--http-token-file=x", "--insecure-http", "--http-host=x"])
+@pytest.mark.parametrize("flag", ["--http-token-file=x", "--insecure-http", "--http-host=x", "--ui-writes"])
 def test_flags_about_http_need_http(command: Command, flag: str) -> None:
     code, _, err = command("join", flag)
     assert (code, "say where to answer it with --http HOST:PORT" in err) == (2, True)

@@ -10,10 +10,11 @@
     page_events     what a stream is made of: events and the text of JSON
     live            what all streams share, as long as one is open
     board           items by key, read anew when they change;  member_items, service_items: what is on two of them
-    latest          a value of which readers want the newest alone
+    watched         a value that is made again while somebody looks;  latest: readers want the newest alone
     overview        what is wrong, and how much there is of everything
-    one_service     a service with all its instances, in and out, and why;  one_member: a member
-    polled          what has to be asked again and again: events, sagas
+    one_service     a service with all its instances;  out_because: why one is not in the answers
+    asked_views     what all members are asked again and again: events, sagas
+    history_view    the newest lines of the history, and each new one
 
 A page that nobody opens costs nothing: all of it but `routes` is loaded by the first request below /ui, and what `live`
 keeps is dropped when the last stream ends. Data leaves as JSON and goes into no HTML but that of `page_tables`, which

@@ -1,4 +1,4 @@
-"""What all open streams share: the boards and the overview. It runs as long as one stream is open.
+"""What all open streams share: the boards, the overview, and what is watched. It runs as long as one stream is open.
 
 Owns what the sidecar's feeds mean for them. Never knows who reads.
 """
@@ -9,22 +9,29 @@ import trio
 
 from gossipreg.gateway.http.ui.board import Board
 from gossipreg.gateway.http.ui.member_items import LOOK_EVERY_S, MemberItems
-from gossipreg.gateway.http.ui.overview import Overview
-from gossipreg.gateway.http.ui.page_events import json_line
+from gossipreg.gateway.http.ui.overview import EVERY_S, SHORTEST_S, OverviewMaker
+from gossipreg.gateway.http.ui.page_events import error_line
 from gossipreg.gateway.http.ui.page_stream import Send
 from gossipreg.gateway.http.ui.service_items import ServiceItems
+from gossipreg.gateway.http.ui.watched import WatchedView, WatchedViews
 from gossipreg.model import Change, NodeId, fold_name
 from gossipreg.sidecar_api import SidecarApi
 
 
 class Live:
-    def __init__(self, sidecar: SidecarApi) -> None:
+    def __init__(self, sidecar: SidecarApi, start: Callable[[Callable[[], Awaitable[None]]], None]) -> None:
+        """`start` runs a task beside the others."""
         self.scope = trio.CancelScope()
         self._sidecar = sidecar
         members, services = MemberItems(sidecar.view, sidecar.now), ServiceItems(sidecar.view.catalog)
         self.members = Board[NodeId]("members", keys=members.keys, read=members.read, key_text=bytes.hex)
         self.services = Board[str]("services", keys=services.keys, read=services.read, key_text=str)
-        self.overview = Overview(sidecar, self.members, self.services)
+        overview = OverviewMaker(sidecar.figures, self.members, self.services)
+        self.overview = WatchedView(
+            "overview", overview.make, every_s=EVERY_S, shortest_s=SHORTEST_S, bug=sidecar.bug
+        )  # fmt: skip
+        self.members.on_change = self.services.on_change = self.overview.touch
+        self.watched = WatchedViews(start, sidecar.bug)
         self._knowledge_changed = trio.Event()
 
     async def run(self) -> None:
@@ -44,11 +51,21 @@ class Live:
             self._knowledge_changed = trio.Event()
             self.members.touch_all()
             self.overview.touch()
-        self.services.touch(fold_name(change.instance.service.name) for change in changes)
-        self.members.touch(change.instance.node for change in changes)
+        names = dict.fromkeys(fold_name(change.instance.service.name) for change in changes)
+        nodes = dict.fromkeys(change.instance.node for change in changes)
+        self.services.touch(names)
+        self.members.touch(nodes)
+        self._touch_watched(names, nodes)
 
     def _members_changed(self, ids: Iterable[NodeId]) -> None:
         self.members.touch(ids)
+        self._touch_watched((), ids)
+
+    def _touch_watched(self, names: Iterable[str], nodes: Iterable[NodeId]) -> None:
+        for name in names:
+            self.watched.touch(("service", name))
+        for node in nodes:
+            self.watched.touch(("member", node.hex()))
 
     async def _look_at_members(self) -> None:
         while True:
@@ -65,7 +82,7 @@ class Live:
                     await show()
             why = self._sidecar.view.why_not_synced(self._sidecar.now())
             message = f"this sidecar is not synced, so it does not know {what} yet: {why}"
-            await send("error", json_line({"code": "not_synced", "message": message}))
+            await send("error", error_line("not_synced", message))
             while self._sidecar.view.knowledge.refuses:
                 await self._knowledge_changed.wait()
 

@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
+from gossipreg.errors import GossipregError
 from gossipreg.gateway.http.ui.live import Live
+from gossipreg.gateway.http.ui.page_events import error_line
 from gossipreg.gateway.http.ui.page_files import DATA_HEADERS
 from gossipreg.gateway.http.ui.page_stream import PageStream
 from gossipreg.gateway.http.ui.page_views import VIEWS, AskedView
@@ -36,7 +38,7 @@ class OpenPages:
         self.streams[stream] = None
         live = self._live
         if live is None:
-            live = self._live = Live(self._sidecar)
+            live = self._live = Live(self._sidecar, self._start)
             self._start(lambda: self._run(live))
         self._start(lambda: self._show(stream, asked, live))
 
@@ -61,7 +63,13 @@ class OpenPages:
             with stream.scope:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(live.overview.show, stream.send)
-                    await VIEWS[asked.view].show(self._sidecar, live, asked, stream.send)
+                    nursery.start_soon(self._show_view, stream, asked, live)
         except Exception as error:
             self._sidecar.bug("http_ui_view", error)
             stream.close()
+
+    async def _show_view(self, stream: PageStream, asked: AskedView, live: Live) -> None:
+        try:
+            await VIEWS[asked.view].show(self._sidecar, live, asked, stream.send)
+        except GossipregError as error:
+            await stream.send("error", error_line(error.code, str(error)))

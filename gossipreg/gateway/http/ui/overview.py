@@ -1,25 +1,17 @@
-"""The overview, which every view has: what is wrong first, and how much there is of everything.
-
-It is made again at most twice a second when something has changed, and looked at every two seconds, since nobody tells
-of a new trouble. It is sent every ten seconds even if nothing has changed, so that a page knows that it is live.
-"""
+"""The overview, which every view has: what is wrong first, and how much there is of everything."""
 
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-import trio
-
 from gossipreg.gateway.http.ui.board import Board
-from gossipreg.gateway.http.ui.latest import Latest
-from gossipreg.gateway.http.ui.page_events import json_line, without_times
-from gossipreg.gateway.http.ui.page_stream import Send
 from gossipreg.gateway.http.ui.service_items import FIGURES
+from gossipreg.gateway.http.ui.watched import MadeView, made
 from gossipreg.model import NodeId
-from gossipreg.sidecar_api import Shape, SidecarApi
+from gossipreg.sidecar_api import Shape
 
+EVERY_S = 2.0
 SHORTEST_S = 0.5
-LOOK_EVERY_S = 2.0
-SENT_EVERY_S = 10.0
 STATES = ("alive", "suspect", "dead", "left")
 _AS_IN_INFO = (
     *("troubles", "synced", "knowledge", "not_synced_because", "alone", "out", "health_score", "uptime_s"),
@@ -27,41 +19,19 @@ _AS_IN_INFO = (
 )
 
 
-class Overview:
-    def __init__(self, sidecar: SidecarApi, members: Board[NodeId], services: Board[str]) -> None:
-        self._sidecar = sidecar
+class OverviewMaker:
+    def __init__(
+        self, figures: Callable[[], Awaitable[Shape]], members: Board[NodeId], services: Board[str]
+    ) -> None:  # fmt: skip
+        """`figures` gives the answer of `gossipreg info`."""
+        self._figures = figures
         self._members = members
         self._services = services
-        self._latest = Latest[bytes]()
-        self._touched = trio.Event()
-        members.on_change = services.on_change = self.touch
 
-    def touch(self) -> None:
-        """Something that it shows may have changed."""
-        self._touched.set()
-
-    async def run(self) -> None:
-        """Until cancelled."""
+    async def make(self) -> MadeView:
         await self._members.filled.wait()
         await self._services.filled.wait()
-        shown, sent_at = None, 0.0
-        while True:
-            self._touched = trio.Event()
-            shape = overview_shape(await self._sidecar.figures(), self._members, self._services)
-            same, now = without_times(shape), trio.current_time()
-            if same != shown or now - sent_at >= SENT_EVERY_S:
-                shown, sent_at = same, now
-                self._latest.put(json_line(shape))
-            await trio.sleep(SHORTEST_S)
-            with trio.move_on_after(LOOK_EVERY_S - SHORTEST_S):
-                await self._touched.wait()
-
-    async def show(self, send: Send) -> None:
-        """Send it as it changes. Until cancelled."""
-        number = 0
-        while True:
-            number, data = await self._latest.after(number)
-            await send("overview", data)
+        return made(overview_shape(await self._figures(), self._members, self._services))
 
 
 def overview_shape(info: Shape, members: Board[NodeId], services: Board[str]) -> Shape:

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Awaitable, Callable
 
-from gossipreg.gateway.http.ask import one
 from gossipreg.gateway.http.client import Answer
 from gossipreg.gateway.http.ui.open_pages import OpenPages
 from gossipreg.gateway.http.ui.page_calls import PageCalls
@@ -42,7 +41,7 @@ class Page:
         return self._calls.call(request, method)
 
     def stream(self, request: Request) -> Answer:
-        asked = asked_view(one(request, "view"), one(request, "name"), request.caller)
+        asked = asked_view(request.query, request.caller)
         return self._pages.open(asked, page_event("hello", json_line(self._hello())))
 
     def _hello(self) -> dict[str, object]:

@@ -4,13 +4,17 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-TIMES = frozenset(("since_s", "uptime_s", "oldest_s", "age_s", "loop_lag_ms"))
+TIMES = frozenset(("since_s", "uptime_s", "oldest_s", "age_s", "checked_s", "loop_lag_ms"))
 """Fields that run by themselves: they are no change."""
 
 
 def json_line(value: Any) -> bytes:
     """JSON has no line ends of its own, and here nothing but ASCII."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+
+
+def error_line(code: str, message: str) -> bytes:
+    return json_line({"code": code, "message": message})
 
 
 def page_event(kind: str, data: bytes) -> bytes:

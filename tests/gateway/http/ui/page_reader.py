@@ -4,6 +4,7 @@ import json
 from collections import deque
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 import trio
 
@@ -43,10 +44,10 @@ class PageReader:
                     return data
 
 
-async def open_page(served: Served, view: str, **headers: str) -> PageReader:
-    """`view` may be followed by further fields of the query."""
+async def open_page(served: Served, view: str, **fields: str) -> PageReader:
+    """`fields` are further fields of the query."""
     client = await served.client()
-    await client.send(request_bytes("GET", f"/ui/stream?view={view}", **headers))
+    await client.send(request_bytes("GET", f"/ui/stream?{urlencode({'view': view, **fields})}"))
     return PageReader(client)
 
 
