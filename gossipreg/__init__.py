@@ -28,6 +28,9 @@ The map of the package. A module imports only from lines above its own, which a 
                      them. Pure: time and bytes go in, effects come out; no clock, no socket, no global
                      randomness, so one seed replays a cluster
     feed             publishes values to its followers
+    trace_context    which trace a request belongs to: W3C traceparent and tracestate. Pure
+    tracing          spans: what was done, for whom and how long; which are recorded
+    otlp/            spans to an OpenTelemetry collector. Loaded only with join --otlp
     sidecar_api      what a gateway may ask of the sidecar that runs it, and the sidecar of a gateway
     daemon/          trio: the UDP pump, the local socket, persistence, start and stop
     gateway/         other people's protocols, beside the daemon, and loaded only when asked for: dns/, http/

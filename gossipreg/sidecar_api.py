@@ -15,6 +15,7 @@ from gossipreg.core.view import View
 from gossipreg.feed import Feed
 from gossipreg.model import Change, Health, NodeId, RegisteredService
 from gossipreg.rights import Rights
+from gossipreg.tracing import NO_TRACER, Tracer
 
 if TYPE_CHECKING:
     from gossipreg.events.cloud_event import CloudEvent
@@ -128,6 +129,8 @@ class SidecarApi:
     """The service that --dapr-app names."""
     mesh_secrets: Callable[[], tuple[bytes, ...]] = tuple
     """A secret for the CA of the mesh from each key of the ring, first the one that seals; none without keys."""
+    tracer: Tracer = NO_TRACER
+    """What records the spans of this sidecar."""
 
 
 class Gateway(Protocol):

@@ -62,9 +62,10 @@ WITH_SOCKETS = ("net", "daemon", "gateway", "demo", "cli")
 FLOORS: tuple[tuple[str, ...], ...] = (
     (
         *("errors", "model", "generation", "drops", "durations", "sizes", "strict_json", "retry", "weights"),
-        *("tuning", "socket_path", "systemd_job", "callers", "rights", "timers", "extras"),
+        *("tuning", "socket_path", "systemd_job", "callers", "rights", "timers", "extras", "trace_context"),
     ),
-    ("config", "net", "feed"),
+    ("config", "net", "feed", "tracing"),
+    ("otlp",),
     ("wire",),
     ("journal", "streams", "history"),
     ("events", "sagas"),
@@ -111,8 +112,17 @@ XDS_ROOMS: dict[str, tuple[str, ...]] = {"resources": (), "streams": (), "server
 """The rooms of the xDS gateway, and those that each may import beside itself and `model`."""
 
 CLIENT_MAY_IMPORT = (
-    *("errors", "model", "retry", "socket_path", "events.cloud_event", "sagas.saga_definition", "sagas.saga_model"),
-    *("wire.rpc", "client"),
+    *(
+        "errors",
+        "model",
+        "retry",
+        "socket_path",
+        "trace_context",
+        "events.cloud_event",
+        "sagas.saga_definition",
+        "sagas.saga_model",
+    ),
+    *("wire.rpc", "trace_context", "client"),
 )
 PICKING = ("client.picking", "client.instance")
 """Of the client: the pure part, and the values that it picks from. The laboratory runs it as it is, and the sidecar

@@ -9,7 +9,7 @@ from gossipreg import model, socket_path
 from gossipreg.client import pool, registry
 from gossipreg.client.events import publisher, running, settings
 from gossipreg.client.watching import conversation, known, link, state, watcher
-from gossipreg.daemon import all_clients, client_calls, keys, params, places, services_file, start
+from gossipreg.daemon import all_clients, client_calls, keys, params, places, services_file, start, traces
 from gossipreg.daemon.checks import options, parse, schedule, spec
 from gossipreg.daemon.deliveries import dapr_app, dapr_subscriptions, http_subscriber
 from gossipreg.daemon.events import event_client, event_params, events_shown
@@ -43,6 +43,7 @@ from gossipreg.gateway.xds.streams import ads_stream, discovery_requests, nack_l
 from gossipreg.gateway.xds.streams import xds_streams as xds_streams
 from gossipreg.journal.tuning import JournalTuning
 from gossipreg.net import http_client, http_framing
+from gossipreg.otlp import span_queue
 from gossipreg.sagas import (
     saga_calls,
     saga_definition,
@@ -197,6 +198,10 @@ VALUES: dict[str, tuple[float, ...]] = {
     "answer of a Dapr app to `/dapr/subscribe`": (dapr_app.ANSWER_MAX_BYTES,),
     "answer to a delivery": (http_subscriber.ANSWER_MAX_BYTES,),
     "time of a delivery over HTTP": (EVENTS.ack_timeout_s,),
+    "spans that wait for the collector": (span_queue.QUEUE_MAX,),
+    "spans of one request to the collector": (span_queue.BATCH_MAX,),
+    "how long a batch is sent again": (span_queue.AGAIN_S,),
+    "the last spans of a sidecar that ends": (traces.LAST_SPANS_S,),
     "requests of deliveries at the same time": (http_client.REQUESTS_MAX,),
     "Dapr's invocations at the same time": (picking.CALLS_MAX,),
     "time of an invocation": (picking.CALL_S,),

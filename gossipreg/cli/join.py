@@ -185,6 +185,13 @@ FILE = _File(readable=False)
     metavar="SERVICE",
     help="The service here that is written for Dapr; it is asked for its subscriptions.",
 )
+@click.option("--otlp", metavar="URL", help="Send traces to the OpenTelemetry collector at this base, by OTLP/HTTP.")
+@click.option(
+    "--otlp-sample",
+    metavar="SHARE",
+    type=click.FloatRange(0, 1),
+    help="The share of the traces beginning here that --otlp sends, 0 to 1 (OTEL_TRACES_SAMPLER, or 1).",
+)
 @click.option("--service", metavar="NAME", help="A service to register at once; the next eight options describe it.")
 @service_options(required=False)
 @client_options

@@ -26,9 +26,11 @@
     pool         the streams that calls share, for threads and forks
     stream       one connection of a Client: requests, answers, bounds of time
     checks       values of the wrong type are refused at once
+    current_trace  the trace of what the program does now
     log          the logger `gossipreg`, loaded when there is something to say
 
-It may import errors, model, retry, socket_path, wire.rpc, events.cloud_event and sagas.saga_definition; never the core,
+It may import errors, model, retry, socket_path, trace_context, wire.rpc, events.cloud_event and
+sagas.saga_definition; never the core,
 trio or anything of cryptography.
 """
 

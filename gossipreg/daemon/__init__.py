@@ -69,6 +69,7 @@ What people read:
 
     logs            lines on stderr;  log_events: the core's events in words
     troubles        what goes wrong now, for `info`;  reports: lasting conditions in both
+    traces          the spans of this sidecar, and what becomes of them
     lossy_pairs     loss between two members, in words;  narrow_paths: paths for small datagrams only
     audit           the last operations
     history/        what happened, a line each, kept for days

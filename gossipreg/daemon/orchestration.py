@@ -27,6 +27,7 @@ from gossipreg.daemon.socket_client import Command, Handler, Params, SocketClien
 from gossipreg.daemon.start import OpenedSidecar
 from gossipreg.daemon.troubles import Troubles
 from gossipreg.errors import BadParams, NotFound, Unavailable
+from gossipreg.tracing import NO_TRACER, Tracer
 from gossipreg.wire.shapes import Shape
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ SAGA_METHODS = (
 class Orchestration:
     def __init__(
         self, opened: OpenedSidecar, node: Node, pump: Pump, log: Log, troubles: Troubles, audit: Audit, *,
-        follower: "Callable[[], JournalFollower] | None" = None,
+        follower: "Callable[[], JournalFollower] | None" = None, tracer: Tracer = NO_TRACER,
     ) -> None:  # fmt: skip
         """`follower` makes what stands on the journals instead of events and sagas, once they are loaded; `audit` is
         told of what people decide about sagas."""
@@ -76,6 +77,7 @@ class Orchestration:
         self._troubles = troubles
         self._audit = audit
         self._follower = follower
+        self._tracer = tracer
         self._wanted = trio.Event()
         self._started = trio.Event()
         self.runtime: JournalRuntime | None = None
@@ -153,8 +155,10 @@ class Orchestration:
             runtime = load.compose(self._opened, *about, host=self._host, follower=self._follower())
             return runtime, load.shown(runtime, self._node)
         opened = self._opened
-        self.events = load.events(*about, source=opened.member.name, declared=self._declared)
-        self.sagas = load.sagas(*about, rights=opened.rights, audit=self._audit, secrets=opened.settings.secrets)
+        self.events = load.events(*about, source=opened.member.name, declared=self._declared, tracer=self._tracer)
+        self.sagas = load.sagas(
+            *about, rights=opened.rights, audit=self._audit, secrets=opened.settings.secrets, tracer=self._tracer
+        )
         both = load.both(self.events, self.sagas)
         runtime = load.compose(opened, *about, host=self._host, follower=both)
         both.begin(runtime)

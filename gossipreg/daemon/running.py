@@ -30,6 +30,7 @@ async def run_sidecar(sidecar: Sidecar) -> int:
     opened, ending, pump = sidecar.opened, sidecar.ending, sidecar.pump
     log_start(opened, sidecar.log)
     trio.socket.set_custom_hostname_resolver(Names())
+    sidecar.traces.start()
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_run_pump, sidecar)
@@ -50,6 +51,7 @@ async def run_sidecar(sidecar: Sidecar) -> int:
                 with trio.move_on_after(LAST_ANSWERS_S):
                     await opened.local_socket.answered()
             nursery.cancel_scope.cancel()
+    await sidecar.traces.end()
     if pump.stopped is not None:
         raise CannotStart(pump.stopped)
     sidecar.log.info("stopped", name=opened.member.name)
@@ -76,4 +78,5 @@ async def _keep_house(sidecar: Sidecar) -> None:
         sidecar.history.look()
         sidecar.reports.look_at_unsent(sidecar.pump.dropped)
         sidecar.orchestration.look()
+        sidecar.traces.look()
         give_back_memory()

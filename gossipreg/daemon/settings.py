@@ -75,6 +75,10 @@ class Settings:
     """A folder with a file for each secret that steps of sagas name."""
     dapr_app: str | None = None
     """The service here that is written for Dapr."""
+    otlp: str | None = None
+    """The base of the URL of a collector of spans."""
+    otlp_sample: float | None = None
+    """The share of the traces beginning here that is recorded. None: as OpenTelemetry's variables say."""
     groups: tuple[str, ...] = ()
     """Groups of events that are known before they subscribe, as `NAME=PATTERN`."""
     options: tuple[OptionInForce, ...] = field(default=(), compare=False)

@@ -39,6 +39,7 @@ from gossipreg.daemon.seeds import literals
 from gossipreg.daemon.services import Services
 from gossipreg.daemon.sidecar_state import StateFollowers
 from gossipreg.daemon.start import OpenedSidecar
+from gossipreg.daemon.traces import Traces
 from gossipreg.daemon.troubles import Troubles
 from gossipreg.daemon.watches import Watches
 from gossipreg.history.history_line import NamedMember
@@ -67,6 +68,7 @@ class Sidecar:
         self.pump = Pump(self.node, opened.transport, log, now=boot_s, stall_s=config.stall_s)
         self._troubles = Troubles(boot_s, conflict_round_s=3 * config.local.conflict_answer_max_s)
         self.reports = Reports(log, self._troubles)
+        self.traces = Traces(opened, log, self._troubles)
         self.keeping = Keeping(opened.data, opened.generation, settings.cluster, log, self.reports)
         self.services = Services(
             self.node, self.pump, self.keeping.store, log, allow_cmd_checks=settings.allow_cmd_checks,
@@ -79,7 +81,9 @@ class Sidecar:
         )  # fmt: skip
         self.history = History(NamedMember(self.node.id.hex(), opened.member.name), self.pump.bug)
         self._hear()
-        self.orchestration = Orchestration(opened, self.node, self.pump, log, self._troubles, self.services.audit)
+        self.orchestration = Orchestration(
+            opened, self.node, self.pump, log, self._troubles, self.services.audit, tracer=self.traces.tracer
+        )  # fmt: skip
         self.ending = Ending(
             self.node, self.pump, self.services, self.keeping.store, log, leave_s=config.leave_s,
             hold_on_sigterm=settings.on_sigterm == "hold", leave_journals=self.orchestration.leave_journals,
@@ -133,6 +137,7 @@ class Sidecar:
                 "clients": len(opened.local_socket.places),
                 **counts_of(opened.gateways),
                 **self.orchestration.counts(),
+                **self.traces.counts(),
             },
             more_fields=self.orchestration.section,
             more={
@@ -173,7 +178,7 @@ class Sidecar:
             events=GatewayEvents(self.orchestration.wanted_events, self.deliveries.dapr_subscriptions),
             history=self.history,
             ask=GatewayCalls(self.methods, self.pump.bug).ask,
-            dapr_app=self.opened.settings.dapr_app, mesh_secrets=self._mesh_keys.secrets,
+            dapr_app=self.opened.settings.dapr_app, mesh_secrets=self._mesh_keys.secrets, tracer=self.traces.tracer,
         )  # fmt: skip
 
     def _rekeyed(self, keyring: "Keyring") -> None:
@@ -193,6 +198,7 @@ class Sidecar:
         if self.opened.local_socket.places.has_room:
             self.reports.has_room()
         self.orchestration.look()
+        self.traces.look()
         return self._troubles.shapes()
 
 

@@ -42,9 +42,19 @@ from gossipreg.sidecar_api import Gateway, GatewayOptions
 from gossipreg.socket_path import default_socket, path_fault, prepare_folder
 
 if TYPE_CHECKING:
+    from gossipreg.otlp.otlp_post import Collector
+    from gossipreg.otlp.otlp_settings import OtlpSettings
     from gossipreg.wire.seal import Keyring
 
 MAX_LABELS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class SpanExport:
+    """Where spans go: the collector of --otlp."""
+
+    settings: "OtlpSettings"
+    collector: "Collector"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +82,7 @@ class OpenedSidecar:
     generation_before: int = 0
     own_generations: frozenset[int] = frozenset()
     """See `DataDirectory`."""
+    otlp: SpanExport | None = None
 
 
 @contextmanager
@@ -81,6 +92,7 @@ def opened(settings: Settings, gateways: tuple[GatewayOptions, ...] = ()) -> Ite
     seeds = tuple(parse_seed(text) for text in settings.seeds)
     file = () if settings.services is None else read_services(settings.services)
     keyring = read_keyring(settings)
+    otlp = _otlp(settings)
     rights = _rights(settings)
     bind = bind_rule(settings.bind, everywhere=keyring is not None or settings.insecure)
     if keyring is None and not settings.insecure:
@@ -125,7 +137,7 @@ def opened(settings: Settings, gateways: tuple[GatewayOptions, ...] = ()) -> Ite
             settings.advertise is not None or not bind.wildcard, transport,
             tuple(stream_listeners), local_socket, data, file, tuple(open_gateways), rights,
             generation_before=0 if data is None else data.generation_before,
-            own_generations=frozenset() if data is None else data.own_generations,
+            own_generations=frozenset() if data is None else data.own_generations, otlp=otlp,
         )  # fmt: skip
 
 
@@ -162,6 +174,18 @@ def _check_groups(settings: Settings) -> None:
             check_group(settings.dapr_app)
     except BadParams as error:
         raise BadConfig(f"--dapr-app: its name is that of its group, and {error}") from None
+
+
+def _otlp(settings: Settings) -> SpanExport | None:
+    if settings.otlp is None:
+        if settings.otlp_sample is not None:
+            raise BadConfig("--otlp-sample is about traces: say where to send them with --otlp URL")
+        return None
+    from gossipreg.otlp.otlp_post import Collector  # most sidecars export none
+    from gossipreg.otlp.otlp_settings import otlp_settings
+
+    found = otlp_settings(settings.otlp, settings.otlp_sample, os.environ)
+    return SpanExport(found, Collector(found, f"gossipreg/{__version__}"))
 
 
 def _forget_journals(settings: Settings, data: DataDirectory) -> None:

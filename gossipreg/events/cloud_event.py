@@ -40,7 +40,7 @@ TOPIC = "topic"
 PUBSUB = "pubsubname"
 """The extension with the name that a Dapr program gave to its broker."""
 TRACE_PARENT, CORRELATION, CAUSATION = "traceparent", "correlationid", "causationid"
-INHERITED = (TRACE_PARENT, CORRELATION)
+INHERITED = (TRACE_PARENT, "tracestate", CORRELATION)
 """An event that is published while another is handled has these of the other one, unless it names its own."""
 DIGEST_BYTES = 16
 _OF_THE_SENDING = (TRACE_PARENT, "tracestate")
@@ -108,7 +108,10 @@ class CloudEvent:
 
     def caused_by(self, cause: "CloudEvent") -> "CloudEvent":
         """This event as one that is published while `cause` is handled."""
-        inherited = {name: cause.extensions[name] for name in INHERITED if name in cause.extensions}
+        own_trace = _OF_THE_SENDING if TRACE_PARENT in self.extensions else ()
+        inherited = {
+            name: cause.extensions[name] for name in INHERITED if name in cause.extensions and name not in own_trace
+        }
         inherited.setdefault(CORRELATION, cause.id)
         extensions = {**inherited, CAUSATION: cause.id, **self.extensions}
         return CloudEvent(

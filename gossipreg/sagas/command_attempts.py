@@ -23,7 +23,7 @@ from gossipreg.journal.model import JournalId
 from gossipreg.retry import Retry
 from gossipreg.sagas.leadership_proof import LeadershipProof
 from gossipreg.sagas.saga_effects import CommandDone, SagaEffect, SendCommand
-from gossipreg.sagas.saga_model import SagaCommand
+from gossipreg.sagas.saga_model import SagaCommand, SagaRef
 from gossipreg.sagas.saga_tuning import SagaTuning
 from gossipreg.timers import Timers
 
@@ -295,4 +295,9 @@ class CommandAttempts:
         task.attempts += 1
         self._begun(task)
         headers = (*task.headers, ("gossipreg-attempt", str(task.attempts)))
-        return [SendCommand(task.number, task.command, headers, timeout_s, task.avoid)]
+        saga = SagaRef(self._journal, task.id.saga)
+        return [
+            SendCommand(
+                task.number, task.command, headers, timeout_s, task.avoid, saga, task.id.step, task.id.work.value
+            )
+        ]  # fmt: skip

@@ -10,18 +10,20 @@ from gossipreg.sagas.decided_sagas import DecidedSagas
 from gossipreg.sagas.declared_sagas import DeclaredSagas
 from gossipreg.sagas.running_sagas import RunningSagas
 from gossipreg.sagas.saga_context import SagaContext
+from gossipreg.sagas.saga_effects import TellSagaOver
 from gossipreg.sagas.saga_entries import BeginSaga, DecideByHand, DecideSaga, IntendStep, SagaChange
 from gossipreg.sagas.saga_facts import (
     ChangeIgnored,
     DecidedByHand,
     SagaBegun,
     SagaDecided,
+    SagaEnded,
     SagaFact,
     StepIntended,
     StepSettled,
     StepStuck,
 )
-from gossipreg.sagas.saga_model import Decision
+from gossipreg.sagas.saga_model import BegunSaga, Decision
 from gossipreg.sagas.saga_replies import SagaReplies
 
 
@@ -68,8 +70,19 @@ class CommittedChanges:
                 context.log("saga_by_hand", saga, step=step, decision=decision.name.lower())
             case ChangeIgnored(place, saga, step, reason):
                 self._on_ignored(proposed.changes[place] if place < len(proposed.changes) else None, saga, step, reason)
+            case SagaEnded(saga, decision, begun) if begun is not None:
+                self._tell_over(saga, decision, begun)
             case _:
-                pass  # it has ended, or is forgotten: nothing of it is kept here
+                pass  # it is forgotten: nothing of it is kept here
+
+    def _tell_over(self, saga: str, decision: Decision, begun: BegunSaga) -> None:
+        ended = self._context.machine.ended(saga)
+        if ended is not None:
+            self._context.effects.append(
+                TellSagaOver(
+                    self._context.ref(saga), begun, decision, ended.decided_wall_ms, ended.ended_wall_ms, ended.steps
+                )
+            )
 
     def _log_aborted(self, saga: str) -> None:
         found = self._context.machine.find(saga)

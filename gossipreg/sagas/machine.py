@@ -325,7 +325,7 @@ class SagasMachine:
         assert saga.decision is not None
         saga.state, saga.ended_wall_ms = SagaState.ENDED, wall_ms
         self._open.remove(saga, at.records)
-        at.facts.append(SagaEnded(saga.id, saga.decision))
+        at.facts.append(SagaEnded(saga.id, saga.decision, saga.begun))
         _note_forgotten(self._ended.add(saga, at.number, at.entry.led_ms, at.records), at)
 
     def _expire(self, at: _Applying) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from gossipreg.journal.model import JournalId
 from gossipreg.model import NodeId
 from gossipreg.sagas.saga_messages import SagaMessage
-from gossipreg.sagas.saga_model import SagaCommand
+from gossipreg.sagas.saga_model import BegunSaga, Decision, SagaCommand, SagaRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,11 @@ class SendCommand:
     timeout_s: float
     avoid: tuple[str, ...]
     """Instances (`address:port`) that failed an attempt of this command: others first."""
+    saga: SagaRef | None = None
+    """What it is for, for whoever tells of it; so are the following two."""
+    step: str = ""
+    work: str = ""
+    """`step`, `repeat`, `undo` or `after`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +96,21 @@ class LogSagas:
     fields: tuple[tuple[str, str | int | float], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class TellSagaOver:
+    """A saga of a journal that is led here has ended, which is committed: for whoever tells of it."""
+
+    saga: SagaRef
+    begun: BegunSaga
+    decision: Decision
+    decided_wall_ms: int
+    ended_wall_ms: int
+    steps: int
+
+
 SagaEffect = (
     ProposeSagas | OpenSagaJournal | ProveLeadership | CommandsUnderWay | SendCommand | SendSagaMessage
-    | ReadEndedSagas | SagaCallAnswered | LogSagas
+    | ReadEndedSagas | SagaCallAnswered | LogSagas | TellSagaOver
 )  # fmt: skip
 
 

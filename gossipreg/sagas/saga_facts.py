@@ -1,10 +1,10 @@
 """What an applied entry has changed in the sagas of a journal. The state machine returns these, in the order of the
 entry's changes; whoever leads the journal answers and acts by them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
-from gossipreg.sagas.saga_model import Decision, HandDecision, StepState
+from gossipreg.sagas.saga_model import BegunSaga, Decision, HandDecision, StepState
 
 
 class BeginVerdict(Enum):
@@ -61,6 +61,8 @@ class SagaEnded:
 
     saga: str
     decision: Decision
+    begun: BegunSaga | None = field(default=None, compare=False)
+    """As it was begun, for whoever tells of it."""
 
 
 @dataclass(frozen=True, slots=True)

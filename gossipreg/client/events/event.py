@@ -47,7 +47,7 @@ class HandledEvent:
 
     __slots__ = (
         *("id", "source", "type", "subject", "time", "datacontenttype", "raw", "extensions"),
-        *("group", "attempt", "journal", "index", "delivery", "connection"),
+        *("group", "attempt", "journal", "index", "delivery", "connection", "traceparent", "tracestate"),
         *("_settle", "_begun", "_settled", "_data", "_tokens"),
     )
 
@@ -75,6 +75,11 @@ class HandledEvent:
             self.datacontenttype = str(event["datacontenttype"])
             self.raw = bytes(event["data"] or b"")
             self.extensions: Mapping[str, str] = MappingProxyType(dict(event["extensions"]))
+            of_handling = params.get("traceparent") is not None
+            traced: Mapping[str, Any] = params if of_handling else self.extensions
+            self.traceparent = str(traced.get("traceparent") or "")
+            """W3C Trace Context of the handling: the parent of a span of the handler. Empty: no trace is known."""
+            self.tracestate = str(traced.get("tracestate") or "")
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise Unreachable(f"the program on the socket is not a sidecar: {error!r} in an event") from None
         self._data: Any = None if event["data"] is None else _NOT_DECODED

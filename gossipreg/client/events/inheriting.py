@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Protocol
 
+from gossipreg.client.current_trace import current_trace
 from gossipreg.errors import BadParams
-from gossipreg.events.cloud_event import CAUSATION, CORRELATION, INHERITED
+from gossipreg.events.cloud_event import CAUSATION, CORRELATION
+from gossipreg.trace_context import TRACE_PARENT, TRACE_STATE, trace_context_untrusted
 
 
 class CausingEvent(Protocol):
@@ -18,20 +20,42 @@ class CausingEvent(Protocol):
     @property
     def extensions(self) -> Mapping[str, str]: ...
 
+    @property
+    def traceparent(self) -> str:
+        """Of what its handler does; "" if no trace is known."""
+
+    @property
+    def tracestate(self) -> str: ...
+
 
 HANDLED: ContextVar[CausingEvent | None] = ContextVar("gossipreg_handled_event", default=None)
 
 
 def with_inherited(extensions: Mapping[str, str] | None) -> dict[str, str]:
-    """These extensions, and those that come from the event that is handled now (as `CloudEvent.caused_by`). Raises
-    BadParams for extensions that are no texts."""
+    """These extensions, and those that come from OpenTelemetry's current span, and from the event that is handled now
+    (as `CloudEvent.caused_by`). Raises BadParams for extensions that are no texts."""
     given = {} if extensions is None else _checked(extensions)
     cause = HANDLED.get()
+    trace = {} if TRACE_PARENT in given else _trace(cause)
     if cause is None:
-        return given
-    inherited = {name: cause.extensions[name] for name in INHERITED if name in cause.extensions}
-    inherited.setdefault(CORRELATION, cause.id)
-    return {**inherited, CAUSATION: cause.id, **given}
+        return {**trace, **given}
+    correlation = cause.extensions.get(CORRELATION, cause.id)
+    return {**trace, CORRELATION: correlation, CAUSATION: cause.id, **given}
+
+
+def _trace(cause: CausingEvent | None) -> dict[str, str]:
+    """Of the current span, else of the handling."""
+    if (found := current_trace()) or cause is None:
+        return found
+    of_handling = {TRACE_PARENT: cause.traceparent, TRACE_STATE: cause.tracestate if cause.traceparent else ""}
+    return {name: value for name, value in of_handling.items() if value}
+
+
+def inherited_traceparent() -> str:
+    """The `traceparent` of what follows from what the program does now; "" if there is none: strangers write events,
+    and what has not its form goes no further."""
+    found = trace_context_untrusted(_trace(HANDLED.get()).get(TRACE_PARENT))
+    return "" if found is None else found.parent
 
 
 def _checked(extensions: Mapping[str, str]) -> dict[str, str]:

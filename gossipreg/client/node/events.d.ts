@@ -74,6 +74,9 @@ export interface Event<Data = any> {
   /** Its partition key; empty: none. */
   readonly key: string;
   readonly extensions: Readonly<Record<string, string>>;
+  /** W3C Trace Context of the handling: the parent of a span of the handler. Empty: no trace is known. */
+  readonly traceparent: string;
+  readonly tracestate: string;
   /** What began it all: the id of the first event, unless its publisher said otherwise. Empty: this may be it. */
   readonly correlationid: string;
   /** The id of the event whose handler published this one. Empty: none did. */

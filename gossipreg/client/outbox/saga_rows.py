@@ -12,16 +12,14 @@ from typing import Any
 from uuid import uuid4
 
 from gossipreg.client.checks import check_text
-from gossipreg.client.events.inheriting import with_inherited
+from gossipreg.client.events.inheriting import inherited_traceparent
 from gossipreg.client.outbox.rows import SAGA, OutboxRow
 from gossipreg.errors import BadParams, TooLarge
 from gossipreg.sagas.saga_definition import check_input, definition_map, definition_untrusted, read_definition
 from gossipreg.sagas.saga_model import (
     MAX_INPUT_BYTES,
     MAX_SAGA_BYTES,
-    MAX_TRACEPARENT_BYTES,
     SAGA_ID,
-    TRACEPARENT,
 )
 
 Definition = Mapping[str, Any] | str | bytes
@@ -41,9 +39,7 @@ def make_saga_row(definition: Definition, input: object, id: str | None) -> Outb
     text = _json(input)
     check_input(found, text)
     kept = {"definition": definition_map(found, binary=False), "input": json.loads(text)}
-    traceparent = with_inherited(None).get("traceparent", "")
-    # a stranger has written the event: no saga takes anything else
-    if TRACEPARENT.fullmatch(traceparent) and len(traceparent) <= MAX_TRACEPARENT_BYTES:
+    if traceparent := inherited_traceparent():
         kept["traceparent"] = traceparent
     time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     row = json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode()

@@ -11,6 +11,7 @@ from time import monotonic
 from typing import Any, NoReturn, TypeVar
 
 from gossipreg.client.checks import check_bool, check_text, id_or_drawn
+from gossipreg.client.events.inheriting import inherited_traceparent
 from gossipreg.client.log import log_warning
 from gossipreg.client.sagas.saga_answers import DONE, REFUSED, BegunAnswer, StepAnswer
 from gossipreg.client.sagas.saga_call import CALL_S, LATER_S, LOST_S, ProgramCall
@@ -80,7 +81,7 @@ class ProgramSaga:
             params["input"] = json_text("input", input).encode()
         if strict:
             params["strict"] = True
-        if traceparent:
+        if traceparent := traceparent or inherited_traceparent():
             params["traceparent"] = traceparent
         self._params = params
 

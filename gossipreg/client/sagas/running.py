@@ -5,6 +5,7 @@ from time import monotonic
 from typing import Any
 
 from gossipreg.client.checks import check_number, check_text, id_or_drawn
+from gossipreg.client.events.inheriting import inherited_traceparent
 from gossipreg.client.sagas.saga_call import ProgramCall
 from gossipreg.client.sagas.saga_step import json_text
 from gossipreg.errors import BadParams, Conflict, GossipregError, OutcomeUnknown, SagaConflict, Unreachable
@@ -24,7 +25,7 @@ def run_call(
     }
     if input is not None:
         params["input"] = json_text("input", input).encode()
-    if traceparent:
+    if traceparent := traceparent or inherited_traceparent():
         params["traceparent"] = traceparent
     return ProgramCall("saga-run", params, monotonic(), timeout_s)
 

@@ -42,11 +42,6 @@ class DaprRoutes:
         if found is None:
             return None
         headers = [("Content-Type", CONTENT_TYPE), *delivery_headers(handed)]
-        headers += [
-            (name, value)
-            for name in (TRACE_PARENT, "tracestate")
-            if (value := event.extensions.get(name, "")) and value.isascii()
-        ]
         return OutgoingCall("POST", found.path, headers, body_of(event, found))
 
     async def judge(self, handed: HandleEvent, event: CloudEvent, answer: HttpAnswer) -> Verdict:

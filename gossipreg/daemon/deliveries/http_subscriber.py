@@ -6,11 +6,13 @@ has ended.
 """
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import trio
 
 from gossipreg.daemon.deliveries.verdicts import ACKED, Verdict
+from gossipreg.daemon.events.event_spans import request_headers
 from gossipreg.errors import NotFound
 from gossipreg.events.cloud_event import CloudEvent, decode_event
 from gossipreg.events.effects import HandleEvent
@@ -133,6 +135,8 @@ class HttpSubscriber:
         call = self.routes.call(handed, event)
         if call is None:
             return ACKED
+        traced = request_headers(event, self._events.spans.context(handed.number))
+        call = replace(call, headers=(*call.headers, *traced))
         limit_s = self._events.tuning.ack_timeout_s
         try:
             with trio.fail_after(limit_s):

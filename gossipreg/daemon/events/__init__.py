@@ -7,6 +7,7 @@ socket. Loaded when something here publishes or subscribes, or when a journal is
     asked_members   questions to all members that lead a journal
     member_answers  what members say to a question, read before it is joined
     events_shown    what `info` and the metrics show of them
+    event_spans     the spans of publishing and handling
     event_reports   what the log says of them, and troubles
     local_events    composes the events with the journals of the sidecar
 """

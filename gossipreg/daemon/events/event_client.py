@@ -209,7 +209,8 @@ class EventClient:
                 self._events.hand_over(handed)
                 begun = True
             form = self._reader.form
-            shape: dict[str, Any] = handed_shape(handed, handed.subscription, as_json=self._as_json)
+            trace = self._events.spans.context(handed.number)
+            shape: dict[str, Any] = handed_shape(handed, handed.subscription, as_json=self._as_json, trace=trace)
             self._push(form.notification("event", form.body(shape)))
             if not handed.number:
                 self._events.done(handed.subscription, 0, DeliveryResult.ACKED)

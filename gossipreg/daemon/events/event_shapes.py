@@ -12,6 +12,7 @@ from gossipreg.daemon.json_form import is_exact_untrusted
 from gossipreg.events.cloud_event import CloudEvent, decode_event
 from gossipreg.events.effects import HandleEvent
 from gossipreg.events.structured_form import to_structured
+from gossipreg.trace_context import TraceContext
 
 
 def event_shape(event: CloudEvent, *, as_json: bool) -> dict[str, Any]:
@@ -31,10 +32,14 @@ def _structured(event: CloudEvent) -> dict[str, Any]:
     return document
 
 
-def handed_shape(handed: HandleEvent, subscription: int, *, as_json: bool) -> dict[str, Any]:
-    """A notification `event`; `subscription` is the number that the client knows."""
+def handed_shape(
+    handed: HandleEvent, subscription: int, *, as_json: bool, trace: TraceContext | None = None
+) -> dict[str, Any]:
+    """A notification `event`; `subscription` is the number that the client knows. `trace` is that of the handling,
+    where this sidecar records spans."""
     return {
         "subscription": subscription, "delivery": handed.number, "group": handed.group, "attempt": handed.attempt,
         "journal": handed.journal.hex(), "index": handed.index,
         "event": event_shape(decode_event(handed.event), as_json=as_json),
+        **({} if trace is None else dict(trace.headers())),
     }  # fmt: skip

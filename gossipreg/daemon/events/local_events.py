@@ -17,6 +17,7 @@ from gossipreg.core.event_membership import EventRegistry
 from gossipreg.daemon.events.asked_members import AskedMembers
 from gossipreg.daemon.events.event_params import AskedPublish, AskedSubscription
 from gossipreg.daemon.events.event_reports import EventReports
+from gossipreg.daemon.events.event_spans import EventSpans
 from gossipreg.daemon.events.events_shown import EventsShown
 from gossipreg.daemon.events.member_answers import MemberAnswer, unspoken
 from gossipreg.daemon.journals.journal_share import JournalShare
@@ -28,7 +29,7 @@ from gossipreg.daemon.socket_client import Params
 from gossipreg.daemon.streams.inbox import StreamClosed, StreamNews, StreamReceived
 from gossipreg.errors import REQUEST_ERRORS, NoDataDirectory, OutcomeUnknown, RequestError, TooLarge
 from gossipreg.events import tuning as event_tuning
-from gossipreg.events.cloud_event import encode_event
+from gossipreg.events.cloud_event import CloudEvent, encode_event
 from gossipreg.events.effects import (
     ActsUnderWay,
     AnnounceSubscription,
@@ -53,6 +54,7 @@ from gossipreg.journal.effects import JournalEffect, RecordsFound
 from gossipreg.journal.leading import ProposalRefused
 from gossipreg.journal.model import JournalId
 from gossipreg.model import NodeId
+from gossipreg.tracing import NO_TRACER, Tracer
 
 if TYPE_CHECKING:
     from gossipreg.core.node import Node
@@ -89,7 +91,7 @@ class LocalEvents:
     def __init__(
         self, node: "Node", pump: Pump, log: "Log", troubles: "Troubles", *, source: str,
         methods: "Mapping[str, EventMethod]", tuning: EventsTuning = event_tuning.default,
-        declared: Sequence[KnownGroup] = (),
+        declared: Sequence[KnownGroup] = (), tracer: Tracer = NO_TRACER,
     ) -> None:  # fmt: skip
         """`source` stands in for events whose publisher names none; `methods` are those of the local socket, by name;
         `declared` are groups that our row names already. `begin` comes next."""
@@ -97,6 +99,7 @@ class LocalEvents:
         self.tuning = tuning
         self.source = source
         self._declared = declared
+        self.spans = EventSpans(tracer)
         self._node = node
         self._pump = pump
         self._reports = EventReports(log, troubles, max_age_s=tuning.max_age_s)
@@ -173,9 +176,13 @@ class LocalEvents:
         """Publish, and wait until it is durable. Raises RequestError."""
         if self.runtime.disk is None:
             raise NoDataDirectory("this sidecar has no disk to publish to: start it with --data-dir DIR")
+        event, span = self.spans.publish(asked.event)
+        with span:
+            return self.spans.published(span, await self._publish(event, asked))
+
+    async def _publish(self, event: CloudEvent, asked: AskedPublish) -> PublishSettled:
         waiter = _Waiter()
-        event = encode_event(asked.event)
-        ticket, effects = self.events.publish(event, asked.keep_ms, asked.timeout_s, self._pump.now())
+        ticket, effects = self.events.publish(encode_event(event), asked.keep_ms, asked.timeout_s, self._pump.now())
         self._waiters[ticket] = waiter
         self._carry_out(effects)
         try:
@@ -233,6 +240,8 @@ class LocalEvents:
     def unsubscribe(self, number: int, *, hung_up: bool) -> None:
         """End a subscription; `hung_up`: without a word, so what it had is an attempt that failed."""
         self._subscribers.pop(number, None)
+        if hung_up:
+            self.spans.hung_up(number)
         self.events.receiving.unsubscribe(number, self._pump.now(), hung_up=hung_up)
         self.flush()
 
@@ -249,10 +258,13 @@ class LocalEvents:
     ) -> bool:
         """What became of a handling of this subscription; number 0: one that nobody waits for. False: it was settled
         before, or its time was over. `flush` must follow. Raises NotFound."""
-        return self.events.done(subscription, number, result, reason, int(after_s * 1000), self._pump.now())
+        known = self.events.done(subscription, number, result, reason, int(after_s * 1000), self._pump.now())
+        self.spans.done(number, result)
+        return known
 
     def give_back(self, handed: HandleEvent) -> bool:
         """The subscriber has not begun to handle this, and will not: that is no attempt. As `done`."""
+        self.spans.given_back(handed.number)
         return self.events.give_back(handed, self._pump.now())
 
     def delay(self, handed: HandleEvent) -> None:
@@ -261,6 +273,7 @@ class LocalEvents:
 
     def hand_over(self, handed: HandleEvent) -> None:
         """The handler has what was delayed. `flush` must follow. Raises NotFound."""
+        self.spans.waited(handed.number)
         self.events.receiving.hand_over(handed.number, handed.subscription, self._pump.now())
 
     def renew(self, subscription: int, number: int) -> bool:
@@ -335,6 +348,7 @@ class LocalEvents:
             case ReadPayloads():
                 self._read(effect)
             case DropHandling():
+                self.spans.dropped(effect.number)
                 if (subscriber := self._subscribers.get(effect.subscription)) is not None:
                     subscriber.drop(effect.number)
             case OpenOwnJournal():
@@ -350,6 +364,7 @@ class LocalEvents:
         subscriber = self._subscribers.get(effect.subscription)
         if subscriber is not None:
             self._reports.counts["events.delivered"] += 1
+            self.spans.handed(effect)
             subscriber.handle(effect)
 
     def _announce(self, effect: AnnounceSubscription) -> None:

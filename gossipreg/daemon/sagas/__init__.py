@@ -8,5 +8,6 @@ socket. Loaded with the journals.
     command_sender  one command to one instance; loaded when the first is sent
     secrets_folder  the files of `--secrets`
     sagas_shown     what `info` and the metrics show of them
+    saga_spans      the spans of sagas and their commands
     saga_reports    what the log says of them, and troubles
 """

@@ -10,6 +10,7 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -22,6 +23,7 @@ from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.sagas.saga_answer import SagaAnswer, saga_answer_untrusted
 from gossipreg.daemon.sagas.saga_programs import SagaPrograms
 from gossipreg.daemon.sagas.saga_reports import SagaReports
+from gossipreg.daemon.sagas.saga_spans import SagaSpans
 from gossipreg.daemon.sagas.sagas_shown import SagasShown
 from gossipreg.daemon.sagas.secrets_folder import SecretsFolder
 from gossipreg.daemon.socket_client import Params, SocketClient
@@ -45,6 +47,7 @@ from gossipreg.sagas.saga_effects import (
     SagaEffect,
     SendCommand,
     SendSagaMessage,
+    TellSagaOver,
 )
 from gossipreg.sagas.saga_entries import SAGA_ENTRY
 from gossipreg.sagas.saga_membership import SagaMembership
@@ -52,6 +55,7 @@ from gossipreg.sagas.saga_messages import SagaMessage
 from gossipreg.sagas.saga_model import SagaRef
 from gossipreg.sagas.saga_tuning import SagaTuning
 from gossipreg.sagas.sagas import Sagas
+from gossipreg.tracing import NO_TRACER, Tracer
 
 if TYPE_CHECKING:
     from gossipreg.core.node import Node
@@ -77,6 +81,7 @@ class LocalSagas:
     def __init__(
         self, node: "Node", pump: Pump, log: "Log", troubles: "Troubles", *, rights: "Rights", audit: "Audit",
         secrets: str | None, methods: "Mapping[str, SagaMethod]", tuning: SagaTuning = saga_tuning.default,
+        tracer: Tracer = NO_TRACER,
     ) -> None:  # fmt: skip
         """`secrets` is the folder of `--secrets`; `methods` are those of the local socket, by name. `begin` comes
         next."""
@@ -85,6 +90,7 @@ class LocalSagas:
         self.tuning = tuning
         self.name = node.name(node.id)
         self.reports = SagaReports(log, troubles)
+        self._spans = SagaSpans(tracer)
         self.programs = SagaPrograms(self._program_here, self._program_lost)
         self._methods = methods
         self._node = node
@@ -155,7 +161,15 @@ class LocalSagas:
         program of sagas. Raises RequestError."""
         if method in ("begin", "run") and self.share.runtime.disk is None:
             raise NoDataDirectory("this sidecar has no disk to keep sagas on: start it with --data-dir DIR")
-        ticket, effects = self.sagas.call(method, dict(params), self._pump.now())
+        given = dict(params)
+        with self._spans.begin(method, given) as span:
+            answer = await self._answer(method, given, client)
+            if answer.code and answer.code != "exists":
+                span.end(answer.code)
+        return answer.with_hint(self.share.runtime.disk_hint()) if method in ("begin", "run") else answer
+
+    async def _answer(self, method: str, params: dict[str, Any], client: SocketClient) -> SagaAnswer:
+        ticket, effects = self.sagas.call(method, params, self._pump.now())
         waiter = self._waiters[ticket] = _Waiter()
         self._carry_out(effects)
         try:
@@ -168,8 +182,7 @@ class LocalSagas:
             if waiter.answer is None:
                 self.sagas.abandon(ticket)
         assert waiter.answer is not None, "the event is set with it"
-        answer = saga_answer_untrusted(method, waiter.answer.code, waiter.answer.result)
-        return answer.with_hint(self.share.runtime.disk_hint()) if method in ("begin", "run") else answer
+        return saga_answer_untrusted(method, waiter.answer.code, waiter.answer.result)
 
     async def _notice_end(self, client: SocketClient) -> None:
         await client.hung_up()
@@ -222,16 +235,18 @@ class LocalSagas:
         self._carry_out(self.sagas.advance(now))
 
     async def _send(self, sent: SendCommand) -> None:
+        span, headers = self._spans.attempt(sent)
         try:
             if self._sender is None:
                 await self._load_sender()
             assert self._sender is not None, "it was just loaded"
-            done = await self._sender.send(sent)
+            done = await self._sender.send(replace(sent, headers=headers))
         except Exception as error:
             self._pump.bug("saga_command", error)
             text = "this failed inside the sidecar, and its log says how"
             done = CommandDone(sent.number, True, 0, b"", False, "", 0.0, "", text)
         self.reports.command(done)
+        self._spans.answered(span, done)
         try:
             effects = self.sagas.command_done(done, self._pump.now())
         except Exception as error:
@@ -289,6 +304,8 @@ class LocalSagas:
                 self._open()
             case LogSagas():
                 self.reports.event(effect)
+            case TellSagaOver():
+                self._spans.over(effect)
 
     def _propose(self, effect: ProposeSagas) -> None:
         try:

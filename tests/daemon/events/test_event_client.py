@@ -7,6 +7,7 @@ from msgpack import unpackb
 
 from gossipreg.daemon.events.event_client import GIVEN_BYTES, EventClient
 from gossipreg.daemon.events.event_params import AskedSubscription
+from gossipreg.daemon.events.event_spans import EventSpans
 from gossipreg.daemon.watches import RPC_FORM, RpcForm
 from gossipreg.errors import NotFound
 from gossipreg.events import tuning
@@ -14,12 +15,14 @@ from gossipreg.events.cloud_event import encode_event, make_event
 from gossipreg.events.effects import HandleEvent
 from gossipreg.events.messages import DeliveryResult
 from gossipreg.journal.model import JournalId
+from gossipreg.tracing import NO_TRACER
 
 
 class Sidecar:
     """The events of a sidecar, and the connection: notes what each is told."""
 
     tuning = tuning.default
+    spans = EventSpans(NO_TRACER)
     form: RpcForm = RPC_FORM
 
     def __init__(self) -> None:

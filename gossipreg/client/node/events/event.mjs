@@ -62,6 +62,9 @@ export class HandledEvent {
     const extensions = {};
     for (const name of Object.keys(event)) if (!ATTRIBUTES.includes(name)) extensions[name] = String(event[name]);
     this.extensions = Object.freeze(extensions);
+    const traced = params.traceparent === undefined ? extensions : params;
+    this.traceparent = String(traced.traceparent ?? "");
+    this.tracestate = String(traced.tracestate ?? "");
     this.#document = event;
     this.#settle = settle;
     Object.freeze(this);

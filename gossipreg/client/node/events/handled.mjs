@@ -5,8 +5,9 @@ import { serving } from "../calling/served.mjs";
 
 const CORRELATION = "correlationid";
 const CAUSATION = "causationid";
-/** An event that is published while another is handled has these of the other one, unless it names its own. */
-const INHERITED = ["traceparent", CORRELATION];
+/** An event that is published while another is handled has these of its handling, unless it names its own. */
+const TRACE_PARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+const TRACE = ["traceparent", "tracestate"];
 
 const handled = new AsyncLocalStorage();
 
@@ -21,11 +22,20 @@ export function handledNow() {
   return handled.getStore();
 }
 
+/** The `traceparent` of what follows from what the program does now; undefined if there is none. Strangers write events,
+ * and what has not its form goes no further. */
+export function tracedNow() {
+  const found = handledNow()?.traceparent;
+  return found && TRACE_PARENT.test(found) ? found : undefined;
+}
+
 /** These extensions, and those that come from the event that is handled now. */
 export function withInherited(given) {
   const cause = handledNow();
   if (cause === undefined) return { ...given };
-  const inherited = { [CORRELATION]: cause.id };
-  for (const name of INHERITED) if (cause.extensions[name] !== undefined) inherited[name] = cause.extensions[name];
+  const inherited = { [CORRELATION]: cause.correlationid || cause.id };
+  if (given?.traceparent === undefined) {
+    for (const name of TRACE) if (cause[name]) inherited[name] = cause[name];
+  }
   return { ...inherited, [CAUSATION]: cause.id, ...given };
 }

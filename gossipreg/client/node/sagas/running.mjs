@@ -1,6 +1,7 @@
 // The call that begins a declared saga, and what its failure says. As `gossipreg/client/sagas/running.py` decides.
 
 import { monotonic } from "../clock.mjs";
+import { tracedNow } from "../events/handled.mjs";
 import { BadParams, Conflict, OutcomeUnknown, SagaConflict, Unreachable } from "../errors.mjs";
 import { requireText, shown } from "../given.mjs";
 import { refuseUnknown } from "../unknown-options.mjs";
@@ -16,7 +17,8 @@ export function runCall(definition, options = {}) {
   if (traceparent !== undefined) requireText("traceparent", traceparent);
   const params = { definition: definitionText(definition), id: newSagaId(id) };
   if (input !== undefined) params.input = jsonText("input", input);
-  if (traceparent) params.traceparent = traceparent;
+  const traced = traceparent || tracedNow();
+  if (traced) params.traceparent = traced;
   return new ProgramCall("saga-run", params, monotonic(), wholeMs("timeoutMs", timeoutMs) / 1000);
 }
 

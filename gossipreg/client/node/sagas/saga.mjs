@@ -4,6 +4,7 @@
 // sidecar.
 
 import { monotonic, idleTimer } from "../clock.mjs";
+import { tracedNow } from "../events/handled.mjs";
 import {
   BadParams,
   Conflict,
@@ -71,7 +72,8 @@ export class Saga {
     this.#params = { name, id: this.id, timeout_ms: wholeMs("timeoutMs", timeoutMs) };
     if (input !== undefined) this.#params.input = jsonText("input", input);
     if (strict) this.#params.strict = true;
-    if (traceparent) this.#params.traceparent = traceparent;
+    const traced = traceparent || tracedNow();
+    if (traced) this.#params.traceparent = traced;
   }
 
   get isOpen() {

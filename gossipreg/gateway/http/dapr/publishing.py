@@ -9,13 +9,23 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from gossipreg.errors import BadParams
-from gossipreg.events.cloud_event import PARTITION_KEY, PUBSUB, TOPIC, TRACE_PARENT, CloudEvent, make_event
+from gossipreg.events.cloud_event import (
+    MAX_EXTENSION_BYTES,
+    PARTITION_KEY,
+    PUBSUB,
+    TOPIC,
+    TRACE_PARENT,
+    CloudEvent,
+    make_event,
+)
 from gossipreg.events.structured_form import CONTENT_TYPE, from_structured_untrusted
 from gossipreg.net.http_message import HttpError, Request, shown
 from gossipreg.strict_json import loads_strict
+from gossipreg.trace_context import BAGGAGE, TRACE_STATE
 
 TYPE = "com.dapr.event.sent"
-TRACE_ID, TRACE_STATE = "traceid", "tracestate"
+TRACE_ID = "traceid"
+_OF_A_TRACE = (TRACE_ID, TRACE_PARENT, TRACE_STATE, BAGGAGE)
 METADATA = "metadata."
 OF_THE_EVENT = "cloudevent."
 """`?metadata.cloudevent.NAME=` sets this attribute of the event."""
@@ -51,7 +61,7 @@ def _given_untrusted(body: bytes, extensions: dict[str, str], source: str) -> Cl
     except (ValueError, RecursionError) as error:
         raise BadParams(f"the body is no JSON, though Content-Type says {CONTENT_TYPE}: {error}") from None
     if isinstance(document, dict):
-        traced = {name: extensions[name] for name in (TRACE_ID, TRACE_PARENT, TRACE_STATE) if name in extensions}
+        traced = {name: extensions[name] for name in _OF_A_TRACE if name in extensions}
         document = {"type": TYPE, "time": now_text(), **traced, **document,
                     **{name: value for name, value in extensions.items() if name not in traced}}  # fmt: skip
     return from_structured_untrusted(document, source=source, id=str(uuid.uuid4()))
@@ -79,8 +89,12 @@ def without_effect(request: Request) -> list[str]:
 
 def _trace(request: Request) -> dict[str, str]:
     parent, state = request.header(b"traceparent"), request.header(b"tracestate")
-    found = {TRACE_PARENT: parent, TRACE_ID: parent, TRACE_STATE: state}
-    return {name: value for name, value in found.items() if value}
+    found = {TRACE_PARENT: parent, TRACE_ID: parent, TRACE_STATE: state, BAGGAGE: request.header(b"baggage")}
+    return {
+        name: value
+        for name, value in found.items()
+        if value and len(value) <= MAX_EXTENSION_BYTES and value.isascii() and value.isprintable()
+    }
 
 
 def now_text() -> str:
