@@ -9,8 +9,8 @@ from gossipreg.tracing import Sampler
 URL = "http://127.0.0.1:4318"
 
 
-def found(url: str = URL, share: float | None = None, **environment: str) -> OtlpSettings:
-    return otlp_settings(url, share, environment)
+def found(**environment: str) -> OtlpSettings:
+    return otlp_settings(URL, None, environment)
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def found(url: str = URL, share: float | None = None, **environment: str) -> Otl
     ],
 )
 def test_v1_traces_is_appended_to_the_base(url: str, shown: str) -> None:
-    assert found(url).shown == shown
+    assert otlp_settings(url, None, {}).shown == shown
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_v1_traces_is_appended_to_the_base(url: str, shown: str) -> None:
 )
 def test_a_url_that_is_none_says_what_to_give(url: str, why: str) -> None:
     with pytest.raises(BadConfig, match=why) as caught:
-        found(url)
+        otlp_settings(url, None, {})
     assert "secret" not in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -77,7 +77,7 @@ def test_samplers_have_opentelemetrys_names(name: str, argument: str, sampler: S
 
 
 def test_the_flag_goes_before_the_sampler_of_the_variables() -> None:
-    assert found(share=0.1, OTEL_TRACES_SAMPLER="always_off").sampler == Sampler(0.1, parent_based=True)
+    assert otlp_settings(URL, 0.1, {"OTEL_TRACES_SAMPLER": "always_off"}).sampler == Sampler(0.1, parent_based=True)
 
 
 def test_the_names_of_the_variables_are_opentelemetrys() -> None:

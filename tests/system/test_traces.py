@@ -110,8 +110,8 @@ class TracedShop:
     def __init__(self, stack: ExitStack, folder: Path, collector: Collector) -> None:
         cluster = stack.enter_context(Sidecars())
         self.stock, self.payment = Participant(), Participant()
-        for one in (self.stock, self.payment):
-            stack.enter_context(one.serving())
+        for service in (self.stock, self.payment):
+            stack.enter_context(service.serving())
         self.members: list[Sidecar] = []
         for number in range(3):
             data, host = str(folder / f"data{number}"), f"host{number}"
