@@ -26,6 +26,9 @@ POISON = (b"reject", b"fail", b"crash")
 _DRAWN = (("ok", 84), ("fail", 6), ("wait", 3), ("late", 2), ("hang", 2), ("crash", 3))
 """What a handler does with any other, and how often in a hundred times."""
 _PROGRAM_DOWN_S = (0.1, 4.0)
+_STEADY_DOWN_S = (0.1, 0.3)
+"""Once faults have ended it is started again at once: a group of one program may have dozens of events behind it of
+which each kills it three times, and the time until all is handled has a bound."""
 _BEGIN_S = (0.0, 1.5)
 """From the start of its sidecar, or of the program, until it subscribes."""
 
@@ -77,7 +80,8 @@ class Subscriber:
         self._number = 0
         running, self._running = self._running, {}
         process.hang_up(number, running)
-        self._later(self._rng.uniform(*_PROGRAM_DOWN_S), partial(self._subscribe, process))
+        down_s = _STEADY_DOWN_S if self.steady else _PROGRAM_DOWN_S
+        self._later(self._rng.uniform(*down_s), partial(self._subscribe, process))
 
     def _later(self, seconds: float, call: "partial[None]") -> None:
         process = self._process
