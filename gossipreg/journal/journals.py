@@ -171,6 +171,13 @@ class Journals:
             replica.closed(node, refused)
         return self._settle()
 
+    def opened(self, node: NodeId, now: float) -> list[JournalEffect]:
+        """A stream with this member opened, by either side."""
+        self._context.now = now
+        for replica in self.replicas.values():
+            replica.opened(node)
+        return self._settle()
+
     def written(self, number: int, journal: JournalId, now: float) -> list[JournalEffect]:
         self._context.now = now
         if (replica := self.replicas.get(journal)) is not None:
@@ -237,15 +244,9 @@ class Journals:
         return journal, self._settle()
 
     def propose(
-        self,
-        journal: JournalId,
-        data: bytes,
-        ticket: int,
-        now: float,
-        *,
-        kind: int = EntryKind.DATA,
+        self, journal: JournalId, data: bytes, ticket: int, now: float, *, kind: int = EntryKind.DATA,
         ends: bool = False,
-    ) -> list[JournalEffect]:
+    ) -> list[JournalEffect]:  # fmt: skip
         """Append an entry of a kind that the state machine understands to a journal that is led here; `Settled` says
         what became of it. `ends`: it ends something (an acknowledgement, a result, a decision), so it is taken where
         others are refused for want of copies. Raises ProposalRefused."""

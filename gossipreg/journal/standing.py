@@ -3,7 +3,8 @@
 Owns: the timers and the answers of an attempt. Never knows: what a leader does.
 
     leaderless -> grace and rank -> pre-vote -> own promise on the disk -> votes -> leads
-    an attempt that fails is made again after 1 s, doubling to 30 s, for as long as the voter is leaderless
+    an attempt that fails is made again after 1 s, doubling to 30 s, for as long as the voter is leaderless; sooner once
+    another voter comes back, is reached by a stream, or stands with an older log
 
 A pre-vote (Ongaro's thesis, 9.6) comes first and promises nothing, so that a voter with a wrong view of the members
 deposes nobody.
@@ -134,6 +135,16 @@ class Candidacy:
         places = data.other_voters()
         self._living = frozenset(place.replica for place in places if membership.member(place.node).runs)
         return not self._living <= before
+
+    def on_reached(self, node: NodeId) -> None:
+        """A stream with this member opened. If it votes here, an attempt may succeed now: stand soon instead of after a
+        long wait. The registry does not tell of it where only streams were cut, so this voter never seemed dead."""
+        data, context = self._data, self._data.context
+        if not self.leaderless or self.phase is not Phase.IDLE or not self._wait_s:
+            return
+        if any(place.node == node for place in data.other_voters()):
+            due = max(context.now + context.around(context.tuning.again_first_s), self._not_before)
+            context.timers.set_earlier(StandTimer(data.journal), due)
 
     def on_older_candidate(self) -> None:
         """A voter that reaches us stands, and its log is older than ours, so it does not get our vote: stand now, if we
