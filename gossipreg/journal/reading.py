@@ -63,6 +63,8 @@ class RecordReader:
         """Of the read that is under way; 0: none is."""
         self._reading: list[tuple[_Request, int]] = []
         """What that reads: a request, and which of its keys."""
+        self._asked_of = state.records
+        """The records that were looked for by that."""
         self._found: list[FoundForFollower] = []
 
     @property
@@ -97,7 +99,7 @@ class RecordReader:
                 if request.done:
                     self._answer(request)
         if self._reading:
-            self._number = self._context.next_read()
+            self._number, self._asked_of = self._context.next_read(), self._state.records
             keys = tuple(request.keys[at] for request, at in self._reading)
             self._context.effects.append(ReadRecords(self._journal, self._number, keys))
 
@@ -123,9 +125,17 @@ class RecordReader:
         reading, self._reading, self._number = self._reading, [], 0
         for (request, at), value in zip(reading, values, strict=True):
             request.values[at] = value
+            if value is None:
+                self._report_if_lost(request.keys[at])
             request.unread -= 1
             if request.done:
                 self._answer(request)
+
+    def _report_if_lost(self, key: bytes) -> None:
+        """Say so if the disk does not have a record that was written, and that was not removed while it was read."""
+        records = self._state.records
+        if records is self._asked_of and key in records and records.in_memory(key) is None:
+            self._context.event("journal_record_missing", journal=self._journal.hex(), record=key.hex())
 
     def end(self) -> None:
         """Nothing is read any more: answer everything that waits with None."""

@@ -108,6 +108,9 @@ class JournalReports:
             case "journal_replica_went_back":
                 fields["message"] = "a copy lacks entries that it had acknowledged: it is removed, and a new one made"
                 self._log.line("warning", "journal_replica_went_back", fields, kind_burst=LINES_A_MINUTE)
+            case "journal_record_missing":
+                fields["message"] = "the disk has lost a record that was written: see `gossipreg docs operations`"
+                self._log.line("error", "journal_record_missing", fields, kind_burst=LINES_A_MINUTE)
             case "journal_recovered":
                 pass  # its line names who asked for it: `recovering.py`
             case _:

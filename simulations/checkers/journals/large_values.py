@@ -1,6 +1,6 @@
 """Invariant: the value of each large record is in memory, or will be on the disk once what was asked for is there."""
 
-from gossipreg.journal.effects import JournalEffect, RemoveJournal, WriteJournal
+from gossipreg.journal.effects import JournalEffect, JournalEvent, RemoveJournal, WriteJournal
 from gossipreg.journal.model import JournalId
 from gossipreg.journal.replica_data import ReplicaData
 from simulations.checkers.journals.checker import JournalChecker, data_of
@@ -32,6 +32,9 @@ class LargeValues(JournalChecker):
     def on_effect(self, process: JournalProcess, effect: JournalEffect) -> None:
         if isinstance(effect, WriteJournal):
             self._touch(process, effect.journal)
+        elif isinstance(effect, JournalEvent) and effect.kind == "journal_record_missing":
+            key = dict(effect.fields)["record"]
+            self.fail(f"{process.host.name} reads the large record {key}, which is not there", process.host)
 
     def on_durable(self, process: JournalProcess, write: WriteJournal | RemoveJournal) -> None:
         self._touch(process, write.journal)
