@@ -171,13 +171,6 @@ class Journals:
             replica.closed(node, refused)
         return self._settle()
 
-    def opened(self, node: NodeId, now: float) -> list[JournalEffect]:
-        """A stream with this member opened, by either side."""
-        self._context.now = now
-        for replica in self.replicas.values():
-            replica.opened(node)
-        return self._settle()
-
     def written(self, number: int, journal: JournalId, now: float) -> list[JournalEffect]:
         self._context.now = now
         if (replica := self.replicas.get(journal)) is not None:

@@ -211,10 +211,6 @@ class Replica:
 
     # -- streams and members -----------------------------------------------------------------------------------------
 
-    def opened(self, node: NodeId) -> None:
-        """A stream with this member opened."""
-        self._candidacy.on_reached(node)
-
     def closed(self, node: NodeId, refused: bool) -> None:
         """The stream to this member broke, or could not be opened."""
         if refused:

@@ -3,8 +3,8 @@
 Owns: the timers and the answers of an attempt. Never knows: what a leader does.
 
     leaderless -> grace and rank -> pre-vote -> own promise on the disk -> votes -> leads
-    an attempt that fails is made again after 1 s, doubling to 30 s, for as long as the voter is leaderless; sooner once
-    another voter comes back, is reached by a stream, or stands with an older log
+    an attempt that fails is made again after 1 s, doubling to 30 s (5 s while a majority is alive), for as long as the
+    voter is leaderless
 
 A pre-vote (Ongaro's thesis, 9.6) comes first and promises nothing, so that a voter with a wrong view of the members
 deposes nobody.
@@ -136,15 +136,10 @@ class Candidacy:
         self._living = frozenset(place.replica for place in places if membership.member(place.node).runs)
         return not self._living <= before
 
-    def on_reached(self, node: NodeId) -> None:
-        """A stream with this member opened. If it votes here, an attempt may succeed now: stand soon instead of after a
-        long wait. The registry does not tell of it where only streams were cut, so this voter never seemed dead."""
-        data, context = self._data, self._data.context
-        if not self.leaderless or self.phase is not Phase.IDLE or not self._wait_s:
-            return
-        if any(place.node == node for place in data.other_voters()):
-            due = max(context.now + context.around(context.tuning.again_first_s), self._not_before)
-            context.timers.set_earlier(StandTimer(data.journal), due)
+    def _majority_lives(self) -> bool:
+        data, member = self._data, self._data.context.membership.member
+        running = {place.replica for place in data.other_voters() if member(place.node).runs}
+        return data.configuration.has_majority(running | {data.replica})
 
     def on_older_candidate(self) -> None:
         """A voter that reaches us stands, and its log is older than ours, so it does not get our vote: stand now, if we
@@ -294,5 +289,6 @@ class Candidacy:
             return
         self.phase = Phase.IDLE
         context.electing.discard(data.journal)
-        self._wait_s = context.tuning.again.after(self._wait_s) if self._wait_s else context.tuning.again_first_s
+        again = context.tuning.again_living if self._majority_lives() else context.tuning.again
+        self._wait_s = again.after(self._wait_s) if self._wait_s else again.first_s
         context.timers.set(StandTimer(data.journal), context.now + context.around(self._wait_s))

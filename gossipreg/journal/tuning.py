@@ -34,6 +34,9 @@ class JournalTuning:
     """Journals for which this sidecar stands at a time: a host that dies leaves many."""
     again_first_s: float = 1.0
     again_longest_s: float = 30.0
+    again_living_s: float = 5.0
+    """The longest wait between attempts while a majority of the voters is alive: only their streams fail, and no change
+    of the members will say that they work again."""
 
     # -- a leader ----------------------------------------------------------------------------------------------------
 
@@ -109,8 +112,8 @@ class JournalTuning:
         "refused_grace_s": (0.0, 60.0), "silent_grace_s": (0.0, 60.0), "absent_grace_s": (0.0, 600.0),
         "rank_step_s": (0.05, 60.0), "heard_s": (0.1, 60.0), "question_s": (0.05, 60.0), "attempt_s": (0.1, 120.0),
         "elections_at_once": (1, 100_000),
-        "again_first_s": (0.05, 60.0), "again_longest_s": (0.05, 600.0), "stuck_s": (0.1, 600.0),
-        "abdicated_s": (0.0, 3600.0), "waiting_bytes": (1024 * 1024, 1024 * 1024 * 1024),
+        "again_first_s": (0.05, 60.0), "again_longest_s": (0.05, 600.0), "again_living_s": (0.05, 600.0),
+        "stuck_s": (0.1, 600.0), "abdicated_s": (0.0, 3600.0), "waiting_bytes": (1024 * 1024, 1024 * 1024 * 1024),
         "waiting_entries": (1, 1_000_000), "append_bytes": (4096, 1024 * 1024), "appends_in_flight": (1, 64),
         "tell_s": (0.0, 60.0), "follower_again_first_s": (0.05, 60.0), "follower_again_longest_s": (0.05, 600.0),
         "piece_bytes": (1024, 1024 * 1024), "replays_at_once": (1, 1024),
@@ -136,6 +139,10 @@ class JournalTuning:
     @property
     def again(self) -> Retry:
         return Retry(self.again_first_s, self.again_longest_s)
+
+    @property
+    def again_living(self) -> Retry:
+        return Retry(self.again_first_s, min(self.again_living_s, self.again_longest_s))
 
     @property
     def follower_again(self) -> Retry:

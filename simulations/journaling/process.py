@@ -181,7 +181,7 @@ class JournalProcess:
     # -- streams -----------------------------------------------------------------------------------------------------
 
     def opened(self, peer: Host) -> None:
-        self.input(lambda journals: journals.opened(peer.id, self.now))
+        """Nothing waits for a stream."""
 
     def closed(self, peer: Host, *, refused: bool) -> None:
         self.input(lambda journals: journals.closed(peer.id, self.now, refused=refused))

@@ -204,6 +204,16 @@ class Cluster:
                 self._tell(one, ProcessStanding.LIVES, [other])
                 self._tell(other, ProcessStanding.LIVES, [one])
 
+    def cut_streams(self, sidecar: Sidecar) -> None:
+        """Its streams fail from now on, and nobody sees another member die: datagrams pass."""
+        for other in self.sidecars:
+            if other is not sidecar and not self.is_cut(sidecar, other):
+                self.cut.add(frozenset((sidecar.number, other.number)))
+                self._break(sidecar, other)
+
+    def mend_streams(self) -> None:
+        self.cut.clear()
+
     # -- what members see of each other ------------------------------------------------------------------------------
 
     def tell_all(self, about: Sidecar, standing: ProcessStanding) -> None:
@@ -325,18 +335,11 @@ class Cluster:
             self.after(0.01 if refused else 0.2, lambda: self._failed(sender, boot, receiver, refused=refused))
             return
         self._closed(sender, sender.boot, receiver)
-        if pair not in self.streams:
-            for here, there in ((sender, receiver), (receiver, sender)):
-                self.after(0.0, partial(self._opened, here, here.boot, there))
         generation = self.streams.setdefault(pair, next(self._order))
         self.messages += 1
         at = max(self._last_at.get((sender.number, receiver.number), 0.0), self.now + self.rng.uniform(0.0002, 0.003))
         self._last_at[sender.number, receiver.number] = at
         self.after(at - self.now, lambda: self._deliver(pair, generation, sender, receiver, message))
-
-    def _opened(self, sidecar: Sidecar, boot: BootId, other: Sidecar) -> None:
-        if sidecar.up and sidecar.boot == boot:
-            self.act(sidecar, sidecar.journals.opened(other.node, self.now))
 
     def _closed(self, here: Sidecar, boot: BootId, there: Sidecar) -> None:
         """Tell a member that its stream broke, unless it was told: before anything comes over a new one."""

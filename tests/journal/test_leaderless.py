@@ -116,6 +116,20 @@ def test_a_voter_that_restarts_after_the_verdict_stands_too() -> None:
     assert cluster.until(lambda: cluster.leader(journal) is not None, PROMISED_S)
 
 
+def test_streams_that_failed_for_long_delay_no_election_once_they_work() -> None:
+    """A firewall let datagrams pass and no streams: no change of the members says when it ends."""
+    cluster, journal, owner = opened()
+    cluster.cut_streams(owner)
+    cluster.propose(owner, journal, b"cannot be committed")
+    for other in followers(cluster, journal, owner):
+        cluster.cut_streams(other)
+    assert cluster.until(lambda: cluster.leader(journal) is None, 10.0)
+    cluster.run(300.0)
+    assert cluster.leader(journal) is None
+    cluster.mend_streams()
+    assert cluster.until(lambda: cluster.leader(journal) is not None, PROMISED_S)
+
+
 @pytest.mark.parametrize("seed", range(1, 9))
 def test_both_followers_that_stand_at_once_do_not_split_the_vote(seed: int) -> None:
     cluster, journal, owner = opened(seed)

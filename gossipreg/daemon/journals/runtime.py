@@ -325,7 +325,6 @@ class JournalRuntime:
             case StreamOpened():
                 self._generations[news.node] = news.generation
                 self.need_disk()
-                self._input("journal_opened", lambda one, now: one.opened(news.node, now))
             case StreamClosed():
                 self._generations.pop(news.node, None)
                 refused = news.reason == REFUSED
