@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gossipreg.cli.call_spans import CallSpans, end_with_status
 from gossipreg.cli.complete import complete_service, complete_zone
 from gossipreg.cli.empty import why_empty
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
@@ -47,11 +48,13 @@ OWN_HEADERS = ("host", "content-length", "connection", "transfer-encoding")
 @click.option("--https", is_flag=True, help="Over TLS; the certificate has the name of meta tls_name, else NAME.")
 @click.option("--ca-file", metavar="FILE", type=click.Path(exists=True, dir_okay=False), help="Trust these alone.")
 @click.option("--timeout", metavar="DURATION", type=Duration(), default="10s", help="For all attempts together (10s).")
+@click.option("--otlp", metavar="URL", envvar="GOSSIPREG_OTLP", help="Send a span of each attempt, as join --otlp.")
 @client_options
 @pass_chosen
 def call(
     chosen: Chosen, name: str, path: str, method: str | None, data: str | None, headers: tuple[str, ...],
     tags: tuple[str, ...], zone: str | None, key: str | None, https: bool, ca_file: str | None, timeout: float,
+    otlp: str | None,
 ) -> int:  # fmt: skip
     """Send one HTTP request to an instance of NAME, and print the body of the response.
 
@@ -80,14 +83,20 @@ def call(
         method, path, [("Host", f"{_in_ascii(name)}.service"), ("Connection", "close"), *given], body,
         tls_name=name if https else None, ca_file=ca_file,
     )  # fmt: skip
-    return _Calling(chosen, name, request).run(tags, zone, key, timeout)
+    named = any(header.lower() == "traceparent" for header, _ in given)
+    spans = CallSpans(otlp or None, name, method, named=named)
+    code = _Calling(chosen, name, request, spans).run(tags, zone, key, timeout)
+    if fault := spans.export():
+        say(f"Warning: the spans were not exported: {printable(fault)}")
+    return code
 
 
 class _Calling:
-    def __init__(self, chosen: Chosen, name: str, request: "HttpCall") -> None:
+    def __init__(self, chosen: Chosen, name: str, request: "HttpCall", spans: CallSpans) -> None:
         self._chosen = chosen
         self._name = name
         self._request = request
+        self._spans = spans
         self._attempts: list[str] = []
         """host:port of each instance that was tried."""
         self._last = ""
@@ -130,11 +139,14 @@ class _Calling:
             request = replace(request, tls_name=instance.meta.get("tls_name", request.tls_name))
         self._attempts.append(instance.hostport)
         self._last = f"{printable(instance.hostport)} of {printable(instance.node_name)}"
+        span, traced = self._spans.begin(instance.address, instance.port)
         try:
-            reply = exchange(
-                request, instance.address, instance.port, [*instance.headers().items()],
-                instance.timeout_s, instance.connect_timeout_s,
-            )  # fmt: skip
+            with span:
+                reply = exchange(
+                    request, instance.address, instance.port, [*instance.headers().items(), *traced],
+                    instance.timeout_s, instance.connect_timeout_s,
+                )  # fmt: skip
+                end_with_status(span, reply.status)
         except OSError as error:
             self._say_failed(str(error) or type(error).__name__)
             raise

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
+from gossipreg.trace_context import TRACE_PARENT, TRACE_STATE, trace_context_untrusted
+
 ENDING = (signal.SIGTERM, signal.SIGHUP)
 KILLED_AFTER_S = 5.0
 """A command that is told to end has so long for it."""
@@ -42,7 +44,7 @@ def run_command(command: str, given: dict[str, Any], renew: Callable[[], None], 
     event = given["event"]
     with _stdin(event["data"] or b"") as stdin:
         process = subprocess.Popen(
-            command, shell=True, stdin=stdin, stderr=subprocess.PIPE, env={**os.environ, **_variables(given)},
+            command, shell=True, stdin=stdin, stderr=subprocess.PIPE, env={**_inherited(), **_variables(given)},
             process_group=0,
         )  # fmt: skip
     try:
@@ -84,6 +86,12 @@ def _stdin(data: bytes) -> Iterator[int]:
         os.close(fd)
 
 
+def _inherited() -> dict[str, str]:
+    """Our environment, without the trace in which this subscription was begun: the event has one, or none."""
+    ours = (TRACE_PARENT.upper(), TRACE_STATE.upper())
+    return {name: value for name, value in os.environ.items() if name not in ours}
+
+
 def _variables(given: dict[str, Any]) -> dict[str, str]:
     event = given["event"]
     found = {
@@ -93,6 +101,9 @@ def _variables(given: dict[str, Any]) -> dict[str, str]:
         "EVENT_ATTEMPT": str(given["attempt"]), "EVENT_JOURNAL": given["journal"], "EVENT_INDEX": str(given["index"]),
         **{f"EVENT_EXTENSION_{name.upper()}": value for name, value in event["extensions"].items()},
     }  # fmt: skip
+    trace = given if given.get("traceparent") else event["extensions"]
+    if context := trace_context_untrusted(trace.get("traceparent"), trace.get("tracestate")):
+        found |= {name.upper(): value for name, value in context.headers()}
     return {name: value.replace("\0", "") for name, value in found.items()}
 
 

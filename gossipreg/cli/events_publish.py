@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from gossipreg.cli.call_spans import extensions_of_environment
 from gossipreg.cli.options import Chosen, client_options, pairs, pass_chosen
 from gossipreg.cli.output import print_json, print_line, say
 from gossipreg.cli.units import Duration
@@ -51,6 +52,7 @@ def publish(
             raise click.UsageError(f"--{name} is empty: give it a value, or leave it out.")
     if not timeout:
         raise click.UsageError("--timeout is 0: no disk answers within that, so give more.")
+    given["extensions"] = extensions_of_environment(given["extensions"])
     params = {name: value for name, value in given.items() if value not in (None, {})}
     params.setdefault("id", uuid.uuid4().hex)
     if data is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gossipreg.cli.call_spans import trace_of_environment
 from gossipreg.cli.exit_codes import REFUSED
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import print_json, print_line, printable, say, say_error
@@ -133,7 +134,9 @@ def _begin(chosen: Chosen, id: str, definition: bytes, data: bytes) -> dict[str,
     """A saga that was begun before, by the same command, is waited for as well."""
     try:
         with chosen.client(ANSWER_S) as client:
-            begun: dict[str, Any] = client.call("saga-run", definition=definition, id=id, input=data)
+            trace = trace_of_environment()
+            more = {} if trace is None else {"traceparent": trace.parent}
+            begun: dict[str, Any] = client.call("saga-run", definition=definition, id=id, input=data, **more)
     except OutcomeUnknown as error:
         raise OutcomeUnknown(f"{error}; run it again with --id {id}: it begins once") from None
     except Unreachable as error:

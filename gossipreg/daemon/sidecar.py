@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from gossipreg import __version__
 from gossipreg.callers import Caller
 from gossipreg.core.node import Node
+from gossipreg.daemon.checks.check_spans import traced_runners
+from gossipreg.daemon.checks.schedule import RUNNERS
 from gossipreg.daemon.client_calls import LocalApi
 from gossipreg.daemon.clock import boot_s, wall_ms
 from gossipreg.daemon.deliveries.following import DeliveriesToServices
@@ -72,7 +74,7 @@ class Sidecar:
         self.keeping = Keeping(opened.data, opened.generation, settings.cluster, log, self.reports)
         self.services = Services(
             self.node, self.pump, self.keeping.store, log, allow_cmd_checks=settings.allow_cmd_checks,
-            rights=opened.rights, rng=_rng(),
+            rights=opened.rights, rng=_rng(), runners=traced_runners(RUNNERS, self.traces.tracer),
         )  # fmt: skip
         self.watches = Watches(self.node)
         self.state = StateFollowers(

@@ -54,7 +54,7 @@ async def run(spec: CheckSpec, progress: Progress) -> CheckOutcome:
         process = await trio.lowlevel.open_process(
             ["/bin/sh", "-c", KEEPER, "sh", spec.target], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, start_new_session=True, preexec_fn=become_keeper,
-            env={name: value for name, value in os.environ.items() if name not in HIDDEN},
+            env=_environment(spec),
         )  # fmt: skip
     except OSError as error:
         return CheckOutcome(Health.CRITICAL, f"cannot be run: {error.strerror}")
@@ -69,6 +69,12 @@ async def run(spec: CheckSpec, progress: Progress) -> CheckOutcome:
                 assert pipe is not None, "they were asked for"
                 await trio.aclose_forcefully(pipe)
     return CheckOutcome(*_result(code if code is not None else process.returncode or 0, progress.text))
+
+
+def _environment(spec: CheckSpec) -> dict[str, str]:
+    """Ours, and the trace of the run, which stands where other checks have headers."""
+    ours = {name: value for name, value in os.environ.items() if name not in HIDDEN}
+    return ours | {name.upper(): value for name, value in spec.headers}
 
 
 async def _follow(keeper: trio.Process, progress: Progress) -> int | None:

@@ -85,6 +85,7 @@ async def _call(stream: Any, spec: CheckSpec, where: str, service: str) -> int:
         (":method", "POST"), (":scheme", "https" if spec.kind == "grpcs" else "http"),
         (":path", "/grpc.health.v1.Health/Check"), (":authority", spec.server_name or where),
         ("te", "trailers"), ("content-type", "application/grpc"), ("user-agent", f"gossipreg/{__version__}"),
+        *spec.headers,  # its trace: a user can give none
     ])  # fmt: skip
     talk.send_data(number, _request(service), end_stream=True)
     await stream.send_all(talk.data_to_send())

@@ -276,7 +276,7 @@ class Checks:
         self._runs += 1
         try:
             with trio.CancelScope() as check.runs:
-                outcome = await self._outcome(check.spec)
+                outcome = await self._outcome(check.spec, check.service_id)
         finally:
             check.runs = None
             lane.running -= 1
@@ -285,8 +285,8 @@ class Checks:
             self._said(check, outcome)
             self._set_due(check, self._next_due(check, outcome.health is Health.PASSING))
 
-    async def _outcome(self, spec: CheckSpec) -> CheckOutcome:
-        progress = Progress()
+    async def _outcome(self, spec: CheckSpec, service_id: str) -> CheckOutcome:
+        progress = Progress(service=service_id)
         try:
             with trio.move_on_after(spec.timeout_s):
                 return await self._runners[spec.kind](spec, progress)

@@ -63,9 +63,12 @@ class CheckSpec:
 
 @dataclass(slots=True)
 class Progress:
-    """The output of a run that is cut off at its timeout."""
+    """What is known of a run before it is over."""
 
     text: str = ""
+    """Its output so far: where it is cut off at its timeout, that is its output."""
+    service: str = ""
+    """The id of the service whose check it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ do after they are published, and how a Dapr app gets them, is the daemon's part 
     resources   the handler of each path
     publishing  the event of a request to publish
     invocation  the call that a request to invoke asks for
+    call_spans  the spans of these calls
     picking     which instance of a service gets a call, and what follows from how it ends
 
 A request goes routes -> resources -> publishing, or invocation and picking.

@@ -19,10 +19,12 @@ from gossipreg.client.picking.resilience import Resilience
 from gossipreg.client.picking.retry_after import retry_after_untrusted
 from gossipreg.core.view import View
 from gossipreg.errors import BreakerOpen, DeadlineExceeded, NoInstance
+from gossipreg.gateway.http.dapr.call_spans import begin_attempt, end_attempt
 from gossipreg.gateway.http.dapr.invocation import Invocation
 from gossipreg.model import CatalogInstance, fold_name
 from gossipreg.net.http_client import HttpAnswer, HttpClient, NotReached, NoWholeAnswer, OutgoingCall
 from gossipreg.net.http_message import HttpError
+from gossipreg.tracing import Tracer
 from gossipreg.wire.shapes import HEALTH_NAMES
 
 CALL_S = 60.0
@@ -36,11 +38,12 @@ CALLS_MAX = 1024
 
 
 class ServiceCalls:
-    def __init__(self, view: View, client: HttpClient, rng: Random, *, zone: Callable[[], str]) -> None:
+    def __init__(self, view: View, client: HttpClient, rng: Random, *, zone: Callable[[], str], tracer: Tracer) -> None:
         self._view = view
         self._client = client
         self._rng = rng
         self._zone = zone
+        self._tracer = tracer
         self._running = 0
         self._services: dict[str, tuple[Resilience, int]] = {}
         """By folded name; the last used is the last. With the index of the catalog at which its instances were read."""
@@ -106,18 +109,24 @@ class ServiceCalls:
     ) -> tuple[HttpAnswer | str, Outcome]:
         instance = attempt.pick.instance
         ours = {name.lower(): value for name, value in attempt.headers().items()}
-        headers = [item for item in wanted.headers if item[0] not in ours]
+        span, given = begin_attempt(self._tracer, wanted, attempt)
+        headers = [item for item in given if item[0] not in ours]
         call = OutgoingCall(wanted.method, wanted.target, [*headers, *ours.items()], wanted.body)
         place = instance.address, instance.port
-        try:
-            with trio.fail_after(attempt.timeout_s):
-                answer = await self._client.ask(place, call, most_bytes=ANSWER_MAX_BYTES, again=options.idempotent)
-        except NotReached as error:
-            return str(error), NEVER_SENT
-        except NoWholeAnswer as error:
-            return str(error), FAILURE
-        except trio.TooSlowError:
-            return f"{instance.hostport} did not answer within {attempt.timeout_s:.1f} s", TIMED_OUT
+        with span:
+            try:
+                with trio.fail_after(attempt.timeout_s):
+                    answer = await self._client.ask(place, call, most_bytes=ANSWER_MAX_BYTES, again=options.idempotent)
+            except NotReached as error:
+                span.end("not_sent")
+                return str(error), NEVER_SENT
+            except NoWholeAnswer as error:
+                span.end("no_answer")
+                return str(error), FAILURE
+            except trio.TooSlowError:
+                span.end("timeout")
+                return f"{instance.hostport} did not answer within {attempt.timeout_s:.1f} s", TIMED_OUT
+            end_attempt(span, answer)
         asked_s = retry_after_untrusted(answer.header("retry-after"), answer.header("date"), time.time())
         return answer, status_outcome(answer.status, asked_s)
 

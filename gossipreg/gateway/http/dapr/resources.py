@@ -33,7 +33,9 @@ class DaprResources:
         self._sidecar = sidecar
         self._view = sidecar.view
         self._client = HttpClient()
-        self._calls = ServiceCalls(sidecar.view, self._client, Random(os.urandom(16)), zone=self._zone)
+        self._calls = ServiceCalls(
+            sidecar.view, self._client, Random(os.urandom(16)), zone=self._zone, tracer=sidecar.tracer
+        )
         self._noted: set[str] = set()
 
     def close(self) -> None:
