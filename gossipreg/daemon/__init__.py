@@ -34,7 +34,7 @@ The local socket:
     rpc_speaker     requests in MessagePack-RPC;  http_speaker: requests over HTTP;  json_form: JSON for them
     socket_client   a client, and the form of a method;  client_calls: the calls and watches of one client
     methods         the methods by name;  params: their parameters, checked
-    lookups         instances of services;  choosing: some of them
+    lookups         instances of services;  choosing: some of them;  kept_answers: each encoded once a change
     partial         answers while the table is not known
     info            how this sidecar is;  pieces: looking at every member without delay for others
     watches         the notifications of changes;  sidecar_state: what this sidecar knows, for those who keep answers

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gossipreg.core.dead_services import dead_shapes
 from gossipreg.daemon import params as check
 from gossipreg.daemon.choosing import Choices, explain_shape, some
+from gossipreg.daemon.kept_answers import KeptAnswers
 from gossipreg.daemon.params import Check, take_untrusted
 from gossipreg.daemon.partial import lookup_shapes
 from gossipreg.daemon.pump import Pump
@@ -20,12 +21,6 @@ from gossipreg.wire.shapes import Shape, instance_shape
 
 if TYPE_CHECKING:
     from gossipreg.core.node import Node
-
-KEPT_ANSWERS_MAX = 1024
-"""Packed answers of `lookup` that are kept; when there are more, all are dropped. Most sidecars are asked for a few
-names."""
-KEPT_ANSWER_BYTES = 64 * 1024
-"""Larger answers are packed anew: they are rare, and a thousand of them would be too much memory."""
 
 LOOKUP: dict[str, Check] = {
     "name": check.service_name,
@@ -45,8 +40,7 @@ class Lookups:
         self._node = node
         self._pump = pump
         self._services = services
-        self._kept: dict[tuple[Any, ...], tuple[int, bytes]] = {}
-        """Answers by question, each with the index of the catalog for which it is right."""
+        self._kept: KeptAnswers[tuple[Any, ...]] = KeptAnswers()
         self._choices = Choices()
 
     def lookup(self, params: Params) -> bytes:
@@ -72,14 +66,11 @@ class Lookups:
             if all:
                 shapes += self._dead(given)
             return pack(shapes[:limit])
-        kept = self._kept.get(question)
-        if kept is not None and kept[0] == index:
-            return kept[1]
+        kept = self._kept.get(question, index)
+        if kept is not None:
+            return kept
         answer = _pack_instances(catalog.lookup(name, tags=tags, all=all, zone=zone))
-        if len(self._kept) >= KEPT_ANSWERS_MAX:
-            self._kept.clear()
-        if len(answer) <= KEPT_ANSWER_BYTES:
-            self._kept[question] = (index, answer)
+        self._kept.keep(question, index, answer)
         return answer
 
     def explain(self, params: Params) -> bytes:

@@ -14,7 +14,7 @@ from gossipreg.daemon.methods import may_begin
 from gossipreg.daemon.socket_client import Begun, Params
 from gossipreg.daemon.watches import RPC_FORM, RpcForm
 from gossipreg.errors import Busy, GossipregError, Refused
-from gossipreg.wire.rpc import Decoder, encode_error, encode_notification, packed_reply
+from gossipreg.wire.rpc import Decoder, encode_error, encode_notification, reply_head
 
 if TYPE_CHECKING:
     from gossipreg.daemon.connection import LocalConnection
@@ -90,7 +90,9 @@ class RpcSpeaker:
             await self._answer(begun)
 
     async def _answer(self, called: Sequence[Called]) -> None:
-        replies = [await self._reply(*one) for one in called]
+        replies: list[bytes] = []
+        for one in called:
+            replies += await self._reply(*one)
         self.push(*replies)
         if opening := self._calls.take_opening():
             self.push(*opening)
@@ -103,18 +105,18 @@ class RpcSpeaker:
         except Exception as error:
             return error
 
-    async def _reply(self, id: int, method: str, result: Result) -> bytes:
-        """The reply to a request. Never raises."""
+    async def _reply(self, id: int, method: str, result: Result) -> tuple[bytes, ...]:
+        """The reply to a request, in pieces. Never raises."""
         try:
             if isinstance(result, Exception):
                 raise result
             if not isinstance(result, bytes):
                 self._connection.begin_answer()
                 result = await result
-            return packed_reply(id, result)
+            return reply_head(id), result
         except Exception as error:
             fault = self._calls.fault(method, error)
-            return encode_error(id, fault.code, str(fault))
+            return (encode_error(id, fault.code, str(fault)),)
 
     def _notify(self, method: str, params: Params) -> None:
         self.push(encode_notification(method, params))

@@ -63,9 +63,9 @@ def encode_reply(id: int, result: Any) -> bytes:
     return data
 
 
-def packed_reply(id: int, packed_result: bytes) -> bytes:
-    """The same bytes as `encode_reply`, from a result that is packed already."""
-    return b"".join((b"\x94\x01", packb(id), b"\xc0", packed_result))
+def reply_head(id: int) -> bytes:
+    """What comes before a packed result: both together are the bytes of `encode_reply`."""
+    return b"".join((b"\x94\x01", packb(id), b"\xc0"))
 
 
 def encode_error(id: int | None, code: str, message: str) -> bytes:

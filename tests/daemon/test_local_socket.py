@@ -12,7 +12,7 @@ from gossipreg.wire.rpc import (
     encode_notification,
     encode_reply,
     encode_request,
-    packed_reply,
+    reply_head,
 )
 from tests.core.speaker import Speaker
 from tests.daemon.conftest import GENEROUS_S, Inside, Sidecar
@@ -21,7 +21,7 @@ from tests.daemon.memory_network import MemoryNetwork
 
 def test_packed_replies_are_the_bytes_that_rpc_makes() -> None:
     for id in (0, 127, 128, 70_000, 1 << 40):
-        assert packed_reply(id, packb({"a": [1, None]})) == encode_reply(id, {"a": [1, None]})
+        assert reply_head(id) + packb({"a": [1, None]}) == encode_reply(id, {"a": [1, None]})
         shape = {"kind": "current", "instances": []}
         params = {"watch": id, "change": shape}
         assert b"".join(RPC_FORM.watch(id, RPC_FORM.body(shape))) == encode_notification("watch", params)
