@@ -51,12 +51,13 @@ class HostFaults:
         self._cast.report("death_known", found, observers, f"that {host.name} is dead", host=host.name)
         if programs and observers and len(gone) == len(observers):
             names = enumerated([program.name for program in programs])
-            text = f"No lookup at any of them answers with {names} since {max(gone.values()):.1f} s after the kill."
+            text = f"From {max(gone.values()):.1f} s after the kill on, no lookup there answers with {names}."
             self._cast.teller.tell("answers_without", text, seconds=round(max(gone.values()), 2))
 
     async def _kill_program(self, host: DemoHost, program: ProgramPlan) -> None:
         if not host.runs(program.name):
             raise BadParams(f"kill {program.name}: it does not run; `restart {program.name}` starts it")
+        self._refuse_paused(host, f"kill {program.name}")
         observers, since = self._cast.lookout.observers(), trio.current_time()
         observers = [name for name in observers if name in self._cast.links.side_of(host.name, observers)]
         host.kill_program(program.name)
@@ -65,35 +66,41 @@ class HostFaults:
         question = answers_without(program.service, program.name)
         found = await self._cast.lookout.wait(observers, question, BOUND_S, since)
         claim = f"that {program.name} does not answer"
-        self._cast.report("program_out", found, observers, claim, program=program.name)
+        self._cast.report("program_out", found, observers, claim, whom="sidecars", program=program.name)
+
+    def _refuse_paused(self, host: DemoHost, what: str) -> None:
+        if host.is_paused:
+            raise BadParams(f"{what}: {host.name} stands still; `resume {host.name}` first")
 
     async def restart(self, name: str) -> None:
         """Start it; what runs of it is killed first."""
         if name in (host.name for host in self._cast.hosts):
             host = self._cast.host(name)
-            if host.is_paused:
-                raise BadParams(f"restart {name}: it stands still; `resume {name}` first")
+            self._refuse_paused(host, f"restart {name}")
             if host.sidecar_pid is not None:
                 await self._kill_host(host)
-            await self._start(host, host.plan.programs, f"{name} starts again, with its data directory.")
+            since = trio.current_time()
+            self._cast.start(host)
+            self._cast.teller.tell("started", f"{name} starts again, with its data directory.", host=name)
+            names = [name, *self._cast.beside(name)]
+            found = await self._cast.lookout.wait(names, sees_alive(names), BOUND_S, since)
+            self._cast.report("alive_known", found, names[1:], f"that {name} is alive", host=name)
+            await self._answered_with(host, host.plan.programs, since)
         else:
             host, program = self._cast.program(name)
             if host.sidecar_pid is None:
                 raise BadParams(f"restart {name}: its host is dead; `restart {host.name}` starts both")
+            self._refuse_paused(host, f"restart {name}")
             if host.runs(name):
                 await self._kill_program(host, program)
-            await self._start(host, (program,), f"{name} starts again.")
-
-    async def _start(self, host: DemoHost, programs: tuple[ProgramPlan, ...], text: str) -> None:
-        since = trio.current_time()
-        if host.sidecar_pid is None:
-            self._cast.start(host)
-        for program in programs:
+            since = trio.current_time()
             host.start_program(program)
-        self._cast.teller.tell("started", text, host=host.name)
+            self._cast.teller.tell("started", f"{name} starts again.", program=name)
+            await self._answered_with(host, (program,), since)
+
+    async def _answered_with(self, host: DemoHost, programs: tuple[ProgramPlan, ...], since: float) -> None:
+        """Wait until lookups answer with these programs again."""
         names = [host.name, *self._cast.beside(host.name)]
-        found = await self._cast.lookout.wait(names, sees_alive(names), BOUND_S, since)
-        self._cast.report("alive_known", found, names[1:], f"that {host.name} is alive", host=host.name)
         late = 0.0
         for program in programs:
             question = answers_with(program.service, [program.name])

@@ -24,6 +24,7 @@ class LinkFaults:
         if all(self._cast.links.is_cut(*pair) for pair in pairs):
             raise BadParams(f"cut {' '.join(names)}: that is cut already; `heal` mends all links")
         observers, since = self._cast.lookout.observers(), trio.current_time()
+        before = self._sides(observers)
         self._cut_at = since
         for pair in pairs:
             self._cast.links.cut(*pair)
@@ -31,10 +32,11 @@ class LinkFaults:
         text = f"Nothing passes between the sidecars of {names[0]} and {whom} any more, neither UDP nor TCP."
         self._cast.teller.tell("cut", text, hosts=list(names))
         sides = self._sides(observers)
-        if len(sides) == 1:
+        if sides != before:
+            large, *small = sides
+            await self._divided(large, [side for side in small if side not in before], since)
+        elif {*names} <= {*observers}:
             await self._watch(names, observers)
-        else:
-            await self._divided(sides, since)
 
     def _sides(self, observers: list[str]) -> list[list[str]]:
         """The groups of hosts that reach each other, the largest first."""
@@ -47,6 +49,8 @@ class LinkFaults:
 
     async def _watch(self, names: tuple[str, ...], observers: list[str]) -> None:
         """The others reach both: nobody should be declared dead."""
+        there = self._cast.links.side_of(names[0], observers)
+        observers = [name for name in observers if name in there]
 
         def anybody_gone(client: Client) -> bool:
             return any(sees_gone(name)(client) for name in observers)
@@ -59,11 +63,12 @@ class LinkFaults:
             text = f"In {WATCH_S:g} s nobody is declared dead: {names[0]} and {names[1]} have others ask for them."
         self._cast.teller.tell("nobody_dead", text, accusers=sorted(found), seconds=WATCH_S)
 
-    async def _divided(self, sides: list[list[str]], since: float) -> None:
+    async def _divided(self, large: list[str], small: list[list[str]], since: float) -> None:
         """The largest side declares the others dead; a member that is alone must not do that."""
-        large, *small = sides
+        if len(large) == 1:
+            await self._tell_of_isolated(large[0], since)
         for side in small:
-            for name in side:
+            for name in side if len(large) > 1 else ():
                 found = await self._cast.lookout.wait(large, sees_gone(name), BOUND_S, since)
                 claim = f"that {name} cannot be reached, and count it as dead"
                 self._cast.report("death_known", found, large, claim, host=name)

@@ -85,8 +85,7 @@ class Trade:
         ]
         if orders.unanswered:
             lines.append(
-                f"{len(orders.unanswered)} had no answer: {books.finished} of them were carried out, "
-                f"and {books.undone} undone."
+                f"Orders without an answer, since a host died: {books.finished} carried out, {books.undone} undone."
             )
         if books.faults:
             more = len(books.faults) - 1

@@ -1,17 +1,21 @@
 """`gossipreg demo` as a user runs it: real processes, commands by a pipe, and nothing left however it ends."""
 
 import json
+import os
+import pty
+import re
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gossipreg.cli.exit_codes import NOT_WRITTEN
 from scripts.tools.wait import wait_for
 
 BOUND_S = 120.0
@@ -95,6 +99,28 @@ def test_a_signal_while_it_starts_leaves_nothing(number: signal.Signals) -> None
         one.process.send_signal(number)
         assert one.process.wait(BOUND_S) == (-signal.SIGKILL if number == signal.SIGKILL else 0)
         wait_for(lambda: not still_there(processes) and not one.folder.exists(), what="everything is gone")
+
+
+@pytest.mark.parametrize("ending", ["Ctrl-C", "closed"])
+def test_a_terminal_that_ends_it_leaves_nothing(ending: str) -> None:
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(COMMAND[0], COMMAND[:-1])
+    with os.fdopen(terminal, "rb+", buffering=0) as screen:
+        said = b""
+        while (found := re.search(rb"write is in\s+(\S+)\.\r\n", said)) is None:
+            said += screen.read(4096)
+        folder = Path(os.fsdecode(found[1]))
+        wait_for(lambda: len(descendants(pid)) >= 5, what="sidecars start")
+        processes = descendants(pid)
+        if ending == "Ctrl-C":
+            screen.write(b"\x03")
+            with suppress(OSError):  # the terminal ends with its program
+                while screen.read(4096):
+                    pass
+    wait_for(lambda: not still_there(processes) and not folder.exists(), what="everything is gone")
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert code == (0 if ending == "Ctrl-C" else NOT_WRITTEN)
 
 
 def test_commands_by_a_pipe_tell_what_is_true_and_a_kill_leaves_nothing() -> None:
