@@ -5,7 +5,7 @@ import trio
 from gossipreg.demo.cast import BOUND_S, Cast
 from gossipreg.demo.hosts import DemoHost
 from gossipreg.demo.layout import ProgramPlan
-from gossipreg.demo.lookout import answers_with, answers_without, sees_alive, sees_gone
+from gossipreg.demo.lookout import answers, answers_with, answers_without, sees_alive, sees_gone
 from gossipreg.demo.teller import enumerated
 from gossipreg.errors import BadParams
 
@@ -32,7 +32,7 @@ class HostFaults:
         observers, since = self._cast.beside(host.name), trio.current_time()
         host.kill()
         what = enumerated(["its sidecar", *(program.name for program in programs)])
-        self._cast.teller.tell("killed", f"{host.name} is killed, as by a power cut: {what}.", host=host.name)
+        self._cast.teller.tell("killed", f"{host.name} is killed (SIGKILL): {what}.", host=host.name)
         found: dict[str, float] = {}
         gone: dict[str, float] = {}
 
@@ -83,8 +83,12 @@ class HostFaults:
             self._cast.start(host)
             self._cast.teller.tell("started", f"{name} starts again, with its data directory.", host=name)
             names = [name, *self._cast.beside(name)]
+            runs = await self._cast.lookout.wait([name], answers, BOUND_S, since)
             found = await self._cast.lookout.wait(names, sees_alive(names), BOUND_S, since)
             self._cast.report("alive_known", found, names[1:], f"that {name} is alive", host=name)
+            if runs:
+                text = f"The start of its process took {runs[name]:.1f} s of that."
+                self._cast.teller.tell("runs", text, host=name, seconds=round(runs[name], 2))
             await self._answered_with(host, host.plan.programs, since)
         else:
             host, program = self._cast.program(name)

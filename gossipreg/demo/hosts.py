@@ -55,7 +55,10 @@ class DemoHost:
         self.page_port = ports.take(FIRST_PAGE_PORT + number)
         self._folder = folder
         self._inner_port = ports.take()
-        self.advertised = f"{HOST}:{relays.add(plan.name, self._inner_port)}"
+        outer_port = ports.take()
+        self.advertised = f"{HOST}:{outer_port}"
+        self._relays = relays
+        relays.add(plan.name, self._inner_port, outer_port)
         self._program_ports = {program.name: ports.take() for program in plan.programs}
         self._sidecar: DemoProcess | None = None
         self._programs: dict[str, DemoProcess] = {}
@@ -87,8 +90,9 @@ class DemoHost:
         return process is not None and process.is_running
 
     def start(self, key: Path, seeds: Iterable[str]) -> None:
-        """Start what does not run of it."""
+        """Start what does not run of it. Raises CannotStartYet."""
         if self.sidecar_pid is None:
+            self._relays.open(self.name)
             self._sidecar = self._start_sidecar(key, seeds)
         for program in self.plan.programs:
             self.start_program(program)
@@ -103,7 +107,7 @@ class DemoHost:
         flags = [text for name, value in arguments.items() for text in (f"--{name}", value)]
         groups = [text for group in EVENT_GROUPS for text in ("--group", f"{group}=order.*")]
         seeded = [text for seed in seeds if seed != self.advertised for text in ("--seed", seed)]
-        command = ("-m", "gossipreg", "join", *flags, *groups, *seeded)
+        command = ("-m", "gossipreg", "join", "--ui-writes", *flags, *groups, *seeded)
         return DemoProcess(self.name, command, self._folder / f"{self.name}.log", {})
 
     def start_program(self, program: ProgramPlan) -> None:
@@ -124,9 +128,10 @@ class DemoHost:
         self._programs[program].kill()
 
     def kill(self) -> None:
-        """End all of it at once, as a power cut would."""
+        """End all of it at once by SIGKILL."""
         for process in self._processes:
             process.kill()
+        self._relays.close(self.name)
         self.is_paused = False
 
     def pause(self) -> None:

@@ -4,7 +4,7 @@ import trio
 
 from gossipreg.client import Client
 from gossipreg.demo.cast import BOUND_S, Cast
-from gossipreg.demo.lookout import answers_stale, sees_alive, sees_gone
+from gossipreg.demo.lookout import knows_itself_alone, sees_alive, sees_gone
 from gossipreg.demo.teller import enumerated
 from gossipreg.errors import BadParams
 
@@ -23,9 +23,10 @@ class LinkFaults:
         pairs = [(names[0], other) for other in (names[1:] or others)]
         if all(self._cast.links.is_cut(*pair) for pair in pairs):
             raise BadParams(f"cut {' '.join(names)}: that is cut already; `heal` mends all links")
-        observers, since = self._cast.lookout.observers(), trio.current_time()
+        observers = self._cast.lookout.observers()
         before = self._sides(observers)
-        self._cut_at = since
+        dead = {name: await self._dead_at(name) for name in observers}
+        self._cut_at = since = trio.current_time()
         for pair in pairs:
             self._cast.links.cut(*pair)
         whom = names[1] if len(names) > 1 else "all others"
@@ -34,7 +35,7 @@ class LinkFaults:
         sides = self._sides(observers)
         if sides != before:
             large, *small = sides
-            await self._divided(large, [side for side in small if side not in before], since)
+            await self._divided(large, [side for side in small if side not in before], since, dead)
         elif {*names} <= {*observers}:
             await self._watch(names, observers)
 
@@ -63,30 +64,38 @@ class LinkFaults:
             text = f"In {WATCH_S:g} s nobody is declared dead: {names[0]} and {names[1]} have others ask for them."
         self._cast.teller.tell("nobody_dead", text, accusers=sorted(found), seconds=WATCH_S)
 
-    async def _divided(self, large: list[str], small: list[list[str]], since: float) -> None:
+    async def _divided(self, large: list[str], small: list[list[str]], since: float, dead: dict[str, set[str]]) -> None:
         """The largest side declares the others dead; a member that is alone must not do that."""
         if len(large) == 1:
-            await self._tell_of_isolated(large[0], since)
+            await self._tell_of_isolated(large[0], since, dead[large[0]])
         for side in small:
             for name in side if len(large) > 1 else ():
                 found = await self._cast.lookout.wait(large, sees_gone(name), BOUND_S, since)
                 claim = f"that {name} cannot be reached, and count it as dead"
                 self._cast.report("death_known", found, large, claim, host=name)
             if len(side) == 1:
-                await self._tell_of_isolated(side[0], since)
+                await self._tell_of_isolated(side[0], since, dead[side[0]])
 
-    async def _tell_of_isolated(self, name: str, since: float) -> None:
+    async def _tell_of_isolated(self, name: str, since: float, dead_before: set[str]) -> None:
         """What it answers itself, once it knows that it hears nobody."""
-        found = await self._cast.lookout.wait([name], answers_stale("stock"), BOUND_S, since)
-        if not found:
-            self._cast.faults.append(f"{name} did not find out within {BOUND_S:g} s that it hears nobody")
+        found = await self._cast.lookout.wait([name], knows_itself_alone, BOUND_S, since)
+        accused = sorted(await self._dead_at(name) - dead_before)
         stock = await self._cast.lookout.ask(name, "lookup", name="stock")
         stale = sum(bool(one["stale"]) for one in stock)
+        if not found:
+            self._cast.faults.append(f"{name} did not find out within {BOUND_S:g} s that it hears nobody")
+        if accused:
+            self._cast.faults.append(f"{name} hears nobody, and declared {enumerated(accused)} dead")
         text = (
-            f"{name} hears nobody, and declares nobody dead. It goes on answering with what it knew last: {len(stock)} "
-            f"instances of stock, {stale} of them marked stale since {found.get(name, BOUND_S):.1f} s after the cut."
+            f"{name} knows after {found.get(name, BOUND_S):.1f} s that it hears nobody, and declares "
+            f"{enumerated(accused)} dead. It goes on answering with what it knew last, such as {len(stock)} of stock "
+            f"({stale} on other hosts, which it marks as stale)."
         )
-        self._cast.teller.tell("isolated", text, host=name, instances=len(stock), stale=stale)
+        self._cast.teller.tell("isolated", text, host=name, instances=len(stock), stale=stale, accused=accused)
+
+    async def _dead_at(self, name: str) -> set[str]:
+        members = await self._cast.lookout.ask(name, "members")
+        return {member["name"] for member in members if member["state"] == "dead"}
 
     async def heal(self) -> None:
         """Raises BadParams if no link is cut."""

@@ -12,6 +12,7 @@ A cut link drops datagrams. What a connection carries waits, as TCP would repeat
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 
 import trio
@@ -19,38 +20,40 @@ import trio
 from gossipreg.demo.links import Links
 from gossipreg.demo.ports import HOST
 from gossipreg.demo.socket_owner import owner_of
-from gossipreg.net.listening import open_sockets
+from gossipreg.errors import CannotStartYet
+from gossipreg.net.listening import CannotOpen, open_sockets
 
 PIECE_BYTES = 65_536
 ACCEPT_AGAIN_S = 0.05
 """The pause after an accept that failed: no descriptor is free."""
 
 
-class LinkRelay:
-    """The relay of one sidecar; its sockets are open as soon as it is made."""
+class RelaySockets:
+    """The open sockets of one relay. After `close` its methods raise trio.ClosedResourceError."""
 
-    def __init__(self, name: str, inner_port: int) -> None:
-        """`inner_port`: the port to which the sidecar is bound. Raises CannotOpen."""
-        self.name = name
-        self.inner_port = inner_port
-        udp, tcp = open_sockets([HOST], 0, [socket.SOCK_DGRAM, socket.SOCK_STREAM])
-        self.outer_port: int = udp.getsockname()[1]
-        """The port that the sidecar advertises."""
+    def __init__(self, port: int) -> None:
+        """Raises CannotOpen."""
+        udp, tcp = open_sockets([HOST], port, [socket.SOCK_DGRAM, socket.SOCK_STREAM])
         self._udp = trio.socket.from_stdlib_socket(udp)
         self._tcp = trio.socket.from_stdlib_socket(tcp)
+        self._closed = False
 
     def close(self) -> None:
+        self._closed = True
         self._udp.close()
         self._tcp.close()
 
     async def receive(self) -> tuple[bytes, int]:
         """The next datagram to this sidecar, and the port from which it comes."""
         while True:
-            with suppress(ConnectionError):  # the answer to an earlier datagram: nobody listened there
+            try:
                 data, source = await self._udp.recvfrom(PIECE_BYTES)
+            except OSError:  # an earlier datagram found nobody
+                self._check()
+            else:
                 return data, source[1]
 
-    async def send_as_own(self, data: bytes, port: int) -> None:
+    async def send(self, data: bytes, port: int) -> None:
         """Send a datagram of this sidecar on to a port."""
         with suppress(OSError):  # nobody listens, or there is no room: it is lost, as datagrams are
             await self._udp.sendto(data, (HOST, port))
@@ -61,13 +64,35 @@ class LinkRelay:
             try:
                 taken, source = await self._tcp.accept()
             except OSError:
+                self._check()
                 await trio.sleep(ACCEPT_AGAIN_S)
             else:
                 return trio.SocketStream(taken), source[1]
 
+    def _check(self) -> None:
+        if self._closed:
+            raise trio.ClosedResourceError
+
+
+@dataclass(slots=True)
+class LinkRelay:
+    """The relay of one sidecar."""
+
+    name: str
+    inner_port: int
+    """The port to which the sidecar is bound."""
+    outer_port: int
+    """The port that the sidecar advertises, which is that of its relay."""
+    sockets: RelaySockets | None = None
+    """None: it is closed, since the sidecar does not run."""
+
 
 class LinkRelays:
-    """All relays; `run` forwards what comes."""
+    """All relays; `run` forwards what comes.
+
+    The relay of a sidecar that does not run is closed. So the kernel refuses what others send to it, as it does where a
+    sidecar crashes on a host that lives.
+    """
 
     def __init__(self, links: Links, pids: Callable[[], Mapping[int, str]]) -> None:
         """`pids()` gives the name of each sidecar that runs, by its process id."""
@@ -75,44 +100,68 @@ class LinkRelays:
         self._pids = pids
         self._by_name: dict[str, LinkRelay] = {}
         self._by_inner: dict[int, LinkRelay] = {}
+        self._nursery: trio.Nursery | None = None
         self.strangers = 0
         """Datagrams and connections that come from none of these sidecars; they are dropped."""
 
-    def add(self, name: str, inner_port: int) -> int:
-        """Open the relay of a sidecar that will be bound to `inner_port`; returns the port to advertise."""
-        relay = LinkRelay(name, inner_port)
-        self._by_name[name] = self._by_inner[inner_port] = relay
-        return relay.outer_port
+    def add(self, name: str, inner_port: int, outer_port: int) -> None:
+        """Add the relay of a sidecar that will be bound to `inner_port` and advertise `outer_port`; it is closed."""
+        self._by_name[name] = self._by_inner[inner_port] = LinkRelay(name, inner_port, outer_port)
 
-    def close(self) -> None:
-        for relay in self._by_name.values():
-            relay.close()
+    def open(self, name: str) -> None:
+        """Open the relay of this sidecar, unless it is open. Raises CannotStartYet."""
+        relay = self._by_name[name]
+        if relay.sockets is None:
+            try:
+                relay.sockets = RelaySockets(relay.outer_port)
+            except CannotOpen as error:
+                raise CannotStartYet(f"the relay of {name} cannot listen: {error}") from None
+            self._serve(relay, relay.sockets)
+
+    def close(self, name: str) -> None:
+        """Close the relay of this sidecar."""
+        relay = self._by_name[name]
+        if relay.sockets is not None:
+            relay.sockets.close()
+            relay.sockets = None
+
+    def close_all(self) -> None:
+        for name in self._by_name:
+            self.close(name)
 
     async def run(self) -> None:
-        async with trio.open_nursery() as nursery:
+        async with trio.open_nursery() as self._nursery:
             for relay in self._by_name.values():
-                nursery.start_soon(self._forward_datagrams, relay)
-                nursery.start_soon(self._forward_connections, relay, nursery)
+                if relay.sockets is not None:
+                    self._serve(relay, relay.sockets)
+            await trio.sleep_forever()
 
-    async def _forward_datagrams(self, target: LinkRelay) -> None:
-        while True:
-            data, port = await target.receive()
-            source = self._by_inner.get(port)
-            if source is None:
-                self.strangers += 1
-            elif not self._links.is_cut(source.name, target.name):
-                await source.send_as_own(data, target.inner_port)
+    def _serve(self, relay: LinkRelay, sockets: RelaySockets) -> None:
+        if self._nursery is not None:
+            self._nursery.start_soon(self._forward_datagrams, relay, sockets)
+            self._nursery.start_soon(self._forward_connections, relay, sockets, self._nursery)
 
-    async def _forward_connections(self, target: LinkRelay, nursery: trio.Nursery) -> None:
-        while True:
-            outer, port = await target.accept()
-            pids = self._pids()
-            holder = owner_of((HOST, target.outer_port), (HOST, port), pids)
-            if holder is None:
-                self.strangers += 1
-                await trio.aclose_forcefully(outer)
-            else:
-                nursery.start_soon(self._forward, outer, pids[holder], target)
+    async def _forward_datagrams(self, target: LinkRelay, sockets: RelaySockets) -> None:
+        with suppress(trio.ClosedResourceError):
+            while True:
+                data, port = await sockets.receive()
+                source = self._by_inner.get(port)
+                if source is None or source.sockets is None:
+                    self.strangers += 1
+                elif not self._links.is_cut(source.name, target.name):
+                    await source.sockets.send(data, target.inner_port)
+
+    async def _forward_connections(self, target: LinkRelay, sockets: RelaySockets, nursery: trio.Nursery) -> None:
+        with suppress(trio.ClosedResourceError):
+            while True:
+                outer, port = await sockets.accept()
+                pids = self._pids()
+                holder = owner_of((HOST, target.outer_port), (HOST, port), pids)
+                if holder is None:
+                    self.strangers += 1
+                    await trio.aclose_forcefully(outer)
+                else:
+                    nursery.start_soon(self._forward, outer, pids[holder], target)
 
     async def _forward(self, outer: trio.SocketStream, source: str, target: LinkRelay) -> None:
         """Carry one connection until one end closes it."""

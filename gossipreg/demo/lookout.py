@@ -20,8 +20,13 @@ Holds = Callable[[Client], bool]
 """A question to one sidecar. If it raises a GossipregError, the sidecar does not know yet."""
 
 
+def answers(client: Client) -> bool:
+    """The sidecar answers at all."""
+    return bool(client.call("info"))
+
+
 def sees_alive(names: Iterable[str]) -> Holds:
-    """These members are alive, and the sidecar is synced."""
+    """The sidecar sees these members alive, and is synced."""
     wanted = {*names}
 
     def holds(client: Client) -> bool:
@@ -49,9 +54,9 @@ def answers_without(service: str, instance: str) -> Holds:
     return lambda client: instance not in {one["id"] for one in client.call("lookup", name=service)}
 
 
-def answers_stale(service: str) -> Holds:
-    """A lookup of the service marks an instance as stale: the sidecar hears nobody, and knows it."""
-    return lambda client: any(one["stale"] for one in client.call("lookup", name=service))
+def knows_itself_alone(client: Client) -> bool:
+    """The sidecar knows that it hears nobody."""
+    return bool(client.call("info")["alone"])
 
 
 class Lookout:

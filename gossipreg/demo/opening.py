@@ -62,7 +62,7 @@ class DemoOpening:
         if self._crowd is not None:
             self._crowd.process.kill()
         self._lookout.close()
-        self.relays.close()
+        self.relays.close_all()
 
     async def open(self, nursery: trio.Nursery) -> Cast:
         """Start everything, and wait until the shop is open. Raises CannotStart."""
@@ -118,14 +118,15 @@ class DemoOpening:
 
     async def _wait_for_copies(self) -> None:
         """Wait until the journals of those sidecars that lead sagas have all their copies."""
+        left = {host.name for host in self._hosts if any(one.service == "api" for one in host.plan.programs)}
         bound = trio.current_time() + START_S
-        for host in self._hosts:
-            if not any(program.service == "api" for program in host.plan.programs):
-                continue
-            while lacks := await self._lacks_copies(host.name):
-                if trio.current_time() > bound:
-                    raise CannotStart(f"after {START_S:g} s the journal of {host.name} takes nothing: {lacks}")
-                await trio.sleep(PAUSE_S)
+        while left:
+            lacks = {name: await self._lacks_copies(name) for name in sorted(left)}
+            left = {name for name, why in lacks.items() if why}
+            if left and trio.current_time() > bound:
+                name = min(left)
+                raise CannotStart(f"after {START_S:g} s the journal of {name} takes nothing: {lacks[name]}")
+            await trio.sleep(PAUSE_S if left else 0)
 
     async def _lacks_copies(self, host: str) -> str:
         """Why the journal of this sidecar does not have all its copies yet; empty: it does."""

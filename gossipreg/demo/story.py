@@ -18,12 +18,12 @@ class Scene:
 
 SCENES = (
     Scene(0.0, "Customers order at the shop. Each order is a saga, and an event once it is created.", ("load 5",)),
-    Scene(0.12, "A host dies without a word. stock has another instance, so the orders go on.", ("kill host-3",)),
-    Scene(0.25, "It comes back.", ("restart host-3",)),
-    Scene(0.36, "A customer whose card is declined: goods are reserved by then.", ("fail-payment",)),
-    Scene(0.46, "A host stands still for a second. It must not be taken for dead.",
+    Scene(0.13, "A host dies without a word. stock has another instance, so the orders go on.", ("kill host-3",)),
+    Scene(0.27, "It comes back.", ("restart host-3",)),
+    Scene(0.40, "A customer whose card is declined: goods are reserved by then.", ("fail-payment",)),
+    Scene(0.52, "A host stands still for a second. It must not be taken for dead.",
           ("pause host-4", "wait 1s", "resume host-4")),
-    Scene(0.56, "Two sidecars cannot reach each other, but all others reach both.", ("cut host-4 host-5", "heal")),
-    Scene(0.72, "Now a host is cut off from all others.", ("cut host-5", "heal")),
-    Scene(0.88, "The customers stop, and the books are opened: is an order lost, or half done?", ("load 0", "books")),
+    Scene(0.62, "Two sidecars cannot reach each other, but all others reach both.", ("cut host-4 host-5", "heal")),
+    Scene(0.78, "Now a host is cut off from all others.", ("cut host-5", "heal")),
+    Scene(0.97, "The customers stop, and the books are opened: is an order lost, or half done?", ("load 0", "books")),
 )  # fmt: skip

@@ -13,6 +13,7 @@ from gossipreg.demo.link_relay import LinkRelays
 from gossipreg.demo.links import Links
 from gossipreg.demo.ports import HOST, FreePorts, is_free
 from gossipreg.demo.socket_owner import owner_of
+from gossipreg.errors import CannotStartYet
 
 BOUND_S = 20.0
 NAMES = ("one", "two", "three")
@@ -37,7 +38,9 @@ class Ends:
             listener = _bound(socket.SOCK_STREAM, inner)
             listener.listen(8)
             self.tcp[name] = trio.SocketListener(listener)
-            self.outer[name] = self.relays.add(name, inner)
+            self.outer[name] = ports.take()
+            self.relays.add(name, inner, self.outer[name])
+            self.relays.open(name)
         nursery.start_soon(self.relays.run)
 
     async def send(self, source: str, target: str, data: bytes) -> None:
@@ -75,7 +78,7 @@ async def ends() -> AsyncIterator[Ends]:
             made = Ends(nursery)
             yield made
             nursery.cancel_scope.cancel()
-        made.relays.close()
+        made.relays.close_all()
         for stream in made.streams:
             await stream.aclose()
         for one in (*made.udp.values(), *(listener.socket for listener in made.tcp.values())):
@@ -161,18 +164,45 @@ async def test_a_connection_to_a_dead_sidecar_ends() -> None:
             assert await near.receive_some() == b""
 
 
+async def test_a_closed_relay_refuses_and_serves_again_when_open() -> None:
+    async with ends() as world:
+        world.relays.close("two")
+        with socket.socket(type=socket.SOCK_DGRAM) as sender:
+            sender.connect((HOST, world.outer["two"]))
+            sender.send(b"refused")
+            with pytest.raises(ConnectionRefusedError):
+                sender.send(b"the kernel says so at the next one")
+        with pytest.raises(OSError, match="connect"):
+            await world.dial(world.outer["two"])
+        world.relays.open("two")
+        await world.send("one", "two", b"again")
+        assert (await world.receive("two"))[0] == b"again"
+        near, far = await world.connect("two")
+        await near.send_all(b"and again")
+        assert await far.receive_some() == b"and again"
+
+
+async def test_a_relay_whose_port_is_taken_says_so() -> None:
+    async with ends() as world:
+        world.relays.close("two")
+        with socket.create_server((HOST, world.outer["two"])), pytest.raises(CannotStartYet, match="relay of two"):
+            world.relays.open("two")
+
+
 async def test_a_connection_of_a_stranger_ends() -> None:
     async with ends() as world:
         strange = LinkRelays(world.links, dict)
         ports = FreePorts(Random())
-        outer = strange.add("four", ports.take())
+        outer = ports.take()
+        strange.add("four", ports.take(), outer)
+        strange.open("four")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(strange.run)
             near = await world.dial(outer)
             with suppress(trio.BrokenResourceError):
                 assert await near.receive_some() == b""
             nursery.cancel_scope.cancel()
-        strange.close()
+        strange.close_all()
         assert strange.strangers == 1
 
 

@@ -1,4 +1,5 @@
-"""The README's blocks are what a newcomer pastes: they run here as they stand, but for the ports."""
+"""The blocks of the README and of the page on the demonstration are what a newcomer pastes: they run here as they
+stand, but for the ports."""
 
 import os
 import re
@@ -18,8 +19,12 @@ ROOT = Path(__file__).parents[2]
 BOUND_S = 120.0
 
 
-def block(number: int) -> str:
-    found: list[str] = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+README = ROOT / "README.md"
+PAGE = ROOT / "gossipreg" / "docs" / "demo.md"
+
+
+def block(number: int, page: Path = README) -> str:
+    found: list[str] = re.findall(r"```bash\n(.*?)```", page.read_text(), re.DOTALL)
     return found[number]
 
 
@@ -49,8 +54,17 @@ def free_ports(rng: Random) -> str:
             return begin
 
 
+@pytest.mark.wide
+def test_the_demonstration_of_the_readme_ends_well_and_leaves_nothing() -> None:
+    out, told = run(block(0))
+    assert "The books balance" in out, told
+    folder = re.search(r"write is in\s+(\S+)\.$", out, re.MULTILINE)
+    assert folder is not None, told
+    assert not Path(folder[1]).exists()
+
+
 def test_what_the_readme_says_to_paste_works_word_for_word() -> None:
-    out, told = run(block(0).replace("8000", str(free_port())).replace("7940", str(free_port())))
+    out, told = run(block(1).replace("8000", str(free_port())).replace("7940", str(free_port())))
     said = out.splitlines()
     assert [line for line in said if line.startswith("200 by")] == ["200 by one", "200 by two", "200 by three"], told
     assert [line for line in said if line.startswith("gone at")] == ["gone at two", "gone at three"], told
@@ -58,10 +72,10 @@ def test_what_the_readme_says_to_paste_works_word_for_word() -> None:
     assert states == ["alive", "dead"], told
 
 
-def test_orders_of_the_readme_go_on_while_a_host_dies() -> None:
+def test_orders_of_the_manual_go_on_while_a_host_dies() -> None:
     if shutil.which("node") is None:
         pytest.skip("node is not installed")
-    script, rng = block(1), Random()
+    script, rng = block(0, PAGE), Random()
     for begin in ("795", "810", "820"):
         assert f"{begin}$n" in script
         script = re.sub(rf"\b{begin}(?=\$n|\d\b)", free_ports(rng), script)
