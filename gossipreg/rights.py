@@ -38,6 +38,7 @@ RIGHTS: dict[str, Right] = {
     "state": Right.READ,
     "unmet": Right.READ,
     "info": Right.READ,
+    "ask-member": Right.READ,
     "config": Right.READ,
     "journals": Right.READ,
     "journal": Right.READ,

@@ -10,6 +10,7 @@ from msgpack import packb, unpackb
 
 from gossipreg.core.knowledge import Knowledge
 from gossipreg.daemon import (
+    asked_member,
     client_calls,
     gateways,
     http_speaker,
@@ -37,7 +38,7 @@ HTTP_ALONE = {"join"}
 PARAMETERS = {
     "lookup": lookups.LOOKUP, "explain": lookups.EXPLAIN, "register": params.SERVICE, "heartbeat": methods._HEARTBEAT,
     "maint": maintenance_methods._MAINT, "drain": maintenance_methods._DRAIN,
-    "xds-show": gateways.XDS_SHOW, "history": history_method.HISTORY,
+    "xds-show": gateways.XDS_SHOW, "ask-member": asked_member.ASK_MEMBER, "history": history_method.HISTORY,
     "watch": client_calls.WATCH, "unmet": sidecar_state.UNMET,
 }  # fmt: skip
 

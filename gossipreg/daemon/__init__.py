@@ -36,6 +36,7 @@ The local socket:
     methods         the methods by name;  params: their parameters, checked
     lookups         instances of services;  choosing: some of them;  kept_answers: each encoded once a change
     partial         answers while the table is not known
+    member_figures  how this sidecar is, in a few figures for other members;  asked_member: theirs
     info            how this sidecar is;  pieces: looking at every member without delay for others
     watches         the notifications of changes;  sidecar_state: what this sidecar knows, for those who keep answers
     row_acks        waiting for all members' acks;  maintenance_methods: maint and drain

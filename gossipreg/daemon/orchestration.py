@@ -32,6 +32,7 @@ from gossipreg.wire.shapes import Shape
 
 if TYPE_CHECKING:
     from gossipreg.daemon.events.local_events import LocalEvents
+    from gossipreg.daemon.events.own_answers import OwnAnswer
     from gossipreg.daemon.events_and_sagas import EventsAndSagas
     from gossipreg.daemon.journals.follower import JournalFollower
     from gossipreg.daemon.journals.journals_shown import JournalsShown
@@ -78,6 +79,8 @@ class Orchestration:
         self._audit = audit
         self._follower = follower
         self._tracer = tracer
+        self.own_answers: dict[str, OwnAnswer] = {}
+        """What this sidecar itself answers to other members, by the name of the question."""
         self._wanted = trio.Event()
         self._started = trio.Event()
         self.runtime: JournalRuntime | None = None
@@ -155,7 +158,9 @@ class Orchestration:
             runtime = load.compose(self._opened, *about, host=self._host, follower=self._follower())
             return runtime, load.shown(runtime, self._node)
         opened = self._opened
-        self.events = load.events(*about, source=opened.member.name, declared=self._declared, tracer=self._tracer)
+        self.events = load.events(
+            *about, source=opened.member.name, declared=self._declared, tracer=self._tracer, answers=self.own_answers
+        )
         self.sagas = load.sagas(
             *about, rights=opened.rights, audit=self._audit, secrets=opened.settings.secrets, tracer=self._tracer
         )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from gossipreg import __version__
 from gossipreg.callers import Caller
 from gossipreg.core.node import Node
+from gossipreg.daemon.asked_member import AskedMember
 from gossipreg.daemon.checks.check_spans import traced_runners
 from gossipreg.daemon.checks.schedule import RUNNERS
 from gossipreg.daemon.client_calls import LocalApi
@@ -28,6 +29,7 @@ from gossipreg.daemon.history.history import History
 from gossipreg.daemon.in_force import OptionsInForce, config_method
 from gossipreg.daemon.keeping import Keeping
 from gossipreg.daemon.logs import Log
+from gossipreg.daemon.member_figures import QUESTION, MemberFigures
 from gossipreg.daemon.mesh_keys import MeshKeys
 from gossipreg.daemon.methods import Methods
 from gossipreg.daemon.orchestration import EVENT_METHODS, SAGA_METHODS, Orchestration
@@ -148,6 +150,7 @@ class Sidecar:
                 "history": self.history.method,
                 "journals": self.orchestration.journals,
                 "journal": self.orchestration.journal,
+                "ask-member": self._asked_member().method,
                 **{name: self.orchestration.method(name) for name in EVENT_METHODS},
                 **questions_of(opened.gateways),
             },
@@ -167,6 +170,14 @@ class Sidecar:
         answers = AnswerNotes(self.history, self.node, self.services.report, self.pump.now)
         self.log.hears = self.history.safely("history_log", log_notes.line)
         self.pump.changes.follow("history", answers.look)
+
+    def _asked_member(self) -> AskedMember:
+        """The figures of this sidecar for other members, and theirs for clients here."""
+        figures = MemberFigures(
+            self.node, self.pump, self.services, troubles=self._shown_troubles, counts=self.orchestration.counts
+        )  # fmt: skip
+        self.orchestration.own_answers[QUESTION] = figures.answer
+        return AskedMember(self.node, figures, self.pump.now, self.orchestration.wanted_events)
 
     def api(self) -> SidecarApi:
         """What gateways may ask of this sidecar."""

@@ -50,7 +50,7 @@ class EventRoutes(Protocol):
 
 
 class HttpSubscriber:
-    """See `events.local_events.EventSubscriber`."""
+    """See `events.event_programs.EventSubscriber`."""
 
     def __init__(
         self, events: "LocalEvents", routes: EventRoutes, place: Place, client: HttpClient, nursery: trio.Nursery,

@@ -3,8 +3,9 @@ socket. Loaded when something here publishes or subscribes, or when a journal is
 
     event_params    the parameters of the methods, checked
     event_shapes    an event as clients get it
+    event_programs  who handles events here, and who waits for a publish
     event_client    the subscriptions of one connection, and what it has not acknowledged
-    asked_members   questions to all members that lead a journal
+    asked_members   questions to members;  own_answers: those of other members that the sidecar itself answers
     member_answers  what members say to a question, read before it is joined
     events_shown    what `info` and the metrics show of them
     event_spans     the spans of publishing and handling

@@ -1,4 +1,4 @@
-"""Questions about events to all members that lead a journal, or that handle events.
+"""Questions to members: to all that lead a journal or handle events, or to some.
 
 Owns: who was asked and has not answered. Never knows: what is asked (`events/questions.py`), how answers are joined.
 """
@@ -39,6 +39,12 @@ class AskedMembers:
         """What all that lead a journal say, or with `handlers` also all that subscribe. Those that do not answer in
         time are `unavailable`, and so is each journal that nobody can speak for."""
         members = self._registry.participants() if handlers else self._registry.leaders()
+        answers = await self.ask_these(members, method, params)
+        silent = [] if handlers else self._missing()
+        return answers + [MemberAnswer(about, Unavailable.code, about) for about in silent]
+
+    async def ask_these(self, members: Iterable[NodeId], method: str, params: Mapping[str, Any]) -> list[MemberAnswer]:
+        """What these members say, in their order. Those that do not answer in time are `unavailable`."""
         packed = packb(dict(params))
         asked: dict[int, NodeId] = {}
         for node in members:
@@ -50,9 +56,7 @@ class AskedMembers:
             with trio.move_on_after(ANSWER_S):
                 for number in asked:
                     await self._waits[number].wait()
-            answers = [self._answer_of(number, node, method) for number, node in asked.items()]
-            silent = [] if handlers else self._missing()
-            return answers + [MemberAnswer(about, Unavailable.code, about) for about in silent]
+            return [self._answer_of(number, node, method) for number, node in asked.items()]
         finally:
             for number in asked:
                 self._events.ask_no_more(number)

@@ -9,17 +9,19 @@ import os
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import trio
 
 from gossipreg.core.event_membership import EventRegistry
 from gossipreg.daemon.events.asked_members import AskedMembers
 from gossipreg.daemon.events.event_params import AskedPublish, AskedSubscription
+from gossipreg.daemon.events.event_programs import EventSubscriber, PublishWaiter
 from gossipreg.daemon.events.event_reports import EventReports
 from gossipreg.daemon.events.event_spans import EventSpans
 from gossipreg.daemon.events.events_shown import EventsShown
 from gossipreg.daemon.events.member_answers import MemberAnswer, unspoken
+from gossipreg.daemon.events.own_answers import OwnAnswer, OwnAnswers
 from gossipreg.daemon.journals.journal_share import JournalShare
 from gossipreg.daemon.journals.led_journals import JournalsOfRuntime
 from gossipreg.daemon.journals.runtime import JournalRuntime
@@ -47,7 +49,7 @@ from gossipreg.events.effects import (
 from gossipreg.events.events import Events
 from gossipreg.events.machine import EventsMachine
 from gossipreg.events.membership import KnownGroup
-from gossipreg.events.messages import DeliveryResult, EventMessage
+from gossipreg.events.messages import DeliveryResult, EventMessage, EventsCall
 from gossipreg.events.stored_events import payload_key
 from gossipreg.events.tuning import EventsTuning
 from gossipreg.journal.effects import JournalEffect, RecordsFound
@@ -63,28 +65,7 @@ if TYPE_CHECKING:
     from gossipreg.wire.shapes import Shape
 
 
-class EventSubscriber(Protocol):
-    """Who handles the events of a subscription. Neither call may block."""
-
-    def handle(self, handed: HandleEvent) -> None: ...
-
-    def drop(self, number: int) -> None:
-        """Nobody waits for the outcome of this handling any more."""
-
-
 EventMethod = Callable[["LocalEvents", Params], Awaitable[bytes]]
-
-
-class _Waiter:
-    __slots__ = ("answer", "event")
-
-    def __init__(self) -> None:
-        self.event = trio.Event()
-        self.answer: PublishSettled | None = None
-
-    def answered(self, answer: PublishSettled) -> None:
-        self.answer = answer
-        self.event.set()
 
 
 class LocalEvents:
@@ -92,9 +73,11 @@ class LocalEvents:
         self, node: "Node", pump: Pump, log: "Log", troubles: "Troubles", *, source: str,
         methods: "Mapping[str, EventMethod]", tuning: EventsTuning = event_tuning.default,
         declared: Sequence[KnownGroup] = (), tracer: Tracer = NO_TRACER,
+        answers: Mapping[str, OwnAnswer] | None = None,
     ) -> None:  # fmt: skip
         """`source` stands in for events whose publisher names none; `methods` are those of the local socket, by name;
-        `declared` are groups that our row names already. `begin` comes next."""
+        `declared` are groups that our row names already; `answers` are those of the sidecar itself to other members, by
+        the name of the question. `begin` comes next."""
         self._methods = methods
         self.tuning = tuning
         self.source = source
@@ -109,8 +92,9 @@ class LocalEvents:
         self._shown: EventsShown | None = None
         self._registry: EventRegistry | None = None
         self._asked: AskedMembers | None = None
+        self._own_answers = OwnAnswers(answers or {}, lambda *reply: self.runtime.streams.send(*reply), pump.bug)
         self._subscribers: dict[int, EventSubscriber] = {}
-        self._waiters: dict[int, _Waiter] = {}
+        self._waiters: dict[int, PublishWaiter] = {}
         self._effects: deque[EventEffect] = deque()
         self._acting = False
         self._timers = PartTimers(
@@ -151,6 +135,11 @@ class LocalEvents:
         assert self._events is not None, "begin comes first"
         return self._events
 
+    @property
+    def asked(self) -> AskedMembers:
+        assert self._asked is not None, "begin comes first"
+        return self._asked
+
     async def call(self, method: str, params: Params) -> bytes:
         """A method of the local socket about events."""
         return await self._methods[method](self, params)
@@ -181,7 +170,7 @@ class LocalEvents:
             return self.spans.published(span, await self._publish(event, asked))
 
     async def _publish(self, event: CloudEvent, asked: AskedPublish) -> PublishSettled:
-        waiter = _Waiter()
+        waiter = PublishWaiter()
         ticket, effects = self.events.publish(encode_event(event), asked.keep_ms, asked.timeout_s, self._pump.now())
         self._waiters[ticket] = waiter
         self._carry_out(effects)
@@ -202,8 +191,7 @@ class LocalEvents:
 
     async def ask_all(self, method: str, params: Mapping[str, Any], *, handlers: bool = False) -> list[MemberAnswer]:
         """As `AskedMembers.ask`."""
-        assert self._asked is not None, "begin comes first"
-        return await self._asked.ask(method, params, handlers=handlers)
+        return await self.asked.ask(method, params, handlers=handlers)
 
     def _member_name(self, node: NodeId) -> str:
         row = self._node.table.rows.get(node)
@@ -297,6 +285,8 @@ class LocalEvents:
         match news:
             case StreamClosed():
                 self._carry_out(self.events.closed(news.node, self._pump.now()))
+            case StreamReceived(node=node, message=EventsCall() as call) if self._own_answers.takes(node, call):
+                pass
             case StreamReceived() if isinstance(news.message, EventMessage):
                 self._carry_out(self.events.received(news.node, news.message, self._pump.now()))
 
@@ -307,8 +297,10 @@ class LocalEvents:
     # -- time --------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Fire the timers until cancelled."""
-        await self._timers.run()
+        """Fire the timers, and answer other members, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._own_answers.run)
+            nursery.start_soon(self._timers.run)
 
     def _advance(self, now: float) -> None:
         self._carry_out(self.events.advance(now))

@@ -91,7 +91,10 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     "trace": lambda result: (
         _has(result, {"handled": (list,), "left_out": (int,)}) and _all_have(result["handled"], _HANDLED)
     ),
+    "figures": lambda result: (
+        _has(result, {"load": (dict,), "troubles": (list,)}) and _all_have(result["troubles"], {"message": (str,)})
+    ),
     **dict.fromkeys(("retry", "drop", "forget"), lambda result: _has(result, {"count": (int,)})),
 }
 ASKED_OF_MEMBERS = frozenset(_FITS)
-"""The questions (`events/questions.py`)."""
+"""The questions (`events/questions.py`), and those that the sidecar itself answers (`own_answers.py`)."""

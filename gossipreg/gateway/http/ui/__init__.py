@@ -13,6 +13,7 @@
     watched         a value that is made again while somebody looks;  latest: readers want the newest alone
     overview        what is wrong, and how much there is of everything
     one_service     a service with all its instances;  out_because: why one is not in the answers
+    one_member      a member, and what it says of itself
     asked_views     what all members are asked again and again: events, sagas
     history_view    the newest lines of the history, and each new one
 

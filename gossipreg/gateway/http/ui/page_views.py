@@ -5,17 +5,22 @@ from dataclasses import dataclass
 from functools import partial
 
 from gossipreg.callers import Caller
+from gossipreg.errors import BadParams
 from gossipreg.gateway.http.ui.asked_views import EVERY_S as ASK_EVERY_S
 from gossipreg.gateway.http.ui.asked_views import AskedViews
 from gossipreg.gateway.http.ui.history_view import FILTERS, show_history, wanted_untrusted
 from gossipreg.gateway.http.ui.live import Live
+from gossipreg.gateway.http.ui.one_member import OneMember
 from gossipreg.gateway.http.ui.one_service import OneService, service_key
 from gossipreg.gateway.http.ui.page_stream import Send
+from gossipreg.model import NODE_ID_BYTES, NodeId
 from gossipreg.net.http_message import bad_request, shown
 from gossipreg.sidecar_api import SidecarApi
 
 SERVICE_EVERY_S = 2.0
 """What checks say is told by no feed."""
+MEMBER_EVERY_S = 2.0
+"""Nor is it told that a member is suspected here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,13 @@ async def _show_service(sidecar: SidecarApi, live: Live, asked: AskedView, send:
     await live.watched.show(service_key(asked.name), "service", service.make, send, every_s=SERVICE_EVERY_S)
 
 
+async def _show_member(sidecar: SidecarApi, live: Live, asked: AskedView, send: Send) -> None:
+    member = OneMember(sidecar, member_untrusted(asked.name), asked.caller)
+    await live.watched.show(
+        ("member", asked.name), "member", member.make, send, every_s=MEMBER_EVERY_S, beside=member.keep_asking
+    )
+
+
 async def _show_events(sidecar: SidecarApi, live: Live, asked: AskedView, send: Send) -> None:
     asks = AskedViews(sidecar, asked.caller)
     await live.watched.show("events", "events", asks.events, send, every_s=ASK_EVERY_S)
@@ -82,6 +94,7 @@ async def _show_history(sidecar: SidecarApi, _live: Live, asked: AskedView, send
 VIEWS: dict[str, PageView] = {
     "overview": PageView(_show_nothing_more),
     "members": PageView(_show_members),
+    "member": PageView(_show_member, about="its id"),
     "services": PageView(_show_services),
     "service": PageView(_show_service, about="that of the service"),
     "events": PageView(_show_events),
@@ -89,6 +102,17 @@ VIEWS: dict[str, PageView] = {
     "saga": PageView(_show_saga, about="JOURNAL.ID of the saga, or its id"),
     "history": PageView(_show_history, fields=FILTERS),
 }
+
+
+def member_untrusted(text: str) -> NodeId:
+    """Raises BadParams."""
+    try:
+        id = bytes.fromhex(text)
+    except ValueError:
+        id = b""
+    if len(id) != NODE_ID_BYTES or text != id.hex():
+        raise BadParams(f"name is {shown(text)}: give the id of a member, {2 * NODE_ID_BYTES} hexadecimal digits")
+    return NodeId(id)
 
 
 def asked_view(query: Mapping[str, list[str]], caller: Caller) -> AskedView:

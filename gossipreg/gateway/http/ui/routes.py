@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 PAGE_READS = frozenset(
     (
         *("info", "members", "services", "lookup", "explain", "registered", "journals", "journal", "history"),
+        "ask-member",
         *("events-groups", "events-dead", "events-trace", "saga-list", "saga-show"),
     )
 )

@@ -34,14 +34,17 @@ def made(shape: Any) -> MadeView:
 
 Make = Callable[[], Awaitable[MadeView]]
 """Makes the value. Raises GossipregError where it cannot be given now."""
+Beside = Callable[[Callable[[], None]], Awaitable[None]]
+"""Finds out something that the value shows, and calls what it is given when it has. Until cancelled."""
 
 
 class WatchedView:
     def __init__(
-        self, kind: str, make: Make, *, every_s: float, bug: Callable[[str, Exception], None], shortest_s: float = 0.25
-    ) -> None:
-        """`kind` is that of its events. It is made again after `every_s`, or when it was touched, after
-        `shortest_s`."""
+        self, kind: str, make: Make, *, every_s: float, bug: Callable[[str, Exception], None],
+        shortest_s: float = 0.25, beside: Beside | None = None,
+    ) -> None:  # fmt: skip
+        """`kind` is that of its events. It is made again after `every_s`, or when it was touched, after `shortest_s`.
+        `beside` runs as long."""
         self.readers = 0
         self.scope = trio.CancelScope()
         self._kind = kind
@@ -49,6 +52,7 @@ class WatchedView:
         self._every_s = every_s
         self._shortest_s = shortest_s
         self._bug = bug
+        self._beside = beside
         self._latest = Latest[tuple[str, bytes]]()
         self._touched = trio.Event()
 
@@ -58,19 +62,31 @@ class WatchedView:
 
     async def run(self) -> None:
         """Until cancelled."""
-        shown, sent_at = None, 0.0
         with self.scope:
-            while True:
-                self._touched = trio.Event()
-                kind, one = await self._made()
-                now = trio.current_time()
-                if (kind, one.same) != shown or now - sent_at >= SENT_EVERY_S:
-                    shown, sent_at = (kind, one.same), now
-                    self._latest.put((kind, one.data))
-                pause_s = max(self._shortest_s, len(one.data) / BYTES_A_SECOND)
-                await trio.sleep(pause_s)
-                with trio.move_on_after(max(0.0, self._every_s - pause_s)):
-                    await self._touched.wait()
+            async with trio.open_nursery() as nursery:
+                if self._beside is not None:
+                    nursery.start_soon(self._run_beside, self._beside)
+                await self._make_again_and_again()
+
+    async def _run_beside(self, beside: Beside) -> None:
+        try:
+            await beside(self.touch)
+        except Exception as error:
+            self._bug(f"http_ui_{self._kind}", error)
+
+    async def _make_again_and_again(self) -> None:
+        shown, sent_at = None, 0.0
+        while True:
+            self._touched = trio.Event()
+            kind, one = await self._made()
+            now = trio.current_time()
+            if (kind, one.same) != shown or now - sent_at >= SENT_EVERY_S:
+                shown, sent_at = (kind, one.same), now
+                self._latest.put((kind, one.data))
+            pause_s = max(self._shortest_s, len(one.data) / BYTES_A_SECOND)
+            await trio.sleep(pause_s)
+            with trio.move_on_after(max(0.0, self._every_s - pause_s)):
+                await self._touched.wait()
 
     async def _made(self) -> tuple[str, MadeView]:
         try:
@@ -101,11 +117,13 @@ class WatchedViews:
         self._bug = bug
         self._found: dict[Hashable, WatchedView] = {}
 
-    async def show(self, key: Hashable, kind: str, make: Make, send: Send, *, every_s: float) -> None:
+    async def show(
+        self, key: Hashable, kind: str, make: Make, send: Send, *, every_s: float, beside: Beside | None = None
+    ) -> None:
         """Send what `make` gives, as it changes; `touch(key)` makes it again. Until cancelled."""
         watched = self._found.get(key)
         if watched is None:
-            watched = self._found[key] = WatchedView(kind, make, every_s=every_s, bug=self._bug)
+            watched = self._found[key] = WatchedView(kind, make, every_s=every_s, bug=self._bug, beside=beside)
             self._start(watched.run)
         watched.readers += 1
         try:

@@ -71,6 +71,31 @@ async def test_instances_elsewhere_say_where_their_checks_are_known(tmp_path: Pa
         nursery.cancel_scope.cancel()
 
 
+# -- a member ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_member_is_shown_at_once_and_asked_beside(served: Served) -> None:
+    await served.register("web", 80)
+    page = await open_page(served, "member", name=served.node.id.hex())
+    shown = await page.next("member")
+    assert (shown["member"]["name"], shown["member"]["me"]) == ("one", True)
+    assert [one["id"] for one in shown["services"]] == ["web-80"]
+    shown = await page.next("member", lambda data: data["not_answered"] is not None)
+    assert "ask-member" in shown["not_answered"], "this sidecar of the tests cannot ask anybody"
+    await served.services.maintain(None, "disk", by=ME)
+    await page.next("member", lambda data: data["member"]["maintenance"] == "disk")
+
+
+async def test_an_unknown_member_is_an_error_and_not_an_empty_page(served: Served) -> None:
+    for name, code in (("00" * 16, "not_found"), ("xyz", "bad_params"), ("AB" * 16, "bad_params")):
+        assert (await (await open_page(served, "member", name=name)).next("error"))["code"] == code
+
+
+async def test_a_member_may_only_be_unknown_before_the_sync(unsynced: Unsynced) -> None:
+    page = await open_page(unsynced, "member", name="00" * 16)
+    assert (await page.next("error"))["code"] == "not_synced"
+
+
 # -- the history -------------------------------------------------------------------------------------------------------
 
 
