@@ -71,7 +71,8 @@ class SagaQuestions:
         self._reading.clear()
 
     def found(self, number: int, values: Sequence[bytes | None]) -> None:
-        """Records were read; nothing if they are not ours."""
+        """Records were read; nothing if they are not ours. A story that is kept and was not found was not read: the
+        replica here takes no part any more, and another member will lead."""
         reading = self._reading.pop(number, None)
         if reading is None:
             return
@@ -80,6 +81,9 @@ class SagaQuestions:
         read = _read_story(saga, values)
         if read is not None:
             self._reply(reading.caller, story(context.ref(saga), read, takeover=self._has_takeover()), reading.listed)
+        elif ended is not None and ended.story_bytes and values[:1] in ((), (None,)):
+            text = f"the story of saga {context.ref(saga)} cannot be read from the disk here now: ask again in a moment"
+            context.refuse(reading.caller, "unavailable", text)
         elif ended is not None:
             self._reply(reading.caller, self._short_story(ended), reading.listed)
         else:

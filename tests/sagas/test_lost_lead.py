@@ -2,6 +2,7 @@
 
 import pytest
 
+from gossipreg.journal.effects import RecordsFound
 from gossipreg.sagas.saga_effects import ReadEndedSagas, SagaEffect
 from tests.sagas.bench import Bench
 from tests.sagas.bench_parts import Answer, SagaSidecar, Ticket, step
@@ -113,3 +114,39 @@ def test_a_story_that_is_not_read_is_busy_for_whoever_asks() -> None:
     bench.step(saga, "a")
     bench.ok("commit", saga=saga)
     assert bench.ask("show", saga=saga) == ("busy", {"text": "too many reads"})
+
+
+class FailedDisk(Bench):
+    """The disk of the first member has failed, so its replica takes no part, and reads are answered with nothing."""
+
+    def _carry_out(self, sidecar: SagaSidecar, effect: SagaEffect) -> None:
+        if sidecar is self.sidecars[0] and isinstance(effect, ReadEndedSagas):
+            found = RecordsFound(effect.journal, effect.number, (None,) * len(effect.keys))
+            self.act(sidecar, sidecar.sagas.on_journal(found, self.now))
+        else:
+            super()._carry_out(sidecar, effect)
+
+
+def test_a_story_that_cannot_be_read_is_not_told_as_empty() -> None:
+    bench = FailedDisk(members=2)
+    saga = bench.begin()
+    bench.step(saga, "a")
+    bench.ok("commit", saga=saga)
+    code, answer = bench.ask("show", saga=saga)
+    assert code == "unavailable"
+    assert answer["text"] == "no answer to show within 10 s: the leader of its journal could not answer"
+
+
+def test_a_story_that_cannot_be_read_is_asked_of_the_next_leader() -> None:
+    bench = FailedDisk(members=2)
+    other = bench.sidecars[1]
+    saga = bench.begin()
+    bench.step(saga, "a")
+    bench.ok("commit", saga=saga)
+    ticket = bench.call("show", other, saga=saga)
+    bench.run(0.5)
+    assert ticket not in bench.answers
+    bench.lead(other)
+    bench.run(5.0)
+    code, answer = bench.answers[ticket]
+    assert (code, answer["decision"], len(answer["steps"])) == ("", "commit", 1)
