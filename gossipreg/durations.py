@@ -20,3 +20,11 @@ def parse_duration(text: str) -> float:
     if seconds > MAX_S:
         raise ValueError(f"{text!r} is longer than ten years")
     return seconds
+
+
+def shown_duration(seconds: float) -> str:
+    """A short text that `parse_duration` reads as this."""
+    for unit in ("d", "h", "m", "s"):
+        if seconds and seconds % _UNITS_S[unit] == 0:
+            return f"{int(seconds // _UNITS_S[unit])}{unit}"
+    return f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"

@@ -13,6 +13,7 @@ from gossipreg.daemon import all_clients, client_calls, keys, params, places, se
 from gossipreg.daemon.checks import options, parse, schedule, spec
 from gossipreg.daemon.deliveries import dapr_app, dapr_subscriptions, http_subscriber
 from gossipreg.daemon.events import event_client, event_params, events_shown
+from gossipreg.daemon.history import history, history_disk, line_rates, recent_lines
 from gossipreg.daemon.journals import store as journal_store
 from gossipreg.daemon.journals import waiting_messages
 from gossipreg.daemon.sagas import command_sender, saga_programs, secrets_folder
@@ -41,6 +42,7 @@ from gossipreg.gateway.xds.resources import names_asked, policy_file, shown_name
 from gossipreg.gateway.xds.server import grpc_calls, grpc_connections, grpc_messages, http2_connection
 from gossipreg.gateway.xds.streams import ads_stream, discovery_requests, nack_log, stream_context
 from gossipreg.gateway.xds.streams import xds_streams as xds_streams
+from gossipreg.history import history_query
 from gossipreg.journal.tuning import JournalTuning
 from gossipreg.net import http_client, http_framing
 from gossipreg.otlp import span_queue
@@ -156,6 +158,14 @@ VALUES: dict[str, tuple[float, ...]] = {
     "messages of journals that wait for the database to open": (waiting_messages.MAX_WAITING_MESSAGES,),
     "writes of journals that wait for the disk": (journal_store.WAITING_MOST,),
     "copies of other members' journals": (),
+    "the file of the history": (),
+    "age of a line in the file": (),
+    "lines in memory, without a data directory": (recent_lines.LINES_MAX,),
+    "lines that wait for a disk that takes none": (history_disk.QUEUE_MAX,),
+    "lines of one kind": (line_rates.KIND_BURST, line_rates.KIND_A_S * 60),
+    "lines about one member or instance": (line_rates.SUBJECT_BURST, line_rates.SUBJECT_A_S * 60),
+    "a line's message": (history.MESSAGE_MAX,),
+    "lines of one answer": (history_query.LIMIT_MAX,),
     "an event, all of it": (cloud_event.MAX_EVENT_BYTES,),
     "a type, a pattern": (patterns.MAX_TYPE_BYTES,),
     "id, source of an event": (cloud_event.MAX_ID_BYTES,),

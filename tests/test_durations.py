@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gossipreg.durations import MAX_S, parse_duration
+from gossipreg.durations import MAX_S, parse_duration, shown_duration
 
 UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
@@ -55,3 +55,15 @@ def test_junk_is_refused_with_what_to_write_instead(text: str) -> None:
 
 def test_the_documented_forms() -> None:
     assert [parse_duration(text) for text in ("250ms", "5s", "2m", "1h", "3", "0.5")] == [0.25, 5, 120, 3600, 3, 0.5]
+
+
+@given(st.integers(0, int(MAX_S)) | st.sampled_from([0.25, 1.5, 90.0, 3600.0, 1_209_600.0]))
+def test_a_shown_duration_is_read_as_the_same(seconds: float) -> None:
+    assert parse_duration(shown_duration(seconds)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(1_209_600, "14d"), (7200, "2h"), (90, "90s"), (300, "5m"), (0.25, "0.25s"), (0, "0s")]
+)
+def test_a_duration_is_shown_in_the_largest_whole_unit(seconds: float, shown: str) -> None:
+    assert shown_duration(seconds) == shown

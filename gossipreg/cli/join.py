@@ -127,6 +127,21 @@ FILE = _File(readable=False)
     help="Its journal takes nothing while it has fewer (1).",
 )
 @click.option(
+    "--history-keep",
+    "history_keep_s",
+    metavar="DURATION",
+    type=Duration(),
+    default="14d",
+    help="How long --data-dir keeps what happened, for `gossipreg history` (14d).",
+)
+@click.option(
+    "--history-space",
+    metavar="SIZE",
+    type=Size(),
+    default="64MiB",
+    help="Disk space for it; the oldest lines make room; 0: in memory (64MiB).",
+)
+@click.option(
     "--journal-space",
     metavar="SIZE",
     type=Size(),

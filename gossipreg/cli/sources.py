@@ -18,6 +18,7 @@ from click.core import ParameterSource
 from gossipreg.cli.options import Chosen, pairs
 from gossipreg.cli.units import Duration, Size
 from gossipreg.daemon.settings import OptionInForce
+from gossipreg.durations import shown_duration
 from gossipreg.errors import BadConfig, cannot_start
 from gossipreg.sizes import shown_size
 
@@ -238,7 +239,7 @@ def _shown(option: click.Option, value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [str(one) for one in value]
     if isinstance(option.type, Duration) and value is not None:
-        return f"{value:g}s"
+        return value if isinstance(value, str) else shown_duration(value)
     if isinstance(option.type, Size) and isinstance(value, int):
         return shown_size(value)
     if option.is_bool_flag:

@@ -7,6 +7,9 @@ from gossipreg.daemon.own_addresses import UNKNOWN
 from gossipreg.daemon.seeds import Seed
 from gossipreg.daemon.troubles import Troubles
 
+SET_ASIDE_S = 86_400.0
+"""For how long `info` shows that a file of the history was set aside."""
+
 
 class Reports:
     def __init__(self, log: Log, troubles: Troubles) -> None:
@@ -24,6 +27,28 @@ class Reports:
     def kept_again(self) -> None:
         self._troubles.over("not_kept")
         self._log.info("kept_again", message="the data directory can be written again, and is up to date")
+
+    def history_not_kept(self, why: str) -> None:
+        """The disk does not take the lines of the history."""
+        self._troubles.saw("history_not_kept", f"{why}; the newest lines are in memory", lasting=True)
+        self._log.line("error", "history_not_kept", {"message": f"{why}; trying again"}, repeat_key="history_not_kept")
+
+    def history_kept_again(self, lost: int) -> None:
+        self._troubles.over("history_not_kept")
+        message = f"{lost} lines of it are lost: they had no room in memory" if lost else "no line of it is lost"
+        self._log.line(
+            "warning" if lost else "info", "history_kept_again",
+            {"message": f"the history is written again; {message}", "lost": lost},
+        )  # fmt: skip
+
+    def history_set_aside(self, message: str) -> None:
+        self._troubles.saw("history_set_aside", message, for_s=SET_ASIDE_S)
+        self._log.warning("history_set_aside", message=message)
+
+    def clock_set(self, by_s: float) -> None:
+        """The wall clock was set while this sidecar ran."""
+        how = "forward" if by_s > 0 else "back"
+        self._log.warning("clock_set", by_s=round(by_s, 3), message=f"the clock was set {how} by {abs(by_s):.3g} s")
 
     def seed_unresolved(self, seed: Seed, why: str) -> None:
         self._troubles.saw(f"seed_unresolved {seed}", f"the name of the seed {seed} does not resolve: {why}")

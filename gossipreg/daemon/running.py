@@ -35,6 +35,7 @@ async def run_sidecar(sidecar: Sidecar) -> int:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_run_pump, sidecar)
             nursery.start_soon(sidecar.keeping.run, sidecar.node)
+            nursery.start_soon(sidecar.history.run)
             nursery.start_soon(sidecar.services.health.checks.run)
             nursery.start_soon(sidecar.services.health.known.run)
             nursery.start_soon(run_gateways, opened.gateways, sidecar.api())
@@ -53,8 +54,11 @@ async def run_sidecar(sidecar: Sidecar) -> int:
             nursery.cancel_scope.cancel()
     await sidecar.traces.end()
     if pump.stopped is not None:
+        sidecar.history.note("stopped", f"sidecar stopped: {pump.stopped}", level="error")
+        await sidecar.history.close()
         raise CannotStart(pump.stopped)
     sidecar.log.info("stopped", name=opened.member.name)
+    await sidecar.history.close()
     return ending.exit_code
 
 

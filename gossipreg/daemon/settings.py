@@ -65,6 +65,10 @@ class Settings:
     """Voters of a journal of this sidecar: 1 or 3."""
     min_copies: int = 1
     """With fewer voters its journal takes nothing."""
+    history_keep_s: float = 14 * 86_400.0
+    """How long lines of the history are kept in the data directory."""
+    history_space: int = 64 << 20
+    """Bytes of the file of the history; 0: it is kept in memory."""
     journal_space: int = 1 << 30
     """Bytes for copies of other members' journals; 0: it takes none."""
     host_id: str | None = None

@@ -23,11 +23,14 @@ from gossipreg.daemon.ending import Ending
 from gossipreg.daemon.force_leave import ForceLeave
 from gossipreg.daemon.gateway_calls import GatewayCalls
 from gossipreg.daemon.gateways import TROUBLE_S, counts_of, questions_of, reread_parts, shown_addresses
+from gossipreg.daemon.history.clock_watch import ClockWatch
 from gossipreg.daemon.history.from_answers import AnswerNotes
 from gossipreg.daemon.history.from_log import LogNotes
 from gossipreg.daemon.history.history import History
+from gossipreg.daemon.history.history_disk import HistoryDisk
 from gossipreg.daemon.in_force import OptionsInForce, config_method
 from gossipreg.daemon.keeping import Keeping
+from gossipreg.daemon.known_health import boot_id
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.member_figures import QUESTION, MemberFigures
 from gossipreg.daemon.mesh_keys import MeshKeys
@@ -83,8 +86,7 @@ class Sidecar:
             self.node, boot_s, cluster=settings.cluster, name=opened.member.name, zone=opened.member.zone,
             run=opened.member.boot_id.hex(),
         )  # fmt: skip
-        self.history = History(NamedMember(self.node.id.hex(), opened.member.name), self.pump.bug)
-        self._hear()
+        self.history = self._history()
         self.orchestration = Orchestration(
             opened, self.node, self.pump, log, self._troubles, self.services.audit, tracer=self.traces.tracer
         )  # fmt: skip
@@ -163,13 +165,21 @@ class Sidecar:
             more_gone=self.orchestration.client_gone,
         )
 
-    def _hear(self) -> None:
-        """Let the history hear what happens."""
-        keyring = self.opened.keyring
-        log_notes = LogNotes(self.history, self.node, () if keyring is None else keyring.fingerprints())
-        answers = AnswerNotes(self.history, self.node, self.services.report, self.pump.now)
-        self.log.hears = self.history.safely("history_log", log_notes.line)
+    def _history(self) -> History:
+        """The history, which hears what happens from now on."""
+        opened, settings, clock = self.opened, self.opened.settings, ClockWatch()
+        disk = None if opened.data is None or not settings.history_space else HistoryDisk(
+            opened.data.path, self.reports, space_bytes=settings.history_space, boot_id=boot_id(),
+            keep_from=partial(clock.keep_from, settings.history_keep_s),
+        )  # fmt: skip
+        own = NamedMember(self.node.id.hex(), opened.member.name)
+        history = History(own, self.pump.bug, disk=disk, clock=clock, clock_set=self.reports.clock_set)
+        keyring = opened.keyring
+        log_notes = LogNotes(history, self.node, () if keyring is None else keyring.fingerprints())
+        answers = AnswerNotes(history, self.node, self.services.report, self.pump.now)
+        self.log.hears = history.safely("history_log", log_notes.line)
         self.pump.changes.follow("history", answers.look)
+        return history
 
     def _asked_member(self) -> AskedMember:
         """The figures of this sidecar for other members, and theirs for clients here."""

@@ -39,6 +39,7 @@ from gossipreg.net.groups import group_id
 from gossipreg.net.socket_file import SocketFile, bind_socket_file
 from gossipreg.rights import Rights
 from gossipreg.sidecar_api import Gateway, GatewayOptions
+from gossipreg.sizes import shown_size
 from gossipreg.socket_path import default_socket, path_fault, prepare_folder
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from gossipreg.wire.seal import Keyring
 
 MAX_LABELS = 64
+HISTORY_SPACE_MIN_BYTES = 4 << 20
+"""Some 15,000 lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +156,23 @@ def _config(settings: Settings) -> Config:
         raise BadConfig("--forget-journals needs --data-dir: without it there are none")
     if settings.min_copies > settings.copies:
         raise BadConfig(f"--min-copies {settings.min_copies} is more than --copies {settings.copies}")
+    _check_history(settings)
     _check_groups(settings)
     if settings.secrets is not None and not Path(settings.secrets).is_dir():
         raise CannotStart(f"--secrets {settings.secrets}: there is no such directory")
     return replace(profile, cluster=settings.cluster)
+
+
+def _check_history(settings: Settings) -> None:
+    if settings.history_space and settings.history_space < HISTORY_SPACE_MIN_BYTES:
+        least = shown_size(HISTORY_SPACE_MIN_BYTES)
+        raise BadConfig(
+            f"--history-space {shown_size(settings.history_space)}: give {least} or more, or 0 to keep it in memory"
+        )
+    if settings.history_keep_s <= 0:
+        raise BadConfig(
+            f"--history-keep {settings.history_keep_s:g}: give more than 0; --history-space 0 keeps no file"
+        )
 
 
 def _check_groups(settings: Settings) -> None:

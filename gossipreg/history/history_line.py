@@ -43,6 +43,8 @@ class HistoryLine:
     """The id of the instance."""
     more: Mapping[str, LineField] = field(default_factory=dict)
     """Further facts, as a program may want them: `reason`, `by`, `left_out`, ..."""
+    boot_id: str = ""
+    """Of the kernel's boot that `boot_s` counts from; empty: the present one."""
 
 
 def line_shape(line: HistoryLine) -> dict[str, Any]:

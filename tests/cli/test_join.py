@@ -45,7 +45,8 @@ def test_every_flag_becomes_its_setting(given: list[Settings], command: Command)
         "join --seed 10.0.0.1:7940 --seed srv:_gossipreg._udp.example.org --bind 0.0.0.0:1 --advertise example.org:2 "
         "--name n --cluster c --zone z --label b=2 --label a=1=1 --key-file f --insecure --data-dir d --profile wan "
         "--socket s --socket-group g --log-format json --log-level debug --on-sigterm hold --copies 1 "
-        "--min-copies 1 --journal-space 4KiB --host-id h --forget-journals --secrets sec --dapr-app web "
+        "--min-copies 1 --journal-space 4KiB --history-keep 2d --history-space 5MiB "
+        "--host-id h --forget-journals --secrets sec --dapr-app web "
         "--group mail=order.* --group mail=user.* --otlp http://o:4318 --otlp-sample 0.1 --service web --port 80 "
         "--address a --id i --tag t --tag u --meta k=v --weight 7 --subscribe o.*=/o"
     )
@@ -56,7 +57,7 @@ def test_every_flag_becomes_its_setting(given: list[Settings], command: Command)
             name="n", cluster="c", zone="z", labels=(("a", "1=1"), ("b", "2")), key_file="f", insecure=True,
             data_dir="d", profile="wan", socket="s", socket_group="g", log_format="json", log_level="debug",
             on_sigterm="hold", copies=1, min_copies=1, journal_space=4096, host_id="h", forget_journals=True,
-            dapr_app="web", secrets="sec",
+            dapr_app="web", secrets="sec", history_keep_s=172_800.0, history_space=5 << 20,
             groups=("mail=order.*", "mail=user.*"), otlp="http://o:4318", otlp_sample=0.1,
             service={
                 "name": "web", "port": 80, "address": "a", "id": "i", "tags": ["t", "u"], "meta": {"k": "v"},

@@ -7,6 +7,8 @@
     own_words        what may be kept of a text that a program wrote
     line_rates       a storm of the same becomes a few lines and a count
     recent_lines     the last lines, in memory
+    history_disk     the queue to the disk;  history_database: the file
+    clock_watch      whether the wall clock was set
     history_method   the method `history` of the local socket, and what the gateways ask
 
 What a line is stands in `gossipreg/history/`.

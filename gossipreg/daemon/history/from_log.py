@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gossipreg.daemon.history.history import History
 
 FACTS = ("by", "version", "pid", "via", "uid", "reason", "health", "group", "index", "attempts", "saga", "step",
-         "decision", "journal", "hold_s", "signal", "after", "left_out")  # fmt: skip
+         "decision", "journal", "hold_s", "signal", "after", "lost", "by_s")  # fmt: skip
 """The fields of a line of the log that the line of the history has too. `reason` only where a rule below allows it."""
 REASON_OF = frozenset(("member_dead", "member_left", "member_hidden", "member_suspect", "maintenance"))
 OF_MEMBERS = ("member_", "force_leave")

@@ -4,12 +4,14 @@ Owns: the numbers of the lines, and the rule that nothing here waits: a note cos
 knows: what is worth a note.
 """
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import ParamSpec
 
-from gossipreg.daemon.clock import boot_s
+import trio
+
+from gossipreg.daemon.history.clock_watch import ClockWatch
+from gossipreg.daemon.history.history_disk import HistoryDisk
 from gossipreg.daemon.history.history_method import history_query_untrusted
 from gossipreg.daemon.history.history_note import HistoryNote
 from gossipreg.daemon.history.line_rates import LineRates
@@ -22,26 +24,34 @@ from gossipreg.wire.shapes import Shape
 
 Given = ParamSpec("Given")
 
+HOW_BEGAN = {"": "first", "stopped": "clean"}
+"""By the kind of the last line of the run before."""
+LAST_WRITE_S = 2.0
+"""A disk that hangs holds up the end of the sidecar for so long at most."""
 MESSAGE_MAX = 500
 """Characters of a line's message, and of a fact: what others chose may be longer."""
 
 
 class History:
     def __init__(
-        self, own: NamedMember, bug: Callable[[str, Exception], None], *, wall: Callable[[], float] = time.time,
-        monotonic: Callable[[], float] = boot_s,
+        self, own: NamedMember, bug: Callable[[str, Exception], None], *, disk: HistoryDisk | None = None,
+        clock: ClockWatch | None = None, clock_set: Callable[[float], None] = lambda _by_s: None,
     ) -> None:  # fmt: skip
-        """`own` is this member; `wall` and `monotonic` are the clocks, in seconds."""
+        """`own` is this member; `disk` None: lines are kept in memory. `clock_set(by_s)` is told that the wall clock
+        was set by so many seconds."""
         self.own = own
         self.lines: Feed[HistoryLine] = Feed(bug)
         self._bug = bug
-        self._wall = wall
-        self._monotonic = monotonic
+        self._clock = clock or ClockWatch()
+        self._clock_set = clock_set
         self._rates = LineRates()
+        self._disk = disk
         self._recent = RecentLines()
-        self._seq = 0
-        self.began = ""
+        self.began = "" if disk is None or not disk.opened else HOW_BEGAN.get(disk.newest_kind, "unclean")
         """How the run before ended: `clean`, `unclean`, `first` if there was none; empty: nothing is kept of it."""
+        self._seq = disk.newest_seq if disk is not None and disk.opened else 0
+        if disk is not None and not disk.opened:
+            self._seq = int(self._clock.wall() * 1000)  # above all that the file may hold, though it cannot be read now
 
     # -- notes come in -------------------------------------------------------------------------------------------------
 
@@ -50,9 +60,9 @@ class History:
         instance: str = "", more: Mapping[str, LineField] | None = None, topic: str = "",
     ) -> None:  # fmt: skip
         """Something happened. `member` None: to this sidecar itself. `topic`: see HistoryNote."""
-        now = self._monotonic()
+        now = self._clock.monotonic()
         note = HistoryNote(
-            self._wall(), now, kind, level, _one_line(message), member or self.own, service, instance,
+            self._clock.wall(), now, kind, level, _one_line(message), member or self.own, service, instance,
             {} if more is None else {name: _short(value) for name, value in more.items()}, topic,
         )  # fmt: skip
         if self._rates.admit(note, now):
@@ -79,8 +89,25 @@ class History:
 
     def look(self) -> None:
         """Write what was left out of storms, in one line each. To be called every few seconds."""
-        for note in self._rates.summaries(self._monotonic()):
+        if by_s := self._clock.set_by():
+            self._clock_set(by_s)
+        for note in self._rates.summaries(self._clock.monotonic()):
             self._write(note)
+        if self._disk is not None:
+            self._disk.look()
+
+    async def run(self) -> None:
+        """Keep the lines until cancelled."""
+        if self._disk is not None:
+            await self._disk.run()
+
+    async def close(self) -> None:
+        """The sidecar ends: write what waits, for a bounded time."""
+        for note in self._rates.summaries(self._clock.monotonic(), all=True):
+            self._write(note)
+        if self._disk is not None:
+            with trio.move_on_after(LAST_WRITE_S):
+                await self._disk.close()
 
     def _write(self, note: HistoryNote) -> None:
         self._seq += 1
@@ -88,19 +115,27 @@ class History:
             self._seq, note.at, note.boot_s, note.kind, note.level, note.message, note.member, note.service,
             note.instance, note.more,
         )  # fmt: skip
-        self._recent.append(line)
+        if self._disk is None:
+            self._recent.append(line)
+        else:
+            self._disk.append(line)
         self.lines.publish(line)
 
     # -- readers -------------------------------------------------------------------------------------------------------
 
     async def page(self, params: Shape) -> Shape:
         """The answer of the method `history`. Raises BadParams."""
-        query = history_query_untrusted(params, self._wall())
-        lines, more = self._recent.read(query)
-        first = self._recent.first
+        query = history_query_untrusted(params, self._clock.wall())
+        if self._disk is None:
+            (lines, more), first, fault = self._recent.read(query), self._recent.first, ""
+            first_at = None if first is None else first.at
+        else:
+            found = await self._disk.read(query)
+            lines, more, first_at, fault = found.lines, found.more, found.first_at, found.fault
         return {
             "lines": [line_shape(line) for line in lines], "more": more,
-            "kept_from": None if first is None else round(first.at, 3), "kept_in": "memory",
+            "kept_from": None if first_at is None else round(first_at, 3),
+            "kept_in": "memory" if self._disk is None else "disk", **({"fault": fault} if fault else {}),
         }  # fmt: skip
 
     async def method(self, params: Params) -> bytes:
@@ -111,7 +146,7 @@ class History:
     def following(self, name: str, params: Shape, take: Callable[[Shape], None]) -> Iterator[None]:
         """Call `take` with each new line that the parameters of `history` want, while the block runs; see
         `Feed.following`. Raises BadParams."""
-        query = history_query_untrusted(params, self._wall())
+        query = history_query_untrusted(params, self._clock.wall())
 
         def look(line: HistoryLine) -> None:
             if fits(line, query):

@@ -147,7 +147,9 @@ WORDS: dict[str, Words] = {
     "services_read": _named("the services file was read again: {services} services, {added} added, {removed} removed"),
     "http_tokens_read": _named("the tokens of HTTP were read again: {tokens}"),
     "xds_policy_read": _named("the policy of xDS was read again"), "xds_tls_read": _named("the mesh has its keys anew"),
-    # the disk
+    # the disk and the clock
+    "history_not_kept": _as_said, "history_kept_again": _as_said, "history_set_aside": _as_said,
+    "clock_set": _as_said,
     "not_kept": _as_said, "kept_again": _as_said, "table_not_kept": _as_said, "kept_table_ignored": _as_said,
     "kept_table_too_old": _as_said, "data_set_aside": _as_said, "key_exposed": _as_said,
     # journals, events and sagas
@@ -184,6 +186,5 @@ LEFT_OUT: dict[str, str] = {
     "dapr_subscriptions_refused": "a program's text",
     "dapr_subscription_refused": "as dapr_subscriptions_refused",
     "journal_full": "publishers are told, and `info` has it as a trouble",
-    "history_drops": "the history writes that itself",
 }
 """Kinds that are no line of the history, and why."""
