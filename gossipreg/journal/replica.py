@@ -368,9 +368,11 @@ class Replica:
             self._look_after()
 
     def abdicate(self) -> None:
-        """Give up the claim: we cannot commit. Another voter may."""
-        tuning = self.data.context.tuning
-        self._candidacy.forbid(tuning.abdicated_s)
+        """Give up the claim: we cannot commit. Another voter may, and is given time for it. If there is no other, we
+        lead again as soon as our disk writes."""
+        data, tuning = self.data, self.data.context.tuning
+        if not data.configuration.has_majority({data.replica}):
+            self._candidacy.forbid(tuning.abdicated_s)
         self._step_down(f"nothing could be committed for {tuning.stuck_s:g} s")
         self.look()
 

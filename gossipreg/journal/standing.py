@@ -269,6 +269,10 @@ class Candidacy:
             )  # fmt: skip
         return self._won()
 
+    def _waits_for_own_disk(self) -> bool:
+        data = self._data
+        return data.promised == self.ballot and data.configuration.has_majority({data.replica})
+
     def on_vote(self, vote: Vote) -> bool:
         """Count the vote. Returns whether it completes the majority."""
         self._highest = max(self._highest, vote.promised)
@@ -283,9 +287,13 @@ class Candidacy:
         return self._data.configuration.has_majority(self._granted)
 
     def on_attempt_over(self, attempt: int) -> None:
-        """The attempt took too long: try again later."""
+        """The attempt took too long: try again later. The only voter has nothing to try again: it waits for its disk,
+        and leads when that has written its promise."""
         data, context = self._data, self._data.context
         if attempt != self._attempt or self.phase is Phase.IDLE:
+            return
+        if self.phase is Phase.PROMISING and self._waits_for_own_disk():
+            context.timers.set(AttemptTimer(data.journal, attempt), context.now + context.tuning.attempt_s)
             return
         self.phase = Phase.IDLE
         context.electing.discard(data.journal)
