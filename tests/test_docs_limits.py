@@ -28,6 +28,7 @@ from gossipreg.events import (
     publish_queue,
     publishing,
     questions,
+    remembered_groups,
     subscriptions,
 )
 from gossipreg.events.tuning import EventsTuning
@@ -176,6 +177,9 @@ VALUES: dict[str, tuple[float, ...]] = {
     "patterns of a group, or of a subscription": (entries.MAX_GROUP_PATTERNS,),
     "groups of a journal": (entries.MAX_GROUPS,),
     "groups that a sidecar declares (`--group`)": (announced.MAX_DECLARED_GROUPS,),
+    "pairs of group and pattern that a sidecar remembers after their programs have ended": (
+        remembered_groups.MAX_REMEMBERED,
+    ),
     "groups that a sidecar names in its row": (announced.MAX_ANNOUNCED_GROUPS,),
     "pairs of group and pattern that a sidecar subscribes to": (announced.MAX_SUBSCRIPTIONS,),
     "subscriptions of a sidecar": (subscriptions.MAX_LOCAL_SUBSCRIPTIONS,),

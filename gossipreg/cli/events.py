@@ -53,13 +53,15 @@ def groups(chosen: Chosen, forget: str | None) -> int:
     """List the groups that events are kept for, and how far behind each one is, over all journals.
 
     PENDING are events that it has not acknowledged, OLDEST is the age of the first of them, DEAD its dead letters. A
-    group with no JOURNALS subscribes, and no journal knows it yet: one does with the next event that is for it.
+    group with no JOURNALS subscribes, was declared or is remembered, and no journal knows it yet: one does with the
+    next event that is for it.
     """
     with chosen.client(ANSWER_S) as client:
         if forget is not None:
             result = client.call("events-forget", group=forget)
             if not result["count"]:
-                return _report(chosen, result, "", f"no journal that is led knows the group {forget!r}: {SEE_GROUPS}")
+                nobody = f"no journal that is led, and no sidecar, knows the group {forget!r}: {SEE_GROUPS}"
+                return _report(chosen, result, "", nobody)
             return _report(chosen, result, "journals have forgotten the group")
         found = client.call("events-groups")
     if chosen.json:

@@ -129,8 +129,13 @@ class EventIndex:
         index = self._running.get(group)
         return () if index is None else tuple(sorted(index.patterns))
 
-    def running_groups(self) -> list[str]:
-        return sorted(name for name in self._running if name)
+    def groups_at_running(self) -> dict[str, tuple[str, ...]]:
+        """The groups that members which run subscribe to, were told of, or remember, with their patterns."""
+        found: dict[str, set[str]] = {}
+        for announced in self._members.values():
+            for group, pattern in _known_patterns(announced) if announced.runs else ():
+                found.setdefault(group, set()).add(pattern)
+        return {group: tuple(sorted(found[group])) for group in sorted(found)}
 
     def has_member(self, group: str) -> bool:
         return group in self._running

@@ -152,9 +152,9 @@ class EventRegistry:
         claimants = (self._journals.member(claim.node) for claim in self._journals.claims(journal))
         return any(one.runs or (one.standing not in _ABSENT and now - one.since < CLAIM_COUNTS_S) for one in claimants)
 
-    def running_groups(self) -> list[str]:
-        """The groups of which a member that runs has a subscription."""
-        return self._index.running_groups()
+    def groups_at_running(self) -> dict[str, tuple[str, ...]]:
+        """The groups that a member that runs subscribes to, was told of, or remembers, with their patterns."""
+        return self._index.groups_at_running()
 
     def participants(self) -> list[NodeId]:
         """The members that run and subscribe or lead a journal, and ourselves."""

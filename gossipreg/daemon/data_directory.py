@@ -1,7 +1,8 @@
 """The state that a sidecar keeps over a restart, in one SQLite database in its data directory.
 
 Owns the lock and what is read and written: the identity, the last generation, the services registered here, the last
-health of their checks with its time, maintenance, and the addresses of the last known members. Never knows what a
+health of their checks with its time, maintenance, the groups of events that ran here, and the addresses of the last
+known members. Never knows what a
 registration means, nor threads: any thread may call `write`, one at a time (`store.py` does). The tables are in
 `database_file.py`.
 
@@ -19,7 +20,16 @@ from threading import Lock
 
 from gossipreg.daemon.database_file import DATABASE, MEND, Damaged, cannot_use, open_database, set_aside_in
 from gossipreg.daemon.identity import Identity, draw_generation, draw_identity, identity_of
-from gossipreg.daemon.kept import Hold, KeptHealth, KeptNodeCheck, KeptService, KeptState, Moment, Statement
+from gossipreg.daemon.kept import (
+    Hold,
+    KeptEventGroup,
+    KeptHealth,
+    KeptNodeCheck,
+    KeptService,
+    KeptState,
+    Moment,
+    Statement,
+)
 from gossipreg.errors import CannotKeep, CannotStart, CannotStartYet, cannot_start
 from gossipreg.generation import MAX_GENERATION
 from gossipreg.model import NODE_ID_BYTES, Address, Health, NodeId
@@ -180,6 +190,10 @@ class DataDirectory:
     def node_checks(self) -> list[KeptNodeCheck]:
         rows = self._database.execute("SELECT * FROM node_checks ORDER BY rowid").fetchall()
         return [KeptNodeCheck(id, bool(trusted), given) for id, trusted, given in rows]
+
+    def event_groups(self) -> list[KeptEventGroup]:
+        rows = self._database.execute("SELECT name, pattern, idle_s FROM event_groups ORDER BY rowid").fetchall()
+        return [KeptEventGroup(*row) for row in rows]
 
     def peers(self) -> Peers:
         rows = self._database.execute("SELECT * FROM peers ORDER BY rowid").fetchall()

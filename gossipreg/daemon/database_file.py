@@ -50,6 +50,10 @@ CREATE TABLE node_checks (id TEXT PRIMARY KEY, trusted INTEGER NOT NULL, given B
 ALTER TABLE generation ADD COLUMN met TEXT;
 ALTER TABLE generation ADD COLUMN unmet TEXT;
 """,
+    """
+CREATE TABLE event_groups (name TEXT NOT NULL, pattern TEXT NOT NULL, idle_s REAL NOT NULL,
+                           PRIMARY KEY (name, pattern)) STRICT;
+""",
 )
 """The statements that each version of the layout added. A database's `user_version` says how many of them it has; the
 others are run when it is opened."""

@@ -1,7 +1,7 @@
 """Registrations and checks as the data directory keeps them: the values, and the statements that write them.
 `data_directory.py` has the tables and reads them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -53,6 +53,14 @@ class KeptNodeCheck(NamedTuple):
     """The check as it was given, text or table, in MessagePack."""
 
 
+class KeptEventGroup(NamedTuple):
+    """A pattern of a group that ran here (`events/remembered_groups.py`)."""
+
+    name: str
+    pattern: str
+    idle_s: float
+
+
 class KeptState(NamedTuple):
     """All services and checks that a start restores."""
 
@@ -98,3 +106,9 @@ def keep_node_check(kept: KeptNodeCheck) -> Statement:
 
 def drop_node_check(id: str) -> Statement:
     return "DELETE FROM node_checks WHERE id = ?", (id,)
+
+
+def keep_event_groups(groups: Iterable[tuple[str, str, float]]) -> list[Statement]:
+    """Replace all kept groups by these: name, pattern, idle_s."""
+    rows = (("INSERT INTO event_groups VALUES (?, ?, ?)", group) for group in groups)
+    return [("DELETE FROM event_groups", ()), *rows]

@@ -1,8 +1,8 @@
 """Journals, and streams to other members, as seen from the rest of the sidecar: nothing is loaded before it is needed.
 
-They are needed where the data directory holds journals, when the first connection comes to the gossip port, and when
-something here asks (`wanted`). Owns: when that is, and what our row says of this machine. Never knows: what a journal
-is for.
+They are needed where the data directory holds journals or groups of events, when the first connection comes to the
+gossip port, and when something here asks (`wanted`). Owns: when that is, and what our row says of this machine. Never
+knows: what a journal is for.
 """
 
 import socket
@@ -19,14 +19,16 @@ from gossipreg.core.node import Node
 from gossipreg.core.table.layout import KIND_GROUP, KIND_JOURNAL_HOST
 from gossipreg.daemon.audit import Audit
 from gossipreg.daemon.journals_file import has_journals
+from gossipreg.daemon.kept import KeptEventGroup, keep_event_groups
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.params import boolean, take_untrusted, word
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.settings import Settings
 from gossipreg.daemon.socket_client import Command, Handler, Params, SocketClient, pack
 from gossipreg.daemon.start import OpenedSidecar
+from gossipreg.daemon.store import Store
 from gossipreg.daemon.troubles import Troubles
-from gossipreg.errors import BadParams, NotFound, Unavailable
+from gossipreg.errors import BadParams, NotFound, TooLarge, Unavailable
 from gossipreg.tracing import NO_TRACER, Tracer
 from gossipreg.wire.shapes import Shape
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from gossipreg.daemon.journals.journals_shown import JournalsShown
     from gossipreg.daemon.journals.runtime import JournalRuntime
     from gossipreg.daemon.sagas.local_sagas import LocalSagas
+    from gossipreg.events.effects import RanGroup
     from gossipreg.events.membership import KnownGroup
     from gossipreg.wire.seal import Keyring
 
@@ -67,16 +70,18 @@ SAGA_METHODS = (
 class Orchestration:
     def __init__(
         self, opened: OpenedSidecar, node: Node, pump: Pump, log: Log, troubles: Troubles, audit: Audit, *,
-        follower: "Callable[[], JournalFollower] | None" = None, tracer: Tracer = NO_TRACER,
+        store: Store | None = None, follower: "Callable[[], JournalFollower] | None" = None,
+        tracer: Tracer = NO_TRACER,
     ) -> None:  # fmt: skip
         """`follower` makes what stands on the journals instead of events and sagas, once they are loaded; `audit` is
-        told of what people decide about sagas."""
+        told of what people decide about sagas; `store` writes which groups of events ran here."""
         self._opened = opened
         self._node = node
         self._pump = pump
         self._log = log
         self._troubles = troubles
         self._audit = audit
+        self._store = store
         self._follower = follower
         self._tracer = tracer
         self.own_answers: dict[str, OwnAnswer] = {}
@@ -95,6 +100,8 @@ class Orchestration:
         if opened.data is not None:
             pump.order(lambda now: node.announce(KIND_JOURNAL_HOST, 0, self._announced(), now))
         self._declare(opened.settings.groups)
+        self._ran: Sequence[KeptEventGroup] = () if opened.data is None else opened.data.event_groups()
+        self._remember()
 
     def _announced(self) -> bytes:
         from gossipreg.journal.announced import AnnouncedHost, encode_host  # not for a sidecar without a data directory
@@ -111,12 +118,28 @@ class Orchestration:
         for slot, group in enumerate(self._declared):
             self._pump.order(partial(self._node.announce, KIND_GROUP, slot, encode_group(group)))
 
+    def _remember(self) -> None:
+        """Name the groups of the last run in our row, before anybody gets it."""
+        if not self._ran:
+            return
+        from gossipreg.events.announced import encode_group  # most sidecars had none
+        from gossipreg.events.effects import RanGroup
+        from gossipreg.events.remembered_groups import announced_groups
+
+        remembered = announced_groups(map(RanGroup._make, self._ran), self._declared)
+        try:
+            for slot, group in enumerate(remembered, len(self._declared)):
+                self._pump.order(partial(self._node.announce, KIND_GROUP, slot, encode_group(group)))
+        except TooLarge as error:
+            text = f"the groups of events that ran here are not all remembered: {error}"
+            self._log.warning("groups_not_remembered", message=text)
+
     # -- loading -----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Until cancelled."""
         listeners, data = self._opened.stream_listeners, self._opened.data
-        if data is None or not has_journals(data.path):
+        if data is None or not (self._ran or has_journals(data.path)):
             await self._wait_until_needed(listeners)
         try:
             self.runtime, self._shown = await self._load()
@@ -159,8 +182,9 @@ class Orchestration:
             return runtime, load.shown(runtime, self._node)
         opened = self._opened
         self.events = load.events(
-            *about, source=opened.member.name, declared=self._declared, tracer=self._tracer, answers=self.own_answers
-        )
+            *about, source=opened.member.name, declared=self._declared, ran=self._ran, keep=self._keep_groups,
+            tracer=self._tracer, answers=self.own_answers,
+        )  # fmt: skip
         self.sagas = load.sagas(
             *about, rights=opened.rights, audit=self._audit, secrets=opened.settings.secrets, tracer=self._tracer
         )
@@ -168,6 +192,10 @@ class Orchestration:
         runtime = load.compose(opened, *about, host=self._host, follower=both)
         both.begin(runtime)
         return runtime, load.shown(runtime, self._node)
+
+    def _keep_groups(self, groups: "Sequence[RanGroup]") -> None:
+        if self._store is not None:
+            self._store.commit_later("event_groups", partial(keep_event_groups, groups))
 
     async def wanted(self) -> "JournalRuntime":
         """The runtime, loaded if need be. Raises Unavailable if it cannot be."""

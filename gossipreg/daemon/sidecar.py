@@ -88,7 +88,8 @@ class Sidecar:
         )  # fmt: skip
         self.history = self._history()
         self.orchestration = Orchestration(
-            opened, self.node, self.pump, log, self._troubles, self.services.audit, tracer=self.traces.tracer
+            opened, self.node, self.pump, log, self._troubles, self.services.audit, store=self.keeping.store,
+            tracer=self.traces.tracer,
         )  # fmt: skip
         self.ending = Ending(
             self.node, self.pump, self.services, self.keeping.store, log, leave_s=config.leave_s,

@@ -19,12 +19,14 @@
     stored_events    the values that it keeps, and their records
     known_ids        the ids that were published of late
     backlog          how much waits for one group
+    led_journal      a journal that is led here: the parts that work on it
     past_groups      groups that begin with the events that are kept, and that a journal lacks
     facts            what an applied entry has changed
     messages         what sidecars say to each other about events
     codec            those messages as bytes
     announced        what a row says of events: subscriptions, and groups that are remembered
-    group_announcements  the groups that our row names: declared ones, and those of the journals led here
+    group_announcements  the groups that our row names: declared ones, those of journals led here, those that ran here
+    remembered_groups    the groups that ran beside this sidecar, and run here no more
     effects          what events ask of the world
     membership       what events ask of the registry
     dispatch         delivery at the sidecar that leads a journal: composes the parts below

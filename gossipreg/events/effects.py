@@ -1,6 +1,7 @@
 """What the events of a sidecar ask of the world, and what they tell. Their parts return lists of these."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gossipreg.events.entries import EventEntryKind
 from gossipreg.events.messages import EventMessage
@@ -96,6 +97,22 @@ class AnnounceSubscription:
     value: bytes | None
 
 
+class RanGroup(NamedTuple):
+    """A pattern of a group that ran beside this sidecar."""
+
+    group: str
+    pattern: str
+    idle_s: float = 0.0
+    """For how long no subscription here had it, as far as a sidecar counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeepGroups:
+    """Keep these over a restart, in place of what was kept: soon, and nobody waits for it."""
+
+    groups: tuple[RanGroup, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class CallAnswered:
     """The answer to a question that was asked of a member; `code` and `result` as in EventsReply."""
@@ -115,5 +132,5 @@ class LogEvents:
 
 EventEffect = (
     ProposeEntry | OpenOwnJournal | ActsUnderWay | ReadPayloads | SendEventMessage | HandleEvent | DropHandling
-    | PublishSettled | AnnounceSubscription | CallAnswered | LogEvents
+    | PublishSettled | AnnounceSubscription | KeepGroups | CallAnswered | LogEvents
 )  # fmt: skip

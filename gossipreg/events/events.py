@@ -6,8 +6,7 @@ sent to this sidecar itself does not leave it: each input is complete, with all 
 
 import random
 from collections import Counter, deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Sequence
 from functools import partial
 from itertools import count
 from typing import Protocol
@@ -16,12 +15,19 @@ from msgpack import packb
 
 from gossipreg.events.cloud_event import event_head
 from gossipreg.events.dispatch import DispatchTimer, JournalDispatch
-from gossipreg.events.effects import ActsUnderWay, CallAnswered, EventEffect, HandleEvent, SendEventMessage
+from gossipreg.events.effects import (
+    AnnounceSubscription,
+    CallAnswered,
+    EventEffect,
+    HandleEvent,
+    RanGroup,
+    SendEventMessage,
+)
 from gossipreg.events.entries import EventEntryKind
 from gossipreg.events.facts import EventFact, GroupAdded, GroupForgotten, GroupPatternsChanged
 from gossipreg.events.group_announcements import GroupAnnouncements
-from gossipreg.events.group_lag import GroupLag
 from gossipreg.events.handled import HandledEvents
+from gossipreg.events.led_journal import LedJournal
 from gossipreg.events.machine import EventsMachine
 from gossipreg.events.membership import EventMembership, KnownGroup
 from gossipreg.events.messages import (
@@ -41,6 +47,7 @@ from gossipreg.events.publish_queue import PublishQueue
 from gossipreg.events.publishing import PublishAgain, PublishDeadline, Publishing
 from gossipreg.events.questions import Questions
 from gossipreg.events.receiving import Receiving
+from gossipreg.events.remembered_groups import RememberedGroups, announced_groups
 from gossipreg.events.tuning import EventsTuning
 from gossipreg.journal.effects import (
     AppliedEntry,
@@ -72,33 +79,6 @@ class LedJournals(Protocol):
         """The led time of a journal that is led here."""
 
 
-@dataclass(slots=True)
-class _Led:
-    """A journal that is led here."""
-
-    journal: JournalId
-    machine: EventsMachine
-    queue: PublishQueue
-    dispatch: JournalDispatch
-    past: PastGroups
-    led_ms: Callable[[float], int]
-    paused: bool = False
-    told: int = 0
-    """How many acts the journal was told to be under way."""
-
-    def lag(self, now: float) -> Sequence[GroupLag]:
-        return self.dispatch.lag(now)
-
-    def acts(self) -> list[EventEffect]:
-        """What is under way, so that the journal is not handed over meanwhile: told at once where it begins or ends,
-        and each number while it is about to be."""
-        acting = self.dispatch.acting
-        if acting == self.told or not (self.paused or bool(acting) != bool(self.told)):
-            return []
-        self.told = acting
-        return [ActsUnderWay(self.journal, acting)]
-
-
 class Events:
     def __init__(
         self,
@@ -109,8 +89,10 @@ class Events:
         membership: EventMembership,
         rng: random.Random,
         declared: Sequence[KnownGroup] = (),
+        ran: Sequence[RanGroup] = (),
     ) -> None:
-        """`declared` are groups that our row names already, in its first slots."""
+        """`declared` are groups that our row names already, in its first slots, and so does it name those that `ran`
+        here before (`remembered_groups.py`)."""
         self._tuning = tuning
         self._node = node
         self._journals = journals
@@ -119,15 +101,18 @@ class Events:
         self._timers = Timers()
         self._numbers = count(1)
         """Of publishes, entries, reads and questions."""
-        self.led: dict[JournalId, _Led] = {}
+        self.led: dict[JournalId, LedJournal] = {}
         """The journals that are led here: those for which we publish and deliver."""
-        self.groups = GroupAnnouncements(declared)
+        self.groups = GroupAnnouncements(declared, announced_groups(ran, declared))
+        self.remembered = RememberedGroups(tuning, self.groups, membership, ran)
         self.counts: Counter[str] = Counter()
         """Of the journals that are led here, by what became of their events."""
         self.publishing = Publishing(tuning, self._timers, self._leader)
         self.receiving = Receiving(tuning, node, rng, membership)
         self._handled = HandledEvents()
-        self._questions = Questions(self.next_ticket, lambda: iter(self.led.values()), self._handled)
+        self._questions = Questions(
+            self.next_ticket, lambda: iter(self.led.values()), self._handled, self.remembered.forget
+        )
         self._asked: dict[int, NodeId] = {}
         """By number: whom we asked."""
 
@@ -169,7 +154,7 @@ class Events:
         )
         led_ms = partial(self._journals.led_ms, journal)
         past = PastGroups(journal, machine, self._membership, self.next_ticket)
-        self.led[journal] = _Led(journal, machine, queue, dispatch, past, led_ms)
+        self.led[journal] = LedJournal(journal, machine, queue, dispatch, past, led_ms)
         groups = self.groups.begin(journal, {name: group.patterns for name, group in machine.groups.items()})
         return [*groups, *dispatch.begin(now, led_ms(now)), *past.look(), *self.publishing.try_all(now)]
 
@@ -181,7 +166,7 @@ class Events:
         answers = led.queue.end(f"this sidecar does not lead the journal any more: {effect.reason}")
         return [*self.groups.end(effect.journal), *answers]
 
-    def _on_led(self, led: _Led, effect: JournalEffect, now: float) -> list[EventEffect]:
+    def _on_led(self, led: LedJournal, effect: JournalEffect, now: float) -> list[EventEffect]:
         match effect:
             case AppliedEntry():
                 return self._on_applied(led, effect, now)
@@ -200,7 +185,7 @@ class Events:
                 return led.dispatch.resume(now) + led.queue.pump() + led.past.resume()
         return []
 
-    def _on_applied(self, led: _Led, effect: AppliedEntry, now: float) -> list[EventEffect]:
+    def _on_applied(self, led: LedJournal, effect: AppliedEntry, now: float) -> list[EventEffect]:
         if not isinstance(effect.result, tuple):
             return []
         facts: Sequence[EventFact] = effect.result
@@ -209,7 +194,7 @@ class Events:
         groups = [] if effect.entry.kind == EventEntryKind.OUTCOMES else self._on_groups(led, facts)
         return [*groups, *led.dispatch.applied(facts, effect.entry, now), *led.past.applied()]
 
-    def _on_groups(self, led: _Led, facts: Iterable[EventFact]) -> list[EventEffect]:
+    def _on_groups(self, led: LedJournal, facts: Iterable[EventFact]) -> list[EventEffect]:
         effects: list[EventEffect] = []
         for fact in facts:
             match fact:
@@ -240,7 +225,7 @@ class Events:
             text += self._blame(led)
         return self._complete(led.queue.refused(ticket, code, text), now)
 
-    def _blame(self, led: _Led) -> str:
+    def _blame(self, led: LedJournal) -> str:
         group = led.dispatch.to_blame()
         if group is None:
             return ""
@@ -384,5 +369,8 @@ class Events:
                 continue
             if isinstance(effect, HandleEvent):
                 self._handled.begin(effect, now)
+            if isinstance(effect, AnnounceSubscription):
+                for_others += self.remembered.announce(effect, now)
+                continue
             for_others.append(effect)
         return for_others

@@ -1,5 +1,5 @@
-"""The groups that our row names, so that publishers elsewhere know of them: those declared here, and those of the
-journals that are led here.
+"""The groups that our row names, so that publishers elsewhere know of them: those declared here, those of the journals
+that are led here, and those that ran beside this sidecar (`remembered_groups.py`).
 
 Owns: the slots of these announcements. Never knows: the row, or why a journal has a group. The row changes only when
 a group, or a pattern of one, comes or goes. A group that is declared and remembered stands in the row twice only where
@@ -15,17 +15,24 @@ from gossipreg.events.entries import MAX_GROUP_PATTERNS
 from gossipreg.events.membership import KnownGroup
 from gossipreg.journal.model import JournalId
 
+_RAN_HERE = JournalId(b"")
+"""Stands for no journal: what a group that ran beside this sidecar is remembered by."""
+
 
 class GroupAnnouncements:
-    def __init__(self, declared: Sequence[KnownGroup] = ()) -> None:
-        """`declared` stands in the row already, in the slots from 0 on, and stays there."""
+    def __init__(self, declared: Sequence[KnownGroup] = (), remembered: Sequence[KnownGroup] = ()) -> None:
+        """`declared` stands in the row already, in the slots from 0 on, and stays there. `remembered` stands in the
+        slots behind."""
         self._declared = {group.name: frozenset(group.patterns) for group in declared}
-        self._next = len(declared)
+        self._next = len(declared) + len(remembered)
         self._free: list[int] = []
         self._patterns: dict[str, dict[JournalId, tuple[str, ...]]] = {}
         """By group: its patterns in each journal that is led here."""
         self._announced: dict[str, tuple[int, KnownGroup]] = {}
-        """The slot of each group that is remembered, and what stands there."""
+        """The slot of each group that was not declared, and what stands there."""
+        for slot, group in enumerate(remembered, len(declared)):
+            self._patterns[group.name] = {_RAN_HERE: group.patterns}
+            self._announced[group.name] = slot, group
         self._left_out: dict[str, None] = {}
 
     @property
@@ -37,6 +44,10 @@ class GroupAnnouncements:
         """A journal that is led here has this group."""
         self._patterns.setdefault(group, {})[journal] = tuple(patterns)
         return self._update(group)
+
+    def remember(self, group: str, patterns: Sequence[str]) -> list[AnnounceSubscription]:
+        """This group ran beside this sidecar with these patterns; none: it is not remembered any more."""
+        return self.put(_RAN_HERE, group, patterns) if patterns else self.remove(_RAN_HERE, group)
 
     def remove(self, journal: JournalId, group: str) -> list[AnnounceSubscription]:
         """It has forgotten this group."""

@@ -8,7 +8,8 @@ journals that others lead; whoever asks sends the same question to all that lead
     trace    {correlation}                         -> what was handled here of it (`handled.py`)
     retry    {group, journal, index}               -> {"count"}: dead letters that are delivered once more
     drop     {group, journal, index}               -> {"count"}: dead letters that are thrown away
-    forget   {group}                               -> {"count"}: journals in which the group was forgotten
+    forget   {group}                               -> {"count"}: journals in which the group was forgotten; or 1: this
+                                                      sidecar remembered it, and leads no journal that has it
 
 `journal` and `index` may be left out: then all dead letters of the group are meant.
 """
@@ -66,9 +67,15 @@ class _Deciding:
 
 class Questions:
     def __init__(
-        self, next_ticket: Callable[[], int], led: Callable[[], Iterator[AskedJournal]], handled: HandledEvents
+        self,
+        next_ticket: Callable[[], int],
+        led: Callable[[], Iterator[AskedJournal]],
+        handled: HandledEvents,
+        forget: Callable[[str, float], Sequence[EventEffect]],
     ) -> None:
-        """`led()` are the journals that are led here."""
+        """`led()` are the journals that are led here; `forget(group, now)` has this sidecar remember it no more, and
+        returns nothing if it did not remember it."""
+        self._forget_here = forget
         self._handled = handled
         self._next_ticket = next_ticket
         self._led = led
@@ -91,7 +98,7 @@ class Questions:
                 case "drop":
                     return self._decide(node, call, EventEntryKind.DEAD_DROPPED, params)
                 case "forget":
-                    return self._forget(node, call, params)
+                    return self._forget(node, call, params, now)
         except BadParams as error:
             return [_refusal(node, call, error.code, str(error))]
         return [_refusal(node, call, "unknown_method", f"no question {call.method[:80]!r} here: a newer release asks")]
@@ -176,13 +183,16 @@ class Questions:
         entries = {journal: (encode_letters(tuple(found)), len(found)) for journal, found in letters.items()}
         return self._propose(node, call, kind, entries)
 
-    def _forget(self, node: NodeId, call: EventsCall, params: Mapping[str, Any]) -> list[EventEffect]:
+    def _forget(self, node: NodeId, call: EventsCall, params: Mapping[str, Any], now: float) -> list[EventEffect]:
         name = params.get("group")
         if name is None:
             raise BadParams("name the group that is to be forgotten")
         data = encode_forget(((name, _FORGOTTEN),))
+        here = self._forget_here(name, now)
         entries = {one.journal: (data, 1) for one in self._led() if name in one.machine.groups}
-        return self._propose(node, call, EventEntryKind.FORGET_GROUP, entries)
+        if here and not entries:
+            return [*here, _reply(node, call, {"count": 1})]
+        return [*here, *self._propose(node, call, EventEntryKind.FORGET_GROUP, entries)]
 
     def _propose(
         self, node: NodeId, call: EventsCall, kind: EventEntryKind, entries: Mapping[JournalId, tuple[bytes, int]]

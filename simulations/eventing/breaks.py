@@ -22,6 +22,7 @@ from gossipreg.events.payload_cache import PayloadCache
 from gossipreg.events.publish_queue import PublishQueue
 from gossipreg.events.publishing import Publishing
 from gossipreg.events.receiving import Receiving
+from gossipreg.events.remembered_groups import RememberedGroups
 from gossipreg.events.subscriptions import Subscription, Subscriptions
 from simulations.breaks import Break
 from simulations.scenario import Case
@@ -141,6 +142,10 @@ def broadcast_twice(broadcast: Any) -> Any:
     return broken
 
 
+def not_remembered(_: Any) -> Any:
+    return lambda _self, _slot, _now: []
+
+
 _CASE = Case(nodes=3, duration_s=12.0)
 
 
@@ -160,6 +165,7 @@ EVENT_BREAKS: tuple[Break, ...] = (
     _break("a pattern that means everything", ("only_meant",), Subscriptions, "find", patterns_overlooked),
     _break("ids that are not remembered", ("one_event",), KnownIds, "find", ids_forgotten),
     _break("a conflict that is not told", ("one_event",), PublishQueue, "_answer", conflict_untold),
+    _break("a group that ended is not named", ("groups_remembered",), RememberedGroups, "_ends", not_remembered),
     _break("an answer before the entry", ("one_event",), PublishQueue, "put", answered_too_early),
     _break(
         "an unknown outcome told as refused",

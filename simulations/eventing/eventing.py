@@ -10,7 +10,7 @@ from gossipreg.events.tuning import EventsTuning
 from gossipreg.journal.effects import Established, JournalEffect
 from gossipreg.journal.tuning import JournalTuning
 from simulations.eventing.observer import EventObservers
-from simulations.eventing.process import EventProcess
+from simulations.eventing.process import EventProcess, KeptGroups
 from simulations.eventing.publication import Publication
 from simulations.eventing.publisher import Publisher
 from simulations.eventing.subscriber import Subscriber
@@ -38,6 +38,8 @@ class Eventing:
         self.observers = EventObservers()
         self.processes: dict[int, EventProcess] = {}
         """By the number of the host: its last process."""
+        self._kept_groups: dict[int, KeptGroups] = {}
+        """By the number of the host."""
         self.subscribers: list[Subscriber] = []
         self.publishers: list[Publisher] = []
         self.journaling = Journaling(world, journal_tuning, self._follow)
@@ -46,7 +48,8 @@ class Eventing:
     def _follow(self, process: JournalProcess) -> EventProcess:
         if (before := self.processes.get(process.host.number)) is not None:
             self.observers.on_end(before)
-        made = EventProcess(process, self.tuning, self, self.observers)
+        kept = self._kept_groups.setdefault(process.host.number, KeptGroups())
+        made = EventProcess(process, self.tuning, self, self.observers, kept)
         self.processes[process.host.number] = made
         for subscriber in self.subscribers:
             if subscriber.host == process.host.number:

@@ -15,22 +15,26 @@ from math import inf
 from typing import Protocol
 
 from gossipreg.core.event_membership import EventRegistry
+from gossipreg.events.announced import GROUP_KIND, encode_group
 from gossipreg.events.effects import (
     ActsUnderWay,
     AnnounceSubscription,
     DropHandling,
     EventEffect,
     HandleEvent,
+    KeepGroups,
     LogEvents,
     OpenOwnJournal,
     ProposeEntry,
     PublishSettled,
+    RanGroup,
     ReadPayloads,
     SendEventMessage,
 )
 from gossipreg.events.events import Events
 from gossipreg.events.machine import EventsMachine
 from gossipreg.events.messages import Deliveries, DeliveryResult, EventMessage
+from gossipreg.events.remembered_groups import announced_groups
 from gossipreg.events.stored_events import payload_key
 from gossipreg.events.tuning import EventsTuning
 from gossipreg.journal.combined import CombinedMachine, part_of
@@ -88,10 +92,19 @@ class _ProcessJournals:
         return self._journals.led_ms(journal, now)
 
 
+@dataclass(slots=True)
+class KeptGroups:
+    """The groups that a host keeps over a restart of its sidecar. They are in a file of their own, so the faults of the
+    journals' disk do not strike it."""
+
+    ran: tuple[RanGroup, ...] = ()
+
+
 class EventProcess(Follower):
     def __init__(
-        self, process: JournalProcess, tuning: EventsTuning, programs: Programs, watcher: EventObserver
-    ) -> None:
+        self, process: JournalProcess, tuning: EventsTuning, programs: Programs, watcher: EventObserver,
+        kept_groups: KeptGroups,
+    ) -> None:  # fmt: skip
         self.process = process
         self.host = process.host
         self.registry = EventRegistry(process.host.node, process.membership)
@@ -111,9 +124,13 @@ class EventProcess(Follower):
         self.wakes = 0
         """Timers that fired."""
         rng = process.world.randomness.of("events", self.host.number, process.starts)
+        self._kept_groups = kept_groups
         self.events = Events(
-            tuning, node=self.host.id, journals=_ProcessJournals(process), membership=self.registry, rng=rng
-        )
+            tuning, node=self.host.id, journals=_ProcessJournals(process), membership=self.registry, rng=rng,
+            ran=kept_groups.ran,
+        )  # fmt: skip
+        for slot, group in enumerate(announced_groups(kept_groups.ran)):
+            self._announce(AnnounceSubscription(GROUP_KIND, slot, encode_group(group)))
 
     @property
     def runs(self) -> bool:
@@ -267,12 +284,17 @@ class EventProcess(Follower):
             case ActsUnderWay():
                 self.process.input(lambda journals: journals.acts(effect.journal, effect.count, self.now))
             case AnnounceSubscription():
-                effects = self.registry.announce(effect.kind, effect.slot, effect.value, self.now)
-                self.process.world.act(self.host, effects)
+                self._announce(effect)
+            case KeepGroups():
+                self._kept_groups.ran = effect.groups
             case LogEvents():
                 self._watcher.on_log(self, effect)
             case _:
                 pass  # the answer to a question, for which nobody waits
+
+    def _announce(self, effect: AnnounceSubscription) -> None:
+        effects = self.registry.announce(effect.kind, effect.slot, effect.value, self.now)
+        self.process.world.act(self.host, effects)
 
     def _hand(self, effect: HandleEvent) -> None:
         subscriber = self.subscribers.get(effect.subscription)

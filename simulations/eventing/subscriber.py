@@ -54,6 +54,8 @@ class Subscriber:
         """Faults have ended: it handles everything but poisonous events."""
         self.begun = False
         """It was started, and so runs whenever its sidecar does."""
+        self.ran = False
+        """It has subscribed."""
         self._rng = rng
         self._process: EventProcess | None = None
         self._number = 0
@@ -72,6 +74,7 @@ class Subscriber:
     def _subscribe(self, process: "EventProcess") -> None:
         if process is self._process and not self._number:
             self._number = process.subscribe(self)
+            self.ran = True
 
     def _crash(self) -> None:
         process, number = self._process, self._number

@@ -209,15 +209,17 @@ def test_journal_is_unled_until_who_claims_it_is_back_or_has_left() -> None:
     assert trio.unled() == []
 
 
-def test_groups_that_run_are_named_without_broadcast() -> None:
+def test_groups_of_members_that_run_are_named_without_broadcast() -> None:
     trio = Trio()
     trio.subscribe(trio.one, 0, "billing", "order.*")
     trio.subscribe(trio.two, 0, "", "order.*")
     trio.subscribe(trio.two, 1, "mail", "user.*")
-    assert trio.asked.running_groups() == ["billing", "mail"]
+    trio.announce(trio.one, KIND_GROUP, 0, encode_group(KnownGroup("stock", ("order.*", "user.*"))))
+    stock = {"stock": ("order.*", "user.*")}
+    assert trio.asked.groups_at_running() == {"billing": ("order.*",), "mail": ("user.*",), **stock}
     trio.cluster.crash(trio.two)
     trio.cluster.run(10.0)
-    assert trio.asked.running_groups() == ["billing"]
+    assert trio.asked.groups_at_running() == {"billing": ("order.*",), **stock}
 
 
 def test_announcements_of_events_that_cannot_be_read_are_counted() -> None:

@@ -35,12 +35,14 @@ class AskedMembers:
         self._waits: dict[int, trio.Event] = {}
         self._answers: dict[int, CallAnswered] = {}
 
-    async def ask(self, method: str, params: Mapping[str, Any], *, handlers: bool) -> list[MemberAnswer]:
-        """What all that lead a journal say, or with `handlers` also all that subscribe. Those that do not answer in
-        time are `unavailable`, and so is each journal that nobody can speak for."""
+    async def ask(
+        self, method: str, params: Mapping[str, Any], *, handlers: bool, journals: bool
+    ) -> list[MemberAnswer]:
+        """What all that lead a journal say, or with `handlers` also all that subscribe or remember groups. Those that
+        do not answer in time are `unavailable`, and so, with `journals`, is each journal that nobody can speak for."""
         members = self._registry.participants() if handlers else self._registry.leaders()
         answers = await self.ask_these(members, method, params)
-        silent = [] if handlers else self._missing()
+        silent = self._missing() if journals else []
         return answers + [MemberAnswer(about, Unavailable.code, about) for about in silent]
 
     async def ask_these(self, members: Iterable[NodeId], method: str, params: Mapping[str, Any]) -> list[MemberAnswer]:

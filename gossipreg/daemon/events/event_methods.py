@@ -42,8 +42,8 @@ async def publish(events: LocalEvents, params: Params) -> bytes:
 
 
 async def groups(events: LocalEvents, params: Params) -> bytes:
-    """{} -> {groups, left_out, unanswered}: each group once, with what waits for it in all journals. A group that runs
-    is there too where no journal knows it yet, as before the first event."""
+    """{} -> {groups, left_out, unanswered}: each group once, with what waits for it in all journals. A group that runs,
+    was declared or is remembered is there too where no journal knows it yet, as before the first event."""
     take_untrusted("events-groups", params, {})
     answers = await events.ask_all("groups", {})
     merged: dict[str, dict[str, Any]] = {}
@@ -53,7 +53,7 @@ async def groups(events: LocalEvents, params: Params) -> bytes:
         for one in answer["groups"]:
             group = merged.setdefault(one["group"], _empty_group(events, one["group"]))
             _add(group, one)
-    for name, patterns in events.running_groups().items():
+    for name, patterns in events.known_groups().items():
         if name not in merged:
             merged[name] = {**_empty_group(events, name), "patterns": sorted(patterns)}
     shown = sorted(merged.values(), key=lambda group: str(group["group"]))
@@ -96,7 +96,7 @@ def _after(name: str, value: Any) -> list[Any]:
 async def trace(events: LocalEvents, params: Params) -> bytes:
     """{correlation} -> {handled, left_out, unanswered}: what was handled of it, by which member and group"""
     given = take_untrusted("events-trace", params, {"correlation": check.text}, "correlation")
-    answers = await events.ask_all("trace", given, handlers=True)
+    answers = await events.ask_all("trace", given, handlers=True, journals=False)
     handled = [
         {"member": answer.name, **one} for answer in answers if not answer.code for one in answer.result["handled"]
     ]
@@ -116,16 +116,15 @@ async def drop(events: LocalEvents, params: Params) -> bytes:
 
 
 async def forget(events: LocalEvents, params: Params) -> bytes:
-    """{group} -> {count, unanswered}: forget a group, with all that waits for it"""
-    return await _decide(
-        events, "forget", take_untrusted("events-forget", params, {"group": _LETTER["group"]}, "group")
-    )
+    """{group} -> {count, unanswered}: forget a group, with all that waits for it, also where it is only remembered"""
+    given = take_untrusted("events-forget", params, {"group": _LETTER["group"]}, "group")
+    return await _decide(events, "forget", given, handlers=True)
 
 
-async def _decide(events: LocalEvents, method: str, given: Params) -> bytes:
+async def _decide(events: LocalEvents, method: str, given: Params, *, handlers: bool = False) -> bytes:
     if "index" in given and "journal" not in given:
         raise BadParams("index needs journal: it names an event in its journal")
-    answers = await events.ask_all(method, given)
+    answers = await events.ask_all(method, given, handlers=handlers)
     count = sum(answer["count"] for answer in _results(answers))
     return pack({"count": count, "unanswered": _unanswered(answers)})
 

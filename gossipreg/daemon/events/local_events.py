@@ -29,7 +29,7 @@ from gossipreg.daemon.part_timers import PartTimers
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.socket_client import Params
 from gossipreg.daemon.streams.inbox import StreamClosed, StreamNews, StreamReceived
-from gossipreg.errors import REQUEST_ERRORS, NoDataDirectory, OutcomeUnknown, RequestError, TooLarge
+from gossipreg.errors import NoDataDirectory, TooLarge
 from gossipreg.events import tuning as event_tuning
 from gossipreg.events.cloud_event import CloudEvent, encode_event
 from gossipreg.events.effects import (
@@ -39,10 +39,12 @@ from gossipreg.events.effects import (
     DropHandling,
     EventEffect,
     HandleEvent,
+    KeepGroups,
     LogEvents,
     OpenOwnJournal,
     ProposeEntry,
     PublishSettled,
+    RanGroup,
     ReadPayloads,
     SendEventMessage,
 )
@@ -72,17 +74,21 @@ class LocalEvents:
     def __init__(
         self, node: "Node", pump: Pump, log: "Log", troubles: "Troubles", *, source: str,
         methods: "Mapping[str, EventMethod]", tuning: EventsTuning = event_tuning.default,
-        declared: Sequence[KnownGroup] = (), tracer: Tracer = NO_TRACER,
+        declared: Sequence[KnownGroup] = (), ran: Sequence[tuple[str, str, float]] = (),
+        keep: Callable[[Sequence[RanGroup]], None] = lambda _: None, tracer: Tracer = NO_TRACER,
         answers: Mapping[str, OwnAnswer] | None = None,
     ) -> None:  # fmt: skip
         """`source` stands in for events whose publisher names none; `methods` are those of the local socket, by name;
-        `declared` are groups that our row names already; `answers` are those of the sidecar itself to other members, by
-        the name of the question. `begin` comes next."""
+        `declared` are groups that our row names already, and so does it name those that `ran` here before; `keep` is
+        called with those to keep over a restart; `answers` are those of the sidecar itself to other members, by the
+        name of the question. `begin` comes next."""
         self._methods = methods
         self.tuning = tuning
         self.source = source
         self._declared = declared
         self.spans = EventSpans(tracer)
+        self._ran = tuple(map(RanGroup._make, ran))
+        self._keep = keep
         self._node = node
         self._pump = pump
         self._reports = EventReports(log, troubles, max_age_s=tuning.max_age_s)
@@ -108,7 +114,7 @@ class LocalEvents:
         journals = JournalsOfRuntime(share.runtime, EventsMachine)
         self._events = Events(
             self.tuning, node=self._node.id, journals=journals, membership=self._registry, rng=self._rng,
-            declared=self._declared,
+            declared=self._declared, ran=self._ran,
         )  # fmt: skip
         self._shown = EventsShown(self._events, journals, self._reports.counts)
         self._asked = AskedMembers(
@@ -157,6 +163,7 @@ class LocalEvents:
     def look(self) -> None:
         """See what an operator should know. It is looked at now and then, since time alone can change it."""
         if self._shown is not None:
+            self._carry_out(self.events.remembered.look(self._pump.now()))
             self._reports.look(self._shown, self._pump.now())
 
     # -- for local clients -------------------------------------------------------------------------------------------
@@ -180,18 +187,13 @@ class LocalEvents:
             del self._waiters[ticket]
             if waiter.answer is None:
                 self.events.publishing.abandon(ticket)
-        settled = waiter.answer
-        assert settled is not None, "the event is set with it"
-        if settled.code:
-            named = f": id {asked.event.id!r}" if settled.code == OutcomeUnknown.code else ""
-            error = REQUEST_ERRORS.get(settled.code, RequestError)(settled.text + named + self.runtime.disk_hint())
-            error.code = settled.code
-            raise error
-        return settled
+        return waiter.result(asked.event.id, self.runtime.disk_hint())
 
-    async def ask_all(self, method: str, params: Mapping[str, Any], *, handlers: bool = False) -> list[MemberAnswer]:
+    async def ask_all(
+        self, method: str, params: Mapping[str, Any], *, handlers: bool = False, journals: bool = True
+    ) -> list[MemberAnswer]:
         """As `AskedMembers.ask`."""
-        return await self.asked.ask(method, params, handlers=handlers)
+        return await self.asked.ask(method, params, handlers=handlers, journals=journals)
 
     def _member_name(self, node: NodeId) -> str:
         row = self._node.table.rows.get(node)
@@ -206,9 +208,9 @@ class LocalEvents:
         named = [(journal, "" if last is None else self._member_name(last)) for journal, last in lasts]
         return unspoken(named, self.source if closed else "")
 
-    def running_groups(self) -> dict[str, tuple[str, ...]]:
-        """The patterns of each group that a member subscribes to now."""
-        return {name: self.registry.running_patterns(name) for name in self.registry.running_groups()}
+    def known_groups(self) -> dict[str, tuple[str, ...]]:
+        """The patterns of each group that runs, was declared, or is remembered, at a member that runs."""
+        return self.registry.groups_at_running()
 
     def instances_of(self, group: str) -> int:
         """How many members have a subscription of this group now."""
@@ -349,6 +351,8 @@ class LocalEvents:
                 self.share.acts(effect.journal, effect.count)
             case AnnounceSubscription():
                 self._announce(effect)
+            case KeepGroups():
+                self._keep(effect.groups)
             case LogEvents():
                 self._reports.event(effect)
 

@@ -16,6 +16,7 @@ from simulations.checkers.events.meant import OnlyMeant
 from simulations.checkers.events.one_event import OneEvent
 from simulations.checkers.events.one_handler import OneHandler
 from simulations.checkers.events.refused import RefusedNotPublished
+from simulations.checkers.events.remembered import GroupsRemembered
 from simulations.eventing.eventing import Eventing
 
 __all__ = ["EventCheckers"]
@@ -31,6 +32,7 @@ class EventCheckers:
         self.all: list[EventChecker] = [
             OneEvent(eventing, ledger),
             KnownGroups(eventing, ledger),
+            GroupsRemembered(eventing, ledger),
             RefusedNotPublished(eventing, ledger),
             OnlyMeant(eventing, ledger),
             KeysInOrder(eventing, ledger),

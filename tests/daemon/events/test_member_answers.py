@@ -42,15 +42,17 @@ class Members:
         self._answers = answers
         self.running: dict[str, tuple[str, ...]] = {}
 
-    async def ask_all(self, method: str, params: Mapping[str, Any], *, handlers: bool = False) -> list[MemberAnswer]:
-        del params, handlers
+    async def ask_all(
+        self, method: str, params: Mapping[str, Any], *, handlers: bool = False, journals: bool = True
+    ) -> list[MemberAnswer]:
+        del params, handlers, journals
         return [member_answer_untrusted(name, method, *answer) for name, answer in self._answers.items()]
 
     def instances_of(self, group: str) -> int:
         del group
         return 1
 
-    def running_groups(self) -> dict[str, tuple[str, ...]]:
+    def known_groups(self) -> dict[str, tuple[str, ...]]:
         return self.running
 
     async def call(self, method: str) -> dict[str, Any]:
