@@ -1,24 +1,22 @@
 """Encoded answers that are kept until they are wrong: an answer is encoded once a change, not once a request.
 
-Owns the bound: 1,024 answers that take no more than 8 MiB together; the ones that were asked for longest ago go first.
-Never knows what an answer is: whoever keeps one says with which index of the catalog it is right.
+Owns the bound, a number of answers and the bytes that they take together: the ones that were asked for longest ago go
+first. Never knows what an answer is: whoever keeps one says by a number with which state of things it is right.
 """
 
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-KEPT_MAX = 1024
-"""Most sidecars are asked for a few names."""
-KEPT_BYTES = 8 << 20
-"""For all answers together. An answer about 1,000 instances takes a quarter of a MiB."""
-
 Asked = TypeVar("Asked", bound=Hashable)
 
 
 class KeptAnswers(Generic[Asked]):
-    __slots__ = ("_kept", "held_bytes")
+    __slots__ = ("_kept", "_most", "_most_bytes", "held_bytes")
 
-    def __init__(self) -> None:
+    def __init__(self, most: int, most_bytes: int) -> None:
+        """At most `most` answers, which take at most `most_bytes` together."""
+        self._most = most
+        self._most_bytes = most_bytes
         self._kept: dict[Asked, tuple[int, bytes]] = {}
         """Asked for longest ago first."""
         self.held_bytes = 0
@@ -28,7 +26,7 @@ class KeptAnswers(Generic[Asked]):
         return len(self._kept)
 
     def get(self, asked: Asked, index: int) -> bytes | None:
-        """The kept answer, if it is right at this index."""
+        """The kept answer, if it is right at this index. One of another index is dropped."""
         kept = self._kept.pop(asked, None)
         if kept is None:
             return None
@@ -42,10 +40,10 @@ class KeptAnswers(Generic[Asked]):
         """Keep an answer that is right at this index. One that is too large by itself is not kept."""
         if (before := self._kept.pop(asked, None)) is not None:
             self.held_bytes -= len(before[1])
-        if len(answer) > KEPT_BYTES:
+        if len(answer) > self._most_bytes:
             return
         self._kept[asked] = (index, answer)
         self.held_bytes += len(answer)
-        while len(self._kept) > KEPT_MAX or self.held_bytes > KEPT_BYTES:
+        while len(self._kept) > self._most or self.held_bytes > self._most_bytes:
             _, dropped = self._kept.pop(next(iter(self._kept)))
             self.held_bytes -= len(dropped)

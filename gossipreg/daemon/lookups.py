@@ -22,6 +22,11 @@ from gossipreg.wire.shapes import Shape, instance_shape
 if TYPE_CHECKING:
     from gossipreg.core.node import Node
 
+KEPT_ANSWERS_MAX = 1024
+"""Most sidecars are asked for a few names."""
+KEPT_BYTES = 8 << 20
+"""For all kept answers together. One about 1,000 instances takes a quarter of a MiB."""
+
 LOOKUP: dict[str, Check] = {
     "name": check.service_name,
     "tags": check.wanted_tags,
@@ -40,7 +45,7 @@ class Lookups:
         self._node = node
         self._pump = pump
         self._services = services
-        self._kept: KeptAnswers[tuple[Any, ...]] = KeptAnswers()
+        self._kept: KeptAnswers[tuple[Any, ...]] = KeptAnswers(KEPT_ANSWERS_MAX, KEPT_BYTES)
         self._choices = Choices()
 
     def lookup(self, params: Params) -> bytes:

@@ -2,7 +2,8 @@
 
 Owns where one request ends and the next begins, and the limits of each. h11 reads the requests. Each request
 gets a new h11 connection, which is dropped once the request is whole: it takes more memory than the rest of a
-connection that waits.
+connection that waits. Clients send the same requests again and again, so what h11 made of a small request without a
+body is kept, and equal bytes are not read again.
 Responses are written here: their framing is always a Content-Length.
 
 The limits, and what happens at each:
@@ -14,6 +15,7 @@ The limits, and what happens at each:
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from http import HTTPStatus
 
 import h11
@@ -25,6 +27,9 @@ HEAD_MAX_BYTES = 16 * 1024
 BODY_MAX_BYTES = 1024 * 1024
 _ENDS = (b"\n\r\n", b"\n\n")
 """The ends of a head that h11 accepts."""
+KEPT_HEADS = 256
+KEPT_HEAD_BYTES = 1024
+"""Heads up to this size are kept, those that were read last."""
 EVENTS_TURN = 256
 """Pieces of a body that are read before other connections have their turn: pieces of one byte each take long."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -91,8 +96,13 @@ class Reader:
         self.more = False
         if self._head is not None and (line := self._line(self._head)) is not None:
             return self._head, line
-        if self._parser is None and not self._begin():
-            return None
+        if self._parser is None:
+            size_bytes = self._head_size()
+            if not size_bytes:
+                return None
+            if (head := self._read_before(size_bytes)) is not None:
+                return head, b""
+            self._begin()
         assert self._parser is not None
         try:
             for _ in range(EVENTS_TURN):
@@ -121,23 +131,37 @@ class Reader:
         parser.send(h11.InformationalResponse(status_code=100, headers=[]))
         return True
 
-    def _begin(self) -> bool:
+    def _head_size(self) -> int:
+        """The bytes of the next head; 0: it is not whole."""
         self._buffer = self._buffer.lstrip(b"\r\n")  # RFC 9112 section 2.2: clients put empty lines there
-        ends = [end for end in (self._buffer.find(mark, 0, HEAD_MAX_BYTES) for mark in _ENDS) if end >= 0]
-        if not ends:
-            if len(self._buffer) < HEAD_MAX_BYTES:
-                return False
-            raise _head_too_large()
+        sizes = [end + len(mark) for mark in _ENDS if (end := self._buffer.find(mark, 0, HEAD_MAX_BYTES)) >= 0]
+        if sizes:
+            return min(sizes)
+        if len(self._buffer) < HEAD_MAX_BYTES:
+            return 0
+        raise _head_too_large()
+
+    def _read_before(self, size_bytes: int) -> Head | None:
+        """The head of the next request, if it is small, has no body, and nothing is wrong with it; then it is done."""
+        if size_bytes > KEPT_HEAD_BYTES:
+            return None
+        head = _head_without_body(self._buffer[:size_bytes])
+        if head is None:
+            return None
+        self._buffer = self._buffer[size_bytes:]
+        self._head = head
+        self._refuse_unless_allowed(head)
+        head, self._head = self._head, None
+        return head
+
+    def _begin(self) -> None:
         self._parser = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_MAX_BYTES)
         self._parser.receive_data(self._buffer)
         self._buffer = b""
-        return True
 
     def _take_head(self, event: h11.Request) -> None:
-        headers: dict[bytes, list[bytes]] = {}
-        for name, value in event.headers:
-            headers.setdefault(name, []).append(value)
-        self._head = Head(event.method.decode("ascii"), event.target, event.http_version, headers)
+        self._head = _head_of(event)
+        headers = self._head.headers
         if event.http_version not in (b"1.1", b"1.0"):
             raise HttpError(505, "bad_version", "speak HTTP/1.1", close=True)
         if b"content-length" in headers and b"transfer-encoding" in headers:  # RFC 9112 section 6.1: a smuggler's trick
@@ -187,6 +211,32 @@ class Reader:
         return HttpError(status, "bad_request", f"this is not a valid request: {why}", close=True)
 
 
+def _head_of(event: h11.Request) -> Head:
+    headers: dict[bytes, list[bytes]] = {}
+    for name, value in event.headers:
+        headers.setdefault(name, []).append(value)
+    return Head(event.method.decode("ascii"), event.target, event.http_version, headers)
+
+
+@lru_cache(maxsize=KEPT_HEADS)
+def _head_without_body(data: bytes) -> Head | None:
+    """What h11 makes of a whole head. None: a body follows, or something may be wrong: read it step by step."""
+    parser = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_MAX_BYTES)
+    parser.receive_data(data)
+    try:
+        request, end = parser.next_event(), parser.next_event()
+    except h11.RemoteProtocolError:
+        return None
+    if not isinstance(request, h11.Request) or not isinstance(end, h11.EndOfMessage):
+        return None
+    head = _head_of(request)
+    return None if head.version not in (b"1.1", b"1.0") or parser.trailing_data[0] or _has_body(head) else head
+
+
+def _has_body(head: Head) -> bool:
+    return any(name in head.headers for name in (b"content-length", b"transfer-encoding", b"expect"))
+
+
 def _head_too_large() -> HttpError:
     return HttpError(431, "head_too_large", f"the head of the request passes {HEAD_MAX_BYTES} bytes", close=True)
 
@@ -223,6 +273,11 @@ def stream_head(opening: Response) -> bytes:
 
 def http_date(now: float) -> str:
     """The date as RFC 9110 section 5.6.7 has it, whatever the locale."""
+    return _date_of(int(now))
+
+
+@lru_cache(maxsize=8)
+def _date_of(now: int) -> str:
     t = time.gmtime(now)
     return (
         f"{_DAYS[t.tm_wday]}, {t.tm_mday:02} {_MONTHS[t.tm_mon - 1]} {t.tm_year} "

@@ -6,6 +6,7 @@ Owns how a target is taken apart: split first and percent-decoded then, so that 
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from gossipreg.callers import Caller
@@ -13,6 +14,9 @@ from gossipreg.errors import GossipregError
 
 READ = ("GET", "HEAD")
 """The methods that change nothing."""
+SHORT_BYTES = 512
+KEPT_TARGETS = 256
+"""Targets up to SHORT_BYTES that were read last, as they were read: most clients ask the same again and again."""
 FIELDS_MAX = 64
 """Fields that a query may have; the longest useful question has ten."""
 PATH_MAX = 16
@@ -153,6 +157,10 @@ def dapr_error_response(error: HttpError) -> Response:
 
 def target_untrusted(target: bytes) -> Target:
     """A request's target in origin or absolute form (RFC 9112 section 3.2). Raises HttpError."""
+    return _short_target_untrusted(target) if len(target) <= SHORT_BYTES else _target_untrusted(target)
+
+
+def _target_untrusted(target: bytes) -> Target:
     if not target.startswith(b"/"):
         scheme, mark, rest = target.partition(b"://")
         if not mark or scheme.lower() not in (b"http", b"https"):
@@ -164,6 +172,9 @@ def target_untrusted(target: bytes) -> Target:
     if len(segments) > PATH_MAX:
         raise bad_request(f"the path has {len(segments)} segments: at most {PATH_MAX}")
     return Target(tuple(_name(segment, "path") for segment in segments), _query(query))
+
+
+_short_target_untrusted = lru_cache(maxsize=KEPT_TARGETS)(_target_untrusted)
 
 
 def _query(query: bytes) -> Mapping[str, list[str]]:

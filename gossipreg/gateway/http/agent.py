@@ -28,10 +28,15 @@ class AgentReads:
         self._sidecar = sidecar
         self._view = sidecar.view
 
+    def check_here(self) -> None:
+        """Raise HttpError if this sidecar is not among the members any more."""
+        if self._view.standing(self._view.id) in (None, Standing.LEFT):
+            raise _leaving()
+
     def own_node(self) -> ConsulNode:
         node = known_node(self._view, self._view.id)
         if node is None:
-            raise HttpError(503, "leaving", "this sidecar is leaving")
+            raise _leaving()
         return node
 
     def instances(self) -> tuple[CatalogInstance, ...]:
@@ -143,3 +148,7 @@ class AgentReads:
         view = self._view
         members = (one for one in view.members(self._sidecar.now()) if view.standing(one.id) is Standing.LIVES)
         return [str(one.address) for one in members if one.address is not None]
+
+
+def _leaving() -> HttpError:
+    return HttpError(503, "leaving", "this sidecar is leaving")

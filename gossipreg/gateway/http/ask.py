@@ -6,8 +6,10 @@ and as fresh as this sidecar is: `stale`, `consistent`, `cached`, `token`.
 
 import random
 import re
+from collections.abc import Callable
 
 from gossipreg.gateway.http.indexes import MAX_INDEX
+from gossipreg.gateway.http.shapes import ConsulNode
 from gossipreg.net.http_message import HttpError, Request, bad_request, shown
 
 WAIT_DEFAULT_S = 300.0
@@ -62,11 +64,11 @@ def check_namespace(request: Request) -> None:
             raise bad_request(f"{name} is not here: there is one namespace, in one partition, without peers")
 
 
-def near(request: Request, own_name: str, own_uuid: str) -> bool:
+def near(request: Request, own_node: Callable[[], ConsulNode]) -> bool:
     asked = one(request, "near")
     if not asked:
         return False
-    if asked not in ("_agent", own_name, own_uuid):
+    if asked not in ("_agent", (node := own_node()).name, node.uuid):
         raise bad_request(f"near is {shown(asked)}: give _agent, since distances between others are not known here")
     return True
 

@@ -30,8 +30,9 @@ from gossipreg.net.http_message import HttpError, Response, error_response, json
 
 KEPT_MAX = 4096
 """Questions without waiters whose index is kept."""
-KEPT_BODY_BYTES = 4096
-"""A body up to this size is kept as long as nothing that it depends on changes."""
+KEPT_BYTES = 16 << 20
+"""Bodies are kept as long as nothing that they depend on changes, and no more than so many bytes of all questions
+together: when there are more, all are dropped. One about 1,000 instances takes 1 MiB."""
 FRESH_S = 1.0
 """How long a kept body is given out. Answers contain the output of this sidecar's own checks, and no change of that
 output is reported here."""
@@ -68,6 +69,7 @@ class Record:
         self.digest = b""
         self.index = 0
         self.body: bytes | None = None
+        """The answer as it was sent last; None: something may have changed, or too much is kept."""
         self.looked_at = 0.0
         self.waiting: dict[Any, Waiting] = {}
 
@@ -130,6 +132,8 @@ class Answers:
         """The questions without waiters are in the order in which they were asked, oldest first."""
         self._by_topic: dict[Topic, dict[Record, None]] = {}
         self._kept = 0
+        self._kept_bytes = 0
+        """In the bodies of all records."""
         self._dirty: dict[Record, None] = {}
         self._broad: dict[Record, None] = {}
         self._wake = trio.Event()
@@ -165,7 +169,7 @@ class Answers:
         """The answers that depend on these topics may have changed."""
         for topic in (*topics, ALL):
             for record in self._by_topic.get(topic, ()):
-                record.body = None
+                self._keep(record, None)
                 if record.waiting:
                     (self._broad if topic == ALL else self._dirty)[record] = None
         if self._dirty or self._broad:
@@ -213,8 +217,17 @@ class Answers:
                 self._wake.set()
             record.digest = digest
         record.looked_at = now
-        record.body = body if record.topics and len(body) <= KEPT_BODY_BYTES else None
+        self._keep(record, body if record.topics else None)
         return Found(record.index, value, body)
+
+    def _keep(self, record: Record, body: bytes | None) -> None:
+        """Keep this body of a record from now on, in the place of the one before."""
+        self._kept_bytes += len(body or b"") - len(record.body or b"")
+        record.body = body
+        if self._kept_bytes > KEPT_BYTES:
+            self._kept_bytes = 0
+            for one in self._records.values():
+                one.body = None
 
     async def _look_at(self, records: dict[Record, None]) -> None:
         answered = 0
@@ -266,6 +279,7 @@ class Answers:
         for question, record in list(self._records.items()):
             if not record.waiting:
                 del self._records[question]
+                self._keep(record, None)
                 for topic in record.topics:
                     of_topic = self._by_topic[topic]
                     del of_topic[record]

@@ -75,7 +75,7 @@ class HttpConnection:
     def __init__(self, sock: socket.socket, reader: Reader) -> None:
         self.sock = sock
         self.reader = reader
-        self.out = b""
+        self.out: bytes | memoryview = b""
         """The bytes that the kernel has not taken yet."""
         self.mask = 0
         self.held = 0

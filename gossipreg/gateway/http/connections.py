@@ -152,7 +152,7 @@ class Connections:
 
     def write(self, connection: HttpConnection, data: bytes) -> None:
         fresh = not connection.out
-        connection.out += data
+        connection.out = data if fresh else b"".join((connection.out, data))
         self.unread_bytes += len(data)
         if fresh:
             self.flush(connection)
@@ -179,7 +179,7 @@ class Connections:
         except OSError:
             self.close(connection)
             return
-        connection.out = connection.out[sent:]
+        connection.out = memoryview(connection.out)[sent:] if sent < len(connection.out) else b""
         self.unread_bytes -= sent
         if not connection.out and connection.closing:
             self._end(connection)

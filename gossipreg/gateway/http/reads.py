@@ -52,8 +52,8 @@ class Reads:
     def _or_wait(self, route: Route, about: About, request: Request, args: tuple[str, ...]) -> Answer:
         ask.check_datacenter(request, self._sidecar.cluster)
         ask.check_namespace(request)
-        node = self._parts.agent.own_node()
-        near = NEAR in route.params and ask.near(request, node.name, node.uuid)
+        self._parts.agent.check_here()
+        near = NEAR in route.params and ask.near(request, self._parts.agent.own_node)
         if route.choices and args[0] not in route.choices:
             raise bad_request(f"the state is {shown(args[0])}: give {', '.join(route.choices)}")
         question = Question(route, args, self._options(route, request, args))
