@@ -47,12 +47,14 @@ class Inside:
     """A member whose tasks are run by the test: pump, node, methods and watches, without sockets of its own."""
 
     def __init__(self, network: MemoryNetwork, name: str, number: int = 1, *, durable: bool = False,
-                 database: Database | None = None, runners: Mapping[Kind, Runner] = RUNNERS) -> None:  # fmt: skip
+                 database: Database | None = None, runners: Mapping[Kind, Runner] = RUNNERS,
+                 zone: str = "", labels: tuple[tuple[str, str], ...] = (), software: str = "") -> None:  # fmt: skip
         self.transport = network.bind(f"10.0.0.{number}", 7940)
         self.log = io.StringIO()
         member = Member(
-            name=name, boot_id=BootId(bytes([number]) * 8), addresses=self.transport.local_addresses, durable=durable
-        )
+            name=name, boot_id=BootId(bytes([number]) * 8), addresses=self.transport.local_addresses, durable=durable,
+            zone=zone, labels=labels, software=software,
+        )  # fmt: skip
         self.node = Node(
             replace(local), member=member, id=NodeId(bytes([number]) * 16), generation=number << 16, keyring=None,
             rng=random.Random(number), entropy=random.Random(-number).randbytes, now=trio.current_time(),

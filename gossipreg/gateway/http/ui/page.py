@@ -8,6 +8,7 @@ from gossipreg.gateway.http.ui.open_pages import OpenPages
 from gossipreg.gateway.http.ui.page_calls import PageCalls
 from gossipreg.gateway.http.ui.page_events import json_line, page_event
 from gossipreg.gateway.http.ui.page_files import INDEX, PageFiles
+from gossipreg.gateway.http.ui.page_tables import PageTables
 from gossipreg.gateway.http.ui.page_views import asked_view
 from gossipreg.net.http_message import Request, Response
 from gossipreg.sidecar_api import SidecarApi
@@ -21,6 +22,7 @@ class Page:
         self._sidecar = sidecar
         self._files = PageFiles()
         self._pages = OpenPages(sidecar, start)
+        self._tables = PageTables(sidecar)
         self._calls = PageCalls(sidecar, writes=writes)
 
     @property
@@ -36,6 +38,9 @@ class Page:
 
     def static(self, request: Request, name: str) -> Answer:
         return self._files.answer(request, name)
+
+    def tables(self, _request: Request) -> Answer:
+        return self._tables.answer()
 
     def call(self, request: Request, method: str) -> Answer:
         return self._calls.call(request, method)

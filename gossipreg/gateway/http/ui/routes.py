@@ -64,6 +64,7 @@ UI_ROUTES = (
     _route("/", "info", "The page", "to_page", open=True),
     _route("/ui/", "info", "The page", "index", open=True),
     _route("/ui/static/{name}", "info", "A file of the page", "static", open=True),
+    _route("/ui/tables", "info", "What this sidecar knows, as tables without JavaScript", "tables"),
     _route("/ui/stream", "watch", "What a view of the page shows, as it changes", "stream",
            Param("view", "the view", required=True), Param("name", "what the view is about"), methods=("GET",)),
     _route("/ui/rpc/{method}", "info", "A call of the page", "call", methods=("POST",)),
