@@ -129,6 +129,15 @@ need_npm() { # PACKAGE@VERSION...: these of npm into .venv/peers/node_modules, w
         >/dev/null 2>&1 </dev/null || say "could not fetch ${missing[*]}: tests that need them are skipped"
 }
 
+need_axe() { # what finds faults of the page for people with other means than eyes and mouse
+    need_npm axe-core@4.14.1
+}
+
+need_browser() { # Chromium, for the page, and what its tests run in it
+    need_tools chromium:chromium npm:npm
+    need_axe
+}
+
 need_pip() { # NAME PACKAGE...: these of PyPI into a virtual environment of their own, .venv/peers/NAME
     local folder=$root/.venv/peers/$1
     [[ ! -e $folder/.complete ]] || return 0

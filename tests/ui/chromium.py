@@ -149,6 +149,16 @@ class Tab:
         await self.call("Page.navigate", url=url)
         await self.wait_for("document.readyState === 'complete'")
 
+    async def go(self, place: str) -> None:
+        """Another place of the page that is open, such as `#/members`; until the page has gone there."""
+        there = json.dumps(place or "#/")
+        await self.evaluate(
+            "new Promise((done) => {"
+            f" if (location.hash === {there}) return done();"
+            f" addEventListener('hashchange', done, {{once: true}}); location.hash = {there};"
+            " }).then(() => 0)"
+        )
+
     async def evaluate(self, expression: str) -> Any:
         """The value of an expression of JavaScript; promises are awaited."""
         found = await self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
@@ -157,13 +167,13 @@ class Tab:
             raise PageError(details.get("exception", {}).get("description") or details["text"])
         return found["result"].get("value")
 
-    async def wait_for(self, expression: str) -> Any:
-        """Until it is true; its value."""
+    async def wait_for(self, expression: str) -> None:
+        """Until it is true, as JavaScript understands that."""
         with trio.move_on_after(WAIT_S):
             while True:
                 try:
-                    if value := await self.evaluate(expression):
-                        return value
+                    if await self.evaluate(f"Boolean({expression})"):
+                        return
                 except PageError as error:
                     if "navigated or closed" not in str(error) and "Cannot find context" not in str(error):
                         raise
@@ -173,7 +183,7 @@ class Tab:
 
     async def wait_for_text(self, text: str) -> None:
         """Until the page shows this text; a run of spaces and line ends counts as one space."""
-        await self.wait_for(f"document.body.innerText.replace(/\\s+/g, ' ').includes({json.dumps(text)})")
+        await self.wait_for(f"document.body?.innerText.replace(/\\s+/g, ' ').includes({json.dumps(text)})")
 
     async def click(self, selector: str, text: str | None = None) -> None:
         """Click the first element that matches and, where given, whose text is this one: by the mouse, where it is."""
@@ -182,7 +192,7 @@ class Tab:
             f"[...document.querySelectorAll({json.dumps(selector)})].find((one) => one.offsetParent !== null && "
             f"({wanted} === null || one.textContent.trim() === {wanted}))"
         )
-        await self.wait_for(f"Boolean({find})")
+        await self.wait_for(find)
         await self.evaluate(f"{find}.scrollIntoView({{block: 'center'}})")
         box = await self.evaluate(
             f"(() => {{ const box = {find}.getBoundingClientRect();"

@@ -23,18 +23,20 @@ VIEWS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("place", VIEWS)
-async def test_a_view_shows_what_the_sidecar_says(tab: Tab, sidecar: FakeSidecar, place: str) -> None:
-    await tab.open(sidecar.address + place)
-    for text in VIEWS[place]:
-        await tab.wait_for_text(text)
+async def test_each_view_shows_what_the_sidecar_says(tab: Tab, sidecar: FakeSidecar) -> None:
+    await tab.open(sidecar.address)
+    for place, texts in VIEWS.items():
+        await tab.go(place)
+        for text in texts:
+            await tab.wait_for_text(text)
     assert {url.split("/ui/")[0] for url in tab.requests} == {sidecar.address.removesuffix("/ui/")}
 
 
 async def test_nothing_is_shown_as_empty_before_the_answer_comes(tab: Tab, sidecar: FakeSidecar) -> None:
     sidecar.views.clear()
+    await tab.open(sidecar.address)
     for place in ("members", "services", "events", "sagas", "history", "services/billing"):
-        await tab.open(f"{sidecar.address}#/{place}")
+        await tab.go(f"#/{place}")
         await tab.wait_for_text("Waiting for the sidecar's answer")
         shown = await tab.evaluate("document.querySelector('main').innerText")
         assert not [word for word in ("No ", "None", "Nothing", " 0 ") if word in shown], place
@@ -72,6 +74,7 @@ async def test_a_change_comes_without_being_asked_for(tab: Tab, sidecar: FakeSid
     await tab.wait_for_text("29 members")
 
 
+@pytest.mark.wide
 async def test_a_filter_is_kept_in_the_address(tab: Tab, sidecar: FakeSidecar) -> None:
     await tab.open(f"{sidecar.address}#/members")
     await tab.click(".switch", "dead 1")
@@ -83,11 +86,13 @@ async def test_a_filter_is_kept_in_the_address(tab: Tab, sidecar: FakeSidecar) -
     await tab.wait_for_text("1 of 30 members")
 
 
+@pytest.mark.wide
 async def test_an_unknown_place_says_so(tab: Tab, sidecar: FakeSidecar) -> None:
     await tab.open(f"{sidecar.address}#/memories")
     await tab.wait_for_text("This page has no place memories")
 
 
+@pytest.mark.wide
 async def test_members_that_lead_journals_and_are_silent_are_named(tab: Tab, sidecar: FakeSidecar) -> None:
     sidecar.views["sagas"] = lambda _query: [("sagas", {"items": [], "not_answered": ["web-9"]})]
     await tab.open(f"{sidecar.address}#/sagas")
@@ -95,6 +100,7 @@ async def test_members_that_lead_journals_and_are_silent_are_named(tab: Tab, sid
     assert "No saga is kept" not in await tab.evaluate("document.body.innerText")
 
 
+@pytest.mark.wide
 async def test_why_an_instance_is_not_answered_can_be_asked(tab: Tab, sidecar: FakeSidecar) -> None:
     sidecar.results["explain"] = {
         "name": "billing", "instances": 5, "matching": {"passing": 0, "warning": 0}, "not_in_zone": 5,
@@ -107,6 +113,7 @@ async def test_why_an_instance_is_not_answered_can_be_asked(tab: Tab, sidecar: F
     assert sidecar.calls[0].params == {"name": "billing", "tags": ["v1"], "zone": "us-east"}
 
 
+@pytest.mark.wide
 async def test_history_asks_for_what_its_filter_says(tab: Tab, sidecar: FakeSidecar) -> None:
     asked = []
     sidecar.views["history"] = lambda query: asked.append(query) or [("history", {"lines": [], "more": False})]  # type: ignore[func-returns-value]
@@ -115,6 +122,7 @@ async def test_history_asks_for_what_its_filter_says(tab: Tab, sidecar: FakeSide
     assert asked == [{"view": "history", "service": "billing", "since_s": "86400"}]
 
 
+@pytest.mark.wide
 async def test_history_shows_the_newest_line_first_and_links_to_one(tab: Tab, sidecar: FakeSidecar) -> None:
     await tab.open(f"{sidecar.address}#/history?at=4990")
     await tab.wait_for("document.querySelector('#line-4990.marked') !== null")
@@ -124,6 +132,7 @@ async def test_history_shows_the_newest_line_first_and_links_to_one(tab: Tab, si
     await tab.wait_for("document.querySelector('.time-line li').innerText.includes('web-3 has left')")
 
 
+@pytest.mark.wide
 async def test_an_empty_cluster_says_that_nothing_is_wrong(tab: Tab, nursery: trio.Nursery) -> None:
     sidecar = await nursery.start(fake_cluster(members_=3, services_=0, troubles=False).run)
     await tab.open(sidecar.address)

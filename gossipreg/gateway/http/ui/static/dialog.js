@@ -64,7 +64,7 @@ export function askForToken({ message, wrong, keep }) {
       on: {
         submit: (event) => {
           event.preventDefault();
-          dialog.done = true;
+          dialog.removeEventListener("close", askAgain);
           dialog.close();
           keep(input.value.trim());
         },
@@ -82,7 +82,8 @@ export function askForToken({ message, wrong, keep }) {
     h("div", { class: "buttons" }, h("button", { type: "submit", class: "main" }, "Show the cluster")),
   );
   const dialog = open(form, "token");
-  dialog.addEventListener("cancel", (event) => event.preventDefault()); // there is nothing behind it to go back to
+  const askAgain = () => askForToken({ message, wrong, keep }); // there is nothing behind it to go back to
+  dialog.addEventListener("close", askAgain);
   input.focus();
 }
 

@@ -118,7 +118,7 @@ class App {
 
   connection(state) {
     if (state.is === "live") resumeAges();
-    else if (state.is === "lost") stopAges();
+    else if (state.is !== "token") stopAges();
     this.shell.connection(state);
     if (state.is === "token") {
       const keep = (text) => {

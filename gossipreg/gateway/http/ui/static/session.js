@@ -1,7 +1,10 @@
 // The connection to the sidecar: one stream for the view that is open, opened anew when it is lost.
 //
 // States: `connecting` (nothing is known yet), `live`, `lost` (with the reason, since when what is shown is old, and when
-// the next attempt begins), `token` (the sidecar asks for one).
+// the next attempt begins), `token` (the sidecar asks for one), `paused` (nobody looks at the page).
+//
+// A browser opens at most six connections to a server, for all its tabs together. So a tab that nobody looks at gives its
+// own back after a while, and one that is left does so at once, also where the browser keeps it for the way back.
 
 import { readError } from "./rpc.js";
 import { readEvents } from "./sse.js";
@@ -10,6 +13,7 @@ import { headers, token } from "./token.js";
 const SILENCE_MS = 25_000; // the sidecar says something every 10 s, so two of these are missing
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
+const HIDDEN_MS = 15_000; // somebody who comes back from another tab sooner finds all as it was
 
 export class Session {
   /** `onEvent(kind, data)` and `onState(state)` are told what comes. */
@@ -21,13 +25,36 @@ export class Session {
     this.failures = 0;
     this.heardMs = null;
     window.addEventListener("online", () => this.retryNow());
-    document.addEventListener("visibilitychange", () => document.hidden || this.retryNow());
+    document.addEventListener("visibilitychange", () => (document.hidden ? this.hide() : this.unhide()));
+    window.addEventListener("pagehide", () => this.pause());
+    window.addEventListener("pageshow", (event) => event.persisted && this.unhide());
   }
 
   /** Follow a view; `query` are the parameters of the stream. */
   follow(query) {
     this.query = query;
     this.open();
+  }
+
+  hide() {
+    clearTimeout(this.hiding);
+    this.hiding = setTimeout(() => this.pause(), HIDDEN_MS);
+  }
+
+  unhide() {
+    clearTimeout(this.hiding);
+    if (this.paused) this.open();
+    else this.retryNow();
+  }
+
+  pause() {
+    if (this.attempt === null && this.retry === null) return; // it waits for the token
+    this.attempt?.abort();
+    this.attempt = null;
+    clearTimeout(this.retry);
+    this.retry = null;
+    this.paused = true;
+    this.onState({ is: "paused" });
   }
 
   retryNow() {
@@ -38,6 +65,7 @@ export class Session {
     this.attempt?.abort();
     clearTimeout(this.retry);
     this.retry = null;
+    this.paused = false;
     const attempt = new AbortController();
     this.attempt = attempt;
     if (this.heardMs === null) this.onState({ is: "connecting" });

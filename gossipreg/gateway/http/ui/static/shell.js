@@ -72,7 +72,7 @@ export class Shell {
     }
     this.banner.hidden = true;
     fill(this.banner);
-    const words = { live: ["alive", "live"], connecting: ["running", "connecting"], token: ["dash", "token needed"] };
+    const words = { live: ["alive", "live"], connecting: ["running", "connecting"], paused: ["maintenance", "paused while hidden"], token: ["dash", "token needed"] };
     const [mark, text] = words[state.is];
     fill(this.pulse, glyph(mark), text);
   }

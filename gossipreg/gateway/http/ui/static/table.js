@@ -157,15 +157,15 @@ function sorted(items, columns, order = "") {
   const direction = order.startsWith("-") ? -1 : 1;
   return items
     .map((item) => [column.sort(item), item])
-    .sort(([a], [b]) => direction * compare(a, b))
+    .sort(([a], [b]) => compare(a, b, direction))
     .map(([, item]) => item);
 }
 
-function compare(a, b) {
+function compare(a, b, direction) {
   if (a === b) return 0;
-  if (a === null || a === undefined) return 1; // what is not known comes last
+  if (a === null || a === undefined) return 1; // what is not known comes last, in either direction
   if (b === null || b === undefined) return -1;
-  return typeof a === "string" ? collator.compare(a, b) : a - b;
+  return direction * (typeof a === "string" ? collator.compare(a, b) : a - b);
 }
 
 const collator = new Intl.Collator("en", { numeric: true });

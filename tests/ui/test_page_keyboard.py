@@ -1,0 +1,89 @@
+"""The whole page without a mouse."""
+
+import pytest
+
+from tests.ui.chromium import Tab
+from tests.ui.fake_cluster import fake_cluster
+from tests.ui.fake_sidecar import FakeSidecar
+
+FOCUSED = "document.activeElement.innerText.trim()"
+IN_LIST = "document.activeElement.closest('tbody') !== null"
+
+
+async def tab_to(tab: Tab, text: str) -> None:
+    """Press Tab until what has the focus begins with this text."""
+    await tab_until(tab, f"{FOCUSED}.startsWith('{text}')")
+
+
+async def tab_until(tab: Tab, expression: str) -> None:
+    for _ in range(60):
+        await tab.press("Tab")
+        if await tab.evaluate(expression):
+            return
+    raise AssertionError(f"60 times Tab, and never {expression}")
+
+
+async def test_the_first_stop_skips_to_the_content(tab: Tab, sidecar: FakeSidecar) -> None:
+    await tab.open(sidecar.address)
+    await tab.wait_for_text("6 things need a look")
+    await tab.press("Tab")
+    assert await tab.evaluate(FOCUSED) == "Skip to the content"
+    await tab.press("Enter")
+    assert await tab.evaluate("document.activeElement.id") == "main"
+    assert await tab.evaluate("location.hash") == "", "the place stays the same"
+
+
+@pytest.mark.wide
+async def test_a_new_view_takes_the_focus(tab: Tab, sidecar: FakeSidecar) -> None:
+    await tab.open(sidecar.address)
+    await tab.wait_for_text("6 things need a look")
+    await tab_to(tab, "Members")
+    await tab.press("Enter")
+    await tab.wait_for_text("30 members")
+    assert await tab.evaluate("document.activeElement.tagName") == "H1"
+    assert (await tab.evaluate("document.title")).startswith("Members · shop")
+    assert await tab.evaluate("document.querySelector('nav [aria-current]').innerText.split('\\n')[0]") == "Members"
+
+
+async def test_a_list_is_one_stop_and_arrows_move_in_it(tab: Tab, nursery) -> None:  # type: ignore[no-untyped-def]
+    sidecar = await nursery.start(fake_cluster(members_=300).run)
+    await tab.open(f"{sidecar.address}#/members?sort=name")
+    await tab.wait_for_text("300 members")
+    await tab_until(tab, IN_LIST)
+    await tab.press("ArrowDown")
+    assert await tab.evaluate(FOCUSED) == "web-1"
+    await tab.press("End")
+    await tab.wait_for(f"{FOCUSED} === 'web-299'")
+    inside = "(() => { const box = document.activeElement.getBoundingClientRect();"
+    assert await tab.evaluate(f"{inside} return box.top > 0 && box.bottom < innerHeight; }})()"), "it is in sight"
+    await tab.press("ArrowUp")
+    assert await tab.evaluate(FOCUSED) == "web-298"
+    assert await tab.evaluate("document.querySelectorAll('tbody a[tabindex=\"0\"]').length") == 1
+    assert await tab.evaluate("document.querySelectorAll('tbody a').length") < 100, "most rows are not in the document"
+    await tab.press("Enter")
+    await tab.wait_for("location.hash.startsWith('#/members/')")
+
+
+@pytest.mark.wide
+async def test_focus_in_a_list_survives_a_change(tab: Tab, sidecar: FakeSidecar) -> None:
+    await tab.open(f"{sidecar.address}#/members?sort=name")
+    await tab.wait_for_text("30 members")
+    await tab_until(tab, IN_LIST)
+    for _ in range(3):
+        await tab.press("ArrowDown")
+    item = next(iter(sidecar.views["members"]({})))[1]["items"][3]
+    await sidecar.tell("members", {"kind": "changed", "items": [{**item, "reason": "changed"}], "gone": []})
+    await tab.wait_for_text("changed")
+    assert await tab.evaluate(FOCUSED) == "web-3"
+
+
+@pytest.mark.wide
+async def test_heads_of_a_list_sort_it(tab: Tab, sidecar: FakeSidecar) -> None:
+    await tab.open(f"{sidecar.address}#/members")
+    await tab.wait_for_text("30 members")
+    await tab_to(tab, "Round trip")
+    await tab.press("Enter")
+    await tab.press("Enter")
+    await tab.wait_for("document.querySelector('th[aria-sort=descending]').innerText.startsWith('Round trip')")
+    assert await tab.evaluate("document.querySelector('tbody a').innerText") == "web-29"
+    assert (await tab.evaluate("location.hash")).endswith("?sort=-rtt")
