@@ -2,12 +2,14 @@
 
 import itertools
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import trio
 
 from gossipreg.demo.orders import OrderOutcome, Orders
 from gossipreg.demo.processes import DemoProcess
+from gossipreg.errors import Unreachable
 
 PIECE_BYTES = 65_536
 SINGLE = "single-"
@@ -29,6 +31,8 @@ class Crowd:
         self._outcomes: dict[str, OrderOutcome] = {}
         """Those of single orders that are waited for."""
         self._idle = False
+        self._ended = False
+        """The process has ended."""
         self._input, self._output = (trio.lowlevel.FdStream(fd) for fd in self.process.take_pipes())
 
     async def run(self) -> None:
@@ -44,29 +48,41 @@ class Crowd:
                         if outcome.order.startswith(SINGLE):
                             self._outcomes[outcome.order] = outcome
                 self._came.notify_all()
+        async with self._came:
+            self._ended = True
+            self._came.notify_all()
 
     async def order_at(self, rate: float) -> None:
-        """So many orders a second from now on."""
-        self.rate = rate
+        """So many orders a second from now on. Raises Unreachable, as the other methods do: the process has ended."""
         await self._say({"rate": rate})
+        self.rate = rate
 
     async def order_one(self, card: str) -> OrderOutcome:
         """One order; returns what came of it."""
         name = f"{SINGLE}{next(self._numbers)}"
         await self._say({"order": name, "card": card})
-        async with self._came:
-            while name not in self._outcomes:
-                await self._came.wait()
-            return self._outcomes.pop(name)
+        await self._until(lambda: name in self._outcomes)
+        return self._outcomes.pop(name)
 
     async def finish(self) -> None:
         """Stop, and wait until every order has its answer."""
         self.rate = 0.0
         self._idle = False
         await self._say({"finish": True})
+        await self._until(lambda: self._idle)
+
+    async def _until(self, holds: Callable[[], bool]) -> None:
         async with self._came:
-            while not self._idle:
+            while not holds():
+                if self._ended:
+                    raise self._gone()
                 await self._came.wait()
 
     async def _say(self, asked: dict[str, object]) -> None:
-        await self._input.send_all(json.dumps(asked).encode() + b"\n")
+        try:
+            await self._input.send_all(json.dumps(asked).encode() + b"\n")
+        except trio.BrokenResourceError:
+            raise self._gone() from None
+
+    def _gone(self) -> Unreachable:
+        return Unreachable(f"the process of the customers has ended: {self.process.last_words or 'it said nothing'}")

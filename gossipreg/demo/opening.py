@@ -36,9 +36,9 @@ class DemoOpening:
         self._key = write_key(folder)
         self._links = Links()
         self.relays = LinkRelays(self._links, self._pids)
-        ports = FreePorts(Random())
+        self._ports = FreePorts(Random())
         plans = plan(with_node=self._node is not None and self._node >= NODE_LEAST)
-        self._hosts = [DemoHost(one, number, folder, ports, self.relays) for number, one in enumerate(plans)]
+        self._hosts = [DemoHost(one, number, folder, self._ports, self.relays) for number, one in enumerate(plans)]
         self._lookout = Lookout(self._hosts)
         self._crowd: Crowd | None = None
 
@@ -63,6 +63,7 @@ class DemoOpening:
             self._crowd.process.kill()
         self._lookout.close()
         self.relays.close_all()
+        self._ports.close()
 
     async def open(self, nursery: trio.Nursery) -> Cast:
         """Start everything, and wait until the shop is open. Raises CannotStart."""

@@ -137,7 +137,7 @@ class Demonstration:
         try:
             return await stage.perform(line)
         except GossipregError as error:
-            teller.tell("error", f"{error}.", code=error.code)
+            teller.tell("error", f"Error: {error}.", code=error.code)
             if not self._settings.prompt:
                 self._faults.append(str(error))
             return True
