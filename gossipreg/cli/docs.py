@@ -18,6 +18,12 @@ def topics() -> dict[str, Traversable]:
     return dict(sorted(found.items()))
 
 
+def docs_files() -> dict[str, Traversable]:
+    """The files beside the pages, which other programs read: a dashboard, alerts."""
+    found = (files("gossipreg") / "docs").iterdir()
+    return {file.name: file for file in found if file.name.endswith((".json", ".yml"))}
+
+
 def title(page: Traversable) -> str:
     """The page's first heading."""
     first = page.read_text(encoding="utf-8").partition("\n")[0]
@@ -35,8 +41,18 @@ def title(page: Traversable) -> str:
 @client_options
 @pass_chosen
 def docs(chosen: Chosen, topic: str | None) -> None:
-    """Print a page of the manual, or without TOPIC list the pages. No sidecar is needed."""
+    """Print a page of the manual, or without TOPIC list the pages. No sidecar is needed.
+
+    TOPIC may also be a file that a page names, such as prometheus-alerts.yml.
+    """
     known = topics()
+    if topic is not None and (file := docs_files().get(topic.lower())) is not None:
+        text = file.read_text(encoding="utf-8")
+        if chosen.json:
+            print_json({"topic": file.name, "text": text})
+        else:
+            print_line(text.rstrip("\n"))
+        return
     if topic is None:
         _print_list(chosen, known)
         return

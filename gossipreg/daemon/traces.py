@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LAST_SPANS_S = 2.0
 """How long the last spans have at the end of the sidecar."""
-TROUBLE = "spans_dropped"
+REASONS = ("span_queue_full", "span_not_exported", "span_rejected")
 
 
 class Traces:
@@ -67,19 +67,22 @@ class Traces:
         if lost > self._lost:
             why = f": {failure}" if failure else f": {self._where} takes them too slowly, or refuses them"
             message = f"{lost} spans were not exported since the start{why}"
-            self._troubles.saw(TROUBLE, message)
+            self._troubles.saw("spans_dropped", message)
             self._log.line(
-                "warning", TROUBLE, {"message": message, "lost": lost - self._lost}, repeat_key=f"{TROUBLE} {failure}"
+                "warning",
+                "spans_dropped",
+                {"message": message, "lost": lost - self._lost},
+                repeat_key=f"spans_dropped {failure}",
             )
             self._lost = lost
         elif failure:
-            self._troubles.saw(TROUBLE, f"spans wait for the collector: {failure}")
+            self._troubles.saw("spans_dropped", f"spans wait for the collector: {failure}")
         else:
-            self._troubles.over(TROUBLE)
+            self._troubles.over("spans_dropped")
 
     def counts(self) -> dict[str, int]:
         """Counters for `info`; none without --otlp."""
         if self._queue is None:
             return {}
-        dropped = {f"drop.{reason}": count for reason, count in self._queue.dropped.items()}
+        dropped = {f"drop.{reason}": self._queue.dropped[reason] for reason in REASONS}  # an alert needs the zeros
         return {"spans_waiting": len(self._queue), "spans_exported": self._queue.exported, **dropped}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gossipreg.cli.docs import title, topics
+from gossipreg.cli.docs import docs_files, title, topics
 from tests.cli.conftest import Command
 
 PAGES = topics()
@@ -44,6 +44,14 @@ def test_a_page_links_only_to_pages_that_there_are(topic: str) -> None:
     links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", PAGES[topic].read_text())
     local = [link for link in links if "://" not in link]
     assert [link for link in local if not (PACKAGE / "docs" / link).exists()] == []
+
+
+@pytest.mark.parametrize("name", docs_files())
+def test_docs_prints_a_file_whole_and_a_page_names_it(name: str, command: Command) -> None:
+    text = (PACKAGE / "docs" / name).read_text()
+    assert command("docs", name).out == text.rstrip("\n") + "\n"
+    assert json.loads(command("docs", name, "--json").out)["text"] == text
+    assert any(f"gossipreg docs {name}" in page.read_text() for page in PAGES.values())
 
 
 def test_an_unknown_page_is_wrong_usage_and_names_the_known_ones(command: Command) -> None:

@@ -33,6 +33,10 @@ class GoneServices:
             if not nodes:
                 self._nodes.pop(name, None)
 
+    def names(self) -> Collection[str]:
+        """The folded names of all of them."""
+        return self._nodes.keys()
+
     def of_name(self, name: str) -> tuple[CatalogInstance, ...]:
         """The instances of this name (in any case), in order of (node, id)."""
         folded = fold_name(name)

@@ -124,6 +124,7 @@ class JournalsShown:
             "journals_behind": sum(_behind(one) for one in leading),
             "journals_out": sum(one.data.out is not None for one in replicas),
             "journals_orphaned": sum(one.orphaned for one in replicas),
+            "journal_fill_percent": round(100 * max((one.data.fill for one in replicas if one.leading), default=0.0)),
             **runtime.counts,
             **({} if journals is None else journals.counts),
         }

@@ -38,7 +38,7 @@ What the answers are made of:
     writes       registering, checks, maintenance, leaving
     definitions  Consul's words for a service;  check_definitions: Consul's words for a check
     monitoring   whether the sidecar runs and is synced, targets for Prometheus
-    metrics      counters for Prometheus;  events: the changes of the answers as a stream
+    metrics      counters for Prometheus;  metric_names: their names;  events: the changes of the answers as a stream
     eureka/      the same registry for Eureka's clients
     ui/          the page for people
     dapr/        Dapr's API of publishing and calling

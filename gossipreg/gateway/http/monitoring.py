@@ -38,7 +38,8 @@ class Monitoring:
         sidecar = self._sidecar
         members = self._view.members(sidecar.now())
         info = {"cluster": sidecar.cluster, **await sidecar.figures()}
-        text = metrics_text(info, members, self._view.catalog.instances(), self._gauges())
+        catalog = self._view.catalog
+        text = metrics_text(info, members, catalog.instances(), self._gauges(), catalog.gone.names())
         return Response(200, text.encode(), CONTENT_TYPE)
 
     def targets(self, request: Request) -> Response:

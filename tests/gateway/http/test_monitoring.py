@@ -273,7 +273,7 @@ def test_the_lag_of_each_group_is_a_gauge_with_its_name() -> None:
     lag = {"pending": 3, "bytes": 3072, "oldest_s": 1.5, "unanswered": 1, "dead": 2}
     info = {
         "version": "1", "id": "00", "name": "n", "cluster": "c", "members": {}, "synced": True, "alone": False,
-        "health_score": 0, "uptime_s": 1.0, "services": 0, "out": False, "loop_lag_ms": 0.0,
+        "health_score": 0, "uptime_s": 1.0, "services": 0, "out": False, "loop_lag_ms": 0.0, "troubles": [],
         "events": {"publishing": 0, "groups": {'ma"il': lag, "stock": {**lag, "pending": 0}}},
         "counters": {"events.published": 7, "events.acked": 4, "events_handlings": 1},
     }  # fmt: skip
