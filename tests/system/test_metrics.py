@@ -33,7 +33,7 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sidecar,
         other = cluster.start("m1").wait_ready()
         stock.register(one, "stock")
         stock.register(other, "gone")
-        wait_for(lambda: one.lookup("stock") and one.lookup("gone"))
+        wait_for(lambda: bool(one.lookup("stock") and one.lookup("gone")))
         _use_events(one)
         with client(one) as program:
             for end in ("saga-commit", "saga-abort"):
