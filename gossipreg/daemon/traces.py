@@ -84,5 +84,7 @@ class Traces:
         """Counters for `info`; none without --otlp."""
         if self._queue is None:
             return {}
-        dropped = {f"drop.{reason}": self._queue.dropped[reason] for reason in REASONS}  # an alert needs the zeros
+        dropped = {
+            f"drop.{reason}": self._queue.dropped.get(reason, 0) for reason in REASONS
+        }  # an alert needs the zeros
         return {"spans_waiting": len(self._queue), "spans_exported": self._queue.exported, **dropped}
