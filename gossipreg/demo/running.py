@@ -59,7 +59,8 @@ class Demonstration:
 
     async def run(self) -> int:
         teller = Teller(self._say, as_json=self._settings.as_json)
-        with trio.open_signal_receiver(*ENDING) as signals, ExitStack() as stack:
+        heard = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]  # nohup, or `&`
+        with trio.open_signal_receiver(*heard) as signals, ExitStack() as stack:
             folder = DemoFolder()
             stack.callback(folder.delete)
             opening = DemoOpening(folder.path, teller)
