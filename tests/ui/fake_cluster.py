@@ -68,9 +68,9 @@ def service() -> Shape:
             "id": "http GET /health",
             "health": "critical",
             "output": "HTTP 503: pool exhausted (20 of 20 in use)",
-            "age_s": 4.0,
+            "checked_s": 4.0,
         },
-        {"id": "tcp 10.0.0.1:8080", "health": "passing", "output": "connected in 0.4 ms", "age_s": 2.0},
+        {"check": "tcp 10.0.0.1:8080", "health": "passing", "output": "connected in 0.4 ms", "checked_s": 2.0},
     ]
     return {
         "name": "billing",
@@ -79,7 +79,7 @@ def service() -> Shape:
                 out_because="it is critical: http GET /health: HTTP 503: pool exhausted"),
             instance(1), instance(2, weight=3), instance(4, "warning", out_because="it is in the state warning"),
             instance(7, "maintenance", reason="kernel update", out_because="it is in maintenance: kernel update"),
-            instance(17, out_because="its member web-17 is dead: suspected by web-2 for 4.1 s and did not refute it",
+            instance(17, "critical", out_because="its member web-17 is dead: suspected by web-2 for 4.1 s and did not refute it",
                 since_s=812.0),
         ],
         "explain": {
@@ -107,7 +107,7 @@ def overview(all: list[Shape], *, troubles: bool = True) -> Shape:
         "sagas": {"running": 6, "stuck": 1 if troubles else 0},
         "not_alive": [{key: one[key] for key in fields} for one in all if one["state"] in ("suspect", "dead")],
         "failing_checks": [{
-            "service": "billing-8080", "name": "billing", "check": "http GET /health", "health": "critical",
+            "service": "billing-8080", "check": "http GET /health", "health": "critical",
             "output": "HTTP 503: pool exhausted (20 of 20 in use)", "since_s": 94.0,
         }] if troubles else [],
         "maintenance": [{"service": "mail-2525", "reason": "moved to another host"}] if troubles else [],
@@ -124,7 +124,13 @@ def one_member(all: list[Shape], query: dict[str, str]) -> Shape:
         "journals_led": 2,
         "health_score": 0,
     }
-    return {"member": found, "services": [instance(0), instance(4, "warning")], "troubles": [], "load": load}
+    return {
+        "member": found,
+        "services": [instance(0), instance(4, "warning")],
+        "troubles": [],
+        "load": load,
+        "failing_checks": [],
+    }
 
 
 def events() -> Shape:
@@ -223,7 +229,7 @@ def history(count: int = 120) -> Shape:
             "seq": 5000 - number, "at": NOW - number * number * 4.0, "kind": kind, "level": level, "message": message,
             **about,
         })  # fmt: skip
-    return {"lines": lines, "more": False, "kept_from": NOW - 14 * 86400, "kept_in": "disk"}
+    return {"kind": "current", "lines": lines, "more": False, "kept_from": NOW - 14 * 86400, "kept_in": "disk"}
 
 
 def pieces(kind: str, items: list[Shape]) -> Events:

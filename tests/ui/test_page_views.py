@@ -100,6 +100,19 @@ async def test_members_that_lead_journals_and_are_silent_are_named(tab: Tab, sid
     assert "No saga is kept" not in await tab.evaluate("document.body.innerText")
 
 
+async def test_a_member_is_asked_what_its_checks_say(tab: Tab, sidecar: FakeSidecar) -> None:
+    said = {"check": "tcp 10.0.0.2:8081", "health": "passing", "output": "connected in 0.3 ms", "checked_s": 1.5}
+    sidecar.results["ask-member"] = {"load": {}, "checks": {"billing-8081": [said]}}
+    await tab.open(f"{sidecar.address}#/services/billing")
+    await tab.click("button.small", "Ask web-1")
+    await tab.wait_for_text("connected in 0.3 ms")
+    assert sidecar.calls[0].params == {"member": member_id(1), "service": "billing"}
+    sidecar.results["ask-member"] = {"error": {"code": "unavailable", "message": "web-2 did not answer in 3 s"}}
+    await tab.click("button.small", "Ask web-2")
+    await tab.wait_for_text("web-2 did not answer in 3 s")
+    tab.errors.clear()  # the browser reports the status
+
+
 @pytest.mark.wide
 async def test_why_an_instance_is_not_answered_can_be_asked(tab: Tab, sidecar: FakeSidecar) -> None:
     sidecar.results["explain"] = {

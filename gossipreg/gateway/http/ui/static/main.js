@@ -39,7 +39,7 @@ class App {
     this.waiting = new Set();
     this.session = new Session((kind, data) => this.receive(kind, data), (state) => this.connection(state));
     this.shell = new Shell({ retry: () => this.session.retryNow() });
-    this.errorPlace = h("div");
+    this.errorPlace = h("div", { class: "error" });
     window.addEventListener("hashchange", () => this.goTo(parse(location.hash)));
     window.addEventListener("refined", () => this.refined(parse(location.hash)));
     document.querySelector(".skip").addEventListener("click", (event) => {

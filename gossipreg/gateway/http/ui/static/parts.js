@@ -1,9 +1,9 @@
 // Small pieces that several views use.
 
-import { moment } from "./clock.js";
+import { age, moment } from "./clock.js";
 import { h } from "./dom.js";
 import { address } from "./route.js";
-import { glyph } from "./states.js";
+import { badge, glyph } from "./states.js";
 
 /** The head of a view; it takes the focus when the view is opened. */
 export function heading(text, ...beside) {
@@ -35,6 +35,28 @@ export const waiting = () => note("waiting", "Waiting for the sidecar's answer â
 export function missingAnswers(unanswered) {
   if (!unanswered?.length) return null;
   return note("trouble", `Not all is known. No answer from: ${unanswered.join(", ")}. What they lead is missing below.`);
+}
+
+/** What checks say, each with its last output. */
+export function checkList(checks, receivedMs) {
+  return h(
+    "ul",
+    { class: "checks" },
+    checks.map((check) =>
+      h(
+        "li",
+        null,
+        badge(check.health),
+        h(
+          "div",
+          null,
+          check.service && h("strong", null, check.service, " "),
+          h("span", null, check.check),
+          h("span", { class: "soft" }, typeof check.checked_s === "number" ? [" ", age(check.checked_s, receivedMs), " ago"] : " it has not run yet"),
+          check.output && h("pre", null, check.output),
+        ),
+      )),
+  );
 }
 
 export function memberLink(id, name) {

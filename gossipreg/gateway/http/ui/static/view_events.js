@@ -26,14 +26,14 @@ export function open(_place, app) {
       const receivedMs = nowMs();
       const unanswered = data.not_answered ?? data.unanswered ?? [];
       fillIfChanged(trouble, unanswered, () => missingAnswers(unanswered));
-      fillIfChanged(groups, [data.groups, app.writes(), unanswered], () => groupsCard(data.groups ?? [], receivedMs, app, unanswered));
+      fillIfChanged(groups, [data.groups, app.writes(), unanswered], () => groupsCard(data.groups ?? [], receivedMs, app, unanswered, data.left_out ?? 0));
       fillIfChanged(dead, [data.dead, app.writes()], () => deadCard(data.dead ?? [], receivedMs, app, further));
       fillIfChanged(journals, data.journals, () => journalsCard(data.journals ?? []));
     },
   };
 }
 
-function groupsCard(groups, receivedMs, app, unanswered) {
+function groupsCard(groups, receivedMs, app, unanswered, leftOut) {
   if (!groups.length) {
     return card("Groups", unanswered.length ? note("waiting", "No group is known so far.") : note("empty", "No group subscribes to events."));
   }
@@ -56,6 +56,7 @@ function groupsCard(groups, receivedMs, app, unanswered) {
           app.writes() && h("div", { class: "actions" }, one.dead > 0 && deadLetterButtons(one.group, null, one.dead), forgetGroupButton(one.group, one.pending ?? 0)),
         )),
     ),
+    leftOut > 0 && note("plain", `${number(leftOut)} more groups are not shown: there was no room in the answer.`),
   );
 }
 

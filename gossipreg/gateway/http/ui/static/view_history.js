@@ -50,10 +50,9 @@ export function open(place, app) {
     const ask = async (event) => {
       event.target.disabled = true;
       try {
-        const found = await call("history", { ...filters(parse(location.hash).query), until: last.at, limit: PAGE });
-        const before = lines.size;
+        const found = await call("history", { ...filters(parse(location.hash).query), before: last.seq, limit: PAGE });
         for (const line of found.lines) lines.set(line.seq, line);
-        about = { ...about, more: found.more && lines.size > before };
+        about = { ...about, more: found.more };
         show();
       } catch (error) {
         if (!(error instanceof CallFailed)) throw error;
@@ -67,9 +66,9 @@ export function open(place, app) {
   return {
     element: h("div", { class: "stack" }, heading("History"), filterForm(place.query), strip, status, body),
     title: "History",
-    restart: () => lines.clear(),
     receive(kind, data) {
       if (kind !== "history") return;
+      if (data.kind === "current") lines.clear();
       about = { ...about, ...data, more: data.more ?? about?.more ?? false };
       for (const line of data.lines ?? []) lines.set(line.seq, line);
       app.soon(show);
@@ -127,7 +126,7 @@ function lineOf(line, marked) {
     h(
       "div",
       { class: "what" },
-      h("p", null, line.message),
+      h("p", null, line.message, line.left_out > 0 && h("span", { class: "soft" }, ` (and ${number(line.left_out)} more like it, which came too fast to be kept)`)),
       (line.member || line.service) &&
         h("p", { class: "soft" }, line.member && memberLink(line.member.id, line.member.name), line.member && line.service && ", ", line.service && h("a", { href: address("service", line.service) }, line.service), line.instance && ` ${line.instance}`),
     ),

@@ -3,7 +3,7 @@
 import { maintenanceButtons } from "./actions.js";
 import { age, nowMs } from "./clock.js";
 import { fillIfChanged, h } from "./dom.js";
-import { card, facts, heading, note, pairs, waiting } from "./parts.js";
+import { card, checkList, facts, heading, note, pairs, waiting } from "./parts.js";
 import { address } from "./route.js";
 import { badge } from "./states.js";
 import { bytes, number, percent, roundTrip, shortId } from "./words.js";
@@ -27,7 +27,8 @@ export function open(place, app) {
   };
 }
 
-function shown({ member, services = [], load = null, troubles = [], not_answered, kept }, receivedMs, app) {
+function shown(data, receivedMs, app) {
+  const { member, services = [], services_left_out: leftOut = 0 } = data;
   if (!member) return note("empty", "This sidecar knows no member of this id. A member that is gone for days is forgotten.");
   const inMaintenance = typeof member.maintenance === "string";
   return [
@@ -50,18 +51,19 @@ function shown({ member, services = [], load = null, troubles = [], not_answered
           ["Labels", Object.keys(member.labels ?? {}).length ? pairs(member.labels) : "none"],
         ]),
       ),
-      card("As it says itself", ofItself(member, load, troubles, not_answered, receivedMs)),
+      card("As it says itself", ofItself(data, receivedMs)),
     ),
-    card(`Services (${number(services.length)})`, servicesOf(services, kept)),
+    card(`Services (${number(services.length + leftOut)})`, servicesOf(services), leftOut > 0 && note("plain", `${number(leftOut)} more are not shown.`)),
     h("p", null, h("a", { href: address("history", null, { member: member.id }) }, "What happened to it: history")),
   ];
 }
 
-function ofItself(member, load, troubles, notAnswered, receivedMs) {
-  if (notAnswered) return note("trouble", typeof notAnswered === "string" ? notAnswered : "It did not answer when it was asked.");
-  if (!load) return member.state === "alive" ? note("waiting", "Asking it …") : note("empty", `It is ${member.state}, so it is not asked.`);
+function ofItself({ member, load, troubles = [], failing_checks: failing = [], not_answered: notAnswered }, receivedMs) {
+  if (notAnswered) return note("trouble", `It was asked, and did not say: ${notAnswered}`);
+  if (!load) return member.state === "alive" || member.state === "suspect" ? note("waiting", "Asking it …") : note("empty", `It is ${member.state}, so it is not asked.`);
   return [
     troubles.length > 0 && h("ul", { class: "rows" }, troubles.map((one) => h("li", null, badge("warning"), h("div", null, one.message, h("span", { class: "soft" }, " for ", age(one.since_s, receivedMs)))))),
+    failing.length > 0 && checkList(failing, receivedMs),
     facts([
       ["Running for", typeof load.uptime_s === "number" ? age(load.uptime_s, receivedMs) : null],
       ["CPU", typeof load.cpu === "number" ? `${percent(load.cpu)} of a core` : null],

@@ -65,7 +65,7 @@ export function troublesOf(overview) {
       state: one.health,
       message: `${one.service || "this sidecar"} is ${one.health}: ${one.check}${one.output ? `: ${one.output}` : ""}`,
       since_s: one.since_s,
-      href: one.name ? address("service", one.name) : null,
+      href: one.service ? address("history", null, { service: one.service }) : null,
     });
   }
   if (overview.sagas?.stuck) {

@@ -3,7 +3,7 @@
 import { deregisterButton, maintenanceButtons } from "./actions.js";
 import { age, nowMs } from "./clock.js";
 import { fill, fillIfChanged, h } from "./dom.js";
-import { card, facts, heading, memberLink, note, pairs, tags, waiting } from "./parts.js";
+import { card, checkList, facts, heading, memberLink, note, pairs, tags, waiting } from "./parts.js";
 import { address, refine } from "./route.js";
 import { call } from "./rpc.js";
 import { badge, HEALTHS, shareBar } from "./states.js";
@@ -13,6 +13,7 @@ export const stream = (place) => ({ view: "service", name: place.name });
 
 export function open(place, app) {
   const body = h("div", { class: "stack" }, waiting());
+  const asked = new Map(); // what other members said of their checks, by instance
   const answer = h("div", { role: "status" });
   const why = whyForm(place, answer);
   const element = h("div", { class: "stack" }, h("p", { class: "crumb" }, h("a", { href: address("services") }, "Services")), heading(place.name), body, why);
@@ -23,7 +24,7 @@ export function open(place, app) {
     receive(kind, data) {
       if (kind !== "service") return;
       const receivedMs = nowMs();
-      fillIfChanged(body, [data, app.writes(), app.hello?.id], () => shown(data, receivedMs, app));
+      fillIfChanged(body, [data, app.writes(), app.hello?.id], () => shown(data, { receivedMs, app, asked }));
     },
     refine(place) {
       if (place.query.tags || place.query.zone) ask(place.name, place.query, answer);
@@ -32,7 +33,7 @@ export function open(place, app) {
   };
 }
 
-function shown({ name, instances = [], explain = {} }, receivedMs, app) {
+function shown({ name, instances = [], explain = {} }, here) {
   const inAnswers = instances.filter((one) => !one.out_because);
   const out = instances.filter((one) => one.out_because);
   const partial = explain.synced === false && note("trouble", "This sidecar is not synced: there may be more instances than these.");
@@ -42,18 +43,18 @@ function shown({ name, instances = [], explain = {} }, receivedMs, app) {
   return [
     partial,
     h("div", { class: "summary" }, h("strong", null, `${number(inAnswers.length)} of ${counted(instances.length, "instance")} in the answers here`), shareBar(explain.health ?? {}, HEALTHS)),
-    group("In the answers", inAnswers, receivedMs, app, "No instance is in the answers: who looks this service up here gets none."),
-    out.length > 0 && group("Out of the answers, and why", out, receivedMs, app),
+    group("In the answers", inAnswers, here, "No instance is in the answers: who looks this service up here gets none."),
+    out.length > 0 && group("Out of the answers, and why", out, here),
     h("p", null, h("a", { href: address("history", null, { service: name }) }, "What happened to it: history")),
   ];
 }
 
-function group(title, instances, receivedMs, app, none) {
-  const content = instances.length ? h("ul", { class: "instances" }, instances.map((one) => instance(one, receivedMs, app))) : note("trouble", none);
+function group(title, instances, here, none) {
+  const content = instances.length ? h("ul", { class: "instances" }, instances.map((one) => instance(one, here))) : note("trouble", none);
   return card(`${title} (${number(instances.length)})`, content);
 }
 
-function instance(one, receivedMs, app) {
+function instance(one, { receivedMs, app, asked }) {
   const own = one.node === app.hello?.id;
   return h(
     "li",
@@ -61,23 +62,38 @@ function instance(one, receivedMs, app) {
     h("div", { class: "instance-head" }, badge(one.health), one.stale && badge("stale", "known last"), h("strong", null, one.id), h("code", null, `${one.address}:${one.port}`), h("span", { class: "soft" }, "at "), memberLink(one.node, one.node_name), one.zone && h("span", { class: "soft" }, `zone ${one.zone}`), h("span", { class: "soft" }, `weight ${number(one.weight ?? 1)}`), tags(one.tags), pairs(one.meta)),
     one.out_because && h("p", { class: "because" }, h("strong", null, "Out: "), one.out_because, typeof one.since_s === "number" && h("span", { class: "soft" }, " for ", age(one.since_s, receivedMs))),
     one.reason && one.reason !== one.out_because && !one.out_because?.includes(one.reason) && h("p", { class: "soft" }, one.reason),
-    checksOf(one, own, receivedMs),
+    checksOf(one, receivedMs, asked),
     own && app.writes() && h("div", { class: "actions" }, maintenanceButtons(one.id, app.hello.name, one.health === "maintenance"), deregisterButton(one.id, one.service)),
   );
 }
 
-function checksOf(one, own, receivedMs) {
-  if (one.checks === null || one.checks === undefined) {
-    return own ? null : h("p", { class: "soft hint" }, `What its checks say is known at ${one.node_name} alone.`);
-  }
-  if (!Array.isArray(one.checks)) return h("p", { class: "soft hint" }, String(one.checks));
+function checksOf(one, receivedMs, asked) {
+  if (!one.checks) return askForChecks(one, asked);
   if (!one.checks.length) return h("p", { class: "soft hint" }, "It has no checks: it passes as long as its member lives.");
-  return h(
-    "ul",
-    { class: "checks" },
-    one.checks.map((check) =>
-      h("li", null, badge(check.health ?? check.status), h("div", null, h("span", null, check.id ?? check.name ?? check.check), typeof check.age_s === "number" && h("span", { class: "soft" }, " ", age(check.age_s, receivedMs), " ago"), check.output && h("pre", null, check.output)))),
-  );
+  return checkList(one.checks, receivedMs);
+}
+
+/** What checks say is known where they run alone: that member is asked when somebody wants to know. */
+function askForChecks(one, asked) {
+  if (one.since_s !== undefined) return null; // its member is dead
+  const place = h("div", { role: "status" });
+  const show = ({ checks, receivedMs }) =>
+    fill(place, checks?.length ? checkList(checks, receivedMs) : h("p", { class: "soft hint" }, `${one.node_name} runs no check of it.`));
+  const ask = async () => {
+    fill(place, h("p", { class: "soft hint" }, `Asking ${one.node_name} …`));
+    try {
+      const { checks } = await call("ask-member", { member: one.node, service: one.service });
+      asked.set(`${one.node} ${one.id}`, { checks: checks?.[one.id], receivedMs: nowMs() });
+      show(asked.get(`${one.node} ${one.id}`));
+    } catch (error) {
+      fill(place, note("trouble", error.message));
+    }
+  };
+  const button = h("button", { type: "button", class: "small", on: { click: ask } }, `Ask ${one.node_name}`);
+  const known = asked.get(`${one.node} ${one.id}`);
+  if (known) show(known);
+  else fill(place, h("p", { class: "soft hint" }, `What its checks say is known at ${one.node_name} alone. `, button));
+  return place;
 }
 
 // -- why is it not in the answers? ---------------------------------------------------------------------------------------
