@@ -79,8 +79,8 @@ def service() -> Shape:
                 out_because="it is critical: http GET /health: HTTP 503: pool exhausted"),
             instance(1), instance(2, weight=3), instance(4, "warning", out_because="it is in the state warning"),
             instance(7, "maintenance", reason="kernel update", out_because="it is in maintenance: kernel update"),
-            instance(17, "critical", out_because="its member web-17 is dead: suspected by web-2 for 4.1 s and did not refute it",
-                since_s=812.0),
+            instance(17, "critical", since_s=812.0,
+                out_because="its member web-17 is dead: suspected by web-2 for 4.1 s and did not refute it"),
         ],
         "explain": {
             "name": "billing", "instances": 5, "health": {"passing": 2, "warning": 1, "critical": 1, "maintenance": 1},
@@ -104,7 +104,7 @@ def overview(all: list[Shape], *, troubles: bool = True) -> Shape:
         "members": states,
         "services": {"names": 42, "instances": 168, "passing": 160, "warning": 3, "critical": 3, "maintenance": 2},
         "events": {"groups": 3, "pending": 1204, "oldest_s": 312.0, "dead": 2 if troubles else 0},
-        "sagas": {"running": 6, "stuck": 1 if troubles else 0},
+        "sagas": {"running": 6, "undoing": 1, "finishing": 2, "stuck": 1 if troubles else 0},
         "not_alive": [{key: one[key] for key in fields} for one in all if one["state"] in ("suspect", "dead")],
         "failing_checks": [{
             "service": "billing-8080", "check": "http GET /health", "health": "critical",
@@ -189,7 +189,7 @@ def saga() -> Shape:
     ]  # fmt: skip
     return {
         "saga": "5f5f5f5f5f5f5f5f.order-1042", "id": "order-1042", "name": "create-order", "kind": "by_code",
-        "state": "aborted", "decision": "aborted", "reason": "the step book-courier was refused: HTTP 409",
+        "state": "aborted", "decision": "abort", "reason": "the step book-courier was refused: HTTP 409",
         "began": NOW * 1000, "decided": NOW * 1000 + 655, "ended": None, "timeout_ms": 60000,
         "input": '{"order": 1042, "items": 3}', "takeover": True, "steps": steps,
     }  # fmt: skip
@@ -199,7 +199,7 @@ def sagas(count: int = 30) -> Shape:
     found = []
     for number in range(count):
         state = ("running", "committed", "ended", "ended", "aborted")[number % 5]
-        decision = {"running": None, "committed": "committed", "aborted": "aborted"}.get(state, "committed")
+        decision = {"running": None, "aborted": "abort"}.get(state, "commit")
         found.append({
             "saga": f"5f5f5f5f5f5f5f5f.order-{1042 - number}", "name": "create-order", "kind": "by_code",
             "state": state,

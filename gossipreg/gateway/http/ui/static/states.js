@@ -29,6 +29,8 @@ const STATES = {
   running: ["half", "info"],
   committed: ["check", "good"],
   aborted: ["back", "warn"],
+  commit: ["check", "good"],
+  abort: ["back", "warn"],
   ended: ["check", "quiet"],
   stuck: ["triangle", "bad"],
   intended: ["half", "info"],
@@ -44,7 +46,7 @@ const STATES = {
   info: ["disc", "quiet"],
   error: ["cross", "bad"],
 };
-const WORDS = { not_undone: "not undone", after_done: "done", after: "after the commit", intended: "under way" };
+const WORDS = { commit: "committed", abort: "aborted", not_undone: "not undone", after_done: "done", after: "after the commit", intended: "under way" };
 
 export const MEMBER_STATES = ["alive", "suspect", "dead", "left"];
 export const HEALTHS = ["passing", "warning", "critical", "maintenance"];

@@ -129,7 +129,7 @@ function journalsCard(journals) {
             ["Here it", one.role === "leaderless" ? badge("critical", "has no leader") : one.role],
             ["Led by", one.leader ? memberLink(one.leader, one.leader_name) : "nobody"],
             ["Copies", one.copies === null || one.copies === undefined ? "its leader knows" : [number(one.copies), !one.takeover && h("span", { class: "soft" }, " no takeover")]],
-            ["Voters", (one.voters ?? []).map(({ name, state }) => `${name} (${state})`).join(", ")],
+            ["Voters", (one.voters ?? []).map(({ name, state }) => h("div", null, `${name}: ${state}`))],
             ["Full", one.fill >= 0.8 ? badge("warning", percent(one.fill)) : percent(one.fill ?? 0)],
             ["Disk", bytes(one.bytes ?? 0)],
           ]),

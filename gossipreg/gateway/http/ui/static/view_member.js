@@ -71,12 +71,14 @@ function ofItself({ member, load, troubles = [], failing_checks: failing = [], n
       ["Memory", typeof load.memory_bytes === "number" ? bytes(load.memory_bytes) : null],
       ["Journals led", typeof load.journals_led === "number" ? number(load.journals_led) : null],
       ["Local health", typeof load.health_score === "number" ? localHealth(load.health_score) : null],
+      ["Members known", typeof load.members === "number" ? number(load.members) : null],
+      ["Services there", typeof load.services === "number" ? number(load.services) : null],
       ...furtherFigures(load),
     ]),
   ];
 }
 
-const NAMED = new Set(["uptime_s", "cpu", "loop_lag_ms", "memory_bytes", "journals_led", "health_score"]);
+const NAMED = new Set(["uptime_s", "cpu", "loop_lag_ms", "memory_bytes", "journals_led", "health_score", "members", "services"]);
 
 /** Figures of a newer release than this page: shown by the names that they have. */
 function furtherFigures(load) {

@@ -184,6 +184,7 @@ function sagasTile(sagas) {
       "ul",
       { class: "counts" },
       h("li", null, figure({ value: number(sagas.stuck), label: "stuck", href: address("sagas", null, { state: "stuck" }), state: sagas.stuck ? "stuck" : null })),
+      sagas.undoing > 0 && h("li", null, figure({ value: number(sagas.undoing), label: "being undone", href: address("sagas", null, { state: "aborted" }), state: "undoing" })),
     ),
   );
 }

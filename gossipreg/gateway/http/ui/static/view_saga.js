@@ -42,7 +42,7 @@ function shown(saga, app) {
   return [
     h("div", { class: "summary" }, stuck.length > 0 && badge("stuck", `stuck at ${stuck.map(({ name }) => name).join(", ")}`), badge(saga.state), saga.decision && saga.state === "ended" && badge(saga.decision)),
     saga.reason && note("plain", saga.reason),
-    app.writes() && !saga.ended && h("div", { class: "actions" }, !saga.decision && sagaButtons.abort(saga.saga), sagaButtons.retry(saga.saga), saga.decision && sagaButtons.giveUp(saga.saga)),
+    app.writes() && !saga.ended && h("div", { class: "actions" }, !saga.decision && sagaButtons.abort(saga.saga), sagaButtons.retry(saga.saga), stuck.length > 0 && sagaButtons.giveUp(saga.saga)),
     card("Steps in time", sagaPicture(saga)),
     h("ul", { class: "steps" }, (saga.steps ?? []).map((step) => stepCard(saga, step, app))),
     card(
@@ -65,11 +65,11 @@ function stepCard(saga, step, app) {
   return h(
     "li",
     { class: "card step" },
-    h("div", { class: "instance-head" }, badge(step.state), step.stuck && badge("stuck"), h("h3", null, step.name), step.optional && h("span", { class: "tag" }, "optional"), step.after && h("span", { class: "tag" }, "after the commit")),
+    h("div", { class: "instance-head" }, badge(step.state), step.stuck && badge("stuck"), h("h3", null, step.name), step.optional && h("span", { class: "tag" }, "optional"), step.after && step.state !== "after" && h("span", { class: "tag" }, "after the commit")),
     attemptOf(step.service, step),
-    step.undo && h("div", null, h("p", { class: "soft" }, "Undo"), attemptOf(step.service, step.undo)),
+    step.undo && saga.decision !== "commit" && h("div", null, h("p", { class: "soft" }, "Undo"), attemptOf(step.service, step.undo)),
     (step.by_hand ?? []).map((one) => h("p", null, h("strong", null, `${one.decision} by ${one.who}`), one.why && `: ${one.why}`, h("span", { class: "soft" }, " ", momentOfMs(one.at)))),
-    open && app.writes() && h("div", { class: "actions" }, sagaButtons.retryStep(saga.saga, step.name), saga.decision && sagaButtons.skipStep(saga.saga, step.name)),
+    open && app.writes() && h("div", { class: "actions" }, sagaButtons.retryStep(saga.saga, step.name), step.stuck && sagaButtons.skipStep(saga.saga, step.name)),
   );
 }
 

@@ -4,7 +4,7 @@ import { fill, h } from "./dom.js";
 import { FilterBar, matches } from "./filter_bar.js";
 import { heading, missingAnswers, momentOfMs, note, waiting } from "./parts.js";
 import { address, refine } from "./route.js";
-import { badge } from "./states.js";
+import { badge, word } from "./states.js";
 import { Table } from "./table.js";
 import { duration, number } from "./words.js";
 
@@ -28,7 +28,7 @@ export function stateOf(one) {
 
 function said(one) {
   if (one.stuck?.length) return `stuck, ${one.state}`;
-  return one.state === "ended" && one.decision ? `ended, ${one.decision}` : undefined;
+  return one.state === "ended" && one.decision ? `ended, ${word(one.decision)}` : undefined;
 }
 
 function took(one) {
