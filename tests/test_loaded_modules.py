@@ -120,6 +120,17 @@ def test_the_daemon_loads_http_when_the_first_client_speaks_it(tmp_path: Path) -
     assert " gossipreg.gateway" not in after
 
 
+def test_the_page_is_loaded_by_the_first_request_for_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "gossipreg.cli"]
+    with sidecar_process(command, tmp_path, "--http", f"unix:{tmp_path}/http") as errors:
+        for path, loaded in (("/v1/agent/self", False), ("/ui/tables", True)):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(tmp_path / "http"))
+                client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+                assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+            assert (" gossipreg.gateway.http.ui.board\n" in errors.read_text()) == loaded
+
+
 JOURNALS = re.compile(r"gossipreg\.(journal|streams|events|sagas|daemon\.(journals|streams|events|sagas))(\.|$)")
 OF_A_HOST = {f"gossipreg.journal{name}" for name in ("", ".announced", ".model", ".values")}
 """What a sidecar with a data directory needs to say that it takes copies."""

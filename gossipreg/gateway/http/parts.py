@@ -68,6 +68,11 @@ class Parts:
         return self._page
 
     @property
+    def has_page(self) -> bool:
+        """Whether it is loaded."""
+        return self._page is not None
+
+    @property
     def page_streams(self) -> int:
         """How many pages are open."""
         return 0 if self._page is None else self._page.open_streams

@@ -4,7 +4,11 @@ The files of the page are open, since they hold no data. What the page asks by P
 a read at the door (`doors.py`), like a GET.
 """
 
+from importlib import import_module
+from inspect import isawaitable
 from typing import TYPE_CHECKING
+
+import trio
 
 from gossipreg.gateway.http.params import Param
 from gossipreg.gateway.http.route import Handle, Route
@@ -13,7 +17,7 @@ from gossipreg.net.http_message import READ, Head
 if TYPE_CHECKING:
     from gossipreg.gateway.http.client import Answer
     from gossipreg.gateway.http.parts import Parts
-    from gossipreg.net.http_message import Request
+    from gossipreg.net.http_message import Request, Response
 
 PAGE_READS = frozenset(
     (
@@ -38,10 +42,21 @@ PAGE_DATA = (CALL_PREFIX, b"/ui/stream")
 
 def _handler(name: str) -> Handle:
     def handle(parts: "Parts", request: "Request", *args: str) -> "Answer":
+        if not parts.has_page and name != "stream":
+            return _load_and_answer(parts, request, name, args)
         answer: Answer = getattr(parts.page, name)(request, *args)
         return answer
 
     return handle
+
+
+async def _load_and_answer(parts: "Parts", request: "Request", name: str, args: tuple[str, ...]) -> "Response":
+    """Reading the modules from the disk takes some tens of ms, so that is in a thread. A page asks for its files before
+    it opens a stream."""
+    await trio.to_thread.run_sync(import_module, "gossipreg.gateway.http.ui.page")
+    answer = getattr(parts.page, name)(request, *args)
+    response: Response = await answer if isawaitable(answer) else answer
+    return response
 
 
 def _route(
