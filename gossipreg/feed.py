@@ -29,9 +29,14 @@ class Feed(Generic[What]):
         self._waiting: deque[What] = deque()
         self._publishing = False
 
-    def follow(self, name: str, take: Callable[[What], None]) -> None:
-        """Call `take` with whatever happens from now on. It must not block."""
-        self._followers[_Follower(name, take, lambda: None)] = None
+    def follow(self, name: str, take: Callable[[What], None]) -> Callable[[], None]:
+        """Call `take` with whatever happens from now on. It must not block. Returns what ends that."""
+        follower = _Follower(name, take, lambda: None)
+        self._followers[follower] = None
+        return lambda: self._forget(follower)
+
+    def _forget(self, follower: _Follower[What]) -> None:
+        self._followers.pop(follower, None)
 
     @contextmanager
     def following(self, name: str, take: Callable[[What], None]) -> Iterator[None]:

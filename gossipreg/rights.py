@@ -43,6 +43,7 @@ RIGHTS: dict[str, Right] = {
     "journals": Right.READ,
     "journal": Right.READ,
     "history": Right.READ,
+    "history-end": Right.READ,
     "xds-show": Right.READ,
     "register": Right.OWN,
     "deregister": Right.OWN,

@@ -52,6 +52,7 @@ def test_a_client_command_loads_neither_trio_nor_cryptography(command: str, tmp_
         sidecar.answers["config"] = lambda _: {"file": None, "options": [], "ignored": []}
         sidecar.answers["force-leave"] = lambda _: {"left": [{"id": "00", "name": "web"}]}
         sidecar.answers["drain"] = lambda _: {"acked": True, "missing": 0, "members": []}
+        sidecar.answers["history"] = lambda _: {"lines": [], "more": False, "kept_from": None, "kept_in": "memory"}
         sidecar.answers["events-groups"] = lambda _: {"groups": [], "unanswered": []}
         sidecar.answers["xds-show"] = lambda _: {"clients": []}
         sidecar.answers["saga-list"] = lambda _: {"sagas": [], "unanswered": []}

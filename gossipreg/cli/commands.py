@@ -18,8 +18,8 @@ from gossipreg.errors import BadConfig, BadParams, CannotStart, ChooseSocket, Go
 
 COMMANDS = (
     "join", "register", "deregister", "heartbeat", "lookup", "services", "members", "watch", "wait", "call", "info",
-    "events", "saga", "journal", "xds", "config", "reload", "maint", "drain", "leave", "force-leave", "keygen", "exec",
-    "client", "demo", "docs", "help",
+    "history", "events", "saga", "journal", "xds", "config", "reload", "maint", "drain", "leave", "force-leave",
+    "keygen", "exec", "client", "demo", "docs", "help",
 )  # fmt: skip
 """In the order of the help. Each is the function of its name in the module of its name."""
 

@@ -21,7 +21,7 @@
     outbox/      events written with a program's own data, and handled once; loaded only when used
     events/      publishing and handling events; loaded only when used
     sagas/       taking the steps of sagas, and taking part in them; loaded only when used
-    event_stream one subscription to events on one connection
+    event_stream one subscription to events on one connection;  followed: a call that notifications follow
     connection   Client, Watch, Attachment: single calls of the local socket
     pool         the streams that calls share, for threads and forks
     stream       one connection of a Client: requests, answers, bounds of time

@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from gossipreg.client.checks import check_number, checked_path
 from gossipreg.client.event_stream import EventStream
+from gossipreg.client.followed import Followed
 from gossipreg.client.pool import StreamPool
 from gossipreg.client.stream import SidecarStream, answered_error, probe
 from gossipreg.errors import Forked, Unreachable
@@ -104,6 +105,13 @@ class Client:
         deadline = self._deadline()
         with _closed_on_error(self._open(deadline)) as stream:
             return EventStream(stream, deadline, params)
+
+    def follow(self, method: str, /, **params: Any) -> Followed:
+        """Call a method whose answer is followed by notifications of its name, on a connection of its own: `history`
+        with `follow=True`."""
+        deadline = self._deadline()
+        with _closed_on_error(self._open(deadline)) as stream:
+            return Followed(stream, method, stream.call(method, params, deadline, self.timeout_s))
 
     def attach(self, **params: Any) -> "Attachment":
         """Register a service (parameters of `register`) for as long as the attachment is open. The sidecar takes the

@@ -21,6 +21,8 @@ from gossipreg.wire.rpc import MAX_WATCHES
 if TYPE_CHECKING:
     from gossipreg.daemon.events.event_client import EventClient
     from gossipreg.daemon.events.local_events import LocalEvents
+    from gossipreg.daemon.history.history import History
+    from gossipreg.daemon.history.history_follow import HistoryFollows
 
 MAX_WATCHES_IN_ALL = 131_072
 """Each takes about 0.5 KiB."""
@@ -40,12 +42,13 @@ class LocalApi:
     """`bug(where, error)` reports an exception that should not be."""
     events: "Callable[[], Awaitable[LocalEvents]]"
     """The events of this sidecar, loaded at their first use."""
+    history: "History | None" = None
     watches_of: Counter[int] = field(default_factory=Counter)
     """The watches of each user."""
 
 
 class ClientCalls:
-    __slots__ = ("_api", "_client", "_events", "_next_watch", "_opening", "_reader", "_watching")
+    __slots__ = ("_api", "_client", "_events", "_history", "_next_watch", "_opening", "_reader", "_watching")
 
     def __init__(self, api: LocalApi, client: SocketClient, reader: WatchReader) -> None:
         """`reader` takes the notifications."""
@@ -55,6 +58,7 @@ class ClientCalls:
         self._watching: dict[int, LocalWatch] = {}
         self._next_watch = 1
         self._opening: list[bytes] = []
+        self._history: HistoryFollows | None = None
         self._events: EventClient | None = None
         """From its first subscription on."""
 
@@ -63,7 +67,7 @@ class ClientCalls:
         """Whether the client would lose something if the connection ended: a watch, a subscription, or a service or a
         saga that it holds."""
         client = self._client
-        holds = client.attached or client.sagas > 0
+        holds = client.attached or client.sagas > 0 or bool(self._history)
         return bool(self._watching) or holds or (self._events is not None and self._events.busy)
 
     def call(self, method: str, params: Params) -> bytes | Awaitable[bytes]:
@@ -100,6 +104,8 @@ class ClientCalls:
         """The client is gone. It may be called again."""
         self._drop(self._watching.values())
         self._watching.clear()
+        if self._history is not None:
+            self._history.end_all()
         if self._events is not None:
             self._events.end()
             self._events = None
@@ -167,6 +173,38 @@ class ClientCalls:
         """Whether events come for which somebody waits: those of a group."""
         return self._events is not None and self._events.settles
 
+    # -- the history ---------------------------------------------------------------------------------------------------
+
+    async def _history_page(self, params: Params) -> bytes:
+        """{..., follow}: with `follow` further lines come as notifications."""
+        history = self._api.history
+        if history is None:
+            raise Refused("this sidecar keeps no history")
+        follow = check.boolean("follow", params.get("follow") or False)
+        params = {name: value for name, value in params.items() if name != "follow"}
+        if not follow:
+            return await history.method(params)
+        if self._history is None:
+            from gossipreg.daemon.history.history_follow import HistoryFollows  # few clients follow
+
+            self._history = HistoryFollows(history, self._notify_history)
+        page, first = await self._history.begin(params)
+        if first is not None:
+            form = self._reader.form
+            self._opening += form.notification("history", form.body(first))
+        return pack(page)
+
+    def _notify_history(self, lines: dict[str, Any]) -> None:
+        form = self._reader.form
+        self._reader.push(*form.notification("history", form.body(lines)))
+
+    def _history_end(self, params: Params) -> bytes:
+        number = take_untrusted("history-end", params, {"follow": check.Whole(1, 1 << 62)}, "follow")["follow"]
+        if self._history is None:
+            raise NotFound("this connection does not follow the history")
+        self._history.end(number)
+        return pack({})
+
     # -- events --------------------------------------------------------------------------------------------------------
 
     async def _subscribe(self, params: Params) -> bytes:
@@ -190,7 +228,7 @@ class ClientCalls:
 
 _OWN: dict[str, Callable[[ClientCalls, Params], bytes | Awaitable[bytes]]] = {
     "state": ClientCalls._state, "watch": ClientCalls._watch, "unwatch": ClientCalls._unwatch,
-    "subscribe": ClientCalls._subscribe,
+    "subscribe": ClientCalls._subscribe, "history": ClientCalls._history_page, "history-end": ClientCalls._history_end,
     **{
         method: lambda calls, params, method=method: calls._on_events(method, params)  # type: ignore[misc]
         for method in ("unsubscribe", "ack", "reject", "retry", "renew", "give_back")

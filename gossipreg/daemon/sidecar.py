@@ -115,8 +115,9 @@ class Sidecar:
         self._force_leave = ForceLeave(self.node, self.pump, log, self.services.audit)
         self.methods = self._methods()
         self.local_api = LocalApi(
-            self.methods, self.watches, self.state, self.pump.bug, self.orchestration.wanted_events
-        )
+            self.methods, self.watches, self.state, self.pump.bug, self.orchestration.wanted_events,
+            self.history,
+        )  # fmt: skip
         self.reactions = Reactions(
             self.pump, self.local_api, self.services, self.addresses, self.keeping, self.ending, self._troubles, log,
             cluster=settings.cluster,
@@ -150,7 +151,6 @@ class Sidecar:
             more={
                 "config": config_method(opened, self.node, self._in_force),
                 "unmet": self.state.unmet,
-                "history": self.history.method,
                 "journals": self.orchestration.journals,
                 "journal": self.orchestration.journal,
                 "ask-member": self._asked_member().method,

@@ -20,6 +20,7 @@ from gossipreg.daemon.checks.schedule import RUNNERS, Runner
 from gossipreg.daemon.checks.spec import Kind
 from gossipreg.daemon.client_calls import LocalApi
 from gossipreg.daemon.events.local_events import LocalEvents
+from gossipreg.daemon.history.history import History
 from gossipreg.daemon.kept import Moment
 from gossipreg.daemon.local_socket import LocalSocket
 from gossipreg.daemon.logs import Log
@@ -31,6 +32,7 @@ from gossipreg.daemon.socket_client import SocketClient
 from gossipreg.daemon.store import Database, Store
 from gossipreg.daemon.watches import Watches
 from gossipreg.errors import Refused
+from gossipreg.history.history_line import NamedMember
 from gossipreg.model import Address, BootId, CatalogInstance, Member, NodeId
 from gossipreg.net.socket_file import bind_socket_file
 from gossipreg.rights import Rights
@@ -86,7 +88,8 @@ class Inside:
             self.node, self.pump, self.services, leave=self._leave, durable=durable, about={"name": name},
             more={"unmet": self.state.unmet},
         )  # fmt: skip
-        self.api = LocalApi(self.methods, self.watches, self.state, self.pump.bug, self._events)
+        self.history = History(NamedMember(self.node.id.hex(), name), self.pump.bug)
+        self.api = LocalApi(self.methods, self.watches, self.state, self.pump.bug, self._events, self.history)
 
     async def _events(self) -> LocalEvents:
         raise Refused("this daemon has no events")

@@ -9,7 +9,7 @@
     recent_lines     the last lines, in memory
     history_disk     the queue to the disk;  history_database: the file
     clock_watch      whether the wall clock was set
-    history_method   the method `history` of the local socket, and what the gateways ask
+    history_method   the parameters of the method `history`;  history_follow: lines as they come
 
 What a line is stands in `gossipreg/history/`.
 """

@@ -138,6 +138,10 @@ class History:
             "kept_in": "memory" if self._disk is None else "disk", **({"fault": fault} if fault else {}),
         }  # fmt: skip
 
+    def now(self) -> float:
+        """Wall time."""
+        return self._clock.wall()
+
     async def method(self, params: Params) -> bytes:
         """The method `history` of the local socket."""
         return pack(await self.page(params))

@@ -13,14 +13,12 @@ import trio
 from gossipreg.callers import Caller
 from gossipreg.daemon.force_leave import ForceLeave
 from gossipreg.daemon.gateway_calls import GatewayCalls
-from gossipreg.daemon.history.history import History
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.store import Database
 from gossipreg.errors import Refused, RequestError
 from gossipreg.events.cloud_event import CloudEvent
 from gossipreg.events.effects import PublishSettled
 from gossipreg.gateway.http.gateway import HttpOptions
-from gossipreg.history.history_line import NamedMember
 from gossipreg.journal.model import JournalId
 from gossipreg.net.addresses import Bind
 from gossipreg.sidecar_api import SidecarApi
@@ -161,7 +159,6 @@ class Served(Inside):
         self.gateway = self.options(folder, name, token_file=token_file, page_writes=self.page_writes).open()
         self.bugs: list[tuple[str, Exception]] = []
         self.outgoing = PublishedEvents()
-        self.history = History(NamedMember(self.node.id.hex(), name), self._bug)
         api = SidecarApi(
             view=self.node, changes=self.pump.changes, members=self.pump.members, registrations=self.services,
             registered=self.services.registered,

@@ -1,0 +1,185 @@
+"""`gossipreg history`."""
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gossipreg.cli.again import RETRIED, Again
+from gossipreg.cli.complete import complete_service
+from gossipreg.cli.exit_codes import REFUSED
+from gossipreg.cli.moments import PastMoment
+from gossipreg.cli.options import Chosen, client_options, pass_chosen
+from gossipreg.cli.output import flush, print_json, print_line, printable, say, say_error
+
+if TYPE_CHECKING:
+    from gossipreg.client import Client
+
+LINES = 100
+PAGE = 1000
+EVERYWHERE_S = 60.0
+"""How long the members are waited for; the sidecar's own bound is shorter."""
+_MARKS = {"warning": "!", "error": "!"}
+
+
+@click.command(
+    epilog="""\b
+    Example:
+      gossipreg history --since 8h
+      gossipreg history --since 02:00 --until 03:00 --service billing
+      gossipreg history --follow --json | jq .message
+      gossipreg history --everywhere --since 1h --member web-3
+    """
+)
+@click.option("--since", metavar="MOMENT", type=PastMoment(), help="From then on: 8h (ago), 02:00, 2026-11-30T02:00.")
+@click.option("--until", metavar="MOMENT", type=PastMoment(), help="Before that moment.")
+@click.option(
+    "--service", metavar="NAME", shell_complete=complete_service, help="About this service, or the instance of this id."
+)
+@click.option("--member", metavar="NAME|ID", help="About this member.")
+@click.option("--kind", metavar="KIND", help="Of this kind; member_* for all that begin so.")
+@click.option(
+    "-n", "--lines", metavar="N", type=click.IntRange(1, 1_000_000), help="The newest N alone (100 without --since)."
+)
+@click.option("--everywhere", is_flag=True, help="What all members saw, in the order in which it happened.")
+@click.option("--follow", is_flag=True, help="Go on with what happens from now on.")
+@client_options
+@pass_chosen
+def history(chosen: Chosen, /, lines: int | None, everywhere: bool, follow: bool, **wanted: Any) -> int:
+    """Show what this sidecar saw and did: members, services, checks, operations, keys, sagas, dead letters.
+
+    Times are local. A line with ! is a warning or an error. With --everywhere each line names the member that saw it,
+    and lines that contradict each other are marked.
+    """
+    asked = {name: value for name, value in wanted.items() if value is not None}
+    if everywhere and follow:
+        raise click.UsageError("--everywhere and --follow exclude each other: follow the history of one sidecar.")
+    if everywhere:
+        return _everywhere(chosen, asked, lines)
+    if lines is None and "since" not in asked:
+        lines = LINES
+    with chosen.client() as client:
+        if follow:
+            _follow(chosen, client, asked, lines)
+        shown = 0
+        for line in _past(chosen, client, asked, lines):
+            _show(chosen, line)
+            shown += 1
+    if not shown and not chosen.json:
+        say(f"nothing is known{' of that' if asked else ''}: see `gossipreg docs history` for what is kept")
+    return 0
+
+
+def _past(chosen: Chosen, client: "Client", asked: dict[str, Any], most: int | None) -> Iterator[dict[str, Any]]:
+    """The lines, the oldest first; with `most` only so many, the newest."""
+    if most is not None:
+        pages: list[list[dict[str, Any]]] = []
+        before: dict[str, int] = {"before": 1 << 53}
+        while most > 0:
+            found = client.call("history", **asked, **before, limit=min(most, PAGE))
+            pages.append(found["lines"])
+            most -= len(found["lines"])
+            if not found["more"] or not found["lines"]:
+                break
+            before = {"before": found["lines"][0]["seq"]}
+        _warn(chosen, found)
+        yield from (line for page in reversed(pages) for line in page)
+        return
+    after = {"after": 0}
+    while True:
+        found = client.call("history", **asked, **after, limit=PAGE)
+        yield from found["lines"]
+        if not found["more"]:
+            _warn(chosen, found)
+            return
+        after = {"after": found["lines"][-1]["seq"]}
+
+
+def _warn(chosen: Chosen, found: dict[str, Any]) -> None:
+    if found.get("fault"):
+        say_error("unavailable", f"lines may be missing: {found['fault']}", json=chosen.json)
+
+
+def _follow(chosen: Chosen, client: "Client", asked: dict[str, Any], most: int | None) -> None:
+    """Until it is interrupted."""
+    again, after = Again(), 0
+    for line in _past(chosen, client, asked, most):
+        _show(chosen, line)
+        after = line["seq"]
+    flush()
+    if not after and most is not None:  # only what comes from now on
+        newest = client.call("history", limit=1)["lines"]
+        after = newest[-1]["seq"] if newest else 0
+
+    def begin() -> Any:
+        return client.follow("history", **asked, after=after, limit=PAGE, follow=True)
+
+    followed = again.begin(begin)
+    while True:
+        try:
+            with followed:
+                after = _show_all(chosen, followed.result["lines"], after)
+                if "follow" not in followed.result:  # there are more lines than a page has
+                    followed = begin()
+                    continue
+                for notified in followed:
+                    again.worked()
+                    after = _show_all(chosen, notified["lines"], after)
+        except RETRIED as error:
+            say(f"{printable(error)}; the history goes on as soon as a sidecar answers")
+        followed = again.begin(begin)
+
+
+def _show_all(chosen: Chosen, lines: list[dict[str, Any]], after: int) -> int:
+    for line in lines:
+        _show(chosen, line)
+        after = line["seq"]
+    flush()
+    return after
+
+
+def _show(chosen: Chosen, line: dict[str, Any]) -> None:
+    if chosen.json:
+        print_json(line)
+    else:
+        print_line(f"{_moment(line['at'])} {_MARKS.get(line['level'], ' ')} {printable(line['message'])}")
+
+
+def _moment(at: float) -> str:
+    """Local time, to the second."""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+    except (OverflowError, ValueError, OSError):
+        return "?"
+
+
+# -- everywhere --------------------------------------------------------------------------------------------------------
+
+
+def _everywhere(chosen: Chosen, asked: dict[str, Any], most: int | None) -> int:
+    limit = {} if most is None else {"limit": min(most, PAGE)}
+    with chosen.client(EVERYWHERE_S) as client:
+        found = client.call("history-everywhere", **asked, **limit)
+    if chosen.json:
+        print_json(found)
+    else:
+        width = max((len(printable(line["seen_by"]["name"])) for line in found["lines"]), default=0)
+        for line in found["lines"]:
+            print_line(_of_member(line, width))
+        for text in found["disagreements"]:
+            say(f"disagreement: {printable(text)}")
+        for one in found["members"]:
+            if one["left_out"]:
+                say(f"{printable(one['name'])} has more lines of that time than one answer holds: ask it by itself")
+    if not found["unanswered"]:
+        return 0
+    missing = ", ".join(f"{printable(one['name'])} ({printable(one['why'])})" for one in found["unanswered"])
+    say_error("unavailable", f"what these members saw is missing here: {missing}", json=chosen.json)
+    return REFUSED
+
+
+def _of_member(line: dict[str, Any], width: int) -> str:
+    mark = "?" if line.get("disagrees") else _MARKS.get(line["level"], " ")
+    who = printable(line["seen_by"]["name"])
+    return f"{_moment(line['at'])} {mark} {who:{width}}  {printable(line['message'])}"
