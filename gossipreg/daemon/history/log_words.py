@@ -163,7 +163,7 @@ WORDS: dict[str, Words] = {
     "journal_not_led": _named("does not lead journal {journal} now"),
     "journals_not_handed_over": _as_said, "journal_ended": _named("journal {journal} ended"),
     "journal_copy_refused": _named("a member refused a copy of a journal"), "event_dead": _event_dead,
-    "event_payload_missing": _as_said, "events_not_announced": _as_said,
+    "event_payload_missing": _as_said, "events_not_announced": _as_said, "groups_not_remembered": _as_said,
     "events_expired": _named("{dropped} events dropped for their age: their groups did not handle them"),
     "group_forgotten": _named("group {group} forgotten, with {dropped} events that it had not acknowledged"),
     "saga_stuck": _named("saga {saga} stuck at step {step}: a person should look: `gossipreg saga show {saga}`"),
