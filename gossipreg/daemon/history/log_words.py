@@ -185,6 +185,7 @@ LEFT_OUT: dict[str, str] = {
     "gateway": "what a gateway notes may be anything",
     "dapr_subscriptions_refused": "a program's text",
     "dapr_subscription_refused": "as dapr_subscriptions_refused",
+    "spans_dropped": "about traces, which have a history of their own",
     "journal_full": "publishers are told, and `info` has it as a trouble",
 }
 """Kinds that are no line of the history, and why."""
