@@ -39,6 +39,7 @@ from gossipreg.gateway.http import ask, connections, events, tokens
 from gossipreg.gateway.http import filter as filters
 from gossipreg.gateway.http.dapr import picking
 from gossipreg.gateway.http.eureka import documents, recent
+from gossipreg.gateway.http.ui import open_pages, page_tables
 from gossipreg.gateway.xds.resources import names_asked, policy_file, shown_names
 from gossipreg.gateway.xds.server import grpc_calls, grpc_connections, grpc_messages, http2_connection
 from gossipreg.gateway.xds.streams import ads_stream, discovery_requests, nack_log, stream_context
@@ -271,6 +272,9 @@ VALUES: dict[str, tuple[float, ...]] = {
     "`wait` of a blocking query": (ask.WAIT_MAX_S,),
     "connections": (connections.CONNECTIONS_MAX,),
     "streams of `/events`": (events.STREAMS_MAX,),
+    "streams of pages": (open_pages.PAGES_MAX,),
+    "rows of a table of `/ui/tables`": (page_tables.ROWS_MAX,),
+    "a reader of a stream that takes nothing": (connections.SEND_S,),
 }
 
 

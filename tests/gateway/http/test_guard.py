@@ -49,7 +49,8 @@ def test_pages_of_others_are_refused_and_our_own_are_not() -> None:
     assert not _refused(host="127.0.0.1:8500", origin="http://127.0.0.1:8500")
     assert not _refused(host="127.0.0.1:8500", sec_fetch_site="same-origin")
     assert not _refused(host="127.0.0.1:8500", sec_fetch_site="none")  # typed into the address bar
-    for origin in ("http://evil.example", "null", "https://127.0.0.1:8500", "http://127.0.0.1:9999", ""):
+    assert not _refused(host="127.0.0.1:8500", origin="https://127.0.0.1:8500"), "a proxy with TLS in front"
+    for origin in ("http://evil.example", "null", "https://127.0.0.1", "http://127.0.0.1:9999", "", "127.0.0.1:8500"):
         assert _refused(host="127.0.0.1:8500", origin=origin)
     for site in ("cross-site", "same-site", ""):
         assert _refused(host="127.0.0.1:8500", sec_fetch_site=site)

@@ -160,7 +160,7 @@ FOREIGN = [
     {"Host": "evil.example:8500", "Origin": "http://evil.example:8500"},
     {"Origin": "http://evil.example"},
     {"Origin": "null"},
-    {"Origin": "https://127.0.0.1"},
+    {"Origin": "https://127.0.0.1:8443"},
     {"Origin": "http://127.0.0.1:9999"},
     {"Sec_Fetch_Site": "cross-site"},
     {"Sec_Fetch_Site": "same-site"},
