@@ -19,7 +19,8 @@ from gossipreg.demo.story import LONGEST_S, PLAY_S, SHORTEST_S
       gossipreg demo --play
       printf 'load 5\\nkill host-3\\nbooks\\n' | gossipreg demo --commands
 
-    Commands: kill, restart, pause, resume, cut, heal, load, order, fail-payment, books, status, wait, help, quit.
+    Commands: kill, restart, pause, resume, cut, heal, load, orders, order, fail-payment, books, status, wait, help and
+    quit.
     """
 )
 @click.option(

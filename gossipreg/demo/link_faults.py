@@ -88,8 +88,8 @@ class LinkFaults:
             self._cast.faults.append(f"{name} hears nobody, and declared {enumerated(accused)} dead")
         text = (
             f"{name} knows after {found.get(name, BOUND_S):.1f} s that it hears nobody, and declares "
-            f"{enumerated(accused)} dead. It goes on answering with what it knew last, such as {len(stock)} of stock "
-            f"({stale} on other hosts, which it marks as stale)."
+            f"{enumerated(accused)} dead. It goes on answering with what it knew last, such as where stock is: "
+            f"{stale} of {len(stock)} instances are on other hosts, and marked as stale."
         )
         self._cast.teller.tell("isolated", text, host=name, instances=len(stock), stale=stale, accused=accused)
 

@@ -75,7 +75,7 @@ class DemoOpening:
         nursery.start_soon(self._crowd.run)
         names = [host.name for host in self._hosts]
         await self._wait(sees_alive(names), "not all five sidecars know each other")
-        self._teller.tell("one_cluster", "All five sidecars know each other.")
+        self._teller.tell("all_started", "All five sidecars know each other.")
         for service, instances in self._instances().items():
             await self._wait(answers_with(service, instances), f"a sidecar does not answer with all of {service}")
         await self._wait_for_copies()

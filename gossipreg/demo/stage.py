@@ -46,6 +46,8 @@ class DemoStage:
                 await self._links.heal()
             case "load":
                 await self._trade.load(command.number)
+            case "orders":
+                self._trade.orders()
             case "order":
                 await self._trade.order()
             case "fail-payment":

@@ -18,8 +18,9 @@ class Scene:
 
 SCENES = (
     Scene(0.0, "Customers order at the shop. Each order is a saga, and an event once it is created.", ("load 5",)),
-    Scene(0.13, "A host dies without a word. stock has another instance, so the orders go on.", ("kill host-3",)),
-    Scene(0.27, "It comes back.", ("restart host-3",)),
+    Scene(0.13, "A host dies without a word. stock has another instance, so the orders go on.",
+          ("orders", "kill host-3")),
+    Scene(0.27, "It comes back.", ("orders", "restart host-3")),
     Scene(0.40, "A customer whose card is declined: goods are reserved by then.", ("fail-payment",)),
     Scene(0.52, "A host stands still for a second. It must not be taken for dead.",
           ("pause host-4", "wait 1s", "resume host-4")),

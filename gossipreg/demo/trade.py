@@ -24,11 +24,28 @@ class Trade:
     def __init__(self, cast: Cast, draw: Draw) -> None:
         self._cast = cast
         self._draw = draw
+        self._looked_at: set[str] = set()
+        """The orders that `orders` has told of."""
 
     async def load(self, rate: float) -> None:
         await self._cast.crowd.order_at(rate)
         text = f"The customers place {rate:g} orders a second now." if rate else "The customers stop ordering."
         self._cast.teller.tell("load", text, rate=rate)
+
+    def orders(self) -> None:
+        """Tell how the orders went since the last time that this was asked."""
+        orders, before = self._cast.orders, self._looked_at
+        created = [one for name, one in orders.created.items() if name not in before]
+        refused, unanswered = orders.refused.keys() - before, orders.unanswered.keys() - before
+        self._looked_at = {*orders.created, *orders.refused, *orders.unanswered}
+        text = (
+            f"{'Since then' if before else 'So far'} {len(created)} orders were confirmed, half of them within "
+            f"{median_ms(created):.0f} ms; {len(refused)} were refused, {len(unanswered)} had no answer."
+        )
+        self._cast.teller.tell(
+            "orders", text, confirmed=len(created), refused=len(refused), unanswered=len(unanswered),
+            median_ms=median_ms(created),
+        )  # fmt: skip
 
     async def order(self) -> None:
         outcome = await self._cast.crowd.order_one("4242")
@@ -84,9 +101,7 @@ class Trade:
             f"{books.confirmed} orders are confirmed, half of them within {median:.0f} ms; {books.refused} refused."
         ]
         if orders.unanswered:
-            lines.append(
-                f"Orders without an answer, since a host died: {books.finished} carried out, {books.undone} undone."
-            )
+            lines.append(f"Orders without an answer: {books.finished} carried out, {books.undone} undone.")
         if books.faults:
             more = len(books.faults) - 1
             lines.append(f"The books do NOT balance: {books.faults[0]}{f'; and {more} more' if more else ''}.")

@@ -32,6 +32,7 @@ HELP = (
     ("cut A", "nothing passes between the sidecar of A and all others"),
     ("heal", "all links are whole again"),
     ("load N", "N orders a second; 0: none"),
+    ("orders", "how the orders went since the last look"),
     ("order", "one order"),
     ("fail-payment", "an order whose card is declined: its saga is undone"),
     ("books", "compare what the customers were told with the shop's databases"),
@@ -40,7 +41,7 @@ HELP = (
     ("help", "this list"),
     ("quit", "end everything; nothing stays behind"),
 )
-_PLAIN = ("heal", "order", "fail-payment", "books", "status", "help", "quit")
+_PLAIN = ("heal", "orders", "order", "fail-payment", "books", "status", "help", "quit")
 
 
 def parse(line: str, hosts: Sequence[str], programs: Sequence[str]) -> TypedCommand | None:

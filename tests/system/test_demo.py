@@ -156,8 +156,10 @@ def test_the_play_ends_well_and_what_it_tells_is_true() -> None:
         assert one.process.wait(BOUND_S) == 0
         events = [told["event"] for told in one.told]
         assert events.count("scene") == 8
-        late = [told for told in one.told if told["event"].endswith("_known") and told["seconds"] is None]
+        late = [told for told in one.told if told.get("seconds", 0.0) is None]
         assert late == []
+        while_dead = [told for told in one.told if told["event"] == "orders"][1]
+        assert while_dead["confirmed"] > 0
         assert next(told for told in one.told if told["event"] == "nobody_dead")["accusers"] == []
         assert still_there(processes) == []
         assert not one.folder.exists()
