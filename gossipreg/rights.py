@@ -44,6 +44,7 @@ RIGHTS: dict[str, Right] = {
     "journal": Right.READ,
     "history": Right.READ,
     "history-end": Right.READ,
+    "history-everywhere": Right.READ,
     "xds-show": Right.READ,
     "register": Right.OWN,
     "deregister": Right.OWN,

@@ -27,6 +27,7 @@ from gossipreg.daemon.history.clock_watch import ClockWatch
 from gossipreg.daemon.history.from_answers import AnswerNotes
 from gossipreg.daemon.history.from_log import LogNotes
 from gossipreg.daemon.history.history import History
+from gossipreg.daemon.history.history_asked import HistoryAsked
 from gossipreg.daemon.history.history_disk import HistoryDisk
 from gossipreg.daemon.in_force import OptionsInForce, config_method
 from gossipreg.daemon.keeping import Keeping
@@ -151,6 +152,7 @@ class Sidecar:
             more={
                 "config": config_method(opened, self.node, self._in_force),
                 "unmet": self.state.unmet,
+                "history-everywhere": self._asked_history().everywhere,
                 "journals": self.orchestration.journals,
                 "journal": self.orchestration.journal,
                 "ask-member": self._asked_member().method,
@@ -178,6 +180,7 @@ class Sidecar:
         keyring = opened.keyring
         log_notes = LogNotes(history, self.node, () if keyring is None else keyring.fingerprints())
         answers = AnswerNotes(history, self.node, self.services.report, self.pump.now)
+        log_notes.started(__version__)
         self.log.hears = history.safely("history_log", log_notes.line)
         self.pump.changes.follow("history", answers.look)
         return history
@@ -189,6 +192,12 @@ class Sidecar:
         )  # fmt: skip
         self.orchestration.own_answers[QUESTION] = figures.answer
         return AskedMember(self.node, figures, self.pump.now, self.orchestration.wanted_events)
+
+    def _asked_history(self) -> HistoryAsked:
+        """What this sidecar saw for other members, and what all saw for clients here."""
+        asked = HistoryAsked(self.node, self.history, self.pump.now, self.orchestration.wanted_events)
+        self.orchestration.own_answers |= {"clock": asked.clock, "history": asked.lines}
+        return asked
 
     def api(self) -> SidecarApi:
         """What gateways may ask of this sidecar."""

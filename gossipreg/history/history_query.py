@@ -25,7 +25,7 @@ class HistoryQuery:
     service: str | None = None
     """The name of a service in any case, or the id of an instance."""
     kind: str | None = None
-    """A kind, or the beginning of some that ends with `*`: `member_*`."""
+    """A kind, or the beginning of some that ends with `*`: `member_*`; several with commas between."""
     after: int | None = None
     """Lines with a higher `seq`, the oldest first: to go on."""
     before: int | None = None
@@ -59,7 +59,7 @@ def fits(line: HistoryLine, query: HistoryQuery) -> bool:
 
 
 def _of_kind(kind: str, wanted: str) -> bool:
-    return kind.startswith(wanted[:-1]) if wanted.endswith("*") else kind == wanted
+    return any(kind.startswith(one[:-1]) if one.endswith("*") else kind == one for one in wanted.split(","))
 
 
 def _of_member(line: HistoryLine, wanted: str) -> bool:

@@ -32,6 +32,6 @@ QUERIES = st.builds(
     since=st.none() | TIMES, until=st.none() | TIMES,
     member=st.none() | NAMES | st.sampled_from(["ab12", "AB1", "ab1", "ab", "%", "_"]),
     service=st.none() | NAMES,
-    kind=st.none() | KINDS | st.sampled_from(["member*", "member_*", "*", "%", "m_mber*"]),
+    kind=st.none() | KINDS | st.sampled_from(["member_*", "*", "%", "m_mber*", "start,keys_read", "m*,start", ","]),
     after=st.none() | st.integers(0, 60), before=st.none() | st.integers(0, 60), limit=st.integers(1, 8),
 )  # fmt: skip

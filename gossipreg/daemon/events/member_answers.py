@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import Any
 
+from gossipreg.daemon.history.asked_answers import is_clock_answer, is_history_answer
 from gossipreg.errors import BadParams, Unavailable
 from gossipreg.journal.model import JournalId
 from gossipreg.wire.packed import one_line_untrusted, unpacked_untrusted
@@ -94,6 +95,8 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     "figures": lambda result: (
         _has(result, {"load": (dict,), "troubles": (list,)}) and _all_have(result["troubles"], {"message": (str,)})
     ),
+    "clock": is_clock_answer,
+    "history": is_history_answer,
     **dict.fromkeys(("retry", "drop", "forget"), lambda result: _has(result, {"count": (int,)})),
 }
 ASKED_OF_MEMBERS = frozenset(_FITS)

@@ -10,6 +10,8 @@
     history_disk     the queue to the disk;  history_database: the file
     clock_watch      whether the wall clock was set
     history_method   the parameters of the method `history`;  history_follow: lines as they come
+    history_asked    loads what follows when somebody asks
+    history_everywhere  what all members saw;  asked_answers: their answers, read
 
 What a line is stands in `gossipreg/history/`.
 """

@@ -35,11 +35,17 @@ class LogNotes:
         self._services: dict[str, str] = {}
         """The names of the services that are registered here, by id."""
 
+    def started(self, version: str) -> None:
+        """This process begins: the first line, before those about what it restores."""
+        how = {"first": "for the first time", "clean": "after a clean stop", "unclean": "after an unclean stop"}
+        after = f", {how[self._history.began]}" if self._history.began else ""
+        key = f"sealing key {self._keys[0]}" if self._keys else "without a key"
+        message = f"sidecar started, version {version}, {key}{after}"
+        self._history.note("start", message, more=_facts("start", {"version": version}, after=self._history.began))
+
     def line(self, level: str, kind: str, fields: dict[str, Field]) -> None:
         """A line of the log."""
-        if kind == "start":
-            self._history.note("start", self._started(fields), more=_facts(kind, fields, after=self._history.began))
-        elif kind == "keys_read":
+        if kind == "keys_read":
             self._history.note(kind, self._keys_read(fields))
         elif kind.endswith("_not_read"):
             part = kind.removesuffix("_not_read")
@@ -90,12 +96,6 @@ class LogNotes:
         if why == f"declared dead by {own}":
             why = ""
         return f"{name} declared dead by {by}{f': {why}' if why else ''}", by
-
-    def _started(self, fields: Fields) -> str:
-        how = {"first": "for the first time", "clean": "after a clean stop", "unclean": "after an unclean stop"}
-        after = how.get(self._history.began, "")
-        sealed = "sealed" if fields.get("sealed") else "without a key"
-        return f"sidecar started, version {fields.get('version')}, {sealed}{f', {after}' if after else ''}"
 
     def _keys_read(self, fields: Fields) -> str:
         before, self._keys = self._keys, _text(fields, "fingerprints").split()

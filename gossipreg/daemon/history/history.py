@@ -11,7 +11,7 @@ from typing import ParamSpec
 import trio
 
 from gossipreg.daemon.history.clock_watch import ClockWatch
-from gossipreg.daemon.history.history_disk import HistoryDisk
+from gossipreg.daemon.history.history_disk import HistoryDisk, HistoryRead
 from gossipreg.daemon.history.history_method import history_query_untrusted
 from gossipreg.daemon.history.history_note import HistoryNote
 from gossipreg.daemon.history.line_rates import LineRates
@@ -19,7 +19,7 @@ from gossipreg.daemon.history.recent_lines import RecentLines
 from gossipreg.daemon.socket_client import Params, pack
 from gossipreg.feed import Feed
 from gossipreg.history.history_line import HistoryLine, LineField, NamedMember, line_shape
-from gossipreg.history.history_query import fits
+from gossipreg.history.history_query import HistoryQuery, fits
 from gossipreg.wire.shapes import Shape
 
 Given = ParamSpec("Given")
@@ -126,17 +126,25 @@ class History:
     async def page(self, params: Shape) -> Shape:
         """The answer of the method `history`. Raises BadParams."""
         query = history_query_untrusted(params, self._clock.wall())
-        if self._disk is None:
-            (lines, more), first, fault = self._recent.read(query), self._recent.first, ""
-            first_at = None if first is None else first.at
-        else:
-            found = await self._disk.read(query)
-            lines, more, first_at, fault = found.lines, found.more, found.first_at, found.fault
+        found = await self.read(query)
         return {
-            "lines": [line_shape(line) for line in lines], "more": more,
-            "kept_from": None if first_at is None else round(first_at, 3),
-            "kept_in": "memory" if self._disk is None else "disk", **({"fault": fault} if fault else {}),
+            "lines": [line_shape(line) for line in found.lines], "more": found.more,
+            "kept_from": None if found.first_at is None else round(found.first_at, 3),
+            "kept_in": "memory" if self._disk is None else "disk",
+            **({"fault": found.fault} if found.fault else {}),
         }  # fmt: skip
+
+    async def read(self, query: HistoryQuery) -> HistoryRead:
+        """The lines that this query wants."""
+        if self._disk is not None:
+            return await self._disk.read(query)
+        lines, more = self._recent.read(query)
+        first = self._recent.first
+        return HistoryRead(lines, more, None if first is None else first.at, "")
+
+    def monotonic(self) -> float:
+        """Seconds since the kernel's boot, as lines have them."""
+        return self._clock.monotonic()
 
     def now(self) -> float:
         """Wall time."""

@@ -224,11 +224,11 @@ def _where(query: HistoryQuery) -> tuple[str, list[object]]:
         rule("at >= ?", query.since)
     if query.until is not None:
         rule("at < ?", query.until)
-    if query.kind is not None and query.kind.endswith("*"):
-        begin = query.kind[:-1]
-        rule("substr(kind, 1, ?) = ?", len(begin), begin)
-    elif query.kind is not None:
-        rule("kind = ?", query.kind)
+    if query.kind is not None:
+        kinds = query.kind.split(",")
+        begins = [one.removesuffix("*") for one in kinds]
+        either = ["substr(kind, 1, ?) = ?" if one.endswith("*") else "length(kind) = ? AND kind = ?" for one in kinds]
+        rule(f"({' OR '.join(either)})", *(value for begin in begins for value in (len(begin), begin)))
     if query.member is not None and len(query.member) >= ID_DIGITS_MIN:
         begin = query.member.lower()
         rule("(lower(member) = ? OR substr(member_id, 1, ?) = ?)", fold_name(query.member), len(begin), begin)

@@ -19,15 +19,18 @@ WALL_MAX_S = 1e11
 """The year 5138."""
 
 
-def _wall_seconds(name: str, value: Any) -> float:
+def wall_seconds(name: str, value: Any) -> float:
     if type(value) in (int, float) and 0 <= value <= WALL_MAX_S:
         return float(value)
     raise BadParams(f"{name} is {str(value)[:32]!r}: give seconds, and for a time those since 1970")
 
 
+FILTERS: dict[str, Check] = {
+    "since": wall_seconds, "since_s": wall_seconds, "until": wall_seconds, "member": text, "service": text,
+    "kind": text,
+}  # fmt: skip
 HISTORY: dict[str, Check] = {
-    "since": _wall_seconds, "since_s": _wall_seconds, "until": _wall_seconds, "member": text, "service": text,
-    "kind": text, "after": Whole(0, SEQ_MAX), "before": Whole(0, SEQ_MAX), "limit": Whole(1, LIMIT_MAX),
+    **FILTERS, "after": Whole(0, SEQ_MAX), "before": Whole(0, SEQ_MAX), "limit": Whole(1, LIMIT_MAX),
 }  # fmt: skip
 _take = partial(take_untrusted, "history")
 

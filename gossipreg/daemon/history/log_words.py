@@ -55,7 +55,8 @@ def _health(fields: Fields) -> str:
 
 def _registered(fields: Fields) -> str:
     how = {"flags": " by a flag", "file": " by the services file"}.get(str(fields.get("source")), "")
-    checks = f", {fields.get('checks')} checks" if fields.get("checks") else ""
+    count = fields.get("checks")
+    checks = f", {count} check{'s' * (count != 1)}" if count else ""
     text = f"{fields['id']} registered{caller(fields) or how} at {fields.get('address')}"
     return f"{text}: {fields.get('health')}{checks}"
 
@@ -172,9 +173,10 @@ WORDS: dict[str, Words] = {
     "saga_decided_here": _with_caller("saga {saga}, step {step}: {decision} decided here"),
     "secret_missing": _as_said,
 }  # fmt: skip
-"""The words of each kind that is kept. `start`, `keys_read` and the failed reloads are in `from_log.py`."""
+"""The words of each kind that is kept. `keys_read` and the failed reloads are in `from_log.py`."""
 
 LEFT_OUT: dict[str, str] = {
+    "start": "`from_log.py` tells it earlier, before what is restored",
     "open_files": "a figure of the start",
     "variable_ignored": "how this sidecar is configured: see `gossipreg config`",
     "no_hold": "as variable_ignored",

@@ -9,7 +9,7 @@ from gossipreg.core import effects
 from gossipreg.daemon.history.log_words import LEFT_OUT, WORDS
 
 PACKAGE = Path(gossipreg.__file__).parent
-ELSEWHERE = {"start", "keys_read"}
+ELSEWHERE = {"keys_read"}
 """Kinds whose words are in `from_log.py`."""
 OF_LOGS = ("info", "warning", "error", "debug", "line")
 """Methods of something whose name has `log` in it."""
