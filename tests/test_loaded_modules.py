@@ -191,6 +191,21 @@ def test_only_a_daemon_with_xds_loads_http_2_and_protobufs(tmp_path: Path) -> No
     assert not any(name.startswith("gossipreg.gateway.http") for name in loaded[True])
 
 
+def test_only_a_daemon_with_otlp_loads_the_exporter(tmp_path: Path) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "gossipreg.cli"]
+    loaded = {}
+    for flags in ([], ["--otlp", "http://127.0.0.1:4318"]):
+        folder = tmp_path / str(len(flags))
+        folder.mkdir()
+        with sidecar_process(command, folder, *flags) as errors:
+            lines = errors.read_text().splitlines()
+        names = {line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")}
+        loaded[bool(flags)] = {name for name in names if re.match(r"gossipreg\.otlp|opentelemetry|http\.client", name)}
+    assert loaded[False] == set()
+    assert {"gossipreg.otlp.span_queue", "http.client"} <= loaded[True]
+    assert not any(name.startswith("opentelemetry") for name in loaded[True])
+
+
 def test_the_running_daemon_makes_no_tls_context(tmp_path: Path) -> None:
     program = """if True:
         import ssl, sys

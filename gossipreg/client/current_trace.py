@@ -4,8 +4,9 @@ OpenTelemetry is never imported here: where the program has not loaded it, there
 """
 
 import sys
+from collections.abc import Container
 
-from gossipreg.trace_context import trace_context_untrusted
+from gossipreg.trace_context import TRACE_PARENT, trace_context_untrusted
 
 
 def current_trace() -> dict[str, str]:
@@ -23,3 +24,15 @@ def current_trace() -> dict[str, str]:
         return {}
     found = trace_context_untrusted(parent, state)
     return {} if found is None else dict(found.headers())
+
+
+def trace_headers(given: Container[str]) -> dict[str, str]:
+    """The headers of a request that hand on what this program does: of the current span, else of the event that is
+    handled now. None if the request, whose headers are `given`, has a trace already."""
+    if TRACE_PARENT in given:
+        return {}
+    if found := current_trace():
+        return found
+    inheriting = sys.modules.get("gossipreg.client.events.inheriting")  # not loaded: no event is handled
+    handled: dict[str, str] = {} if inheriting is None else inheriting.trace_of_handling()
+    return handled

@@ -32,6 +32,7 @@ The local socket:
     local_socket    who is connected;  places: who may be;  connection: one client;  outgoing: the messages to it
     all_clients     the bytes that all clients make the sidecar keep
     rpc_speaker     requests in MessagePack-RPC;  http_speaker: requests over HTTP;  json_form: JSON for them
+    request_trace   the trace of a request over HTTP
     socket_client   a client, and the form of a method;  client_calls: the calls and watches of one client
     methods         the methods by name;  params: their parameters, checked
     lookups         instances of services;  choosing: some of them;  kept_answers: each encoded once a change

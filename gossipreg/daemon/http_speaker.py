@@ -24,6 +24,7 @@ import trio
 from gossipreg.daemon.all_clients import HELD_TOO_MUCH
 from gossipreg.daemon.client_calls import ClientCalls
 from gossipreg.daemon.json_form import JSON_FORM, JsonForm, json_of
+from gossipreg.daemon.request_trace import with_trace
 from gossipreg.daemon.socket_client import Params
 from gossipreg.errors import BadParams, Busy, Refused
 from gossipreg.net.error_status import status_of
@@ -105,7 +106,7 @@ class HttpSpeaker:
         try:
             method = _method_of(head)
             streams = method in STREAMED or LINES in head.text(b"accept").lower()
-            params = params_of_untrusted(body)
+            params = with_trace(method, params_of_untrusted(body), head)
             if method == "register" and params.get("attach") is True and not streams:
                 raise BadParams(f"attach needs a stream, which keeps the connection: send Accept: {LINES}")
             if method == "subscribe" and params.get("broadcast") is not True and not self._reader.in_body:

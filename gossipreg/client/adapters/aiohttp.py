@@ -19,6 +19,7 @@ from aiohttp import payload
 
 from gossipreg.client.adapters.exchange import BodyInFlight, Exchange, make_adapter, service_name, tls_name
 from gossipreg.client.aio import AsyncRegistry
+from gossipreg.client.current_trace import trace_headers
 from gossipreg.client.picked import PickedInstance
 from gossipreg.client.registry import Registry
 
@@ -70,7 +71,7 @@ def _to_instance(request: Any, instance: PickedInstance, url: Any, host: str | N
         request.server_hostname = tls_name(instance, host or url.host)
     if host is not None:
         request.headers["Host"] = host
-    request.headers.update(instance.headers())
+    request.headers.update({**trace_headers(request.headers), **instance.headers()})
 
 
 async def _connected_in_time(request: Any, handler: Handler, instance: PickedInstance) -> Any:

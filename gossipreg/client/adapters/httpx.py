@@ -16,6 +16,7 @@ import httpx
 
 from gossipreg.client.adapters.exchange import BodyInFlight, Exchange, make_adapter, service_name, tls_name
 from gossipreg.client.aio import AsyncRegistry
+from gossipreg.client.current_trace import trace_headers
 from gossipreg.client.picked import PickedInstance
 from gossipreg.client.registry import Registry
 
@@ -47,7 +48,7 @@ class _Services:
         extensions = {**request.extensions, "timeout": timeout, GIVEN: given} | ({"sni_hostname": name} if name else {})
         url = request.url.copy_with(host=instance.address, port=instance.port or request.url.port)
         headers = request.headers.copy()  # with the Host of the service
-        headers.update({**instance.headers(), **({} if host is None else {"Host": host})})
+        headers.update({**trace_headers(headers), **instance.headers(), **({} if host is None else {"Host": host})})
         if (inner := self._by_name.get(name)) is None:
             inner = self._by_name.setdefault(name, self._inner(**self._inner_options))
         sent = httpx.Request(request.method, url, headers=headers, stream=request.stream, extensions=extensions)

@@ -17,6 +17,7 @@ from requests.adapters import HTTPAdapter
 from requests.utils import rewind_body
 
 from gossipreg.client.adapters.exchange import BodyInFlight, Exchange, make_adapter, service_name, tls_name
+from gossipreg.client.current_trace import trace_headers
 from gossipreg.client.picked import PickedInstance
 from gossipreg.client.picking.not_sent import causes
 from gossipreg.client.picking.outcomes import CONNECT_TIMED_OUT, NEVER_SENT, Outcome, OutcomeKind, exception_outcome
@@ -126,7 +127,7 @@ def _to_instance(
         sent.headers.setdefault("Host", url.netloc.rpartition("@")[2])
     else:
         sent.headers["Host"] = host
-    sent.headers.update(instance.headers())
+    sent.headers.update({**trace_headers(sent.headers), **instance.headers()})
     sent.headers.pop("Proxy-Authorization", None)
     sent.gossipreg_instance = instance, host or url.hostname
     return sent

@@ -51,6 +51,13 @@ def _trace(cause: CausingEvent | None) -> dict[str, str]:
     return {name: value for name, value in of_handling.items() if value}
 
 
+def trace_of_handling() -> dict[str, str]:
+    """`traceparent` and `tracestate` of the event that is handled now, if they have their form."""
+    cause = HANDLED.get()
+    found = None if cause is None else trace_context_untrusted(cause.traceparent, cause.tracestate)
+    return {} if found is None else dict(found.headers())
+
+
 def inherited_traceparent() -> str:
     """The `traceparent` of what follows from what the program does now; "" if there is none: strangers write events,
     and what has not its form goes no further."""

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "./sidecars.mjs";
 import { gate, withFakeSidecar } from "./with-fake-sidecar.mjs";
+import { handling, tracedNow } from "../../../gossipreg/client/node/events/handled.mjs";
 
 const now = withFakeSidecar();
 
@@ -94,6 +95,24 @@ test("a handler's events name the one that it handles, and nothing else does", a
   );
 });
 
+test("a handler's events are children of its handling, where the sidecar says which span that is", async () => {
+  const settled = gate();
+  const seen = [];
+  await now.registry.subscribe("order.*", { group: "g" }, async (event) => {
+    seen.push([event.traceparent, event.tracestate]);
+    await now.registry.publish("mail.sent");
+    await now.registry.publish("mail.sent", 1, { extensions: { traceparent: "00-own" } });
+    settled.open();
+  });
+  const stream = await now.sidecar.stream();
+  stream.event({ traceparent: "00-3-4-01", tracestate: "a=1", event: { traceparent: "00-1-2-01", tracestate: "b=2" } });
+  await settled.passed;
+  assert.deepEqual(seen, [["00-3-4-01", "a=1"]]);
+  const [first, second] = now.sidecar.published.map(({ extensions }) => extensions);
+  assert.deepEqual([first.traceparent, first.tracestate], ["00-3-4-01", "a=1"]);
+  assert.deepEqual([second.traceparent, second.tracestate], ["00-own", undefined]);
+});
+
 test("event.run does in a loop what a handler does", async () => {
   const events = now.registry.events("order.*", { group: "g" });
   (await now.sidecar.stream()).event({ event: { correlationid: "c" } });
@@ -102,4 +121,11 @@ test("event.run does in a loop what a handler does", async () => {
   assert.deepEqual(now.sidecar.published[0].extensions, { correlationid: "c", causationid: "e1" });
   assert.equal(now.sidecar.published[0].id, id);
   await events.close();
+});
+
+test("what follows from a handling has its trace, if that has its form", () => {
+  const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  assert.equal(handling({ traceparent }, tracedNow), traceparent);
+  assert.equal(handling({ traceparent: "00-1-2-01" }, tracedNow), undefined);
+  assert.equal(tracedNow(), undefined);
 });
