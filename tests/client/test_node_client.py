@@ -124,7 +124,7 @@ def test_handlers_outlive_the_connections_of_their_events() -> None:
 
 
 def test_events_are_what_they_say_and_loops_give_them_back() -> None:
-    assert node_test("event-values") == 7
+    assert node_test("event-values") == 9
 
 
 # -- sagas -------------------------------------------------------------------------------------------------------------
