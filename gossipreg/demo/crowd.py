@@ -52,6 +52,12 @@ class Crowd:
             self._ended = True
             self._came.notify_all()
 
+    async def close(self) -> None:
+        """Kill the process, and close its pipes."""
+        self.process.kill()
+        await self._input.aclose()
+        await self._output.aclose()
+
     async def order_at(self, rate: float) -> None:
         """So many orders a second from now on. Raises Unreachable, as the other methods do: the process has ended."""
         await self._say({"rate": rate})

@@ -19,7 +19,8 @@ from gossipreg.cli.exit_codes import NOT_WRITTEN
 from scripts.tools.wait import wait_for
 
 BOUND_S = 120.0
-COMMAND = [sys.executable, "-P", "-m", "gossipreg", "demo", "--json"]
+COMMAND = ["env", "--default-signal", sys.executable, "-P", "-m", "gossipreg", "demo"]
+"""Signals that are ignored here (nohup, the background of a shell) would be ignored there too."""
 
 Told = dict[str, Any]
 
@@ -77,7 +78,9 @@ class Demo:
 @contextmanager
 def demo(*arguments: str) -> Iterator[Demo]:
     """A demonstration that has begun to start."""
-    with subprocess.Popen([*COMMAND, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [*COMMAND, "--json", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         late = threading.Timer(BOUND_S, process.kill)
         late.start()
         one = Demo(process)
@@ -105,7 +108,7 @@ def test_a_signal_while_it_starts_leaves_nothing(number: signal.Signals) -> None
 def test_a_terminal_that_ends_it_leaves_nothing(ending: str) -> None:
     pid, terminal = pty.fork()
     if pid == 0:
-        os.execv(COMMAND[0], COMMAND[:-1])
+        os.execvp(COMMAND[0], COMMAND)
     with os.fdopen(terminal, "rb+", buffering=0) as screen:
         said = b""
         while (found := re.search(rb"write is in\s+(\S+)\.\r\n", said)) is None:

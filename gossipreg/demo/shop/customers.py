@@ -55,7 +55,7 @@ def send(one: dict[str, object]) -> None:
     status: int | None = None
     try:
         status, why = api.call(lambda instance: post(instance, body), deadline=ANSWER_S)
-    except (gossipreg.NoInstance, gossipreg.BreakerOpen) as error:
+    except (gossipreg.NotSynced, gossipreg.NoInstance, gossipreg.BreakerOpen) as error:
         status, why = 0, str(error)  # nobody was asked
     except (OSError, http.client.HTTPException, gossipreg.GossipregError) as error:
         why = str(error) or type(error).__name__
