@@ -23,7 +23,8 @@ class Live:
         """`start` runs a task beside the others."""
         self.scope = trio.CancelScope()
         self._sidecar = sidecar
-        members, services = MemberItems(sidecar.view, sidecar.now), ServiceItems(sidecar.view.catalog)
+        members, services = MemberItems(sidecar.view, sidecar.now), ServiceItems(sidecar.view, sidecar.now)
+        self._service_items = services
         self.members = Board[NodeId]("members", keys=members.keys, read=members.read, key_text=bytes.hex)
         self.services = Board[str]("services", keys=services.keys, read=services.read, key_text=str)
         overview = OverviewMaker(sidecar.figures, self.members, self.services)
@@ -42,7 +43,7 @@ class Live:
             self._sidecar.members.following("gateway_http_ui", self._members_changed),
         ):
             async with trio.open_nursery() as nursery:
-                for task in (self.members.run, self.services.run, self.overview.run, self._look_at_members):
+                for task in (self.members.run, self.services.run, self.overview.run, self._look):
                     nursery.start_soon(task)
 
     def _changed(self, changes: Sequence[Change]) -> None:
@@ -67,10 +68,12 @@ class Live:
         for node in nodes:
             self.watched.touch(("member", node.hex()))
 
-    async def _look_at_members(self) -> None:
+    async def _look(self) -> None:
+        """At what no feed tells of."""
         while True:
             await trio.sleep(LOOK_EVERY_S)
             self.members.touch_all()
+            self.services.touch(self._service_items.may_be_forgotten(self.services.items))
 
     async def while_known(self, send: Send, what: str, show: Callable[[], Awaitable[None]]) -> None:
         """Show `what` while the cluster's table is known, and the error `not_synced` while it is not. Until

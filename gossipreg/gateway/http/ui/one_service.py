@@ -42,15 +42,17 @@ class OneService:
             same += map(without_times, shapes)
             texts += map(json_line, shapes)
             await trio.lowlevel.checkpoint()
-        dead = [
-            {**shape, "checks": None, "out_because": shape["reason"]}
-            for shape in dead_shapes(self._view, self._name, (), None, self._sidecar.now())
-        ]
-        texts += map(json_line, dead)
-        name = explain["name"] or (dead[0]["service"] if dead else self._name)
+        name = explain["name"] or self._name
+        for number, shape in enumerate(dead_shapes(self._view, self._name, (), None, self._sidecar.now())):
+            dead = {**shape, "checks": None, "out_because": shape["reason"]}
+            same.append(without_times(dead))
+            texts.append(json_line(dead))
+            name = explain["name"] or shape["service"]
+            if number % PIECE == PIECE - 1:
+                await trio.lowlevel.checkpoint()
         about = {"name": name, "explain": explain, "partial": self._view.knowledge.partial}
         data = b'%s,"instances":[%s]}' % (json_line(about)[:-1], b",".join(texts))
-        return MadeView((about, same, without_times(dead)), data)
+        return MadeView((about, same), data)
 
     def shape(self, instance: CatalogInstance) -> Shape:
         """An instance with its checks, where they are known here, and why it is out."""

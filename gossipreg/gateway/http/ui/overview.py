@@ -53,7 +53,8 @@ def _services(services: Board[str]) -> Shape:
     for item in services.items.values():
         for at, figure in enumerate(item.figures):
             sums[at] += figure
-    return {"names": len(services.items), **dict(zip(FIGURES, sums, strict=True))}
+    names = sum(item.figures[0] > 0 for item in services.items.values())
+    return {"names": names, **dict(zip(FIGURES, sums, strict=True))}
 
 
 def _events(section: dict[str, Any] | None) -> Shape | None:

@@ -1,28 +1,50 @@
-"""The names of services as items of a board, each with its instances by health."""
+"""The names of services as items of a board, each with its instances by health, and those of dead members.
 
-from gossipreg.core.table.catalog import Catalog
+A service whose instances are all on dead members stays on the board with none: else it would vanish from the page in
+the moment in which people look for it.
+"""
+
+from collections.abc import Callable
+
+from gossipreg.core.dead_services import dead_shapes
+from gossipreg.core.view import View
 from gossipreg.gateway.http.ui.board import BoardItem
 from gossipreg.gateway.http.ui.page_events import json_line
+from gossipreg.sidecar_api import Shape
 
-FIGURES = ("instances", "passing", "warning", "critical", "maintenance", "stale")
+FIGURES = ("instances", "passing", "warning", "critical", "maintenance", "stale", "dead")
+"""Instances in the registry, those of each health, those known last; and beside them those of dead members."""
+_AT = {name: at for at, name in enumerate(FIGURES)}
 
 
 class ServiceItems:
     """Reads the items. A key is a folded name."""
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
+    def __init__(self, view: View, now: Callable[[], float]) -> None:
+        self._view = view
+        self._now = now
 
     def keys(self) -> list[str]:
-        return self._catalog.folded_names()
+        catalog = self._view.catalog
+        return sorted({*catalog.folded_names(), *catalog.gone.names()})
+
+    def may_be_forgotten(self, items: dict[str, BoardItem]) -> list[str]:
+        """The keys of those that nobody tells of: that a dead member is forgotten changes no answer."""
+        return [key for key, item in items.items() if item.figures[_AT["dead"]]]
 
     def read(self, key: str, before: BoardItem | None) -> BoardItem | None:
-        index = self._catalog.index(key)
-        if before is not None and before.shown == index:
+        catalog = self._view.catalog
+        dead = list(dead_shapes(self._view, key, (), None, self._now())) if key in catalog.gone.names() else []
+        shown = catalog.index(key), len(dead)
+        if before is not None and before.shown == shown:
             return before
-        summary = self._catalog.summary(key)
-        if summary is None:
+        summary = catalog.summary(key)
+        if summary is None and not dead:
             return None
-        figures = tuple(getattr(summary, name) for name in FIGURES)
-        shape = {"key": key, "name": summary.name, **dict(zip(FIGURES, figures, strict=True)), "tags": summary.tags}
-        return BoardItem(index, json_line(shape), figures)
+        if summary is None:
+            counts: Shape = {**dict.fromkeys(FIGURES, 0), "dead": len(dead)}
+            about = {"name": dead[0]["service"], "tags": sorted({tag for one in dead for tag in one["tags"]})}
+        else:
+            counts = {name: getattr(summary, name) for name in FIGURES if name != "dead"} | {"dead": len(dead)}
+            about = {"name": summary.name, "tags": summary.tags}
+        return BoardItem(shown, json_line({"key": key, **about, **counts}), tuple(counts[name] for name in FIGURES))

@@ -43,6 +43,15 @@ class PageReader:
                 if found == kind and fits(data):
                     return data
 
+    async def each(self, *kinds: str) -> dict[str, Any]:
+        """The data of the first event of each of these kinds, in whatever order they come."""
+        found: dict[str, Any] = {}
+        with trio.fail_after(30):
+            while not set(kinds) <= found.keys():
+                kind, data = await self.event()
+                found.setdefault(kind, data)
+        return found
+
 
 async def open_page(served: Served, view: str, **fields: str) -> PageReader:
     """`fields` are further fields of the query."""

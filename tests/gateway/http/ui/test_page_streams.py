@@ -23,6 +23,7 @@ async def test_a_stream_begins_with_hello_and_the_overview(served: Served) -> No
     assert overview["members"] == {"alive": 1, "suspect": 0, "dead": 0, "left": 0}
     assert overview["services"] == {
         "names": 0, "instances": 0, "passing": 0, "warning": 0, "critical": 0, "maintenance": 0, "stale": 0,
+        "dead": 0,
     }  # fmt: skip
     assert (overview["synced"], overview["events"], overview["sagas"]) == (True, None, None)
 
@@ -71,6 +72,27 @@ async def test_services_come_go_and_are_counted_by_health(served: Served) -> Non
     assert [(one["passing"], one["maintenance"]) for one in changed["items"]] == [(0, 1)]
     await served.services.deregister("Web-80", by=ME)
     assert (await page.next("services"))["gone"] == ["web"]
+
+
+async def test_the_services_of_a_dead_member_stay_in_sight(tmp_path: Path) -> None:
+    network = MemoryNetwork()
+    async with running(Served(tmp_path, network, "one")) as served, trio.open_nursery() as nursery:
+        other = Inside(network, "two", 2)
+        nursery.start_soon(other.pump.run)
+        other.seek(*served.transport.local_addresses)
+        await other.register("db", 5432)
+        services, db = await open_page(served, "services"), await open_page(served, "service", name="db")
+        await services.next("services", lambda data: any(one["passing"] for one in data["items"]))
+        nursery.cancel_scope.cancel()  # without a word
+        shown = await services.next("services", lambda data: any(one["dead"] for one in data["items"]))
+        [item] = [one for one in shown["items"] if one["key"] == "db"]
+        assert (item["name"], item["instances"], item["passing"], item["dead"]) == ("db", 0, 0, 1)
+        said = await db.next("service", lambda data: data["explain"]["dead"] == 1)
+        [instance] = said["instances"]
+        assert (said["name"], instance["health"]) == ("db", "critical")
+        assert instance["out_because"].startswith("two is dead")
+        overview = await services.next("overview", lambda data: data["members"]["dead"] == 1)
+        assert (overview["services"]["names"], overview["services"]["dead"]) == (0, 1)
 
 
 async def test_a_long_list_comes_in_pieces(served: Served) -> None:
