@@ -2,6 +2,7 @@
 
 The map of the package. A module imports only from lines above its own, which a test enforces:
 
+    quick_dataclass  dataclasses with slots, made faster than by the standard library
     errors, model    the exceptions; the frozen values that all parts use
     drops            the reasons for dropping something: each is counted, and explained here
     extras           how to install an optional part

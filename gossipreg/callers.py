@@ -6,8 +6,9 @@ Owns: what the kernel says of the other end of a unix socket. Never knows: what 
 import os
 import socket
 import struct
-from dataclasses import dataclass
 from typing import Literal
+
+from gossipreg.quick_dataclass import dataclass
 
 NO_UID = -1
 """The uid of a caller without a user: it came over TCP, or the kernel does not name its user."""

@@ -6,9 +6,10 @@ does not go with another, raises BadConfig with what to choose instead. The sett
 profiles are in the groups of `tuning.py`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from gossipreg.errors import BadConfig
+from gossipreg.quick_dataclass import dataclass
 from gossipreg.tuning import Bounds, FailureTuning, GossipTuning, LocalTuning, SessionTuning, check_bounds
 
 

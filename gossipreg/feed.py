@@ -6,10 +6,11 @@ The failure of one follower is reported as a bug and keeps nothing from the othe
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import trio
+
+from gossipreg.quick_dataclass import dataclass
 
 What = TypeVar("What")
 

@@ -4,9 +4,10 @@ Nothing here knows of bytes, time or I/O. The order of the tuples Version and Li
 the larger wins (see `core/table/table.py`).
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple, NewType
+
+from gossipreg.quick_dataclass import dataclass
 
 NodeId = NewType("NodeId", bytes)
 """16 bytes: the truncated SHA-256 of the member's Ed25519 public key. Names a member for ever."""

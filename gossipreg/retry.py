@@ -1,6 +1,6 @@
 """The waits between attempts that may fail for long: short at first, then longer each time, up to a bound."""
 
-from dataclasses import dataclass
+from gossipreg.quick_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

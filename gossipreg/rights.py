@@ -13,12 +13,12 @@ A refusal is NotAllowed: one line with the verb, the uid, and who may do it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from gossipreg.callers import NO_UID, Caller
 from gossipreg.errors import NotAllowed
+from gossipreg.quick_dataclass import dataclass
 
 
 class Right(Enum):

@@ -7,13 +7,13 @@ is ready. The `Gateway` that comes of it is run with the SidecarApi, whose parts
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gossipreg.callers import Caller
 from gossipreg.core.view import View
 from gossipreg.feed import Feed
 from gossipreg.model import Change, Health, NodeId, RegisteredService
+from gossipreg.quick_dataclass import dataclass
 from gossipreg.rights import Rights
 from gossipreg.tracing import NO_TRACER, Tracer
 

@@ -6,8 +6,9 @@ Source: https://www.w3.org/TR/trace-context/, level 1; the flag "random trace id
 """
 
 import re
-from dataclasses import dataclass
 from hashlib import blake2b
+
+from gossipreg.quick_dataclass import dataclass
 
 TRACE_PARENT, TRACE_STATE, BAGGAGE = "traceparent", "tracestate", "baggage"
 """The names of the headers. Baggage (https://www.w3.org/TR/baggage/) is passed on as it is, and never read."""

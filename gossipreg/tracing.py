@@ -10,12 +10,12 @@ its spans have the context of their parent, which is so passed on as it came, an
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from random import Random
 from types import TracebackType
 
 from gossipreg.errors import GossipregError
+from gossipreg.quick_dataclass import dataclass
 from gossipreg.trace_context import NO_SPAN, NO_TRACE, SAMPLED, TraceContext
 
 Attribute = str | int | float | bool

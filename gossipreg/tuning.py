@@ -8,10 +8,10 @@ These are no settings, but constants beside the code that uses them: bounds of m
 bounds of memory, which hold whatever other members send; rules by which two processes must decide alike.
 """
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from gossipreg.errors import BadConfig
+from gossipreg.quick_dataclass import dataclass
 
 Bounds = dict[str, tuple[float, float]]
 TUPLE_MAX = 16

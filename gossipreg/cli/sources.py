@@ -9,7 +9,7 @@ default. A repeatable option is a text with white space between its values in a 
 import os
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import click
@@ -20,6 +20,7 @@ from gossipreg.cli.units import Duration, Size
 from gossipreg.daemon.settings import OptionInForce
 from gossipreg.durations import shown_duration
 from gossipreg.errors import BadConfig, cannot_start
+from gossipreg.quick_dataclass import dataclass
 from gossipreg.sizes import shown_size
 
 PREFIX = "GOSSIPREG_"

@@ -8,11 +8,12 @@ part and read by many. The node sets `now` before anything else runs.
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from gossipreg.config import Config
 from gossipreg.core.effects import Effect, Event
 from gossipreg.model import PROTOCOL, Address, NodeId, ProtocolRange
+from gossipreg.quick_dataclass import dataclass
 from gossipreg.timers import Timers
 
 

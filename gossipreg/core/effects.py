@@ -1,8 +1,7 @@
 """What the core asks of the world. The core returns lists of these; tests compare them with `==`."""
 
-from dataclasses import dataclass
-
 from gossipreg.model import Address, Change, NodeId, Version
+from gossipreg.quick_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

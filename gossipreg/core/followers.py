@@ -14,12 +14,12 @@ none yet, gets another `Current`, which replaces what it has.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from gossipreg.core.knowledge import Knowledge
 from gossipreg.core.view import View
 from gossipreg.model import CatalogInstance, Change, ChangeKind, fold_name
+from gossipreg.quick_dataclass import dataclass
 
 F = TypeVar("F")
 

@@ -6,7 +6,7 @@ and `http_speaker` do.
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from gossipreg.daemon import params as check
@@ -16,6 +16,7 @@ from gossipreg.daemon.sidecar_state import StateFollowers
 from gossipreg.daemon.socket_client import Params, SocketClient, pack
 from gossipreg.daemon.watches import LocalWatch, Watches, WatchReader, watched_name
 from gossipreg.errors import BadParams, Busy, GossipregError, NotFound, Refused, UnknownMethod
+from gossipreg.quick_dataclass import dataclass
 from gossipreg.wire.rpc import MAX_WATCHES
 
 if TYPE_CHECKING:

@@ -1,7 +1,6 @@
 """The registrations of this sidecar: one entry per service, with its holder and its checks."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from msgpack import unpackb
@@ -12,6 +11,7 @@ from gossipreg.daemon.kept import KeptService
 from gossipreg.daemon.params import Registration
 from gossipreg.errors import NotFound
 from gossipreg.model import Health, Version
+from gossipreg.quick_dataclass import dataclass
 
 CheckGiven = str | Table
 """A check as `register` takes it."""

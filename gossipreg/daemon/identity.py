@@ -10,10 +10,10 @@ little for one kind of member instead of two.
 
 import hashlib
 import os
-from dataclasses import dataclass
 
 from gossipreg.generation import RANDOM_BITS, generation_above, generation_of
 from gossipreg.model import NODE_ID_BYTES, NodeId
+from gossipreg.quick_dataclass import dataclass
 
 PRIVATE_KEY_BYTES = 32
 

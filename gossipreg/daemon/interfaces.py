@@ -10,11 +10,11 @@ import struct
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 
 import trio
 
 from gossipreg.net.addresses import is_link_local, is_loopback, of_many
+from gossipreg.quick_dataclass import dataclass
 
 POLL_S = 10.0
 _NEWLINK, _GETLINK, _NEWADDR, _GETADDR = 16, 18, 20, 22

@@ -8,10 +8,10 @@ a line. A stderr that is gone is no reason to stop: the line is lost.
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TextIO
 
 from gossipreg.errors import BadConfig
+from gossipreg.quick_dataclass import dataclass
 
 Field = str | int | float | bool | None
 

@@ -7,7 +7,6 @@ knows: what a journal is for.
 
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -29,6 +28,7 @@ from gossipreg.daemon.start import OpenedSidecar
 from gossipreg.daemon.store import Store
 from gossipreg.daemon.troubles import Troubles
 from gossipreg.errors import BadParams, NotFound, TooLarge, Unavailable
+from gossipreg.quick_dataclass import dataclass
 from gossipreg.tracing import NO_TRACER, Tracer
 from gossipreg.wire.shapes import Shape
 

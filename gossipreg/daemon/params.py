@@ -6,7 +6,6 @@ for a parameter that is left out. A bool is not a number.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from msgpack import packb
@@ -16,6 +15,7 @@ from gossipreg.daemon.checks.spec import CheckSpec
 from gossipreg.errors import BadParams
 from gossipreg.model import MAX_NAME_BYTES, MAX_TAG_BYTES, NODE_ID_BYTES, Health, RegisteredService
 from gossipreg.net.addresses import WILDCARDS, is_literal
+from gossipreg.quick_dataclass import dataclass
 from gossipreg.wire.rpc import MAX_WATCHES
 
 Check = Callable[[str, Any], Any]

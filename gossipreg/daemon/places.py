@@ -12,11 +12,11 @@ Everything is counted as it changes, so that a connection costs the same whateve
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from gossipreg.callers import Caller
 from gossipreg.net.descriptors import LOCAL_CLIENTS_MAX
+from gossipreg.quick_dataclass import dataclass
 
 MAX_CLIENTS_A_PROCESS = 128
 """One process that never closes a connection must not lock the others out."""

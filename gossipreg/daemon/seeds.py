@@ -7,7 +7,6 @@ the seed may have moved. Name servers are asked in a thread, which may hang with
 
 import socket
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
 import trio
@@ -17,6 +16,7 @@ from gossipreg.daemon.names import is_localhost
 from gossipreg.errors import BadConfig
 from gossipreg.model import Address
 from gossipreg.net.addresses import is_literal, is_loopback, of_many, split_host_port
+from gossipreg.quick_dataclass import dataclass
 from gossipreg.retry import Retry
 
 RETRY = Retry(0.5, 30.0)

@@ -5,8 +5,10 @@ it, with an error that names it.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple
+
+from gossipreg.quick_dataclass import dataclass
 
 
 class OptionInForce(NamedTuple):

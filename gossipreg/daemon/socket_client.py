@@ -1,13 +1,13 @@
 """A client at the local socket, and the forms of the methods that it calls."""
 
 from collections.abc import Awaitable, Callable, Generator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import trio
 from msgpack import packb
 
 from gossipreg.callers import Caller
+from gossipreg.quick_dataclass import dataclass
 
 if TYPE_CHECKING:
     from gossipreg.daemon.store import Write

@@ -9,7 +9,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,7 @@ from gossipreg.net import descriptors
 from gossipreg.net.addresses import Bind
 from gossipreg.net.groups import group_id
 from gossipreg.net.socket_file import SocketFile, bind_socket_file
+from gossipreg.quick_dataclass import dataclass
 from gossipreg.rights import Rights
 from gossipreg.sidecar_api import Gateway, GatewayOptions
 from gossipreg.sizes import shown_size

@@ -8,12 +8,12 @@ reported.
 import os
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from errno import errorcode
 from math import inf
 
 from gossipreg.core.effects import Event
 from gossipreg.daemon.narrow_paths import NarrowPaths
+from gossipreg.quick_dataclass import dataclass
 from gossipreg.wire.shapes import Shape
 
 RECENT_S = 60.0

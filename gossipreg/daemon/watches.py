@@ -7,7 +7,6 @@ piece. `core.followers` decides which watch gets which changes. Never knows what
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from msgpack import packb
@@ -15,6 +14,7 @@ from msgpack import packb
 from gossipreg.core.followers import Current, Followers
 from gossipreg.core.view import View
 from gossipreg.model import Change, fold_name
+from gossipreg.quick_dataclass import dataclass
 from gossipreg.wire.shapes import change_shape, current_shape
 
 KEPT_BYTES = 8 << 20

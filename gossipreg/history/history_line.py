@@ -9,8 +9,10 @@ reader finds out how long ago a line was written although the wall clock was set
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
+
+from gossipreg.quick_dataclass import dataclass
 
 LineField = str | int | float | bool | None
 

@@ -4,10 +4,9 @@ Owns: the filter, and which lines pass it. Never knows: where lines are kept; th
 (`daemon/history/history_database.py`), which a property test holds against `fits`.
 """
 
-from dataclasses import dataclass
-
 from gossipreg.history.history_line import HistoryLine
 from gossipreg.model import fold_name
+from gossipreg.quick_dataclass import dataclass
 
 LIMIT_DEFAULT = 500
 LIMIT_MAX = 5000

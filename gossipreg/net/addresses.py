@@ -4,9 +4,9 @@ Resolves a host name that the user wrote for this machine; never asks for any ot
 """
 
 import socket
-from dataclasses import dataclass
 
 from gossipreg.errors import BadConfig, CannotStart, CannotStartYet
+from gossipreg.quick_dataclass import dataclass
 
 WILDCARDS = ("0.0.0.0", "::")
 LOOPBACKS = ("127.0.0.1", "::1")

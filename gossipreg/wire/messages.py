@@ -87,9 +87,8 @@ from an address in the row bound to its boot id; others get at most three times 
 A member whose range of protocol versions does not meet ours is never bound, neither by a Hello nor by its row.
 """
 
-from dataclasses import dataclass
-
 from gossipreg.model import FIRST_PROTOCOL, Address, NodeId, ProtocolRange, Rank
+from gossipreg.quick_dataclass import dataclass
 
 HELLO, MISMATCH, PROBE, ACK, NACK, PING_REQ, PADDING = 1, 2, 3, 4, 5, 6, 7
 CLAIM, DELTA, ANNOUNCE, PULL, RECEIPT = 8, 9, 10, 11, 12

@@ -16,12 +16,13 @@ nothing sealed.
 import base64
 import binascii
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
 from gossipreg.errors import BadConfig, BadDatagram
 from gossipreg.model import BOOT_ID_BYTES, BootId
+from gossipreg.quick_dataclass import dataclass
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305

@@ -5,10 +5,10 @@ Never knows: what follows from them. The node hands each fact to the parts that 
 stands in `core/order.py`.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from gossipreg.model import Address, NodeId
+from gossipreg.quick_dataclass import dataclass
 from gossipreg.wire.messages import Ack
 
 # -- from the prober to the detector -----------------------------------------------------------------------------------

@@ -17,13 +17,13 @@ only. A restart of the process forgets all returns.
 """
 
 from collections import deque
-from dataclasses import dataclass
 
 from gossipreg.core.context import Context
 from gossipreg.core.failure.isolation import Isolation
 from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.row import State
 from gossipreg.core.table.table import Table
+from gossipreg.quick_dataclass import dataclass
 from gossipreg.tuning import FailureTuning
 from gossipreg.wire.messages import Claim
 

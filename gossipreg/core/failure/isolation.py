@@ -7,13 +7,12 @@ answers stay as they were, marked stale, for `alone_s`; then the services of oth
 is heard again. So a broken cable of its own never empties a lookup at once, and a dead member is not served for ever.
 """
 
-from dataclasses import dataclass
-
 from gossipreg.core.context import Context
 from gossipreg.core.table.membership import MembershipIndex
 from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.table import Table
 from gossipreg.model import NodeId
+from gossipreg.quick_dataclass import dataclass
 
 ALONE = "nobody has been heard for too long"
 """The reason for which members are hidden once the isolation has lasted for `alone_s`."""

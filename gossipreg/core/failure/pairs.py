@@ -19,7 +19,7 @@ a row (unanswered), after `pair_over_periods` without an accusation (accused), o
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from gossipreg.core.context import Context
@@ -27,6 +27,7 @@ from gossipreg.core.session.channel import Channel
 from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.table import Table
 from gossipreg.model import NodeId
+from gossipreg.quick_dataclass import dataclass
 
 PAIRS_MAX = 8
 """Pairs that are noted. If there are more, the fault is our own link, and other members see it too."""

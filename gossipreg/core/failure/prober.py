@@ -7,14 +7,13 @@ A probe that was not acked within its timeout has failed, but it is kept for a w
 member lives. A probe during which this process stood still is void: it gives no round-trip time and accuses nobody.
 """
 
-from dataclasses import dataclass
-
 from gossipreg.core.context import Context
 from gossipreg.core.failure.facts import PortRefused, ProbeFailed, ProbeVoided, Reached, Replaced
 from gossipreg.core.session.channel import Channel
 from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.table import Table
 from gossipreg.model import Address, NodeId, Rank
+from gossipreg.quick_dataclass import dataclass
 from gossipreg.wire.messages import Ack, Claim, Nack, PingReq, Versions
 
 _PROBES_MAX = 4096

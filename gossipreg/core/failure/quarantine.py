@@ -10,13 +10,12 @@ Dropping such a row silently is not enough: members that never held the row have
 member would probe it, and the host that slept would keep the dead member for ever.
 """
 
-from dataclasses import dataclass
-
 from gossipreg.core.context import Context
 from gossipreg.core.failure.interface import Detector
 from gossipreg.core.session.channel import Channel
 from gossipreg.core.table.table import Table
 from gossipreg.model import NodeId, Rank
+from gossipreg.quick_dataclass import dataclass
 from gossipreg.wire.messages import Claim
 
 

@@ -26,7 +26,7 @@ The suspect is declared dead if all of these hold:
 - lost probes are not our own fault (`local_health.py`).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 from gossipreg.core.context import Context
@@ -38,6 +38,7 @@ from gossipreg.core.session.round_trips import RoundTrips
 from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.table import Table
 from gossipreg.model import NodeId, Status
+from gossipreg.quick_dataclass import dataclass
 from gossipreg.wire.messages import PingReq
 
 _PING_REQS_MAX = 1024

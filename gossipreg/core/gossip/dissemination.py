@@ -19,7 +19,6 @@ waited for `gather_s` first, an update would spend most of its way waiting.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from gossipreg.core.context import Context
@@ -29,6 +28,7 @@ from gossipreg.core.session.path_mtu import PathMtu
 from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.table import Table
 from gossipreg.model import Liveness, NodeId, Version
+from gossipreg.quick_dataclass import dataclass
 from gossipreg.wire.messages import Announce, Claim, Message, Receipt
 
 _UNACKED_MAX = 4096

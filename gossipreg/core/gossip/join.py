@@ -17,7 +17,7 @@ have died or left, or once a whole new list does not name it. The new list comes
 another member if the first one is silent or is no member any more.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from gossipreg.core.context import Context
 from gossipreg.core.gossip.answered_requests import AnsweredRequests
@@ -28,6 +28,7 @@ from gossipreg.core.session.outbox import Class
 from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.table import Table
 from gossipreg.model import NOTHING, NodeId, Version
+from gossipreg.quick_dataclass import dataclass
 from gossipreg.retry import Retry
 from gossipreg.wire import sizes
 from gossipreg.wire.messages import List, Peers, Versions

@@ -10,7 +10,6 @@ no answer comes within the timeout, the pull is sent again: first to the same me
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
 
 from gossipreg.core.context import Context
 from gossipreg.core.gossip.answered_requests import AnsweredRequests
@@ -19,6 +18,7 @@ from gossipreg.core.session.outbox import Class
 from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.table import Table
 from gossipreg.model import NOTHING, NodeId, Version
+from gossipreg.quick_dataclass import dataclass
 from gossipreg.wire.messages import Claim, Pull
 
 _WAITING_MAX = 200_000

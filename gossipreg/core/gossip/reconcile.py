@@ -24,7 +24,6 @@ listed member is dead, it answers with that claim; if the member has left, with 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from gossipreg.core.context import Context
 from gossipreg.core.gossip.dissemination import Dissemination
@@ -35,6 +34,7 @@ from gossipreg.core.session.outbox import Class
 from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.table import Table
 from gossipreg.model import NOTHING, NodeId, Version
+from gossipreg.quick_dataclass import dataclass
 from gossipreg.wire import sizes
 from gossipreg.wire.messages import ROW_HASH_BYTES, Buckets, Claim, Hashes, Versions, Want
 

@@ -10,8 +10,6 @@ fingerprint equal to ours is an ack too. If a member does not answer, the reques
 until the member answers or is off the ring, or until the wait ends.
 """
 
-from dataclasses import dataclass
-
 from gossipreg.core.context import Context
 from gossipreg.core.effects import RowAcked
 from gossipreg.core.session.channel import Channel
@@ -19,6 +17,7 @@ from gossipreg.core.session.outbox import Class
 from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.table import Table
 from gossipreg.model import NodeId, Version
+from gossipreg.quick_dataclass import dataclass
 from gossipreg.wire.messages import Pull
 
 

@@ -15,14 +15,13 @@ answers for a while, the higher generation is one of the past, and we raise ours
 reach each other raise their generations alternately, at growing intervals, until the newer one of them stops.
 """
 
-from dataclasses import dataclass
-
 from gossipreg.core.context import Context
 from gossipreg.core.effects import Stop
 from gossipreg.core.local.own_row import OwnRow
 from gossipreg.core.session.reconnect import Reconnect
 from gossipreg.core.table.table import Table
 from gossipreg.model import Address, BootId
+from gossipreg.quick_dataclass import dataclass
 from gossipreg.wire.messages import Hello
 
 _RAISES_MAX = 3

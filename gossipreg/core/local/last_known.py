@@ -11,7 +11,6 @@ the kept rows answer for another `provisional_s`.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from math import inf
 
 from gossipreg.core.context import Context
@@ -19,6 +18,7 @@ from gossipreg.core.session.reconnect import Reconnect
 from gossipreg.core.table.catalog import Catalog
 from gossipreg.core.table.kept_rows import rows_of_pages_untrusted
 from gossipreg.core.table.membership import MembershipIndex
+from gossipreg.quick_dataclass import dataclass
 from gossipreg.wire.messages import Delta
 
 

@@ -15,7 +15,7 @@ One ack must be enough in the second case, because a neighbour that has just die
 farewell beside it by `leave_s`.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gossipreg.core.context import Context
 from gossipreg.core.effects import Departed
@@ -24,6 +24,7 @@ from gossipreg.core.local.own_row import OwnRow
 from gossipreg.core.session.channel import Channel
 from gossipreg.core.table.ring import Ring
 from gossipreg.model import NodeId, Status, Version
+from gossipreg.quick_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,8 @@ Owns: the facts, as values. Never knows: what follows from them. The node hands 
 on it, in the order that stands in `core/order.py`.
 """
 
-from dataclasses import dataclass
-
 from gossipreg.model import Address, BootId, NodeId
+from gossipreg.quick_dataclass import dataclass
 from gossipreg.wire.messages import Hello
 
 

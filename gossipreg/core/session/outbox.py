@@ -15,7 +15,7 @@ for one input, and datagrams beyond it are not sent.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 from typing import get_args
 
@@ -23,6 +23,7 @@ from gossipreg.config import Config
 from gossipreg.core.effects import Send
 from gossipreg.core.session.token_bucket import TokenBucket
 from gossipreg.model import Address, BootId
+from gossipreg.quick_dataclass import dataclass
 from gossipreg.wire import codec
 from gossipreg.wire.messages import Message, Padding, PingReq, Probe
 from gossipreg.wire.seal import Sealer

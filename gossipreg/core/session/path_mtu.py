@@ -24,7 +24,6 @@ A member to which nothing large is sent costs nothing. Sizes are of UDP payload.
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from gossipreg.core.context import Context
@@ -32,6 +31,7 @@ from gossipreg.core.session.channel import Channel
 from gossipreg.core.session.outbox import BASE_BYTES, FLOOR_BYTES, DatagramOutbox
 from gossipreg.core.session.sessions import PeerSessions
 from gossipreg.model import Address, NodeId
+from gossipreg.quick_dataclass import dataclass
 
 PATHS_MAX = 4096
 """Members whose paths are known. Beyond it the one used longest ago is forgotten, and gets the base size."""

@@ -12,7 +12,6 @@ In each period each member greets one of these addresses with probability min(1,
 cluster together sends few greetings, whatever its size, and a partition of any length heals.
 """
 
-from dataclasses import dataclass
 from math import inf
 
 from gossipreg.core.context import Context
@@ -22,6 +21,7 @@ from gossipreg.core.session.sessions import PeerSessions
 from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.table import Table
 from gossipreg.model import Address, NodeId
+from gossipreg.quick_dataclass import dataclass
 from gossipreg.retry import Retry
 
 

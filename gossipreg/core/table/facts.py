@@ -4,10 +4,10 @@ Owns: the facts, as values. Never knows: what follows from them. The node hands 
 on it, in the order that stands in `core/order.py`.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 
 from gossipreg.model import Address, BootId, Liveness, NodeId, ProtocolRange, Version
+from gossipreg.quick_dataclass import dataclass
 
 
 class MergeOutcome(Enum):

@@ -20,7 +20,7 @@ import heapq
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import count
 from math import ceil, inf
 
@@ -31,6 +31,7 @@ from gossipreg.daemon.checks.spec import CheckOutcome, CheckSpec, Kind, Progress
 from gossipreg.daemon.checks.state import Beginning, CheckStatus, Restored, ScheduledCheck, damped, paired
 from gossipreg.errors import NotFound
 from gossipreg.model import Health
+from gossipreg.quick_dataclass import dataclass
 
 Runner = Callable[[CheckSpec, Progress], Awaitable[CheckOutcome]]
 RUNNERS: Mapping[Kind, Runner] = {

@@ -1,10 +1,11 @@
 """A check as a value, and the result of one run. `parse.py` makes the value from what a user wrote."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, get_args
 
 from gossipreg.model import Health
+from gossipreg.quick_dataclass import dataclass
 
 Kind = Literal["http", "https", "tcp", "cmd", "ttl", "grpc", "grpcs", "alias"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -5,13 +5,14 @@ over the health of the one before it (`paired`). Never knows the time, or when a
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import inf
 
 import trio
 
 from gossipreg.daemon.checks.spec import CheckSpec, check_ids
 from gossipreg.model import Health
+from gossipreg.quick_dataclass import dataclass
 
 SOON_S = 0.2
 

@@ -6,7 +6,6 @@ and not while this sidecar is drained. Nothing of events is loaded before there 
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -15,6 +14,7 @@ from gossipreg.daemon.entries import Entry
 from gossipreg.errors import RequestError
 from gossipreg.feed import Feed
 from gossipreg.model import CatalogInstance, Change, Health, fold_name
+from gossipreg.quick_dataclass import dataclass
 
 if TYPE_CHECKING:
     from gossipreg.core.node import Node

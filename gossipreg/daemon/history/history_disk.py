@@ -10,7 +10,6 @@ until it takes what waits. Of more lines than QUEUE_MAX the oldest are lost, and
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -20,6 +19,7 @@ import trio
 
 from gossipreg.history.history_line import HistoryLine
 from gossipreg.history.history_query import HistoryQuery, fits
+from gossipreg.quick_dataclass import dataclass
 
 if TYPE_CHECKING:
     from gossipreg.daemon.history.history_database import HistoryDatabase

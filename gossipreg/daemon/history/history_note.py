@@ -1,9 +1,10 @@
 """Something that happened, before it is a line: it may be left out of a storm, and has no number yet."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from gossipreg.history.history_line import LineField, NamedMember
+from gossipreg.quick_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,11 @@ which is 15 days of the worst storm in the default space.
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from gossipreg.core.session.token_bucket import TokenBucket
 from gossipreg.daemon.history.history_note import HistoryNote
+from gossipreg.quick_dataclass import dataclass
 
 SUBJECT_BURST = 6
 SUBJECT_A_S = 1 / 60
