@@ -8,8 +8,8 @@ durable, and when a new leader begins.
                  the same time (`undo_order.py`). A step whose undo needs its answer is repeated until there is one.
     committed    what comes after it, in the order of its intents
 
-Both are tried until they are done. After `stuck_attempts`, or `stuck_after_s`, a person is told, and it is tried more
-rarely.
+Both are tried until they are done. After `stuck_attempts` of all leaders, or `stuck_after_s` of one, a person is told,
+and it is tried more rarely.
 """
 
 from gossipreg.errors import RequestError
@@ -18,7 +18,7 @@ from gossipreg.sagas.final_step import is_final_intent
 from gossipreg.sagas.open_saga import OpenSaga, OpenStep
 from gossipreg.sagas.saga_context import SagaContext
 from gossipreg.sagas.saga_effects import CommandDone
-from gossipreg.sagas.saga_entries import NoteResult, NoteStuck, NoteUndo
+from gossipreg.sagas.saga_entries import NoteResult, NoteStuck, NoteTried, NoteUndo
 from gossipreg.sagas.saga_model import HandDecision, SagaCommand, SagaRef, SagaState, StepResult, StepState
 from gossipreg.sagas.saga_templates import TemplateValues
 from gossipreg.sagas.step_commands import lasting_task, result_of
@@ -29,6 +29,8 @@ from gossipreg.sagas.undo_order import after_now, undo_now
 _WORKS = (CommandWork.UNDO, CommandWork.AFTER, CommandWork.REPEAT)
 
 
+_NOTED_FROM = 3
+"""Attempts from this one on are noted in the journal, so that the next leader counts on. Most undos need fewer."""
 STAYS = "it has no undo: what it did, or may have done, stays"
 
 
@@ -55,6 +57,7 @@ class DecidedSagas:
         if CommandId(open.id, step.name, work) not in context.attempts:
             traceparent = open.begun.traceparent
             task = lasting_task(work, context.ref(open.id), step.intent, command, traceparent, context.tuning)
+            task.attempts = step.attempts
             context.attempts.begin(task, due)
 
     def _begin_undo(self, open: OpenSaga, step: OpenStep, due: float) -> None:
@@ -129,6 +132,8 @@ class DecidedSagas:
             task.told_stuck = True
             result = result_of(step.state, task, done)
             context.put(NoteStuck(task.id.saga, task.id.step, result, context.now_wall_ms()))
+        elif not stuck and task.attempts >= _NOTED_FROM:
+            context.put(NoteTried(task.id.saga, task.id.step, task.attempts))
         wait_s = tuning.stuck_again_s if stuck else task.next_wait_s()
         asked_s = min(done.retry_after_s, tuning.stuck_again_s)  # else a day of waiting would look like nothing at all
         context.attempts.try_later(task, context.now + max(wait_s, asked_s))

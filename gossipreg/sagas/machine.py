@@ -32,6 +32,7 @@ from gossipreg.sagas.saga_entries import (
     IntendStep,
     NoteResult,
     NoteStuck,
+    NoteTried,
     NoteUndo,
     SagaChange,
     UnreadChange,
@@ -182,6 +183,8 @@ class SagasMachine:
                 self._note_undo(*self._step(id, name, at), result, wall_ms, at)
             case NoteStuck(id, name, result):
                 self._note_stuck(*self._step(id, name, at), result, at)
+            case NoteTried(id, name, attempts):
+                self._note_tried(*self._step(id, name, at), attempts, at)
             case DecideSaga(id, decision, reason, wall_ms):
                 self._decide(self._named(id, at), decision, reason, wall_ms, at)
             case DecideByHand(id, name, by_hand, who, why, wall_ms):
@@ -257,6 +260,7 @@ class SagasMachine:
         if counts:
             step.state, step.stuck = result.state, False
         if counts or _answers_repeat(saga, step):
+            step.attempts = 0  # an undo that needed this answer is tried anew
             at.facts.append(StepSettled(saga.id, step.name, result.state))
         self._changed(saga, (step,), wall_ms, at)
 
@@ -277,6 +281,12 @@ class SagasMachine:
         else:
             step.result = result
         at.facts.append(StepStuck(saga.id, step.name))
+        self._changed(saga, (step,), 0, at)
+
+    def _note_tried(self, saga: OpenSaga, step: OpenStep, attempts: int, at: _Applying) -> None:
+        if not saga.is_open(step):
+            raise _NoSense(f"nothing is tried: {standing(saga, step)}")
+        step.attempts = max(step.attempts, attempts)
         self._changed(saga, (step,), 0, at)
 
     def _decide(self, saga: OpenSaga, decision: Decision, reason: str, wall_ms: int, at: _Applying) -> None:
@@ -306,7 +316,7 @@ class SagasMachine:
         if not steps:
             raise _NoSense(f"nothing of step {name!r} is to be undone or done: open are {names_of(saga.open_steps)}")
         for step in steps:
-            step.stuck = False
+            step.stuck, step.attempts = False, 0
             step.by_hand = (*step.by_hand, note)[-saga_model.MAX_HAND_NOTES :]
             if note.decision is not HandDecision.RETRY:
                 step.state = StepState.SKIPPED

@@ -9,7 +9,7 @@ writes a command, an input or the other steps once more.
     S id                 number, led_ms, begun
     S id 0 d             state, decision, reason, led_ms, wall_ms
     T id 0 place i       led_ms, wall_ms, intent; the place is 2 bytes
-    T id 0 place p       state, result, undo result, stuck, settled wall_ms, undo wall_ms, [note by hand ...]
+    T id 0 place p       state, result, undo result, stuck, settled wall_ms, undo wall_ms, [note by hand ...], attempts
 
 An abort writes no step: a step that it undoes is read as UNDOING, whatever its record says.
 """
@@ -80,6 +80,9 @@ class OpenStep:
     """When it was undone; 0: never."""
     by_hand: tuple[HandNote, ...] = ()
     """The last MAX_HAND_NOTES of them."""
+    attempts: int = 0
+    """Of its undo, or of what comes after the commit, in vain, as far as leaders have noted them. A person who has it
+    tried again has it counted anew."""
 
     @property
     def name(self) -> str:
@@ -189,13 +192,14 @@ def pack_progress(step: OpenStep) -> tuple[object, ...]:
     return (
         int(step.state), step.result and pack_result(step.result), step.undo_result and pack_result(step.undo_result),
         step.stuck, step.settled_wall_ms, step.undo_wall_ms,
-        [(int(note.decision), note.who, note.why, note.wall_ms) for note in step.by_hand],
+        [(int(note.decision), note.who, note.why, note.wall_ms) for note in step.by_hand], step.attempts,
     )  # fmt: skip
 
 
 def unpack_progress(raw: Any, step: OpenStep) -> None:
     """Give the step what this array says."""
     state, result, undo_result, step.stuck, step.settled_wall_ms, step.undo_wall_ms, notes = raw[:7]
+    step.attempts = raw[7] if len(raw) > 7 else 0
     step.state = StepState(state)
     step.result = None if result is None else unpack_result(result)
     step.undo_result = None if undo_result is None else unpack_result(undo_result)

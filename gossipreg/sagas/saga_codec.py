@@ -39,6 +39,7 @@ from gossipreg.sagas.saga_entries import (
     IntendStep,
     NoteResult,
     NoteStuck,
+    NoteTried,
     NoteUndo,
     SagaChange,
     SagaOperation,
@@ -190,6 +191,8 @@ def pack_change(change: SagaChange) -> tuple[object, ...]:
             return int(SagaOperation.UNDO_RESULT), saga, step, pack_result(result), wall_ms
         case NoteStuck(saga, step, result, wall_ms):
             return int(SagaOperation.STUCK), saga, step, pack_result(result), wall_ms
+        case NoteTried(saga, step, attempts):
+            return int(SagaOperation.TRIED), saga, step, attempts
         case DecideByHand(saga, step, decision, who, why, wall_ms):
             who, why = cut_text(who, MAX_TEXT_BYTES), cut_text(why, MAX_TEXT_BYTES)
             return int(SagaOperation.BY_HAND), saga, step, int(decision), who, why, wall_ms
@@ -251,6 +254,11 @@ def _decide(saga: str, rest: tuple[Any, ...]) -> SagaChange:
     )
 
 
+def _tried(saga: str, rest: tuple[Any, ...]) -> SagaChange:
+    step, attempts = known(rest, 2)
+    return NoteTried(saga, text_untrusted(step, MAX_STEP_BYTES), number_untrusted(attempts))
+
+
 def _by_hand(saga: str, rest: tuple[Any, ...]) -> SagaChange:
     step, decision, who, why, wall_ms = known(rest, 5)
     return DecideByHand(
@@ -273,6 +281,7 @@ _READERS: dict[int, Callable[[str, tuple[Any, ...]], SagaChange]] = {
     SagaOperation.STUCK: _noted(NoteStuck),
     SagaOperation.BY_HAND: _by_hand,
     SagaOperation.EXPIRE: _expire,
+    SagaOperation.TRIED: _tried,
 }
 
 

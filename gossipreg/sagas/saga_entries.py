@@ -31,6 +31,7 @@ class SagaOperation(IntEnum):
     STUCK = 6
     BY_HAND = 7
     EXPIRE = 8
+    TRIED = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,16 @@ class NoteStuck:
 
 
 @dataclass(frozen=True, slots=True)
+class NoteTried:
+    """An undo, or what comes after the commit, was tried so often in vain, by all leaders: the next one counts on, so
+    that it is stuck in the end though no leader stays for long."""
+
+    saga: str
+    step: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
 class DecideByHand:
     saga: str
     step: str
@@ -105,7 +116,9 @@ class ExpireSagas:
     """Sagas that ended too long ago at this led time are forgotten."""
 
 
-SagaChange = BeginSaga | IntendStep | NoteResult | DecideSaga | NoteUndo | NoteStuck | DecideByHand | ExpireSagas
+SagaChange = (
+    BeginSaga | IntendStep | NoteResult | DecideSaga | NoteUndo | NoteStuck | NoteTried | DecideByHand | ExpireSagas
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

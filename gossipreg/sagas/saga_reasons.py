@@ -12,6 +12,7 @@ from gossipreg.sagas.saga_entries import (
     IntendStep,
     NoteResult,
     NoteStuck,
+    NoteTried,
     NoteUndo,
     SagaChange,
     UnreadChange,
@@ -42,7 +43,13 @@ def subject(change: SagaChange | UnreadChange) -> tuple[str, str]:
             return begun.id, ""
         case IntendStep(saga, intent):
             return saga, intent.name
-        case NoteResult(saga, step) | NoteUndo(saga, step) | NoteStuck(saga, step) | DecideByHand(saga, step):
+        case (
+            NoteResult(saga, step)
+            | NoteUndo(saga, step)
+            | NoteStuck(saga, step)
+            | NoteTried(saga, step)
+            | DecideByHand(saga, step)
+        ):
             return saga, step
         case DecideSaga(saga) | UnreadChange(saga):
             return saga, ""

@@ -3,7 +3,15 @@
 Owns: the estimate. Never knows: the encoding; a test compares the two.
 """
 
-from gossipreg.sagas.saga_entries import BeginSaga, DecideByHand, DecideSaga, ExpireSagas, IntendStep, SagaChange
+from gossipreg.sagas.saga_entries import (
+    BeginSaga,
+    DecideByHand,
+    DecideSaga,
+    ExpireSagas,
+    IntendStep,
+    NoteTried,
+    SagaChange,
+)
 from gossipreg.sagas.saga_model import SagaCommand
 
 CHANGE_BYTES = 128
@@ -24,6 +32,8 @@ def change_size(change: SagaChange) -> int:
             return CHANGE_BYTES
         case DecideSaga(saga, _, reason):
             return CHANGE_BYTES + len(saga) + 4 * len(reason)
+        case NoteTried(saga, step):
+            return CHANGE_BYTES + len(saga) + len(step)
         case DecideByHand():
             return CHANGE_BYTES + len(change.saga) + len(change.step) + 4 * (len(change.who) + len(change.why))
     result = change.result

@@ -16,6 +16,7 @@ from gossipreg.sagas.saga_entries import (
     IntendStep,
     NoteResult,
     NoteStuck,
+    NoteTried,
     NoteUndo,
     SagaChange,
 )
@@ -52,6 +53,7 @@ changes: st.SearchStrategy[SagaChange] = st.one_of(
     st.builds(NoteResult, sagas, steps, results, st.just(WALL)),
     st.builds(NoteUndo, sagas, steps, results, st.just(WALL)),
     st.builds(NoteStuck, sagas, steps, results, st.just(WALL)),
+    st.builds(NoteTried, sagas, steps, st.integers(0, 20)),
     st.builds(DecideSaga, sagas, st.sampled_from(Decision), st.just("why"), st.just(WALL)),
     st.builds(
         DecideByHand, sagas, st.sampled_from([*NAMES, ""]), st.sampled_from(HandDecision), st.just("ann"),
@@ -182,7 +184,7 @@ class Histories(RuleBasedStateMachine):
                 return name in saga.states and self.model_result(saga, name, result.state)
             case NoteUndo(_, name, result):
                 return result.state is S.UNDONE and self.model_move(saga, name, S.UNDONE, Decision.ABORT)
-            case NoteStuck(_, name):
+            case NoteStuck(_, name) | NoteTried(_, name):
                 return name in saga.open()
             case DecideSaga(_, decision):
                 return self.model_decide(saga, decision)

@@ -12,6 +12,7 @@ from gossipreg.sagas.saga_entries import (
     IntendStep,
     NoteResult,
     NoteStuck,
+    NoteTried,
     NoteUndo,
     SagaChange,
 )
@@ -60,6 +61,7 @@ CHANGES: tuple[st.SearchStrategy[SagaChange], ...] = (
     st.builds(DecideSaga, ids, st.sampled_from(Decision), texts, numbers),
     st.builds(NoteUndo, ids, names, results, numbers),
     st.builds(NoteStuck, ids, names, results, numbers),
+    st.builds(NoteTried, ids, names, numbers),
     st.builds(DecideByHand, ids, names | st.just(""), st.sampled_from(HandDecision), texts, texts, numbers),
     st.just(ExpireSagas()),
 )
