@@ -47,7 +47,9 @@ def demo(chosen: Chosen, /, play: float | None, commands: bool, open_browser: bo
         play = PLAY_S
     from gossipreg.demo.running import DemoSettings, run_demo
 
-    settings = DemoSettings(play, open_browser, as_json=chosen.json, prompt=play is None and is_terminal)
+    settings = DemoSettings(
+        play, open_browser, as_json=chosen.json, prompt=play is None and is_terminal and not chosen.json
+    )
     return run_demo(settings, _print, _draw)
 
 

@@ -7,7 +7,7 @@ the folder (`cleaner.py`).
 
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -93,8 +93,8 @@ class Demonstration:
                 self._deaf = error
                 self._over.cancel()
 
-    async def _end_on(self, signals: object, teller: Teller) -> None:
-        async for number in signals:  # type: ignore[attr-defined]
+    async def _end_on(self, signals: AsyncIterator[int], teller: Teller) -> None:
+        async for number in signals:
             teller.tell("signal", f"{signal.Signals(number).name}: everything ends now.")
             self._over.cancel()
 
