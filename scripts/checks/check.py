@@ -6,6 +6,7 @@ scripts/check --waiting 10000           HTTP questions that wait
 scripts/check --client                  programs with threads, forks and servers use the client; 5 minutes
 scripts/check --clients                 real clients of the gateways
 scripts/check --mesh                    gRPC clients and Envoy, which know services by xDS alone
+scripts/check --page                    1,000 members and 5,000 services in a real browser: how soon, and how much heap
 scripts/check --resolvers               every configuration of docs/dns.md with the real programs
 scripts/check --systemd                 the unit of the manual on a real systemd
 scripts/check --schemathesis            the HTTP gateway against its own schema
@@ -22,6 +23,7 @@ from pathlib import Path
 from scripts.checks import ballots, flood, fuzzing, mutations, openapi, resolvers, waiting
 from scripts.checks.client.check import SECONDS, check_client
 from scripts.checks.mesh.check import CLIENTS, check_mesh
+from scripts.checks.page.check import check_page
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,6 +48,8 @@ def main(arguments: list[str]) -> int:
     if given.client:
         return check_client(given.seconds or SECONDS, given.seed)
     seconds = given.seconds or 60.0
+    if given.page:
+        return check_page()
     if given.clients:
         return _pytest(WITH_CLIENTS)
     if given.systemd:
@@ -81,6 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--mesh", action="store_true", help="install Envoy and gRPC for Node.js; all cases (or these) with all clients"
+    )
+    parser.add_argument(
+        "--page", action="store_true", help="install Chromium; the page with 1,000 members, 5,000 services"
     )
     parser.add_argument("--wide", action="store_true", help="the tests that take too long for every run")
     parser.add_argument("--systemd", action="store_true", help="the unit of the manual on a real systemd, as root")

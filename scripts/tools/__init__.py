@@ -6,6 +6,7 @@
     machine.py    the load, and the CPU time, memory and traffic of processes, from /proc
     network.py    network namespaces of one's own, as hosts on a bridge too, and firewalls in them
     small_disk.py a disk in memory that can be made full
+    chromium.py   a real browser without a window, driven by its DevTools protocol
     packets.py    UDP packets with a forged source
     figures.py    percentiles, and tables in Markdown
 

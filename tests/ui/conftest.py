@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import trio
 
-from tests.ui.chromium import Chromium, Tab, connected, new_tab, program, running_chromium
+from scripts.tools.chromium import Chromium, Tab, connected, new_tab, program, running_chromium
 from tests.ui.fake_cluster import fake_cluster
 from tests.ui.fake_sidecar import FakeSidecar
 
@@ -19,7 +19,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
 
 
 @pytest.fixture
-async def tab(chromium: Chromium) -> AsyncIterator[Tab]:
+async def tab(chromium: Chromium, nursery: trio.Nursery) -> AsyncIterator[Tab]:  # noqa: ARG001  # sidecars outlive it
     """An open tab, of which nothing may be left in the list of errors."""
     async with connected(chromium) as tools, new_tab(tools) as opened:
         yield opened

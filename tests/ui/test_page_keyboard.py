@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.ui.chromium import Tab
+from scripts.tools.chromium import Tab
 from tests.ui.fake_cluster import fake_cluster
 from tests.ui.fake_sidecar import FakeSidecar
 

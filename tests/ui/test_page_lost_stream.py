@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.ui.chromium import Tab
+from scripts.tools.chromium import Tab
 from tests.ui.fake_sidecar import FakeSidecar
 
 FASTER = "const slow = setTimeout; window.setTimeout = (call, ms, ...more) => slow(call, ms / 50, ...more);"

@@ -3,7 +3,7 @@
 import pytest
 import trio
 
-from tests.ui.chromium import Tab
+from scripts.tools.chromium import Tab
 from tests.ui.fake_cluster import NOW, fake_cluster, member_id
 from tests.ui.fake_sidecar import FakeSidecar
 

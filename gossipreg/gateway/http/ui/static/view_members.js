@@ -71,7 +71,7 @@ export function open(place, app) {
     bar.update({ query, counts, shown: found.length, total: all.length, complete: members.complete, noun: "members" });
     const [shape, tint] = [pick(query.map, SHAPES), pick(query.by, TINTS)];
     showChoices(shape, tint);
-    map.show(all, { shape, tint, wanted });
+    if (members.complete) map.show(all, { shape, tint, wanted }); // it would be drawn anew with each piece
     const partial = all.some((one) => one.partial);
     const trouble = partial && note("trouble", "This sidecar is not synced: there may be more members than these.");
     if (found.length) {

@@ -1,6 +1,6 @@
-"""A real browser for tests: Chromium without a window, driven by its DevTools protocol over a pipe.
+"""A real browser: Chromium without a window, driven by its DevTools protocol over a pipe.
 
-One process serves all tests of a run; each test has a browser context of its own, so storage and cookies are new. There
+One process serves any number of tabs; each has a browser context of its own, so storage and cookies are new. There
 is no sleep here: `Tab.wait_for` polls the page until an expression of JavaScript holds.
 """
 
