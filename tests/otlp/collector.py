@@ -2,6 +2,7 @@
 opentelemetry-proto, and answers as a test says."""
 
 import gzip
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,6 +57,8 @@ class Collector:
         self.holds.set()
         self.asked = threading.Event()
         self.url = ""
+        self.closes = False
+        """Close each connection behind its first answer, without a word."""
         collector = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -68,6 +71,7 @@ class Collector:
                 self.send_header("content-length", str(len(answer)))
                 self.end_headers()
                 self.wfile.write(answer)
+                self.close_connection = self.close_connection or collector.closes
 
             def log_message(self, *_said: Any) -> None:
                 pass
@@ -100,6 +104,11 @@ class Collector:
             self._server.shutdown()
             thread.join()
             self._server.server_close()
+
+    def secure(self, context: ssl.SSLContext) -> None:
+        """Speak TLS from now on."""
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self.url = self.url.replace("http://", "https://")
 
     @property
     def spans(self) -> list[Seen]:

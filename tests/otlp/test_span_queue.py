@@ -17,6 +17,7 @@ from gossipreg.otlp.span_queue import BATCH_MAX, SpanQueue, SpanReceiver
 from gossipreg.trace_context import TraceContext
 from gossipreg.tracing import FinishedSpan, SpanKind
 from scripts.tools.wait import wait_for
+from tests.daemon.checks.test_runners import self_signed
 from tests.otlp.collector import Collector
 
 
@@ -168,3 +169,26 @@ def test_the_text_of_a_failure_shows_no_header(collector: Collector) -> None:
     client.close()
     assert "abc" not in posted.error
     assert otlp_post.AGAIN == (429, 502, 503, 504)
+
+
+def test_a_collector_behind_tls_is_verified(collector: Collector, tmp_path: Path) -> None:
+    collector.secure(self_signed(tmp_path, "localhost"))
+    url = collector.url.replace("127.0.0.1", "localhost")
+    stranger = Client(otlp_settings(url, None, {}), "g")
+    posted = stranger.post(b"")
+    stranger.close()
+    assert posted.again
+    assert "certificate verify failed" in posted.error
+    known = Client(otlp_settings(url, None, {"OTEL_EXPORTER_OTLP_CERTIFICATE": str(tmp_path / "pem")}), "g")
+    with queue_to(known) as queue:
+        queue.put(span(1))
+        wait_for(lambda: queue.exported == 1)
+    assert collector.named("s1")
+
+
+def test_a_kept_connection_that_was_closed_is_opened_anew(collector: Collector) -> None:
+    collector.closes = True
+    client = client_of(collector)
+    assert [client.post(b"") for _ in range(3)] == [Posted()] * 3
+    client.close()
+    assert len(collector.paths) == 3

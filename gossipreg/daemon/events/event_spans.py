@@ -32,9 +32,9 @@ class EventSpans:
 
     def publish(self, event: CloudEvent) -> tuple[CloudEvent, Span]:
         """The event as it is to be published, and the span of that."""
-        parent = context_of(event)
         if not self._tracer.on:
-            return event, Span(parent)
+            return event, Span(None)
+        parent = context_of(event)
         span = self._tracer.begin(f"send {event.topic}", SpanKind.PRODUCER, parent, {
             "messaging.system": SYSTEM, "messaging.operation.name": "publish", "messaging.operation.type": "send",
             **_about(event),
