@@ -13,11 +13,11 @@ from gossipreg.events.effects import HandleEvent
 from gossipreg.events.messages import DeliveryResult
 from gossipreg.journal.model import JournalId
 from gossipreg.otlp.otlp_message import span_message
-from gossipreg.tracing import NO_TRACER, FinishedSpan, Sampler, SpanKind, Tracer
+from gossipreg.tracing import NO_TRACER, Attribute, FinishedSpan, Sampler, SpanKind, Tracer
 from scripts.tools.figures import markdown
 
 RUNS, ROUNDS = 5_000, 7
-ABOUT = {"http.request.method": "GET", "server.address": "10.0.0.7", "server.port": 8080}
+ABOUT: dict[str, Attribute] = {"http.request.method": "GET", "server.address": "10.0.0.7", "server.port": 8080}
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 EVENT = make_event("7", "/shop", "order.created", b"x" * 100, extensions={"traceparent": PARENT})
 HANDED = HandleEvent(1, 1, "mail", JournalId(b"j" * 16), 5, 1, encode_event(EVENT))
