@@ -30,7 +30,7 @@ class Reports:
 
     def history_not_kept(self, why: str) -> None:
         """The disk does not take the lines of the history."""
-        self._troubles.saw("history_not_kept", f"{why}; the newest lines are in memory", lasting=True)
+        self._troubles.saw("history_not_kept", f"the history is not written: {why}", lasting=True)
         self._log.line("error", "history_not_kept", {"message": f"{why}; trying again"}, repeat_key="history_not_kept")
 
     def history_kept_again(self, lost: int) -> None:
@@ -42,7 +42,7 @@ class Reports:
         )  # fmt: skip
 
     def history_set_aside(self, message: str) -> None:
-        self._troubles.saw("history_set_aside", message, for_s=SET_ASIDE_S)
+        self._troubles.saw("history_set_aside", f"the history began anew: {message}", for_s=SET_ASIDE_S)
         self._log.warning("history_set_aside", message=message)
 
     def clock_set(self, by_s: float) -> None:

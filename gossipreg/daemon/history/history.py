@@ -61,8 +61,9 @@ class History:
     ) -> None:  # fmt: skip
         """Something happened. `member` None: to this sidecar itself. `topic`: see HistoryNote."""
         now = self._clock.monotonic()
+        about = self.own if member is None else NamedMember(member.id, _one_line(member.name))
         note = HistoryNote(
-            self._clock.wall(), now, kind, level, _one_line(message), member or self.own, service, instance,
+            self._clock.wall(), now, kind, level, _one_line(message), about, _one_line(service), _one_line(instance),
             {} if more is None else {name: _short(value) for name, value in more.items()}, topic,
         )  # fmt: skip
         if self._rates.admit(note, now):
