@@ -108,6 +108,8 @@ class FakeSidecar:
         if path == "/ui/" or path.startswith("/ui/static/"):
             name = "index.html" if path == "/ui/" else path.removeprefix("/ui/static/")
             await self._file(connection, name)
+        elif path == "/favicon.ico":  # of what is no page of ours
+            await _respond(connection, 204, "text/plain", b"")
         elif self.token is not None and headers.get("authorization") != f"Bearer {self.token}":
             await _json(connection, 401, {"error": {"code": "no_token", "message": "this needs a token"}})
         elif path == "/ui/stream":

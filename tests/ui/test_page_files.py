@@ -57,3 +57,17 @@ def test_a_file_of_the_page_stays_readable(path: Path) -> None:
     lines = path.read_text().splitlines()
     assert len(lines) <= LINES_MAX
     assert path.suffix != ".js" or lines[0].startswith("// "), "it begins with what it is for"
+
+
+PICTURES = sorted((STATIC.parents[3] / "docs/pictures").glob("page-*.webp"))
+
+
+@pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.name)
+def test_a_picture_of_the_page_is_small_and_shown_in_the_manual(path: Path) -> None:
+    assert path.stat().st_size < 150 * 1024
+    assert f"pictures/{path.name}" in (path.parents[1] / "page.md").read_text()
+
+
+def test_each_picture_that_the_manual_shows_is_there() -> None:
+    shown = re.findall(r"pictures/([\w-]+\.webp)", (STATIC.parents[3] / "docs/page.md").read_text())
+    assert sorted(shown) == [path.name for path in PICTURES]

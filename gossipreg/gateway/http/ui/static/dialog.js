@@ -2,6 +2,7 @@
 
 import { fill, h } from "./dom.js";
 import { call } from "./rpc.js";
+import { keepToken } from "./token.js";
 
 /** Ask before `method` is called.
  *
@@ -13,6 +14,8 @@ export function confirm({ title, effects, verb, danger = false, method, fields =
     const input = h("input", { id: `field-${name}`, name, required, maxlength: 200, autocomplete: "off", "aria-describedby": `hint-${name}` });
     return { input, row: [h("label", { for: `field-${name}` }, label), input, h("p", { class: "hint", id: `hint-${name}` }, hint)] };
   });
+  const token = h("input", { id: "write-token", type: "password", autocomplete: "off" });
+  const tokenRow = h("div", { class: "token-row", hidden: true }, h("label", { for: "write-token" }, "Token (a line of the sidecar's --http-token-file)"), token);
   const status = h("p", { class: "outcome", role: "status" });
   const cancel = h("button", { type: "button", on: { click: () => dialog.close() } }, "Cancel");
   const act = h("button", { type: "submit", class: danger ? "main danger" : "main" }, verb);
@@ -22,6 +25,7 @@ export function confirm({ title, effects, verb, danger = false, method, fields =
     h("h2", { id: "dialog-title" }, title),
     h("ul", { class: "effects" }, effects.map((effect) => h("li", null, effect))),
     inputs.map(({ row }) => row),
+    tokenRow,
     status,
     h("div", { class: "buttons" }, cancel, act),
   );
@@ -31,6 +35,7 @@ export function confirm({ title, effects, verb, danger = false, method, fields =
   async function run(event) {
     event.preventDefault();
     const values = Object.fromEntries(inputs.map(({ input }) => [input.name, input.value.trim()]));
+    if (token.value) keepToken(token.value.trim());
     act.disabled = true;
     dialog.setAttribute("aria-busy", "true");
     show("", "Asking the sidecar …");
@@ -38,12 +43,17 @@ export function confirm({ title, effects, verb, danger = false, method, fields =
       const result = await call(method, params(values));
       show("good", outcome(result));
       act.remove();
+      tokenRow.hidden = true;
       for (const { input } of inputs) input.disabled = true;
       cancel.textContent = "Close";
       cancel.focus();
     } catch (error) {
       show("bad", `${error.code ?? "error"}: ${error.message}`);
       act.disabled = false;
+      if (error.needsToken) { // to look may be open where to change is not
+        tokenRow.hidden = false;
+        token.focus();
+      }
     }
     dialog.removeAttribute("aria-busy");
   }

@@ -5,9 +5,11 @@ import { headers } from "./token.js";
 const PATIENCE_MS = 60_000; // a drain waits for every member; all others are far shorter
 
 export class CallFailed extends Error {
-  constructor(code, message) {
+  /** `needsToken`: the sidecar wants a token, or another one. */
+  constructor(code, message, needsToken = false) {
     super(message);
     this.code = code;
+    this.needsToken = needsToken;
   }
 }
 
@@ -28,7 +30,7 @@ export async function call(method, params = {}) {
     throw new CallFailed("unreachable", "no answer from the sidecar: it may have been done or not; look before you repeat it");
   }
   const body = await readError(response);
-  if (body.error) throw new CallFailed(body.error.code, body.error.message);
+  if (body.error) throw new CallFailed(body.error.code, body.error.message, response.status === 401);
   return body.result;
 }
 

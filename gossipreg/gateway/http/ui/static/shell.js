@@ -52,7 +52,7 @@ export class Shell {
     const { members, services, events, sagas } = overview;
     const away = members ? members.suspect + members.dead : 0;
     this.beside("members", members && [away > 0 && glyph(members.dead ? "dead" : "suspect"), number(members.alive + members.suspect)]);
-    this.beside("services", services && [services.critical > 0 && glyph("critical"), number(services.names)]);
+    this.beside("services", services && [services.critical > 0 && glyph("warning"), number(services.names)]);
     this.beside("events", events && [events.dead > 0 && glyph("warning"), number(events.pending)]);
     this.beside("sagas", sagas && [sagas.stuck > 0 && glyph("stuck"), number(sagas.running + (sagas.stuck ?? 0))]);
   }

@@ -14,26 +14,24 @@ export const stream = () => ({ view: "services" });
 const COLUMNS = [
   { key: "name", label: "Service", sort: (one) => one.name, cell: (one) => h("span", { class: "name", title: one.name }, one.name), fit: "grow main" },
   { key: "worst", label: "Health", sort: worstOrder, cell: (one) => badge(worst(one), saidOf(one)), fit: "w-xl side" },
-  { key: "share", label: "Instances by health", cell: (one) => shareBar(one, HEALTHS), fit: "w-l roomy" },
+  { key: "share", label: "By health", cell: (one) => shareBar(one, HEALTHS), fit: "w-l roomy" },
   { key: "instances", label: "Instances", sort: (one) => one.instances, cell: (one) => number(one.instances), fit: "w-m num far named" },
-  ...HEALTHS.map((health) => ({ key: health, label: health, sort: (one) => one[health] ?? 0, cell: (one) => countOf(one, health), fit: "w-m num wide" })),
+  ...HEALTHS.map((health) => ({ key: health, label: health[0].toUpperCase() + health.slice(1), sort: (one) => one[health] ?? 0, cell: (one) => countOf(one, health), fit: "w-m num wide" })),
   { key: "tags", label: "Tags", cell: (one) => tags(one.tags), fit: "grow under" },
 ];
 
-/** The health that says most: of services without an instance that passes `critical`. */
+/** How the service is for those who call it: `critical` only where no instance passes. */
 function worst(one) {
   if (one.stale) return "stale";
   if (!one.instances) return "left";
-  if (one.critical) return "critical";
-  if (one.warning) return "warning";
-  if (one.maintenance && !one.passing) return "maintenance";
-  return "passing";
+  if (one.passing) return one.critical || one.warning ? "warning" : "passing";
+  return one.critical || one.warning ? "critical" : "maintenance";
 }
 
-const ORDER = ["critical", "warning", "maintenance", "stale", "passing", "left"];
+const ORDER = ["critical", "maintenance", "warning", "stale", "passing", "left"];
 
 function worstOrder(one) {
-  return ORDER.indexOf(worst(one)) + (one.passing ? 0.5 : 0);
+  return ORDER.indexOf(worst(one)) + one.passing / (one.instances + 1);
 }
 
 function saidOf(one) {
