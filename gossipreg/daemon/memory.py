@@ -5,9 +5,16 @@ import sys
 from contextlib import suppress
 
 
+def start_without_collections() -> None:
+    """Look for no garbage until `settle_memory`: nearly all that a start makes stays, and looking for what does not
+    takes 7 % of its CPU time."""
+    gc.disable()
+
+
 def settle_memory() -> None:
     """Give back the memory that only the start needed, about 1 MiB. All other objects stay, so later collections need
     not look at them."""
+    gc.enable()
     gc.collect()
     gc.freeze()
     give_back_memory()

@@ -45,6 +45,7 @@ from gossipreg.model import (
     RegisteredService,
     Status,
 )
+from gossipreg.wire.sharing import with_shared_parts
 
 MAX_ADDRESSES = 16
 """Of a member. All of them may be called, so a row must not be able to point at many."""
@@ -206,7 +207,7 @@ def _service_of(raw: object) -> RegisteredService:
     more: tuple[Any, ...] = raw[7:9] if type(raw) is tuple else ()
     service = RegisteredService(id, name, address, port, _tags_of(short, *more), _pairs(meta, "meta"), weight)
     _check_service(service, service.meta)
-    return service
+    return with_shared_parts(service)
 
 
 def _check_service(service: RegisteredService, meta: tuple[tuple[str, str], ...]) -> None:

@@ -17,6 +17,7 @@ a full row must all have the same floor until the receiver is past that floor, f
 
 from bisect import bisect_right
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import islice
 
 from gossipreg.core.table.layout import (
@@ -40,6 +41,15 @@ from gossipreg.wire.messages import Delta, Entry
 
 _RECENT = 64
 """`cut` looks for its base among this many entries from the end, then by bisection."""
+
+
+SMALL_BYTES = 8
+"""Values up to this size exist once in memory: the health of most services is the same three bytes."""
+
+
+@lru_cache(256)
+def _one_of_equal(value: bytes) -> bytes:
+    return value
 
 
 class Content:
@@ -233,6 +243,8 @@ class Content:
     def _set(self, key: int, counter: int, value: bytes | None) -> None:
         if key in self.entries:
             self._drop(key)
+        if value is not None and len(value) <= SMALL_BYTES:
+            value = _one_of_equal(value)
         self.entries[key] = (counter, value)
         self.size_bytes += ENTRY_BYTES
         if value is not None:

@@ -26,7 +26,6 @@ Values of headers and bodies are secrets. No message of this file shows one.
 
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -173,6 +172,8 @@ def _split(kind: Kind, rest: str) -> tuple[str, Given]:
 
 
 def _almost_known(word: str) -> bool:
+    from difflib import get_close_matches  # needed only after a mistake
+
     return bool(get_close_matches(word.lower(), OPTIONS, cutoff=0.7))
 
 
