@@ -147,6 +147,7 @@ class Sidecar:
                 **counts_of(opened.gateways),
                 **self.orchestration.counts(),
                 **self.traces.counts(),
+                **self.history.counts(),
             },
             more_fields=self.orchestration.section,
             more={

@@ -44,6 +44,7 @@ class History:
         self._bug = bug
         self._clock = clock or ClockWatch()
         self._clock_set = clock_set
+        self._written = 0
         self._rates = LineRates()
         self._disk = disk
         self._recent = RecentLines()
@@ -112,6 +113,7 @@ class History:
 
     def _write(self, note: HistoryNote) -> None:
         self._seq += 1
+        self._written += 1
         line = HistoryLine(
             self._seq, note.at, note.boot_s, note.kind, note.level, note.message, note.member, note.service,
             note.instance, note.more,
@@ -146,6 +148,11 @@ class History:
     def monotonic(self) -> float:
         """Seconds since the kernel's boot, as lines have them."""
         return self._clock.monotonic()
+
+    def counts(self) -> dict[str, int]:
+        """Figures for the operator."""
+        waiting, lost = (0, 0) if self._disk is None else (self._disk.waiting, self._disk.dropped)
+        return {"history_lines": self._written, "history_waiting": waiting, "history_lost": lost}
 
     def now(self) -> float:
         """Wall time."""

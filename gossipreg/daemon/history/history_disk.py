@@ -101,6 +101,11 @@ class HistoryDisk:
         """Whether the file could be read at the start."""
         return self._database is not None
 
+    @property
+    def waiting(self) -> int:
+        """Lines that are not written yet."""
+        return len(self._queue) + len(self._batch)
+
     def _open_here(self) -> "HistoryDatabase":
         from gossipreg.daemon.history.history_database import HistoryDatabase  # not without a data directory
 

@@ -54,7 +54,8 @@ def _health(fields: Fields) -> str:
 
 
 def _registered(fields: Fields) -> str:
-    how = {"flags": " by a flag", "file": " by the services file"}.get(str(fields.get("source")), "")
+    sources = {"flags": " by a flag", "file": " by the services file", "socket": " again, as before the restart"}
+    how = sources.get(str(fields.get("source")), "")
     count = fields.get("checks")
     checks = f", {count} check{'s' * (count != 1)}" if count else ""
     text = f"{fields['id']} registered{caller(fields) or how} at {fields.get('address')}"

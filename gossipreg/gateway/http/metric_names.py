@@ -87,6 +87,7 @@ COUNTER_GAUGES = {
     "sagas_calls": ("gossipreg_queue_saga_calls", "Calls of programs here about sagas that have no answer yet"),
     "xds_connections": ("gossipreg_xds_connections", "Connections of gRPC clients and Envoys that are open"),
     "xds_streams": ("gossipreg_xds_streams", "Streams of these clients that are open"),
+    "history_waiting": ("gossipreg_queue_history", "Lines of the history that wait for the disk"),
     "spans_waiting": ("gossipreg_queue_spans", "Spans that wait for the collector of --otlp"),
     "journal_writes_waiting": ("gossipreg_queue_journal_writes", "Writes of journals that wait for the disk"),
 }
@@ -100,6 +101,8 @@ COUNTERS = {
     "rumours_unreceipted": ("gossipreg_rumours_unreceipted_total", "Updates that were never acked"),
     "comparisons": ("gossipreg_comparisons_total", "Comparisons of tables begun"),
     "pulls": ("gossipreg_pulls_total", "Rows requested from other members"),
+    "history_lines": ("gossipreg_history_lines_total", "Lines of the history"),
+    "history_lost": ("gossipreg_history_lost_total", "Lines of the history that the disk did not take in time"),
     "spans_exported": ("gossipreg_spans_exported_total", "Spans that the collector of --otlp has taken"),
     "checks_run": ("gossipreg_checks_run_total", "Health checks run"),
     "lookups": ("gossipreg_lookups_total", "Lookups through the local socket"),
