@@ -53,7 +53,7 @@ class Streaming(Protocol):
         """The client is gone."""
 
 
-Answer = Response | Parked | Streaming | Awaitable[Response]
+Answer = Response | Parked | Streaming | Awaitable[Response | Streaming]
 
 
 class HttpConnection:

@@ -156,30 +156,42 @@ class Server:
             self.connections.due_at(connection, answer.deadline)
             answer.park(connection)
         elif isinstance(answer, Streaming):
-            connection.stream = answer
-            self.connections.due_at(connection, inf)
-            most = connections.STREAM_MAX_BYTES
-            out = StreamOut(
-                write=lambda data: self.connections.write_stream(connection, data, most),
-                unsent_bytes=lambda: len(connection.out),
-                close=lambda: self.connections.close(connection),
-            )
-            opening = stream_head(answer.begin(out))
-            most += len(opening)  # however large the registry is, its first reading is not what is too slow
-            self.connections.write(connection, opening)
+            self._begin_stream(connection, answer)
         else:
             connection.busy = True
             self.connections.due_at(connection, inf)
             self._nursery.start_soon(self._answer_later, connection, answer)
 
-    async def _answer_later(self, connection: HttpConnection, awaited: Awaitable[Response]) -> None:
+    def _begin_stream(self, connection: HttpConnection, stream: Streaming) -> None:
+        connection.stream = stream
+        self.connections.due_at(connection, inf)
+        most = connections.STREAM_MAX_BYTES
+        out = StreamOut(
+            write=lambda data: self.connections.write_stream(connection, data, most),
+            unsent_bytes=lambda: len(connection.out),
+            close=lambda: self.connections.close(connection),
+        )
+        opening = stream_head(stream.begin(out))
+        most += len(opening)  # however large the registry is, its first reading is not what is too slow
+        self.connections.write(connection, opening)
+
+    async def _answer_later(self, connection: HttpConnection, awaited: Awaitable[Response | Streaming]) -> None:
+        answer: Response | Streaming
         try:
-            response = await awaited
+            answer = await awaited
         except Exception as error:
-            response = self._instead(error, b"" if connection.head is None else connection.head.target)
+            answer = self._instead(error, b"" if connection.head is None else connection.head.target)
         connection.busy = False
         if connection in self.connections:
-            self._guarded(connection, lambda c: self._finish(c, response))
+            self._guarded(connection, lambda c: self._finish_later(c, answer))
+
+    def _finish_later(self, connection: HttpConnection, answer: Response | Streaming) -> None:
+        if isinstance(answer, Response):
+            self._finish(connection, answer)
+        else:
+            self._begin_stream(connection, answer)
+            if connection in self.connections:
+                self.connections.watch(connection)
 
     def _instead(self, error: Exception, target: bytes) -> Response:
         """The response to a failed request: an HttpError has its own, any other exception is a bug of ours."""

@@ -15,7 +15,7 @@ from gossipreg.gateway.http.route import Handle, Route
 from gossipreg.net.http_message import READ, Head
 
 if TYPE_CHECKING:
-    from gossipreg.gateway.http.client import Answer
+    from gossipreg.gateway.http.client import Answer, Streaming
     from gossipreg.gateway.http.parts import Parts
     from gossipreg.net.http_message import Request, Response
 
@@ -42,7 +42,7 @@ PAGE_DATA = (CALL_PREFIX, b"/ui/stream")
 
 def _handler(name: str) -> Handle:
     def handle(parts: "Parts", request: "Request", *args: str) -> "Answer":
-        if not parts.has_page and name != "stream":
+        if not parts.has_page:
             return _load_and_answer(parts, request, name, args)
         answer: Answer = getattr(parts.page, name)(request, *args)
         return answer
@@ -50,13 +50,14 @@ def _handler(name: str) -> Handle:
     return handle
 
 
-async def _load_and_answer(parts: "Parts", request: "Request", name: str, args: tuple[str, ...]) -> "Response":
-    """Reading the modules from the disk takes some tens of ms, so that is in a thread. A page asks for its files before
-    it opens a stream."""
+async def _load_and_answer(
+    parts: "Parts", request: "Request", name: str, args: tuple[str, ...]
+) -> "Response | Streaming":
+    """Reading the modules from the disk takes some tens of ms, so that is in a thread."""
     await trio.to_thread.run_sync(import_module, "gossipreg.gateway.http.ui.page")
     answer = getattr(parts.page, name)(request, *args)
-    response: Response = await answer if isawaitable(answer) else answer
-    return response
+    found: Response | Streaming = await answer if isawaitable(answer) else answer
+    return found
 
 
 def _route(

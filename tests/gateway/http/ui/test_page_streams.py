@@ -144,3 +144,11 @@ async def test_nothing_runs_for_pages_once_the_last_is_closed(served: Served) ->
         while trio.lowlevel.current_statistics().tasks_living > before:
             await wait_all_tasks_blocked(0.01)
     assert served.http.api.parts.page_streams == 0
+
+
+async def test_a_reader_that_leaves_while_the_page_is_loaded_leaves_nothing(served: Served) -> None:
+    first = await open_page(served, "overview")
+    first.client.stream.socket.close()
+    other = await open_page(served, "overview")
+    await other.next("overview")
+    assert served.http.api.parts.page_streams == 1
