@@ -28,7 +28,10 @@ from scripts.checks.page.check import check_page
 ROOT = Path(__file__).parents[2]
 
 
-WITH_CLIENTS = ["tests/gateway", "tests/system/test_haproxy.py", "-k", "clients or haproxy or dig or node"]
+WITH_CLIENTS = [
+    "tests/gateway", "tests/system/test_haproxy.py", "tests/test_alerts.py", "tests/test_docs_metrics.py",
+    "-k", "clients or haproxy or dig or node or alerts or prometheus",
+]  # fmt: skip
 WIDE = ["tests", "--wide", "-n", "4", "--dist", "worksteal"]
 WITH_SYSTEMD = ["tests/systemd/test_unit.py", "tests/systemd/slow_unit.py"]
 
