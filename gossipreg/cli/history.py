@@ -63,16 +63,22 @@ def history(chosen: Chosen, /, lines: int | None, everywhere: bool, follow: bool
         if follow:
             _follow(chosen, client, asked, lines)
         shown = 0
-        for line in _past(chosen, client, asked, lines):
+        faults: list[str] = []
+        for line in _past(client, asked, lines, faults):
             _show(chosen, line)
             shown += 1
+    if faults:
+        say_error("unavailable", f"lines may be missing: {faults[0]}", json=chosen.json)
+        return REFUSED
     if not shown and not chosen.json:
         say(f"nothing is known{' of that' if asked else ''}: see `gossipreg docs history` for what is kept")
     return 0
 
 
-def _past(chosen: Chosen, client: "Client", asked: dict[str, Any], most: int | None) -> Iterator[dict[str, Any]]:
-    """The lines, the oldest first; with `most` only so many, the newest."""
+def _past(
+    client: "Client", asked: dict[str, Any], most: int | None, faults: list[str]
+) -> Iterator[dict[str, Any]]:  # fmt: skip
+    """The lines, the oldest first; with `most` only so many, the newest. Why some may be missing goes to `faults`."""
     if most is not None:
         pages: list[list[dict[str, Any]]] = []
         before: dict[str, int] = {"before": 1 << 53}
@@ -83,7 +89,7 @@ def _past(chosen: Chosen, client: "Client", asked: dict[str, Any], most: int | N
             if not found["more"] or not found["lines"]:
                 break
             before = {"before": found["lines"][0]["seq"]}
-        _warn(chosen, found)
+        faults += [found["fault"]] if "fault" in found else []
         yield from (line for page in reversed(pages) for line in page)
         return
     after = {"after": 0}
@@ -91,23 +97,21 @@ def _past(chosen: Chosen, client: "Client", asked: dict[str, Any], most: int | N
         found = client.call("history", **asked, **after, limit=PAGE)
         yield from found["lines"]
         if not found["more"]:
-            _warn(chosen, found)
+            faults += [found["fault"]] if "fault" in found else []
             return
         after = {"after": found["lines"][-1]["seq"]}
-
-
-def _warn(chosen: Chosen, found: dict[str, Any]) -> None:
-    if found.get("fault"):
-        say_error("unavailable", f"lines may be missing: {found['fault']}", json=chosen.json)
 
 
 def _follow(chosen: Chosen, client: "Client", asked: dict[str, Any], most: int | None) -> None:
     """Until it is interrupted."""
     again, after = Again(), 0
-    for line in _past(chosen, client, asked, most):
+    faults: list[str] = []
+    for line in _past(client, asked, most, faults):
         _show(chosen, line)
         after = line["seq"]
     flush()
+    if faults:
+        say_error("unavailable", f"lines may be missing: {faults[0]}", json=chosen.json)
     if not after and most is not None:  # only what comes from now on
         newest = client.call("history", limit=1)["lines"]
         after = newest[-1]["seq"] if newest else 0

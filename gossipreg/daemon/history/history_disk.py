@@ -233,7 +233,7 @@ class HistoryDisk:
     async def read(self, query: HistoryQuery) -> HistoryRead:
         """The lines that fit, of the disk and of the queue."""
         waiting = [line for line in (*self._batch, *self._queue) if fits(line, query)]
-        found: tuple[list[HistoryLine], bool, float | None] = [], False, None
+        found: tuple[list[HistoryLine], bool, float | None, str] = [], False, None, ""
         fault = self._fault
         if self._database is not None:
             with trio.move_on_after(READ_S) as patience:
@@ -243,24 +243,27 @@ class HistoryDisk:
                     fault = f"the history cannot be read: {' '.join(str(error).split())}"
             if patience.cancelled_caught:
                 fault = f"the disk of the history did not answer within {READ_S:g} s"
-        lines, more, first_at = found
+        lines, more, first_at, damage = found
+        if damage:
+            self._told([damage])
+            fault = damage
         newest = lines[-1].seq if lines else 0
         lines += [line for line in waiting if line.seq > newest]
         more = more or len(lines) > query.limit
         page = lines[-query.limit :] if query.newest else lines[: query.limit]
         return HistoryRead(page, more, first_at, fault)
 
-    def _read(self, query: HistoryQuery) -> tuple[list[HistoryLine], bool, float | None]:
-        """In a thread."""
+    def _read(self, query: HistoryQuery) -> tuple[list[HistoryLine], bool, float | None, str]:
+        """The lines, whether there are more, the time of the oldest, and the damage that was found. In a thread."""
         from gossipreg.daemon.history.history_database import UnusableHistory
 
         if self._database is None:
-            return [], False, None
+            return [], False, None, ""
         try:
-            return (*self._database.read(query), self._database.first_at())
-        except UnusableHistory:
+            return (*self._database.read(query), self._database.first_at(), "")
+        except UnusableHistory as error:
             self._database = None  # the next write opens a new one
-            raise
+            return [], False, None, str(error)
 
     async def close(self) -> None:
         """Write what waits, and close the file."""

@@ -214,3 +214,22 @@ async def test_a_folder_that_cannot_be_written_is_told_and_tried_again(tmp_path:
     assert told.told[1:] == ["kept again, 0 lost"]
     assert await seqs(disk) == [1]
     await disk.close()
+
+
+async def test_damage_that_a_reader_meets_is_told_and_the_next_lines_are_kept(tmp_path: Path, told: Told) -> None:
+    disk = disk_of(tmp_path, told)
+    for seq in range(1, 3000):
+        disk.append(line(seq))
+    await disk.close()
+    path = tmp_path / HISTORY_FILE
+    data = bytearray(path.read_bytes())
+    data[20 * 4096 : 24 * 4096] = bytes([0xAA]) * (4 * 4096)
+    path.write_bytes(data)
+    disk = disk_of(tmp_path, told)
+    found = await disk.read(ALL)
+    assert "set aside as history.db.damaged-" in found.fault
+    assert told.told == [found.fault]
+    disk.append(line(3000))
+    await disk.flush()
+    assert await seqs(disk) == [3000]
+    await disk.close()
