@@ -4,7 +4,7 @@ import pytest
 import trio
 
 from scripts.tools.chromium import Tab
-from tests.ui.fake_cluster import NOW, fake_cluster, member_id
+from tests.ui.fake_cluster import NOW, fake_cluster, history, member_id
 from tests.ui.fake_sidecar import FakeSidecar
 
 VIEWS = {
@@ -133,6 +133,31 @@ async def test_history_asks_for_what_its_filter_says(tab: Tab, sidecar: FakeSide
     await tab.open(f"{sidecar.address}#/history?service=billing&since=24h")
     await tab.wait_for_text("Nothing happened in this time")
     assert asked == [{"view": "history", "service": "billing", "since_s": "86400"}]
+
+
+@pytest.mark.wide
+async def test_history_of_a_night_has_two_fixed_ends(tab: Tab, sidecar: FakeSidecar) -> None:
+    asked = []
+    sidecar.views["history"] = lambda query: asked.append(query) or [("history", history())]  # type: ignore[func-returns-value]
+    await tab.open(f"{sidecar.address}#/history?since=1h&until=2026-05-28T03:00:00.000Z")
+    await tab.wait_for_text("120 lines")
+    assert asked == [{"view": "history", "until": "1779937200", "since": "1779933600"}]
+
+
+@pytest.mark.wide
+async def test_a_link_to_an_old_line_shows_what_is_around_it(tab: Tab, sidecar: FakeSidecar) -> None:
+    old = [
+        {"seq": seq, "at": NOW - 9e5, "kind": "synced", "level": "info", "message": f"line {seq}"}
+        for seq in (41, 42, 43)
+    ]
+    sidecar.results["history"] = {"lines": old, "more": True}
+    await tab.open(f"{sidecar.address}#/history?at=42&service=billing")
+    await tab.wait_for("document.querySelector('#line-42.marked') !== null")
+    await tab.wait_for_text("These are the lines around the one that is linked to")
+    assert sidecar.calls[0].params == {"service": "billing", "before": 142, "limit": 500}
+    await tab.click("main a", "Show the newest")
+    await tab.wait_for_text("120 lines")
+    assert await tab.evaluate("document.querySelector('#line-42')") is None
 
 
 @pytest.mark.wide

@@ -2,25 +2,17 @@
 
 import { moment, sidecarNow } from "./clock.js";
 import { fill, h } from "./dom.js";
+import { filterForm, filters } from "./history_filter.js";
 import { historyStrip } from "./history_strip.js";
 import { heading, memberLink, note, waiting } from "./parts.js";
-import { address, parse, refine } from "./route.js";
+import { address, parse } from "./route.js";
 import { CallFailed, call } from "./rpc.js";
 import { badge, tone } from "./states.js";
 import { dateOf, number, timeOfDay } from "./words.js";
 
-const SINCE = { "15m": ["15 minutes", 900], "1h": ["hour", 3600], "8h": ["8 hours", 28800], "24h": ["24 hours", 86400], "7d": ["7 days", 604800], all: ["all", null] };
-const DEFAULT_SINCE = "8h";
-const LINES_MAX = 2000; // in the document; older ones are asked for
-const PAGE = 500;
+const LINES_MAX = 5000; // in the document at a time
+const PAGE = 500; // lines that are asked for at a time
 const LEVELS = { info: "info", warning: "warning", warn: "warning", error: "error" };
-
-function filters(query) {
-  const since = Object.hasOwn(SINCE, query.since ?? "") ? query.since : DEFAULT_SINCE;
-  const [, sinceS] = SINCE[since];
-  const wanted = { member: query.member, service: query.service, kind: query.kind };
-  return { ...Object.fromEntries(Object.entries(wanted).filter(([, value]) => value)), ...(sinceS === null ? {} : { since_s: sinceS }) };
-}
 
 export const stream = (place) => ({ view: "history", ...filters(place.query) });
 export const streamsByQuery = true;
@@ -33,24 +25,43 @@ export function open(place, app) {
   const status = h("p", { class: "found", role: "status" });
   const marked = place.query.at ?? null;
   let sought = marked;
+  let around = false; // what is shown is not the newest
 
   const show = () => {
-    const shown = [...lines.values()].sort((a, b) => b.seq - a.seq).slice(0, LINES_MAX);
+    const shown = [...lines.values()].sort((a, b) => b.seq - a.seq);
     status.textContent = `${number(shown.length)} lines${about?.more ? ", older ones below" : ""}. ${keptText(about)}`;
     fill(strip, historyStrip(shown, (line) => scrollTo(line.seq)));
     if (!shown.length) fill(body, note("empty", "Nothing happened in this time that this filter lets through."));
-    else fill(body, days(shown, marked), about?.more && olderButton(shown.at(-1)));
+    else fill(body, around && aroundNote(place.query), days(shown, marked), about?.more && olderButton(shown.at(-1)));
     if (sought) {
       scrollTo(sought);
       sought = null;
     }
   };
 
+  /** The lines around the one that is linked to, where it is not among the newest. */
+  async function lookAround() {
+    around = true;
+    try {
+      const { since_s, since, until, ...wanted } = filters(place.query);
+      const found = await call("history", { ...wanted, before: Number(marked) + PAGE / 5, limit: PAGE });
+      about = { ...about, more: found.more };
+      lines.clear();
+      for (const line of found.lines) lines.set(line.seq, line);
+      if (!lines.has(Number(marked))) status.before(note("trouble", "The line that is linked to is not kept any more, or is of another sidecar."));
+    } catch (error) {
+      if (!(error instanceof CallFailed)) throw error;
+      status.before(note("trouble", error.message));
+    }
+    show();
+  }
+
   function olderButton(last) {
+    if (lines.size >= LINES_MAX) return note("plain", `No more than ${number(LINES_MAX)} lines are shown at a time: choose a time, a member or a service.`);
     const ask = async (event) => {
       event.target.disabled = true;
       try {
-        const found = await call("history", { ...filters(parse(location.hash).query), before: last.seq, limit: PAGE });
+        const found = await call("history", { ...filters(place.query), before: last.seq, limit: PAGE });
         for (const line of found.lines) lines.set(line.seq, line);
         about = { ...about, more: found.more };
         show();
@@ -68,10 +79,12 @@ export function open(place, app) {
     title: "History",
     receive(kind, data) {
       if (kind !== "history") return;
+      if (around) return;
       if (data.kind === "current") lines.clear();
       about = { ...about, ...data, more: data.more ?? about?.more ?? false };
       for (const line of data.lines ?? []) lines.set(line.seq, line);
-      app.soon(show);
+      if (sought && !lines.has(Number(sought))) lookAround();
+      else app.soon(show);
     },
   };
 }
@@ -88,25 +101,9 @@ function keptText(about) {
   return about.kept_in === "memory" ? `${from}, in memory: they are lost with the next restart.` : `${from}.`;
 }
 
-function filterForm(query) {
-  const since = Object.hasOwn(SINCE, query.since ?? "") ? query.since : DEFAULT_SINCE;
-  const select = h(
-    "select",
-    { id: "since", on: { change: () => refine({ since: select.value }) } },
-    Object.entries(SINCE).map(([value, [text]]) => h("option", { value, selected: value === since }, value === "all" ? "all that is kept" : `the last ${text}`)),
-  );
-  const field = (name, label, hint) =>
-    h("div", null, h("label", { for: `by-${name}` }, label), h("input", { id: `by-${name}`, type: "search", value: query[name] ?? "", placeholder: hint, autocomplete: "off", spellcheck: "false", on: { change: (event) => refine({ [name]: event.target.value.trim() }) } }));
-  return h(
-    "form",
-    { class: "history-filter", on: { submit: (event) => event.preventDefault() } },
-    h("div", null, h("label", { for: "since" }, "Time"), select),
-    field("member", "Member", "name or id"),
-    field("service", "Service", "name"),
-    field("kind", "Kind", "such as member_dead"),
-    h("button", { type: "submit" }, "Show"),
-    Object.keys(query).length > 0 && h("a", { href: address("history") }, "Show everything"),
-  );
+function aroundNote(query) {
+  const { at, ...others } = query;
+  return note("plain", "These are the lines around the one that is linked to. ", h("a", { href: address("history", null, others) }, "Show the newest"));
 }
 
 function days(lines, marked) {

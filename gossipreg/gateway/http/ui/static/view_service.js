@@ -33,12 +33,12 @@ export function open(place, app) {
   };
 }
 
-function shown({ name, instances = [], explain = {} }, here) {
+function shown({ name, instances = [], explain = {}, partial: isPartial = false }, here) {
   const inAnswers = instances.filter((one) => !one.out_because);
   const out = instances.filter((one) => one.out_because);
-  const partial = explain.synced === false && note("trouble", "This sidecar is not synced: there may be more instances than these.");
+  const partial = isPartial && note("trouble", "This sidecar is not synced: there may be more instances than these.");
   if (!instances.length) {
-    return [partial, note(explain.synced === false ? "waiting" : "empty", explain.synced === false ? "No instance is known yet." : `No member has registered a service ${name}. A name is found in any case, but not by a part of it.`)];
+    return [partial, note(isPartial ? "waiting" : "empty", isPartial ? "No instance is known yet." : `No member has registered a service ${name}. A name is found in any case, but not by a part of it.`)];
   }
   return [
     partial,
