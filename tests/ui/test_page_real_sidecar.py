@@ -59,5 +59,12 @@ async def test_the_page_of_a_real_sidecar_shows_and_changes_it(tab: Tab, real: S
     await tab.click("button.action", "End maintenance")
     await tab.click("dialog button.main")
     await tab.wait_for_text("1 of 1 instance in the answers")
+    await tab.go("#/history?at=1")
+    await tab.wait_for("document.querySelector('#line-1.marked')")
+    await tab.evaluate(
+        "import('./static/rpc.js').then((rpc) => rpc.call('history', {before: 3, limit: 2}))"
+        ".then((found) => { window.older = found.lines.map((line) => line.seq); })"
+    )
+    assert await tab.evaluate("window.older") == [1, 2]
     assert await tab.evaluate("window.ran") is None
     tab.errors.clear()  # the browser reports the 401

@@ -5,6 +5,8 @@ the content type JSON, to another site only after a question that is never answe
 and Origin before (`guard.py`), as for every request below /ui.
 """
 
+from typing import Any
+
 from gossipreg.errors import GossipregError
 from gossipreg.gateway.http.ui.page_files import DATA_HEADERS
 from gossipreg.gateway.http.ui.routes import PAGE_READS, PAGE_WRITES
@@ -34,7 +36,12 @@ class PageCalls:
         if method not in PAGE_READS | PAGE_WRITES:
             raise HttpError(404, "unknown_method", f"the page has no method {shown(method)}")
         try:
-            result = await self._sidecar.ask(method, params_of_untrusted(request.body), request.caller)
+            result = await self._result(method, params_of_untrusted(request.body), request)
         except GossipregError as error:
             raise HttpError(status_of(error.code), error.code, str(error)) from None
         return json_response({"result": result}, *NO_STORE)
+
+    async def _result(self, method: str, params: dict[str, Any], request: Request) -> Any:
+        if method == "history":  # at the local socket it belongs to a connection, which may follow it
+            return await self._sidecar.history.page(params)
+        return await self._sidecar.ask(method, params, request.caller)
