@@ -68,6 +68,15 @@ set_up() { # [test | sim]
     exec 9>&-
 }
 
+mend_opentelemetry() { # xds-protos has older files under the names of those of opentelemetry-proto, and pip installs
+    # both in an order of its own: those that tests read spans with go over the others
+    local python=$root/.venv/bin/python
+    "$python" -c 'import importlib.metadata as m; m.version("opentelemetry-proto")' 2>/dev/null || return 0
+    "$python" -c 'from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope' 2>/dev/null && return
+    "$python" -m pip install --quiet --disable-pip-version-check --no-compile --force-reinstall --no-deps \
+        opentelemetry-proto >&2 || fail "pip could not install opentelemetry-proto again: see above"
+}
+
 install_all() { # [test | sim]
     if venv_fits; then
         say "updating .venv to pyproject.toml (some seconds)..."
@@ -79,6 +88,7 @@ install_all() { # [test | sim]
     fi
     PIP_USER=0 "$root/.venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile \
         --editable "$root${1:+[$1]}" >&2 || fail "pip could not install what pyproject.toml asks for: see above"
+    mend_opentelemetry
     # On all cores, which pip does not. So the first start need not; also where PYTHONDONTWRITEBYTECODE would keep every
     # later one from doing so.
     "$root/.venv/bin/python" -m compileall -qq -j 0 "$root/gossipreg" "$root"/.venv/lib/python3*/site-packages || true

@@ -9,11 +9,16 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-    ExportTracePartialSuccess,
-    ExportTraceServiceRequest,
-    ExportTraceServiceResponse,
-)
+try:
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+        ExportTracePartialSuccess,
+        ExportTraceServiceRequest,
+        ExportTraceServiceResponse,
+    )
+except ImportError as error:  # findings/xds-protos-and-opentelemetry-proto-overwrite-each-other.sh
+    raise ImportError(
+        "xds-protos was installed over opentelemetry-proto: pip install --force-reinstall --no-deps opentelemetry-proto"
+    ) from error
 
 from scripts.tools.wait import wait_for
 
