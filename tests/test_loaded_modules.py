@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 HEAVY = re.compile(r"(trio|cryptography|cffi|asyncio|ssl|sqlite3|dns|gossipreg\.(core|daemon|gateway|config))(\.|$)")
 NOT_IN_DAEMON = re.compile(
     r"(asyncio|sqlite3|dns|h11|tomllib|gossipreg\.(client|gateway|journal|streams|events|sagas|"
-    r"daemon\.(journals|streams|events|sagas|events_and_sagas)))(\.|$)"
+    r"daemon\.(journals|streams|events|sagas|events_and_sagas|checks\.(command|grpc|http|tcp|tls))))(\.|$)"
 )
 
 ARGUMENTS = {

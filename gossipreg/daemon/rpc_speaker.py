@@ -14,7 +14,7 @@ from gossipreg.daemon.methods import may_begin
 from gossipreg.daemon.socket_client import Begun, Params
 from gossipreg.daemon.watches import RPC_FORM, RpcForm
 from gossipreg.errors import Busy, GossipregError, Refused
-from gossipreg.wire.rpc import Decoder, encode_error, encode_notification, reply_head
+from gossipreg.wire.rpc import Decoder, encode_error, encode_notification, packed_reply
 
 if TYPE_CHECKING:
     from gossipreg.daemon.connection import LocalConnection
@@ -72,7 +72,7 @@ class RpcSpeaker:
         if message[0] != "request":
             raise Refused(f"a message of type {message[0]} is not a request: send requests (type 0) only")
         _, id, method, params = message
-        if not may_begin(method, params):
+        if self._begun and not may_begin(method, params):
             await self._answer_begun()
         result = self._call(method, params)
         if isinstance(result, Begun):
@@ -81,7 +81,10 @@ class RpcSpeaker:
             await self._connection.let_others(0)
             return
         await self._answer_begun()
-        await self._answer([(id, method, result)])
+        if isinstance(result, bytes):
+            await self._push_replies(packed_reply(id, result))
+        else:
+            await self._answer([(id, method, result)])
 
     async def _answer_begun(self) -> None:
         """Answer the requests that are begun."""
@@ -93,6 +96,9 @@ class RpcSpeaker:
         replies: list[bytes] = []
         for one in called:
             replies += await self._reply(*one)
+        await self._push_replies(replies)
+
+    async def _push_replies(self, replies: Sequence[bytes]) -> None:
         self.push(*replies)
         if opening := self._calls.take_opening():
             self.push(*opening)
@@ -105,7 +111,7 @@ class RpcSpeaker:
         except Exception as error:
             return error
 
-    async def _reply(self, id: int, method: str, result: Result) -> tuple[bytes, ...]:
+    async def _reply(self, id: int, method: str, result: Result) -> Sequence[bytes]:
         """The reply to a request, in pieces. Never raises."""
         try:
             if isinstance(result, Exception):
@@ -113,7 +119,7 @@ class RpcSpeaker:
             if not isinstance(result, bytes):
                 self._connection.begin_answer()
                 result = await result
-            return reply_head(id), result
+            return packed_reply(id, result)
         except Exception as error:
             fault = self._calls.fault(method, error)
             return (encode_error(id, fault.code, str(fault)),)

@@ -34,6 +34,8 @@ BYTES_A_CONTAINER = 32
 """A larger message has at most one container for each 32 of its bytes. An instance takes over 200 bytes
 and has four."""
 
+COPIED_BYTES = 4096
+"""A packed result up to this size is copied to be one piece with its head."""
 SMALL_BYTES = 4096
 """No more than this is measured twice."""
 
@@ -63,9 +65,10 @@ def encode_reply(id: int, result: Any) -> bytes:
     return data
 
 
-def reply_head(id: int) -> bytes:
-    """What comes before a packed result: both together are the bytes of `encode_reply`."""
-    return b"".join((b"\x94\x01", packb(id), b"\xc0"))
+def packed_reply(id: int, packed_result: bytes) -> tuple[bytes, ...]:
+    """The same bytes as `encode_reply`, from a result that is packed already, in pieces: a large one is not copied."""
+    head = b"".join((b"\x94\x01", packb(id), b"\xc0"))
+    return (head, packed_result) if len(packed_result) > COPIED_BYTES else (head + packed_result,)
 
 
 def encode_error(id: int | None, code: str, message: str) -> bytes:

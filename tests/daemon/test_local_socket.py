@@ -12,7 +12,7 @@ from gossipreg.wire.rpc import (
     encode_notification,
     encode_reply,
     encode_request,
-    reply_head,
+    packed_reply,
 )
 from tests.core.speaker import Speaker
 from tests.daemon.conftest import GENEROUS_S, Inside, Sidecar
@@ -21,7 +21,8 @@ from tests.daemon.memory_network import MemoryNetwork
 
 def test_packed_replies_are_the_bytes_that_rpc_makes() -> None:
     for id in (0, 127, 128, 70_000, 1 << 40):
-        assert reply_head(id) + packb({"a": [1, None]}) == encode_reply(id, {"a": [1, None]})
+        for result in ({"a": [1, None]}, "a" * 5000):
+            assert b"".join(packed_reply(id, packb(result))) == encode_reply(id, result)
         shape = {"kind": "current", "instances": []}
         params = {"watch": id, "change": shape}
         assert b"".join(RPC_FORM.watch(id, RPC_FORM.body(shape))) == encode_notification("watch", params)

@@ -21,12 +21,12 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import field
+from importlib import import_module
 from itertools import count
 from math import ceil, inf
 
 import trio
 
-from gossipreg.daemon.checks import command, grpc, http, tcp
 from gossipreg.daemon.checks.spec import CheckOutcome, CheckSpec, Kind, Progress, check_ids, shortened
 from gossipreg.daemon.checks.state import Beginning, CheckStatus, Restored, ScheduledCheck, damped, paired
 from gossipreg.errors import NotFound
@@ -34,9 +34,27 @@ from gossipreg.model import Health
 from gossipreg.quick_dataclass import dataclass
 
 Runner = Callable[[CheckSpec, Progress], Awaitable[CheckOutcome]]
+
+
+def _loaded_at_first_use(module: str) -> Runner:
+    """`run` of this module: most sidecars run checks of one kind, or of none."""
+
+    def run(spec: CheckSpec, progress: Progress) -> Awaitable[CheckOutcome]:
+        runner: Runner = import_module(f"gossipreg.daemon.checks.{module}").run
+        return runner(spec, progress)
+
+    return run
+
+
+_HTTP, _GRPC = _loaded_at_first_use("http"), _loaded_at_first_use("grpc")
 RUNNERS: Mapping[Kind, Runner] = {
-    "http": http.run, "https": http.run, "tcp": tcp.run, "grpc": grpc.run, "grpcs": grpc.run, "cmd": command.run,
-}  # fmt: skip
+    "http": _HTTP,
+    "https": _HTTP,
+    "tcp": _loaded_at_first_use("tcp"),
+    "grpc": _GRPC,
+    "grpcs": _GRPC,
+    "cmd": _loaded_at_first_use("command"),
+}
 """The function that runs a check, by kind. The sidecar adds the one for `alias`, which asks the sidecar itself."""
 
 CONNECTIONS_MAX = 128
