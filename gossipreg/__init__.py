@@ -6,7 +6,7 @@ The map of the package. A module imports only from lines above its own, which a 
     errors, model    the exceptions; the frozen values that all parts use
     drops            the reasons for dropping something: each is counted, and explained here
     extras           how to install an optional part
-    durations        250ms, 5s, 2m, 1h
+    durations        250ms, 5s, 2m, 1h, 7d
     sizes            4KiB, 512MiB, 1GiB
     generation       the number of a start: larger than those of all starts before
     strict_json      JSON as its standard has it; the same text in one line

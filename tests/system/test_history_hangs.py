@@ -1,0 +1,61 @@
+"""A real disk that hangs, which root alone can make: a file system that is frozen holds up no sidecar."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scripts.tools.sidecars import Sidecars
+from scripts.tools.wait import wait_for
+
+IMAGE_BYTES = 24 << 20
+
+
+def ran(*command: str) -> bool:
+    try:
+        return subprocess.run(command, capture_output=True, check=False, timeout=30).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+@pytest.fixture
+def disk(cluster: Sidecars) -> Iterator[Path]:
+    image, folder = cluster.folder / "image", cluster.folder / "disk"
+    folder.mkdir()
+    with open(image, "wb") as file:
+        file.truncate(IMAGE_BYTES)
+    made = (
+        os.geteuid() == 0 and ran("mkfs.ext4", "-q", str(image)) and ran("mount", "-o", "loop", str(image), str(folder))
+    )
+    if not made:
+        pytest.skip("a file system of its own can be mounted by root alone")
+    try:
+        yield folder
+    finally:
+        ran("fsfreeze", "--unfreeze", str(folder))
+        for one in cluster.all:
+            one.close()
+        ran("umount", "--lazy", str(folder))
+
+
+@pytest.mark.wide
+def test_a_disk_that_hangs_holds_up_no_lookup_and_loses_no_line(cluster: Sidecars, disk: Path) -> None:
+    one = cluster.start("one", "--data-dir", str(disk / "data")).wait_ready()
+    other = cluster.start("other").wait_ready()
+    wait_for(lambda: other.name in one.alive())
+    assert ran("fsfreeze", "--freeze", str(disk))
+    other.call("register", name="billing", port=8101)
+    wait_for(lambda: one.lookup("billing") != [])
+    other.kill()
+    wait_for(lambda: one.lookup("billing") == [])  # the protocol goes on
+    wait_for(lambda: any("the history is not written" in each["message"] for each in one.call("info")["troubles"]))
+    shown = one.call("history")
+    assert shown["fault"]
+    assert "answers_left" in [line["kind"] for line in shown["lines"]]
+    assert ran("fsfreeze", "--unfreeze", str(disk))
+    wait_for(lambda: "fault" not in one.call("history"))
+    kinds = [line["kind"] for line in one.call("history", after=0)["lines"]]
+    assert {"start", "answers_entered", "answers_left", "history_not_kept", "history_kept_again"} <= set(kinds)
+    assert one.end() == 0
