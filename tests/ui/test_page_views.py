@@ -177,5 +177,9 @@ async def test_an_empty_cluster_says_that_nothing_is_wrong(tab: Tab, nursery: tr
     sidecar = await nursery.start(fake_cluster(members_=3, services_=0, troubles=False).run)
     await tab.open(sidecar.address)
     await tab.wait_for_text("Nothing is wrong")
+    sidecar.hello |= {"data_dir": False}
+    sidecar.overview |= {"events": None, "sagas": None}
+    await tab.call("Page.reload")
+    await tab.wait_for_text("This sidecar has no data directory, so no journal is kept here.")
     await tab.click("nav a", "Services42")
     await tab.wait_for_text("No service is registered in this cluster")

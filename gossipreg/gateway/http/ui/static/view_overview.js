@@ -19,7 +19,7 @@ export function open(_place, app) {
   const show = (overview) => {
     const receivedMs = nowMs();
     fillIfChanged(verdict, [without(overview), app.hello?.name], () => verdictOf(overview, receivedMs));
-    fillIfChanged(tiles, [overview.members, overview.services, overview.events, overview.sagas, overview.knowledge], () => tilesOf(overview));
+    fillIfChanged(tiles, [overview.members, overview.services, overview.events, overview.sagas, overview.knowledge], () => tilesOf(overview, app.hello));
     fillIfChanged(details, overview.maintenance, () => maintenanceOf(overview));
   };
   if (app.overview) show(app.overview);
@@ -126,12 +126,13 @@ function troubleOf({ state, message, todo, since_s, href }, receivedMs) {
   );
 }
 
-function tilesOf(overview) {
+function tilesOf(overview, hello) {
+  const noDisk = hello?.data_dir === false && "This sidecar has no data directory, so no journal is kept here.";
   return [
     tile("Members", "members", sum(overview.members, MEMBER_STATES), overview.members, MEMBER_STATES),
     tile("Services", "services", overview.services?.names, overview.services, HEALTHS, overview.services && counted(overview.services.instances, "instance")),
-    eventsTile(overview.events),
-    sagasTile(overview.sagas),
+    eventsTile(overview.events, noDisk),
+    sagasTile(overview.sagas, noDisk),
   ];
 }
 
@@ -156,8 +157,8 @@ function tile(title, view, total, counts, states, beside = null) {
   );
 }
 
-function eventsTile(events) {
-  if (!events) return unused("Events", "No journal is known here: nothing was published, or this sidecar has no data directory.");
+function eventsTile(events, noDisk) {
+  if (!events) return unused("Events", noDisk || "No event was published or subscribed to at this sidecar.");
   return h(
     "section",
     { class: "card tile" },
@@ -173,8 +174,8 @@ function eventsTile(events) {
   );
 }
 
-function sagasTile(sagas) {
-  if (!sagas) return unused("Sagas", "No saga is known here.");
+function sagasTile(sagas, noDisk) {
+  if (!sagas) return unused("Sagas", noDisk || "No saga began at this sidecar.");
   return h(
     "section",
     { class: "card tile" },
@@ -190,7 +191,8 @@ function sagasTile(sagas) {
 }
 
 function unused(title, why) {
-  return h("section", { class: "card tile" }, h("h2", null, title), note("empty", why));
+  const view = title.toLowerCase();
+  return h("section", { class: "card tile" }, h("h2", null, h("a", { href: address(view), data: { focus: view } }, title)), note("empty", `${why} `, "The view asks all members."));
 }
 
 /** What is out of the answers on purpose is no trouble, but easy to forget. */
