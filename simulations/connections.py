@@ -6,6 +6,7 @@ is, or how one stream behaves (`tcp.py`).
 A stream suffers from the network's loss and rules as datagrams do; a large message is not lost in a hole, since TCP
 finds a size that passes. Both sides may connect at once: that makes one stream. A process that starts again has new
 streams; if the other side still holds one of the process before, it is told that this one is closed first.
+Where a stream broke at one end, that end opens another one, as the daemon's streams do (`gossipreg/streams/broken.py`).
 
 The faults, by name, so that the end of a fault removes its own:
 
@@ -17,11 +18,18 @@ The faults, by name, so that the end of a fault removes its own:
 
 from collections.abc import Callable
 
+from gossipreg.model import NodeId
+from gossipreg.streams.broken import BrokenStreams
 from simulations.engine import Engine
 from simulations.host import Host
 from simulations.network import FRAME_BYTES, Rule, lost_by
 from simulations.randomness import Randomness
 from simulations.tcp import Process, Socket, State
+
+
+def _key(peer: Host) -> NodeId:
+    """The same for all processes of the peer, whatever their identity."""
+    return NodeId(peer.number.to_bytes(16, "big"))
 
 
 class Connections:
@@ -37,6 +45,8 @@ class Connections:
         """By the number of the host: the process that takes streams now."""
         self._sockets: dict[tuple[int, int], Socket] = {}
         """By the numbers of its host and of the peer: the socket of a stream that is open, or being opened."""
+        self._broken: dict[int, BrokenStreams] = {}
+        """By the number of the host: the streams of its process that broke at this end."""
         world.on_end.append(self._on_end)
 
     # -- for processes -----------------------------------------------------------------------------------------------
@@ -44,6 +54,7 @@ class Connections:
     def listen(self, host: Host, process: Process) -> None:
         """Take streams for the process that runs on this host now, until it ends."""
         self._processes[host.number] = process
+        self._broken[host.number] = BrokenStreams()
 
     def send(self, host: Host, peer: Host, message: object) -> None:
         """Send a message to the process at the peer, on the stream to it; open one if there is none."""
@@ -59,7 +70,10 @@ class Connections:
         socket.send(message)
 
     def close(self, host: Host, peer: Host) -> None:
-        """End the host's stream to this peer, if there is one. The peer is told, the host is not."""
+        """End the host's stream to this peer, if there is one: its process does not run any more. The peer is told, the
+        host is not."""
+        if host.number in self._broken:
+            self._broken[host.number].forget(_key(peer))
         socket = self._sockets.get((host.number, peer.number))
         if socket is not None:
             socket.abandon()
@@ -79,6 +93,7 @@ class Connections:
 
     def _on_end(self, host: Host) -> None:
         self._processes.pop(host.number, None)
+        self._broken.pop(host.number, None)
         for socket in [socket for socket in self._sockets.values() if socket.host is host]:
             socket.close()
             socket.finish()
@@ -90,6 +105,10 @@ class Connections:
         socket = self._sockets.get((one.number, other.number))
         end = None if socket is None else socket.other
         return socket is not None and end is not None and {socket.state, end.state} == {State.OPEN}
+
+    def broken(self) -> int:
+        """Return how many streams broke at one end, and are to be opened again."""
+        return sum(map(len, self._broken.values()))
 
     # -- the wire under the sockets ----------------------------------------------------------------------------------
 
@@ -129,6 +148,23 @@ class Connections:
         if self._sockets.get(key) is socket:
             del self._sockets[key]
 
+    def opened(self, socket: Socket) -> None:
+        if socket.host.number in self._broken:
+            self._broken[socket.host.number].opened(_key(socket.peer))
+
+    def broke(self, socket: Socket, *, was_open: bool) -> None:
+        broken, peer = self._broken.get(socket.host.number), _key(socket.peer)
+        if broken is not None:
+            due = broken.broke(peer, self.now) if was_open else broken.not_opened(peer, self.now)
+            if due is not None:
+                self.after(due - self.now, lambda: self.tell(socket.host, lambda: self._open_again(socket, due)))
+
+    def _open_again(self, before: Socket, due: float) -> None:
+        host, peer = before.host, before.peer
+        broken = self._broken.get(host.number)
+        if broken is not None and broken.is_due(_key(peer), due) and not self.has(host, peer):
+            self._new(host, peer).connect()
+
     def _accept(self, caller: Socket) -> None:
         if caller.state is State.CLOSED:
             return
@@ -138,7 +174,7 @@ class Connections:
             return
         mine = self._sockets.get((host.number, peer.number))
         if mine is not None and mine.state is State.OPEN and mine.other is not caller:
-            mine.reset()  # of the peer's process before this one, or its peer has given it up
+            mine.reset(by_peer=True)  # of the peer's process before this one, or its peer has given it up
             mine = None
         (mine or self._new(host, peer)).accepted(caller)
 

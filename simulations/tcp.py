@@ -5,8 +5,8 @@ is over. Never knows: which stream a process uses (`connections.py`), or which s
 
 A message is one segment, or shares one with others that waited. Segments arrive in order, each after a latency. A lost
 one holds up those behind it until it is retransmitted: 0.2 s later, then after twice the wait before, as in Linux. A
-lost ack holds up nothing. An end with bytes unacked for `GIVE_UP_S` breaks the stream. If one side's process is over,
-the other side learns it as in TCP:
+lost ack holds up nothing. An end with bytes unacked for `GIVE_UP_S` is over, and the other one is not told, as in
+Linux. If one side's process is over, the other side learns it as in TCP:
 
     the machine still runs   its kernel sends a FIN behind what is in flight, and resets what comes later
     the machine is silent    only when this side sends: `GIVE_UP_S` later, or by a reset if the machine is back
@@ -71,6 +71,12 @@ class Wire(Protocol):
 
     def forget(self, socket: "Socket") -> None:
         """This socket is closed."""
+
+    def opened(self, socket: "Socket") -> None:
+        """This socket is open."""
+
+    def broke(self, socket: "Socket", *, was_open: bool) -> None:
+        """This socket was closed without a word of its peer's process: it broke, or could not be opened."""
 
 
 class Socket:
@@ -137,6 +143,7 @@ class Socket:
         if self.state is not State.CONNECTING:
             return
         self.state = State.OPEN
+        self._wire.opened(self)
         self._wire.tell(self.host, lambda: self.process.opened(self.peer))
         if self._queue:
             self._transmit()
@@ -198,7 +205,6 @@ class Socket:
             return
         if self._wire.now >= self._unacked_since + GIVE_UP_S:
             self.reset()
-            self.finish()
             return
         self._retransmissions += 1
         self._set_timer()
@@ -210,10 +216,16 @@ class Socket:
         """A reset arrives."""
         self.reset(refused=self.state is State.CONNECTING)
 
-    def reset(self, *, refused: bool = False) -> None:
-        """This end is over, and its process is told."""
-        if self.state is not State.CLOSED:
-            self.close()
+    def reset(self, *, refused: bool = False, by_peer: bool = False) -> None:
+        """This end is over, and its process is told, unless it had asked for nothing. `by_peer`: the process at the
+        other end knows."""
+        if self.state is State.CLOSED:
+            return
+        was_open, asked = self.state is State.OPEN, bool(self._queue)
+        self.close()
+        if not (was_open and by_peer):
+            self._wire.broke(self, was_open=was_open)
+        if was_open or asked:
             self._wire.tell(self.host, lambda: self.process.closed(self.peer, refused=refused))
 
     def abandon(self) -> None:
@@ -236,7 +248,9 @@ class Socket:
         delay = self._wire.segment_s(self.host, self.peer)
         if delay is not None:
             arrives_at = max(self._arrives_at, self._wire.now + delay)
-            self._wire.after(arrives_at - self._wire.now, lambda: other.reset() if other.other is self else None)
+            self._wire.after(
+                arrives_at - self._wire.now, lambda: other.reset(by_peer=True) if other.other is self else None
+            )
         elif (wait_s := RTO_S * 2.0**tried) < GIVE_UP_S:
             self._wire.after(wait_s, lambda: self.finish(tried + 1))
 

@@ -11,8 +11,8 @@ from gossipreg.config import PROFILES, lan
 from gossipreg.core.gossip import reconcile
 from gossipreg.core.session import outbox, round_trips, sessions
 from gossipreg.core.table import fingerprint, layout
-from gossipreg.daemon.streams import accepting, link, node_streams
-from gossipreg.streams import connection, frames, handshake, stream_seal
+from gossipreg.daemon.streams import accepting, link, node_streams, stream_sockets
+from gossipreg.streams import broken, connection, frames, handshake, stream_seal
 from gossipreg.wire import codec, messages, seal, values
 
 PACKAGE = Path(gossipreg.__file__).parent
@@ -123,6 +123,9 @@ FACTS = (
     f"takes nothing for {link.STALLED_S:g} s loses its stream",
     f"A frame has at most {stream_seal.MAX_FRAME_BYTES:,} bytes",
     f"A message has at most {frames.MAX_MESSAGE_BYTES:,} bytes. If more than {frames.MAX_QUEUE_BYTES:,} bytes of one",
+    f"what that end sends is not acked for {stream_sockets.UNACKED_S:g} s",
+    f"opens a stream again after {broken.AGAIN.first_s:g} s",
+    f"after longer waits, up to {broken.AGAIN.longest_s:g} s",
     # versions
     f"This release speaks version {model.PROTOCOL}, and so does the first release",
     f"the bytes of a range of {model.FIRST_PROTOCOL} alone are left out",

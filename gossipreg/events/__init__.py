@@ -55,5 +55,4 @@ The receiving side, at the sidecar of a subscriber:
     recent_deliveries  what was acknowledged here, and the highest ballot of each journal
     delivery_replies   the messages to leaders
     room_grants        how much of the room each leader may use, and who waits for some
-    lost_answers       answers that were lost with a stream, without the leader knowing
 """

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gossipreg.events.effects import EventEffect, SendEventMessage
-from gossipreg.events.lost_answers import LostAnswers
 from gossipreg.events.membership import EventMembership
 from gossipreg.events.messages import DeliveryOutcome, DeliveryOutcomes, WindowOpened
 from gossipreg.events.room_grants import ANY_TYPE, DeliveringLeader, GroupLeader, RoomGrants
@@ -47,7 +46,6 @@ class DeliveryReplies:
         self._timers = timers
         self._room_for = room_for
         self._grants = RoomGrants()
-        self._lost = LostAnswers(timers)
         self._outcomes: dict[tuple[DeliveringLeader, Ballot], list[DeliveryOutcome]] = {}
         self._to_tell: dict[GroupLeader, Ballot] = {}
         """Leaders whose window may have changed."""
@@ -83,13 +81,6 @@ class DeliveryReplies:
         """The stream to this member broke."""
         for group in self._grants.lost(node):
             self._timers.set_earlier(OpenRoom(group), now + OPEN_AGAIN_S)
-        self._lost.lost(node, now)
-
-    def tell_broken(self, node: NodeId, now: float) -> None:
-        """Have a leader at this member learn that the stream on which it was answered broke."""
-        found = self._lost.due(node, now) if self.runs(node) else None
-        if found is not None:
-            self._outcomes.setdefault(found, [])
 
     # -- the messages ------------------------------------------------------------------------------------------------
 
@@ -102,8 +93,6 @@ class DeliveryReplies:
         effects: list[EventEffect] = []
         for leader, ballot in dict.fromkeys((*self._outcomes, *windows)):
             outcomes = self._outcomes.get((leader, ballot), [])
-            if outcomes and leader.node != self._node:
-                self._lost.answered(leader, ballot, now)
             told = tuple(windows.get((leader, ballot), ()))
             for at in range(0, max(1, len(outcomes)), OUTCOMES_A_MESSAGE):
                 part = tuple(outcomes[at : at + OUTCOMES_A_MESSAGE])

@@ -30,7 +30,6 @@ from gossipreg.events.delivery_replies import ALL, DeliveryReplies, OpenRoom
 from gossipreg.events.effects import EventEffect, HandleEvent
 from gossipreg.events.handler_answers import HandlerAnswers, HandlingDeadline
 from gossipreg.events.handlings import DeliveryId, Handling, Handlings
-from gossipreg.events.lost_answers import TellBroken
 from gossipreg.events.membership import EventMembership
 from gossipreg.events.messages import Deliveries, Delivery, DeliveryOutcome, DeliveryResult
 from gossipreg.events.recent_deliveries import HighestBallots, RecentAcks
@@ -81,8 +80,6 @@ class Receiving:
                     self._answers.time_is_over(number, now)
                 case OpenRoom(group):
                     self._replies.freed(group, ALL)
-                case TellBroken(node):
-                    self._replies.tell_broken(node, now)
 
     def statistics(self) -> dict[str, int]:
         """Figures for the operator. Names with a dot are counters."""

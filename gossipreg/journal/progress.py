@@ -356,6 +356,7 @@ class FollowerProgress:
         installing = self._installing
         self._reached()
         if installing is None or (answer.base, answer.number) != (installing.base.position, installing.number):
+            self.pump()  # the stream broke since that piece, and this answer ended the wait for an attempt
             return
         if installing.paused or installing.read_number:
             return  # this piece was not sent yet: the answer is to one of before the stream broke
@@ -363,8 +364,7 @@ class FollowerProgress:
             installing.number += 1
             self._next_piece()
             return
-        self._installing = None
-        self.match = max(self.match, answer.base.index)
+        self._installing, self.match = None, max(self.match, answer.base.index)
         self.mode, self._next, self._in_flight = Mode.FOLLOWING, answer.base.index + 1, 0
         self.pump()
         self._look_whether_near()

@@ -28,7 +28,17 @@ from gossipreg.streams.stream_seal import (
     StreamDirection,
     in_ring,
 )
-from gossipreg.streams.values import BY_PEER, GONE, KEY_LEFT, WORN, StreamClass, StreamFault, StreamMember, StreamSelf
+from gossipreg.streams.values import (
+    BROKE,
+    BY_PEER,
+    GONE,
+    KEY_LEFT,
+    WORN,
+    StreamClass,
+    StreamFault,
+    StreamMember,
+    StreamSelf,
+)
 from gossipreg.wire.seal import Keyring
 
 HANDSHAKE_S = 5.0
@@ -147,6 +157,10 @@ class StreamConnection:
     def receive_eof(self) -> list[StreamEvent]:
         """The connection has ended."""
         return [] if self.state is StreamState.ENDED else [self._ended(GONE)]
+
+    def receive_error(self, error: str) -> list[StreamEvent]:
+        """The connection broke; the other end may hold it for open. `error` is the name of the system's error."""
+        return [] if self.state is StreamState.ENDED else [self._ended(BROKE, error)]
 
     def accept(self, now: float) -> list[StreamEvent]:
         """Accept the stream that StreamAsked announced."""

@@ -21,11 +21,13 @@ class StreamClass(IntEnum):
 
 
 WORN, KEY_LEFT, GONE, BY_PEER, STOPPED = "worn", "key_left", "gone", "by_peer", "stopped"
+BROKE = "broke"
 MEMBER_GONE = "member_gone"
 ENDS = {
     WORN: "it was a day old, or had used up its frames",
     KEY_LEFT: "its key was taken out of the keys of the cluster",
-    GONE: "the connection ended: the other process ended, or the network failed",
+    GONE: "the connection ended: the other process ended",
+    BROKE: "the connection broke: the network failed, a firewall reset it, or the other process ended",
     BY_PEER: "the other end closed it",
     STOPPED: "the sidecar at one end stopped",
     "idle": "it was not used, and another stream needed its place",
@@ -39,6 +41,9 @@ ENDS = {
     "ECONNREFUSED": "nothing listens on TCP there: an earlier release, or one that takes no streams",
 }
 """Why a stream ends, or does not open, though nobody broke a rule; what does break one is in `drops.py`."""
+
+ONE_SIDED = frozenset((BROKE, "stream_stalled", "stream_late"))
+"""Ends of open streams of which the other end may know nothing: it has said none itself, and ours may not arrive."""
 
 
 def meaning_of_end(reason: str) -> str:

@@ -154,7 +154,9 @@ class Journaling:
 
     @property
     def has_timers(self) -> bool:
-        """Whether any process has a timer set, or has not opened its database."""
+        """Whether any process has a timer set, has not opened its database, or is to open a broken stream again."""
+        if self.world.connections.broken():
+            return True
         processes = [process for process in self.processes.values() if process.runs]
         return any(process.journals is None or process.journals.next_deadline() != inf for process in processes)
 

@@ -189,9 +189,11 @@ class SagaProcess(Follower):
         self._boots[id] = member.boot_id
         gone = member.standing in _ENDED or before not in (None, b"", member.boot_id)
         streams = self.process.world.connections
-        if gone and peer is not None and streams.has(self.host, peer):
+        if gone and peer is not None:
+            had = streams.has(self.host, peer)
             streams.close(self.host, peer)
-            self.process.closed(peer, refused=False)
+            if had:
+                self.process.closed(peer, refused=False)
 
     # -- for programs ------------------------------------------------------------------------------------------------
 

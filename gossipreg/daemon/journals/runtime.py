@@ -327,6 +327,8 @@ class JournalRuntime:
                 self.need_disk()
             case StreamClosed():
                 self._generations.pop(news.node, None)
+                if self.membership.member(news.node).standing in ENDED:
+                    self.streams.forget(news.node)
                 refused = news.reason == REFUSED
                 self._input("journal_closed", lambda one, now: one.closed(news.node, now, refused=refused))
         self._tell(partial(self._follower.on_stream, news))

@@ -15,7 +15,7 @@ import trio
 from gossipreg.net.listening import error_name
 from gossipreg.streams.choice import StreamEnds
 from gossipreg.streams.connection import StreamConnection, StreamEnded, StreamEvent, StreamIsOpen, StreamState
-from gossipreg.streams.values import GONE, STOPPED, StreamClass, StreamFault
+from gossipreg.streams.values import STOPPED, StreamClass, StreamFault
 from gossipreg.wire.seal import Keyring
 
 READ_BYTES = 128 * 1024
@@ -114,7 +114,7 @@ class Link:
             except (BlockingIOError, InterruptedError):
                 continue
             except OSError as error:
-                self._take(self._lost(error))
+                self._take(self.connection.receive_error(error_name(error)))
                 return
             self._take(self.connection.receive_bytes(data, now) if data else self.connection.receive_eof())
             self._note_held()
@@ -157,7 +157,7 @@ class Link:
                     self._fail(StreamFault("stream_stalled", f"nothing was taken for {STALLED_S:g} s"))
                     await trio.sleep_forever()
             except OSError as error:
-                self._take(self._lost(error))
+                self._take(self.connection.receive_error(error_name(error)))
                 await trio.sleep_forever()
         self._in_part = False
 
@@ -180,9 +180,6 @@ class Link:
     def _fail(self, fault: StreamFault) -> None:
         self.connection.end(fault.reason)
         self._ended(StreamEnded(fault.reason, fault.detail))
-
-    def _lost(self, error: OSError) -> list[StreamEvent]:
-        return [StreamEnded(GONE, error_name(error)) for _ in self.connection.receive_eof()]
 
     def _ended(self, event: StreamEnded) -> None:
         """Say a last word if it can be said at once, and let everything go."""

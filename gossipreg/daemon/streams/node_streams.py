@@ -22,6 +22,7 @@ from gossipreg.model import Address, NodeId
 from gossipreg.net.accepting import accept_connections
 from gossipreg.net.addresses import is_loopback
 from gossipreg.net.listening import error_name
+from gossipreg.streams.broken import BrokenStreams
 from gossipreg.streams.choice import newer_stays
 from gossipreg.streams.connection import (
     StreamAsked,
@@ -32,7 +33,7 @@ from gossipreg.streams.connection import (
     StreamMessage,
 )
 from gossipreg.streams.stream_seal import key_for
-from gossipreg.streams.values import BY_PEER, STOPPED, StreamClass, StreamFault, StreamSelf
+from gossipreg.streams.values import BY_PEER, ONE_SIDED, STOPPED, StreamClass, StreamFault, StreamSelf
 from gossipreg.wire.seal import Keyring
 
 STREAMS_MAX = 256
@@ -70,6 +71,7 @@ class NodeStreams:
         self._open: dict[NodeId, Link] = {}
         self._opening: dict[NodeId, Opening] = {}
         self._failed: dict[NodeId, FailedOpening] = {}
+        self._broken = BrokenStreams()
         self._half_open = HalfOpen(self._drop)
         self._held_bytes = 0
         self._nursery: trio.Nursery | None = None
@@ -119,6 +121,11 @@ class NodeStreams:
         if node in self._opening:
             self._give_up(node, reason)
         self._failed.pop(node, None)
+        self._broken.forget(node)
+
+    def forget(self, node: NodeId) -> None:
+        """No process of this member runs: none has to learn that a stream broke."""
+        self._broken.forget(node)
 
     def rekey(self, keyring: Keyring | None) -> None:
         """The cluster has these keys from now on. Streams with another one end."""
@@ -146,6 +153,7 @@ class NodeStreams:
             "streams_opening": len(self._opening),
             "streams_half_open": len(self._half_open),
             "streams_failed": len(self._failed),
+            "streams_broken": len(self._broken),
             "streams_held_bytes": self._held_bytes,
             **self.counts,
         }
@@ -208,7 +216,22 @@ class NodeStreams:
         opening = self._opening.pop(node, None)
         if opening is not None:
             opening.abandon(reason)
-        self.inbox.put(StreamClosed(node, reason))
+        if opening is None or opening.asked:
+            self.inbox.put(StreamClosed(node, reason))
+        self._open_later(node, self._broken.not_opened(node, trio.current_time()))
+
+    def _open_later(self, node: NodeId, due: float | None) -> None:
+        """Open a stream at this time, so that the other end learns that the last one is over."""
+        if self._nursery is not None and due is not None:
+            self._nursery.start_soon(self._guard, partial(self._open_again, node, due))
+
+    async def _open_again(self, node: NodeId, due: float) -> None:
+        await trio.sleep_until(due)
+        if self._broken.is_due(node, due) and node not in self._opening:
+            try:
+                self._begin(node)
+            except StreamFault:  # there are too many
+                self._open_later(node, self._broken.not_opened(node, trio.current_time()))
 
     def _note_failure(self, node: NodeId, reason: str) -> None:
         now = trio.current_time()
@@ -313,6 +336,7 @@ class NodeStreams:
             self._make_room()
         self._open[node] = link
         self._failed.pop(node, None)
+        self._broken.opened(node)
         self.counts["streams.opened"] += 1
         self.inbox.put(StreamOpened(node, ends.other.boot_id, ends.other.generation))
         opening = self._opening.pop(node, None)
@@ -332,6 +356,8 @@ class NodeStreams:
         if member is not None and self._open.get(member.id) is link:
             del self._open[member.id]
             self.inbox.put(StreamClosed(member.id, link.why))
+            if event.reason in ONE_SIDED:
+                self._open_later(member.id, self._broken.broke(member.id, trio.current_time()))
 
     async def _guard(self, task: Callable[[], Awaitable[None]]) -> None:
         try:

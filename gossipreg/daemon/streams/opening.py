@@ -31,11 +31,14 @@ class Opening:
     link: Link | None = None
     """The present attempt."""
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    asked: bool = False
+    """Whether there was a message for it: else nobody has to be told that it failed."""
     _waiting: list[tuple[StreamClass, bytes]] = field(default_factory=list)
     _waiting_bytes: int = 0
 
     def put(self, klass: StreamClass, message: bytes) -> None:
         """StreamFault if too much waits already."""
+        self.asked = True
         waiting = self._waiting_bytes + len(message)
         if waiting > MAX_WAITING_BYTES or len(self._waiting) >= MAX_WAITING_MESSAGES:
             raise StreamFault("stream_queue_full", f"{self._waiting_bytes} bytes wait for a stream")

@@ -66,6 +66,7 @@ COUNTER_GAUGES = {
     "streams_opening": ("gossipreg_streams_opening", "Streams that are being opened"),
     "streams_half_open": ("gossipreg_streams_half_open", "Connections to the gossip port in their handshake"),
     "streams_failed": ("gossipreg_streams_failed", "Members to which the last attempt to open a stream failed"),
+    "streams_broken": ("gossipreg_streams_broken", "Members that may hold a stream for open that broke here"),
     "streams_held_bytes": ("gossipreg_streams_held_bytes", "Messages of streams that have come in part"),
     "journals": ("gossipreg_journals", "Journals of which a copy is here"),
     "journals_led": ("gossipreg_journals_led", "Journals that are led here"),

@@ -29,7 +29,7 @@ class JournalLiveness(JournalChecker):
 
 
 class JournalSilence(JournalChecker):
-    """Journals at rest send nothing and have no timer."""
+    """Journals at rest send nothing and have no timer, and nor have streams."""
 
     name = "journal_silence"
 
@@ -46,6 +46,8 @@ class JournalSilence(JournalChecker):
             due = process.journals.next_deadline()
             if due != inf:
                 self.fail(f"{process.host.name} has a timer at rest, due in {due - process.now:.1f} s", process.host)
+        if broken := self.world.connections.broken():
+            self.fail(f"at rest {broken} streams are still to be opened again")
         segments, wakes = (now - before for now, before in zip(self._count(), self._before, strict=True))
         if segments or wakes:
             self.fail(f"at rest journals have sent {segments} segments, and {wakes} timers have fired")

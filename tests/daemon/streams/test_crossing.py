@@ -99,7 +99,7 @@ async def test_streams_that_cross_lose_nothing_in_silence(first: int) -> None:
     kinds: set[str] = set()
     for seed in range(first, first + 10):
         await run(seed, kinds)
-    assert kinds <= {"crossed", "replaced", "gone"}
+    assert kinds <= {"crossed", "replaced", "gone", "broke"}
 
 
 # -- one order at a time -----------------------------------------------------------------------------------------------

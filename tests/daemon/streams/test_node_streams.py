@@ -34,7 +34,7 @@ async def test_a_message_opens_a_stream_and_the_answer_uses_it(ring: Keyring | N
         assert a.streams.open_to() == [b.id]
         assert a.streams.statistics() == {
             "streams": 1, "streams_opening": 0, "streams_half_open": 0, "streams_failed": 0,
-            "streams_held_bytes": 0, "streams.opened": 1,
+            "streams_broken": 0, "streams_held_bytes": 0, "streams.opened": 1,
         }  # fmt: skip
 
 

@@ -1,0 +1,98 @@
+"""Streams that broke at one end: when another one is opened."""
+
+from math import inf
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gossipreg.model import NodeId
+from gossipreg.streams.broken import AGAIN, FORGET_S, BrokenStreams
+
+ONE, TWO = NodeId(b"1" * 16), NodeId(b"2" * 16)
+START = 1000.0
+
+
+def test_a_broken_stream_is_opened_again_after_a_second() -> None:
+    broken = BrokenStreams()
+    due = broken.broke(ONE, START)
+    assert due == START + AGAIN.first_s
+    assert broken.is_due(ONE, due)
+    assert not broken.is_due(TWO, due)
+    assert len(broken) == 1
+
+
+def test_attempts_go_on_for_as_long_as_they_fail() -> None:
+    broken = BrokenStreams()
+    due: float | None = broken.broke(ONE, START)
+    waits = []
+    for _ in range(100):
+        assert due is not None
+        assert broken.is_due(ONE, due)
+        failed = due + 5.0
+        due = broken.not_opened(ONE, failed)
+        assert due is not None
+        waits.append(due - failed)
+    assert waits[:4] == [2.0, 4.0, 8.0, 10.0]
+    assert set(waits[4:]) == {AGAIN.longest_s}
+
+
+def test_an_open_stream_ends_the_attempts() -> None:
+    broken = BrokenStreams()
+    due = broken.broke(ONE, START)
+    broken.opened(ONE)
+    assert not broken.is_due(ONE, due)
+    assert broken.not_opened(ONE, due) is None
+    assert len(broken) == 0
+
+
+def test_an_attempt_without_a_broken_stream_is_not_repeated() -> None:
+    assert BrokenStreams().not_opened(ONE, START) is None
+
+
+def test_a_process_that_is_gone_is_forgotten() -> None:
+    broken = BrokenStreams()
+    due = broken.broke(ONE, START)
+    broken.forget(ONE)
+    assert not broken.is_due(ONE, due)
+    assert broken.not_opened(ONE, due) is None
+
+
+def test_streams_that_break_again_and_again_wait_longer() -> None:
+    broken = BrokenStreams()
+    first = broken.broke(ONE, START)
+    broken.opened(ONE)
+    second = broken.broke(ONE, first + 1.0)
+    assert second == first + 1.0 + 2 * AGAIN.first_s
+    broken.opened(ONE)
+    assert broken.broke(ONE, second + FORGET_S + 1.0) == second + FORGET_S + 1.0 + AGAIN.first_s
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["broke", "not_opened", "opened", "forget"]),
+            st.integers(0, 5).map(lambda number: NodeId(bytes([number]) * 16)), st.floats(0.0, 200.0),
+        )
+    )
+)  # fmt: skip
+def test_a_member_is_due_exactly_until_a_stream_is_open(steps: list[tuple[str, NodeId, float]]) -> None:
+    broken, now = BrokenStreams(), START
+    due: dict[NodeId, float] = {}
+    for what, node, wait_s in steps:
+        now += wait_s
+        match what:
+            case "broke":
+                due[node] = broken.broke(node, now)
+            case "not_opened":
+                again = broken.not_opened(node, now)
+                assert (again is None) == (node not in due)
+                due |= {} if again is None else {node: again}
+            case "opened":
+                broken.opened(node)
+                due.pop(node, None)
+            case _:
+                broken.forget(node)
+                due.pop(node, None)
+        assert all(broken.is_due(*one) for one in due.items())
+        assert len(broken) == len(due)
+        assert not any(broken.is_due(node, inf) for node in due)
