@@ -4,17 +4,22 @@ import gc
 import sys
 from contextlib import suppress
 
+THRESHOLD = gc.get_threshold()[0]
+"""Objects that are made between two collections: Python's own choice, 700 in most releases."""
+START_THRESHOLD = 10_000
+"""The same during a start."""
 
-def start_without_collections() -> None:
-    """Look for no garbage until `settle_memory`: nearly all that a start makes stays, and looking for what does not
-    takes 7 % of its CPU time."""
-    gc.disable()
+
+def collect_seldom() -> None:
+    """Look for garbage seldom until `settle_memory`: nearly all that a start makes stays, and looking for the rest
+    takes 7 % of its CPU time. Without any collection the sidecar would keep 0.9 MiB more."""
+    gc.set_threshold(START_THRESHOLD)
 
 
 def settle_memory() -> None:
     """Give back the memory that only the start needed, about 1 MiB. All other objects stay, so later collections need
     not look at them."""
-    gc.enable()
+    gc.set_threshold(THRESHOLD)
     gc.collect()
     gc.freeze()
     give_back_memory()
