@@ -79,6 +79,7 @@ async def test_a_name_of_any_characters_has_an_address(tab: Tab, sidecar: FakeSi
     for name in ("a/b?c=d&e#f", "100%", "\u202eevil", "-- ; '", "пример"):
         there = f"location.hash = route.address('service', {json.dumps(name)})"
         await tab.evaluate(f"import('./static/route.js').then((route) => {{ {there} }})")
-        await tab.wait_for(f"document.querySelector('h1').textContent === {json.dumps(name)}")
+        readable = name.replace("\u202e", "\\u202e")
+        await tab.wait_for(f"document.querySelector('h1').textContent === {json.dumps(readable)}")
     await tab.wait_for("document.body.dataset.connection === 'live'")
     assert [one for one in asked if one != "x"] == ["a/b?c=d&e#f", "100%", "\u202eevil", "-- ; '", "пример"]

@@ -54,7 +54,7 @@ async def test_a_person_need_not_wait_for_the_next_attempt(tab: Tab, sidecar: Fa
 async def test_a_stream_that_goes_silent_is_lost(tab: Tab, sidecar: FakeSidecar) -> None:
     await tab.call("Page.addScriptToEvaluateOnNewDocument", source=FASTER)
     await tab.open(sidecar.address)
-    await tab.wait_for_text("nothing came from the sidecar for 25 s")
+    await tab.wait_for_text("nothing came from the sidecar for 8 s")
 
 
 @pytest.mark.wide

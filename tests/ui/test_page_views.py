@@ -8,7 +8,7 @@ from tests.ui.fake_cluster import NOW, fake_cluster, history, member_id
 from tests.ui.fake_sidecar import FakeSidecar
 
 VIEWS = {
-    "": ["6 things need a look", "web-17 is dead: suspected by web-2", "27 alive", "1,204 waiting",
+    "": ["6 things need a look", "web-17 is dead for 17 h: suspected by web-2", "27 alive", "1,204 waiting",
         "In maintenance at"],
     "#/members": ["eu-north-1b", "web-17", "30 members", "Round trip", "kernel update"],
     "#/members?map=ring&by=rtt": ["members in the order of their ids", "from 20 ms"],

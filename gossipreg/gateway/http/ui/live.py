@@ -9,7 +9,7 @@ import trio
 
 from gossipreg.gateway.http.ui.board import Board
 from gossipreg.gateway.http.ui.member_items import LOOK_EVERY_S, MemberItems
-from gossipreg.gateway.http.ui.overview import EVERY_S, SHORTEST_S, OverviewMaker
+from gossipreg.gateway.http.ui.overview import EVERY_S, SENT_EVERY_S, SHORTEST_S, OverviewMaker
 from gossipreg.gateway.http.ui.page_events import error_line
 from gossipreg.gateway.http.ui.page_stream import Send
 from gossipreg.gateway.http.ui.service_items import ServiceItems
@@ -29,7 +29,8 @@ class Live:
         self.services = Board[str]("services", keys=services.keys, read=services.read, key_text=str)
         overview = OverviewMaker(sidecar.figures, self.members, self.services)
         self.overview = WatchedView(
-            "overview", overview.make, every_s=EVERY_S, shortest_s=SHORTEST_S, bug=sidecar.bug
+            "overview", overview.make, every_s=EVERY_S, shortest_s=SHORTEST_S, sent_every_s=SENT_EVERY_S,
+            bug=sidecar.bug,
         )  # fmt: skip
         self.members.on_change = self.services.on_change = self.overview.touch
         self.watched = WatchedViews(start, sidecar.bug)

@@ -9,9 +9,11 @@ from typing import Any
 
 import trio
 
+from gossipreg.core.dead_services import dead_shapes
 from gossipreg.gateway.http.ui.board import PIECE, Part, pieces_of
 from gossipreg.gateway.http.ui.out_because import out_because
 from gossipreg.gateway.http.ui.page_files import SAFE_HEADERS
+from gossipreg.gateway.http.ui.service_items import ServiceItems
 from gossipreg.model import CatalogInstance, Health, MemberInfo, NodeId
 from gossipreg.net.http_message import Response
 from gossipreg.sidecar_api import Shape, SidecarApi
@@ -68,7 +70,7 @@ class PageTables:
             _HEAD,
             f"<h1>{text_of(info['name'])} of cluster {text_of(self._sidecar.cluster)}</h1>\n",
             "<p>What this sidecar knows now; load the page again to see what has changed.</p>\n",
-            *_troubles(info),
+            *_troubles(info, await self._down() if info["knowledge"] != "not_synced" else ()),
             *await self._members(),
             *await self._services(info),
             *await self._out(),
@@ -96,39 +98,70 @@ class PageTables:
         return "" if member is None else row_of(_member_cells(member))
 
     async def _services(self, info: Shape) -> list[str]:
-        heads = ("name", "instances", "passing", "warning", "critical", "maintenance", "known last", "tags")
+        heads = (
+            *("name", "instances", "passing", "warning", "critical", "maintenance", "known last"),
+            *("of dead members", "tags"),
+        )
         if info["knowledge"] == "not_synced":
             why = text_of(info["not_synced_because"])
             return [f"<h2>Services</h2>\n<p>Not known yet: this sidecar is not synced: {why}</p>\n"]
-        return await _table("Services", heads, self._view.catalog.folded_names(), self._service)
+        return await _table("Services", heads, self._names(), self._service)
+
+    def _names(self) -> list[str]:
+        """The folded names of all services, of those too that dead members alone have."""
+        return ServiceItems(self._view, self._sidecar.now).keys()
+
+    async def _down(self) -> list[str]:
+        """The names that no lookup finds, though nobody took all their instances out on purpose."""
+        found = []
+        for piece in pieces_of(self._names(), PIECE):
+            for name in piece:
+                one, dead = self._view.catalog.summary(name), self._dead(name)
+                if one is None:
+                    found += [dead[0]["service"]] if dead else []
+                elif not one.passing and (one.warning or one.critical or dead):
+                    found.append(one.name)
+            await trio.lowlevel.checkpoint()
+        return found
+
+    def _dead(self, name: str) -> list[Shape]:
+        if name not in self._view.catalog.gone.names():
+            return []
+        return list(dead_shapes(self._view, name, (), None, self._sidecar.now()))
 
     def _service(self, name: str) -> str:
-        one = self._view.catalog.summary(name)
+        one, dead = self._view.catalog.summary(name), self._dead(name)
         if one is None:
-            return ""
-        counts = (one.instances, one.passing, one.warning, one.critical, one.maintenance, one.stale)
+            return row_of((dead[0]["service"], 0, 0, 0, 0, 0, 0, len(dead), "")) if dead else ""
+        counts = (one.instances, one.passing, one.warning, one.critical, one.maintenance, one.stale, len(dead))
         return row_of((one.name, *counts, ", ".join(one.tags)))
 
     async def _out(self) -> list[str]:
-        found: list[CatalogInstance] = []
-        for piece in pieces_of(self._view.catalog.folded_names(), PIECE):
+        found: list[tuple[object, ...]] = []
+        for piece in pieces_of(self._names(), PIECE):
             for name in piece:
                 one = self._view.catalog.summary(name)
                 if one is not None and one.passing < one.instances:
                     every = self._view.catalog.lookup(name, all=True)
-                    found += [one for one in every if one.health is not Health.PASSING]
+                    found += [self._out_cells(one) for one in every if one.health is not Health.PASSING]
+                found += map(_dead_cells, self._dead(name))
             await trio.lowlevel.checkpoint()
             if len(found) > OUT_MAX:
                 break
         heads = ("service", "id", "member", "address", "health", "why it is out of the answers")
-        return await _table("Out of the answers", heads, found, self._out_row, most=OUT_MAX)
+        return await _table("Out of the answers", heads, found, row_of, most=OUT_MAX)
 
-    def _out_row(self, one: CatalogInstance) -> str:
+    def _out_cells(self, one: CatalogInstance) -> tuple[object, ...]:
         service = one.service
         checks = self._sidecar.registrations.report(service.id) if one.node == self._view.id else None
         where = f"{service.address}:{service.port}"
         health = one.health.name.lower()
-        return row_of((service.name, service.id, one.node_name, where, health, out_because(one, checks)))
+        return service.name, service.id, one.node_name, where, health, out_because(one, checks)
+
+
+def _dead_cells(one: Shape) -> tuple[object, ...]:
+    where = f"{one['address']}:{one['port']}"
+    return one["service"], one["id"], one["node_name"], where, "its member is dead", one["reason"]
 
 
 async def _table(
@@ -158,7 +191,7 @@ def _member_cells(member: MemberInfo) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _troubles(info: Shape) -> list[str]:
+def _troubles(info: Shape, down: Iterable[str]) -> list[str]:
     lines = []
     if info["alone"]:
         lines.append("isolated: nothing arrives from any other member, and what is shown is what was known last")
@@ -166,6 +199,7 @@ def _troubles(info: Shape) -> list[str]:
         lines.append(f"not synced: {info['not_synced_because']}")
     lines += [one["message"] for one in info["troubles"]]
     lines += [f"{one['name']} is {one['state']}: {one['reason']}" for one in info["not_alive"]]
+    lines += [f"lookups of {name} find no instance" for name in down]
     lines += [
         f"{one['service'] or 'this sidecar'} is {one['health']}: {one['check']}: {one['output']}"
         for one in info["failing_checks"]

@@ -14,6 +14,8 @@ from gossipreg.sidecar_api import Shape
 
 FIGURES = ("instances", "passing", "warning", "critical", "maintenance", "stale", "dead")
 """Instances in the registry, those of each health, those known last; and beside them those of dead members."""
+DOWN = "down"
+"""The group of the services that no lookup finds, though nobody took all instances out on purpose."""
 _AT = {name: at for at, name in enumerate(FIGURES)}
 
 
@@ -47,4 +49,10 @@ class ServiceItems:
         else:
             counts = {name: getattr(summary, name) for name in FIGURES if name != "dead"} | {"dead": len(dead)}
             about = {"name": summary.name, "tags": summary.tags}
-        return BoardItem(shown, json_line({"key": key, **about, **counts}), tuple(counts[name] for name in FIGURES))
+        text = json_line({"key": key, **about, **counts})
+        return BoardItem(shown, text, tuple(counts[name] for name in FIGURES), group=_group(counts))
+
+
+def _group(counts: Shape) -> str:
+    broken = counts["warning"] or counts["critical"] or counts["dead"]
+    return DOWN if broken and not counts["passing"] else ""

@@ -1,7 +1,8 @@
 """A value that is made again while somebody looks at it: one for all who look at the same.
 
 Owns when: at once when it was touched, else after a while, since not everything tells that it has changed. It is sent
-when it has changed, and every ten seconds, so that a page knows that it is live. After a large one the pause is longer.
+when it has changed, and again after a while, so that a page knows that it is live. After a large one the pause is
+longer.
 """
 
 from collections.abc import Awaitable, Callable, Hashable
@@ -16,6 +17,7 @@ from gossipreg.gateway.http.ui.page_events import error_line, json_line, without
 from gossipreg.gateway.http.ui.page_stream import Send
 
 SENT_EVERY_S = 10.0
+"""Unless the view says otherwise."""
 BYTES_A_SECOND = 400_000
 FAILED = "this failed inside the sidecar, and its log says how: please report it"
 
@@ -41,16 +43,17 @@ Beside = Callable[[Callable[[], None]], Awaitable[None]]
 class WatchedView:
     def __init__(
         self, kind: str, make: Make, *, every_s: float, bug: Callable[[str, Exception], None],
-        shortest_s: float = 0.25, beside: Beside | None = None,
+        shortest_s: float = 0.25, sent_every_s: float = SENT_EVERY_S, beside: Beside | None = None,
     ) -> None:  # fmt: skip
-        """`kind` is that of its events. It is made again after `every_s`, or when it was touched, after `shortest_s`.
-        `beside` runs as long."""
+        """`kind` is that of its events. It is made again after `every_s`, or when it was touched, after `shortest_s`,
+        and sent at least every `sent_every_s`. `beside` runs as long."""
         self.readers = 0
         self.scope = trio.CancelScope()
         self._kind = kind
         self._make = make
         self._every_s = every_s
         self._shortest_s = shortest_s
+        self._sent_every_s = sent_every_s
         self._bug = bug
         self._beside = beside
         self._latest = Latest[tuple[str, bytes]]()
@@ -80,7 +83,7 @@ class WatchedView:
             self._touched = trio.Event()
             kind, one = await self._made()
             now = trio.current_time()
-            if (kind, one.same) != shown or now - sent_at >= SENT_EVERY_S:
+            if (kind, one.same) != shown or now - sent_at >= self._sent_every_s:
                 shown, sent_at = (kind, one.same), now
                 self._latest.put((kind, one.data))
             pause_s = max(self._shortest_s, len(one.data) / BYTES_A_SECOND)

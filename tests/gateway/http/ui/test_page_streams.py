@@ -1,5 +1,6 @@
 """What a page is shown as it changes: the overview, the members, the services."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ async def test_a_stream_begins_with_hello_and_the_overview(served: Served) -> No
     assert overview["members"] == {"alive": 1, "suspect": 0, "dead": 0, "left": 0}
     assert overview["services"] == {
         "names": 0, "instances": 0, "passing": 0, "warning": 0, "critical": 0, "maintenance": 0, "stale": 0,
-        "dead": 0,
+        "dead": 0, "down": [], "down_count": 0,
     }  # fmt: skip
     assert (overview["synced"], overview["events"], overview["sagas"]) == (True, None, None)
 
@@ -92,7 +93,23 @@ async def test_the_services_of_a_dead_member_stay_in_sight(tmp_path: Path) -> No
         assert (said["name"], instance["health"]) == ("db", "critical")
         assert instance["out_because"].startswith("two is dead")
         overview = await services.next("overview", lambda data: data["members"]["dead"] == 1)
-        assert (overview["services"]["names"], overview["services"]["dead"]) == (0, 1)
+        assert (overview["services"]["names"], overview["services"]["dead"]) == (1, 1)
+        assert overview["services"]["down"] == [{"name": "db", "instances": 0, "dead": 1}]
+        tables = (await served.get("/ui/tables")).body.decode()
+        assert "<td>db</td><td>0</td>" in tables
+        assert "<li>lookups of db find no instance</li>" in tables
+        assert re.search("<td>db</td><td>db-5432</td>.*<td>its member is dead</td><td>two is dead", tables)
+
+
+async def test_a_service_that_lookups_do_not_find_is_told(served: Served) -> None:
+    await served.services.register({"name": "web", "port": 80, "checks": ["ttl:1h"]}, by=ME, holder=None)
+    await served.register("other", 81)
+    page = await open_page(served, "overview")
+    overview = await page.next("overview", lambda data: data["services"]["names"] == 2)
+    down = [{"name": "web", "instances": 1, "dead": 0}]
+    assert (overview["services"]["down"], overview["services"]["down_count"]) == (down, 1)
+    await served.services.maintain("web-80", "a deploy", by=ME)
+    await page.next("overview", lambda data: data["services"]["down_count"] == 0)  # taken out on purpose
 
 
 async def test_a_long_list_comes_in_pieces(served: Served) -> None:

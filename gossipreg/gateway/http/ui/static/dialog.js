@@ -2,7 +2,7 @@
 
 import { fill, h } from "./dom.js";
 import { call } from "./rpc.js";
-import { keepToken } from "./token.js";
+import { keepToken, tokenFault } from "./token.js";
 
 /** Ask before `method` is called.
  *
@@ -35,6 +35,11 @@ export function confirm({ title, effects, verb, danger = false, method, fields =
   async function run(event) {
     event.preventDefault();
     const values = Object.fromEntries(inputs.map(({ input }) => [input.name, input.value.trim()]));
+    const fault = tokenFault(token.value.trim());
+    if (fault) {
+      show("bad", `This is no token: ${fault}.`);
+      return;
+    }
     if (token.value) keepToken(token.value.trim());
     act.disabled = true;
     dialog.setAttribute("aria-busy", "true");
@@ -67,6 +72,7 @@ export function confirm({ title, effects, verb, danger = false, method, fields =
 /** Ask for the token; `keep(text)` gets it. */
 export function askForToken({ message, wrong, keep }) {
   if (document.querySelector("dialog.token")) return;
+  const status = h("p", { class: "outcome tone-bad", role: "status" });
   const input = h("input", { id: "token", type: "password", required: true, autocomplete: "off", "aria-describedby": "token-hint" });
   const form = h(
     "form",
@@ -74,6 +80,11 @@ export function askForToken({ message, wrong, keep }) {
       on: {
         submit: (event) => {
           event.preventDefault();
+          const fault = tokenFault(input.value.trim());
+          if (fault) {
+            status.textContent = `This is no token: ${fault}.`;
+            return;
+          }
           dialog.removeEventListener("close", askAgain);
           dialog.close();
           keep(input.value.trim());
@@ -81,7 +92,7 @@ export function askForToken({ message, wrong, keep }) {
       },
     },
     h("h2", { id: "dialog-title" }, wrong ? "This token is not accepted" : "This sidecar asks for a token"),
-    h("p", null, message),
+    wrong && h("p", null, message),
     h("label", { for: "token" }, "Token"),
     input,
     h(
@@ -89,6 +100,7 @@ export function askForToken({ message, wrong, keep }) {
       { class: "hint", id: "token-hint" },
       "A line of the file that --http-token-file names. This tab keeps it until you close it.",
     ),
+    status,
     h("div", { class: "buttons" }, h("button", { type: "submit", class: "main" }, "Show the cluster")),
   );
   const dialog = open(form, "token");

@@ -3,6 +3,15 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
+// Characters that show nothing, or turn what stands beside them around: a reason could read as another one.
+const INVISIBLE = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+const READ = ["title", "aria-label", "placeholder"];
+
+/** A text as people may read it: characters that cannot be seen are written as in `gossipreg services`, `\u202e`. */
+export function visible(text) {
+  return String(text).replace(INVISIBLE, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
 /** An HTML element. `attributes`: `class`, `on` (a map of listeners), `data` (a map), and any attribute; null, undefined
  * and false leave one out. `children`: nodes, texts, numbers, or arrays of them; null and false are skipped. */
 export function h(tag, attributes, ...children) {
@@ -23,7 +32,7 @@ function dress(element, attributes, children) {
       Object.assign(element.dataset, value);
     } else {
       if (name === "href" && !isOwnAddress(String(value))) throw new Error(`not an address of this page: ${value}`);
-      element.setAttribute(name, value === true ? "" : String(value));
+      element.setAttribute(name, value === true ? "" : READ.includes(name) ? visible(value) : String(value));
     }
   }
   add(element, children);
@@ -38,7 +47,7 @@ function add(element, children) {
   for (const child of children) {
     if (child === null || child === undefined || child === false) continue;
     if (Array.isArray(child)) add(element, child);
-    else element.append(child instanceof Node ? child : String(child));
+    else element.append(child instanceof Node ? child : visible(child));
   }
 }
 

@@ -23,19 +23,20 @@ export class FilterBar {
     this.element = h("div", { class: "filter-bar" }, this.field, this.switches, this.status);
   }
 
-  /** `counts` by state, of all items; `shown` of `total` match; `complete`: no further items are on their way. */
-  update({ query, counts, shown, total, complete, noun }) {
+  /** `counts` by state, of all items; `shown` of `total` match; `complete`: no further items are on their way; `known`:
+   * nobody who has items left out an answer. */
+  update({ query, counts, shown, total, complete, noun, known = true }) {
     if (document.activeElement !== this.field) this.field.value = query.q ?? "";
     const chosen = query.state ?? "";
-    const key = JSON.stringify([chosen, counts]);
+    const key = JSON.stringify([chosen, counts, known]);
     if (key !== this.key) {
       this.key = key;
       const focused = this.switches.contains(document.activeElement) ? document.activeElement.dataset.state : null;
-      fill(this.switches, this.states.map((state) => this.choice(state, counts[state] ?? 0, chosen)));
+      fill(this.switches, this.states.map((state) => this.choice(state, `${number(counts[state] ?? 0)}${known ? "" : "+"}`, chosen)));
       if (focused) this.switches.querySelector(`[data-state="${focused}"]`)?.focus();
     }
     const text = shown === total ? `${number(total)} ${noun}` : `${number(shown)} of ${number(total)} ${noun}`;
-    const said = complete ? text : `${text} so far, more are on their way`;
+    const said = !known ? `at least ${text}` : complete ? text : `${text} so far, more are on their way`;
     if (this.status.textContent !== said) this.status.textContent = said;
   }
 
@@ -45,7 +46,7 @@ export class FilterBar {
       "button",
       { type: "button", class: "switch", "aria-pressed": String(chosen === state), data: { state }, on },
       glyph(state),
-      h("span", null, `${word(state)} ${number(count)}`),
+      h("span", null, `${word(state)} ${count}`),
     );
   }
 }

@@ -2,7 +2,7 @@
 
 import { resumeAges, setSidecarTime, stopAges } from "./clock.js";
 import { askForToken } from "./dialog.js";
-import { fill, h } from "./dom.js";
+import { fill, h, visible } from "./dom.js";
 import { heading, note } from "./parts.js";
 import { address, parse } from "./route.js";
 import { Session } from "./session.js";
@@ -94,7 +94,7 @@ class App {
   }
 
   titled() {
-    document.title = [this.view.title, this.hello?.cluster, "gossipreg"].filter(Boolean).join(" · ");
+    document.title = visible([this.view.title, this.hello?.cluster, "gossipreg"].filter(Boolean).join(" · "));
   }
 
   receive(kind, data) {

@@ -10,7 +10,7 @@ import { readError } from "./rpc.js";
 import { readEvents } from "./sse.js";
 import { headers, token } from "./token.js";
 
-const SILENCE_MS = 25_000; // the sidecar says something every 10 s, so two of these are missing
+const SILENCE_MS = 8_000; // the sidecar says something every 3 s, so two of these are missing
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
 const HIDDEN_MS = 15_000; // somebody who comes back from another tab sooner finds all as it was

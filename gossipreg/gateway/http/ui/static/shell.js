@@ -15,6 +15,11 @@ const SECTIONS = [
   ["history", "History"],
 ];
 
+/** `1 of 5`, with what is wrong with the one: the mark belongs to the number right of it. */
+function part(state, count, all) {
+  return h("span", { class: "part", title: `${number(count)} ${state}` }, glyph(state), h("span", { class: "unseen" }, `${state}: `), `${number(count)} of ${number(all)}`);
+}
+
 export class Shell {
   /** `retry` is called when a person does not want to wait for the next attempt. */
   constructor({ retry }) {
@@ -50,11 +55,12 @@ export class Shell {
     const troubles = troublesOf(overview).length;
     this.beside("overview", troubles ? [glyph("warning"), h("span", { class: "unseen" }, `${counted(troubles, "trouble")}: `), number(troubles)] : "");
     const { members, services, events, sagas } = overview;
-    const away = members ? members.suspect + members.dead : 0;
-    this.beside("members", members && [away > 0 && glyph(members.dead ? "dead" : "suspect"), number(members.alive + members.suspect)]);
-    this.beside("services", services && [services.critical > 0 && glyph("warning"), number(services.names)]);
-    this.beside("events", events && [events.dead > 0 && glyph("warning"), number(events.pending)]);
-    this.beside("sagas", sagas && [sagas.stuck > 0 && glyph("stuck"), number(sagas.running + (sagas.stuck ?? 0))]);
+    const all = members && members.alive + members.suspect + members.dead;
+    this.beside("members", members && (members.dead ? part("dead", members.dead, all) : members.suspect ? part("suspect", members.suspect, all) : number(all)));
+    this.beside("services", services && (services.down_count ? part("critical", services.down_count, services.names) : number(services.names)));
+    // of events and sagas the overview knows those that are led at its own sidecar: no sum that stands for all
+    this.beside("events", events?.dead && [glyph("warning"), h("span", { class: "unseen" }, "dead letters: "), number(events.dead)]);
+    this.beside("sagas", sagas?.stuck && [glyph("stuck"), h("span", { class: "unseen" }, "stuck: "), number(sagas.stuck)]);
   }
 
   beside(view, content) {

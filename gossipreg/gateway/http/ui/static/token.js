@@ -12,6 +12,12 @@ export function keepToken(text) {
   else sessionStorage.removeItem(KEY);
 }
 
+/** Why a text cannot be a token, or null. A header cannot carry other characters: the request would fail by itself. */
+export function tokenFault(text) {
+  if (text.length > 1024) return `a token has at most 1,024 characters, and this has ${text.length}`;
+  return /^[\x21-\x7e]*$/.test(text) ? null : "a token has printable ASCII characters without spaces, and this has others";
+}
+
 /** Headers of a request, with the token where there is one. */
 export function headers(more = {}) {
   const kept = token();

@@ -27,7 +27,7 @@ export function open(_place, app) {
       const unanswered = data.not_answered ?? data.unanswered ?? [];
       fillIfChanged(trouble, unanswered, () => missingAnswers(unanswered));
       fillIfChanged(groups, [data.groups, app.writes(), unanswered], () => groupsCard(data.groups ?? [], receivedMs, app, unanswered, data.left_out ?? 0));
-      fillIfChanged(dead, [data.dead, app.writes()], () => deadCard(data.dead ?? [], receivedMs, app, further));
+      fillIfChanged(dead, [data.dead, app.writes(), unanswered], () => deadCard(data.dead ?? [], receivedMs, app, further, unanswered));
       fillIfChanged(journals, data.journals, () => journalsCard(data.journals ?? []));
     },
   };
@@ -37,6 +37,7 @@ function groupsCard(groups, receivedMs, app, unanswered, leftOut) {
   if (!groups.length) {
     return card("Groups", unanswered.length ? note("waiting", "No group is known so far.") : note("empty", "No group subscribes to events."));
   }
+  const atLeast = unanswered.length ? "at least " : "";
   return card(
     `Groups (${number(groups.length)})`,
     h(
@@ -48,9 +49,9 @@ function groupsCard(groups, receivedMs, app, unanswered, leftOut) {
           null,
           h("div", null, h("strong", null, one.group), h("p", { class: "soft" }, (one.patterns ?? []).join(", "))),
           facts([
-            ["Waiting", [number(one.pending ?? 0), typeof one.bytes === "number" && h("span", { class: "soft" }, ` ${bytes(one.bytes)}`)]],
-            ["Lag", typeof one.oldest_s === "number" && one.pending ? age(one.oldest_s, receivedMs) : "none"],
-            ["Dead letters", one.dead ? badge("warning", number(one.dead)) : "0"],
+            ["Waiting", [atLeast, number(one.pending ?? 0), typeof one.bytes === "number" && h("span", { class: "soft" }, ` ${bytes(one.bytes)}`)]],
+            ["Lag", typeof one.oldest_s === "number" && one.pending ? [atLeast, age(one.oldest_s, receivedMs)] : unanswered.length ? "not known" : "none"],
+            ["Dead letters", one.dead ? badge("warning", `${atLeast}${number(one.dead)}`) : `${atLeast}0`],
             ["Handled by", subscribers(one)],
           ]),
           app.writes() && h("div", { class: "actions" }, one.dead > 0 && deadLetterButtons(one.group, null, one.dead), forgetGroupButton(one.group, one.pending ?? 0)),
@@ -68,8 +69,8 @@ function subscribers({ instances }) {
 
 // -- dead letters --------------------------------------------------------------------------------------------------------
 
-function deadCard(letters, receivedMs, app, further) {
-  if (!letters.length) return card("Dead letters", note("empty", "None: no event was given up."));
+function deadCard(letters, receivedMs, app, further, unanswered) {
+  if (!letters.length) return card("Dead letters", unanswered.length ? note("waiting", "None is known so far.") : note("empty", "None: no event was given up."));
   return card(
     "Dead letters",
     h("p", { class: "soft" }, "These events failed too often, or were rejected. Each waits here until it is retried or dropped."),

@@ -19,7 +19,7 @@ const COLUMNS = [
   { key: "state", label: "State", sort: (one) => STATE_ORDER[one.state] ?? 9, cell: stateCell, fit: "w-l side" },
   { key: "since", label: "For", sort: (one) => one.since_s, cell: (one) => age(one.since_s, one.receivedMs), fit: "w-m under named" },
   { key: "zone", label: "Zone", sort: (one) => one.zone || null, cell: (one) => one.zone || "–", fit: "w-m far" },
-  { key: "rtt", label: "Round trip", sort: (one) => one.rtt_ms, cell: (one) => (one.me ? "here" : roundTrip(one.rtt_ms)), fit: "w-m num" },
+  { key: "rtt", label: "Round trip", sort: (one) => one.rtt_ms, cell: (one) => (one.me ? "here" : roundTrip(one.state === "alive" || one.state === "suspect" ? one.rtt_ms : null)), fit: "w-m num" },
   { key: "services", label: "Services", sort: (one) => one.services, cell: (one) => number(one.services ?? 0), fit: "w-s num roomy" },
   { key: "software", label: "Version", sort: (one) => one.software, cell: (one) => one.software ?? "does not say", fit: "w-m roomy" },
   { key: "address", label: "Address", sort: (one) => one.address, cell: (one) => one.address ?? "not known", fit: "w-xl mono roomy" },
@@ -39,6 +39,8 @@ function whyCell(one) {
   const text = one.reason || (typeof one.maintenance === "string" && one.maintenance) || "";
   return h("span", { title: text }, text);
 }
+
+const byName = new Intl.Collator("en", { numeric: true });
 
 export function open(place, app) {
   const members = new Collection((one) => one.id);
@@ -66,6 +68,7 @@ export function open(place, app) {
   function show() {
     const all = members.values();
     if (!all.length && !members.complete) return;
+    all.sort((a, b) => byName.compare(a.name, b.name)); // the order among equals
     const found = all.filter(wanted);
     const counts = Object.fromEntries(MEMBER_STATES.map((state) => [state, all.filter((one) => one.state === state).length]));
     bar.update({ query, counts, shown: found.length, total: all.length, complete: members.complete, noun: "members" });

@@ -55,16 +55,20 @@ export function troublesOf(overview) {
   for (const one of overview.not_alive ?? []) {
     found.push({
       state: one.state,
-      message: `${one.name} is ${one.state}${one.reason ? `: ${one.reason}` : ""}`,
-      since_s: one.since_s,
+      ...lasting(`${one.name} is ${one.state}`, one.since_s, one.reason),
       href: one.id ? address("member", one.id) : address("members", null, { q: one.name }),
     });
   }
+  for (const one of overview.services?.down ?? []) {
+    const instances = [one.instances && `${counted(one.instances, "instance")} not passing`, one.dead && `${counted(one.dead, "instance")} of dead members`].filter(Boolean);
+    found.push({ state: "critical", message: `Lookups of ${one.name} find no instance: ${instances.join(", ")}`, href: address("service", one.name) });
+  }
+  const further = (overview.services?.down_count ?? 0) - (overview.services?.down?.length ?? 0);
+  if (further > 0) found.push({ state: "critical", message: `Lookups of ${counted(further, "further service")} find no instance`, href: address("services") });
   for (const one of overview.failing_checks ?? []) {
     found.push({
       state: one.health,
-      message: `${one.service || "this sidecar"} is ${one.health}: ${one.check}${one.output ? `: ${one.output}` : ""}`,
-      since_s: one.since_s,
+      ...lasting(`${one.service || "this sidecar"} is ${one.health}`, one.since_s, `${one.check}${one.output ? `: ${one.output}` : ""}`),
       href: one.service ? address("history", null, { service: one.service }) : null,
     });
   }
@@ -87,11 +91,16 @@ export function troublesOf(overview) {
   return found.map((one, index) => [GRAVITY.indexOf(tone(one.state)), index, one]).sort((a, b) => a[0] - b[0] || a[1] - b[1]).map(([, , one]) => one);
 }
 
+/** A state, how long it lasts, and why, in this order: "web-3 is dead for 5 s: reported by web-2". */
+function lasting(message, since_s, why) {
+  return { message, since_s, why };
+}
+
 const GRAVITY = ["bad", "warn", "info", "quiet", "good"];
 
 function verdictOf(overview, receivedMs) {
   const troubles = troublesOf(overview);
-  const basis = `${overview.synced ? "Synced" : "Not synced"}, as seen from this sidecar`;
+  const basis = overview.alone ? "As this sidecar knew it last" : `${overview.synced ? "Synced" : "Not synced"}, as seen from this sidecar`;
   if (!troubles.length) {
     return [
       h("h2", { class: "all-well" }, glyph("passing"), "Nothing is wrong"),
@@ -112,7 +121,7 @@ function verdictOf(overview, receivedMs) {
   ];
 }
 
-function troubleOf({ state, message, todo, since_s, href }, receivedMs) {
+function troubleOf({ state, message, todo, since_s, href, why }, receivedMs) {
   return h(
     "li",
     null,
@@ -120,7 +129,7 @@ function troubleOf({ state, message, todo, since_s, href }, receivedMs) {
     h(
       "div",
       null,
-      h("p", null, href ? h("a", { href }, message) : message, typeof since_s === "number" && h("span", { class: "soft" }, " for ", age(since_s, receivedMs))),
+      h("p", null, href ? h("a", { href }, message) : message, typeof since_s === "number" && h("span", { class: "soft" }, " for ", age(since_s, receivedMs)), why && `: ${why}`),
       todo && h("p", { class: "todo" }, todo),
     ),
   );
@@ -151,19 +160,20 @@ function tile(title, view, total, counts, states, beside = null) {
     h(
       "ul",
       { class: "counts" },
-      states.filter((state) => counts[state] || state === states[0]).map((state) =>
-        h("li", null, figure({ value: number(counts[state] ?? 0), label: state, href: address(view, null, { state }), state }))),
+      [...states, "stale"].filter((state) => counts[state] || state === states[0]).map((state) =>
+        h("li", null, figure({ value: number(counts[state] ?? 0), label: state === "stale" ? "known last" : state, href: address(view, null, state === "stale" ? {} : { state }), state }))),
     ),
   );
 }
 
 function eventsTile(events, noDisk) {
-  if (!events) return unused("Events", noDisk || "No event was published or subscribed to at this sidecar.");
+  if (!events) return ledElsewhere("Events", noDisk);
   return h(
     "section",
     { class: "card tile" },
     h("h2", null, h("a", { href: address("events"), data: { focus: "events" } }, "Events")),
     h("p", { class: "big" }, number(events.pending), h("span", { class: "soft" }, " waiting")),
+    ledHere("events"),
     h(
       "ul",
       { class: "counts" },
@@ -175,12 +185,13 @@ function eventsTile(events, noDisk) {
 }
 
 function sagasTile(sagas, noDisk) {
-  if (!sagas) return unused("Sagas", noDisk || "No saga began at this sidecar.");
+  if (!sagas) return ledElsewhere("Sagas", noDisk);
   return h(
     "section",
     { class: "card tile" },
     h("h2", null, h("a", { href: address("sagas"), data: { focus: "sagas" } }, "Sagas")),
     h("p", { class: "big" }, number(sagas.running), h("span", { class: "soft" }, " running")),
+    ledHere("sagas"),
     h(
       "ul",
       { class: "counts" },
@@ -190,9 +201,19 @@ function sagasTile(sagas, noDisk) {
   );
 }
 
-function unused(title, why) {
+/** The overview asks nobody: what it counts is a part. */
+function ledHere(view) {
+  return h("p", { class: "soft" }, "In the journals led here. ", h("a", { href: address(view), data: { focus: `ask ${view}` } }, "Ask all members"));
+}
+
+function ledElsewhere(title, noDisk) {
   const view = title.toLowerCase();
-  return h("section", { class: "card tile" }, h("h2", null, h("a", { href: address(view), data: { focus: view } }, title)), note("empty", `${why} `, "The view asks all members."));
+  return h(
+    "section",
+    { class: "card tile" },
+    h("h2", null, h("a", { href: address(view), data: { focus: view } }, title)),
+    note("waiting", `${noDisk || "This sidecar leads no journal, so it counts none."} `, h("a", { href: address(view), data: { focus: `ask ${view}` } }, "Ask all members")),
+  );
 }
 
 /** What is out of the answers on purpose is no trouble, but easy to forget. */

@@ -13,12 +13,12 @@ export const stream = () => ({ view: "sagas" });
 const STATES = ["stuck", "running", "committed", "aborted", "ended"];
 const COLUMNS = [
   { key: "name", label: "Saga", sort: (one) => one.name, cell: (one) => h("span", { class: "name" }, one.name), fit: "grow main" },
-  { key: "state", label: "State", sort: (one) => STATES.indexOf(stateOf(one)), cell: (one) => badge(stateOf(one), said(one)), fit: "w-xl side" },
+  { key: "state", label: "State", sort: (one) => STATES.indexOf(stateOf(one)), cell: (one) => badge(stateOf(one), said(one)), fit: "w-xxl side" },
   { key: "began", label: "Began", sort: (one) => one.began, cell: (one) => momentOfMs(one.began) ?? "–", fit: "w-xl far" },
   { key: "took", label: "Took", sort: took, cell: (one) => (took(one) === null ? "–" : duration(took(one))), fit: "w-m num roomy" },
   { key: "steps", label: "Steps", sort: (one) => one.steps, cell: (one) => number(one.steps ?? 0), fit: "w-s num roomy" },
   { key: "why", label: "Why", cell: whyCell, fit: "grow under" },
-  { key: "id", label: "Id", cell: (one) => h("span", { title: one.saga }, one.saga), fit: "grow mono wide" },
+  { key: "id", label: "Id", cell: (one) => h("bdi", { title: one.saga }, one.saga), fit: "grow mono wide tail" },
 ];
 
 /** A saga with a stuck step is `stuck` for people, whatever was decided. */
@@ -58,10 +58,11 @@ export function open(place, app) {
     if (!found) return;
     const unanswered = found.not_answered ?? found.unanswered ?? [];
     fill(trouble, missingAnswers(unanswered));
-    const all = found.items ?? found.sagas ?? [];
+    const all = [...(found.items ?? found.sagas ?? [])];
+    all.sort((a, b) => (b.began ?? 0) - (a.began ?? 0)); // the newest first among equals
     const shown = all.filter((one) => (!query.state || stateOf(one) === query.state) && matches(query.q, [one.name, one.saga, one.reason, ...(one.stuck ?? [])]));
     const counts = Object.fromEntries(STATES.map((state) => [state, all.filter((one) => stateOf(one) === state).length]));
-    bar.update({ query, counts, shown: shown.length, total: all.length, complete: !found.more, noun: "sagas" });
+    bar.update({ query, counts, shown: shown.length, total: all.length, complete: !found.more, noun: "sagas", known: !unanswered.length });
     if (shown.length) {
       if (!table.element.isConnected) fill(lines, table.element);
       table.show(shown, query.sort ?? "state");

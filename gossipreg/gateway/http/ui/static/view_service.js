@@ -42,11 +42,15 @@ function shown({ name, instances = [], explain = {}, partial: isPartial = false 
   }
   return [
     partial,
-    h("div", { class: "summary" }, h("strong", null, `${number(inAnswers.length)} of ${counted(instances.length, "instance")} in the answers here`), shareBar(explain.health ?? {}, HEALTHS)),
+    h("div", { class: "summary" }, h("strong", null, `${number(inAnswers.length)} of ${counted(instances.length, "instance")} in the answers here`), shareBar(byHealth(instances), HEALTHS)),
     group("In the answers", inAnswers, here, "No instance is in the answers: who looks this service up here gets none."),
     out.length > 0 && group("Out of the answers, and why", out, here),
     h("p", null, h("a", { href: address("history", null, { service: name }) }, "What happened to it: history")),
   ];
+}
+
+function byHealth(instances) {
+  return Object.fromEntries(HEALTHS.map((health) => [health, instances.filter((one) => one.health === health).length]));
 }
 
 function group(title, instances, here, none) {
@@ -60,7 +64,7 @@ function instance(one, { receivedMs, app, asked }) {
     "li",
     null,
     h("div", { class: "instance-head" }, badge(one.health), one.stale && badge("stale", "known last"), h("strong", null, one.id), h("code", null, `${one.address}:${one.port}`), h("span", { class: "soft" }, "at "), memberLink(one.node, one.node_name), one.zone && h("span", { class: "soft" }, `zone ${one.zone}`), h("span", { class: "soft" }, `weight ${number(one.weight ?? 1)}`), tags(one.tags), pairs(one.meta)),
-    one.out_because && h("p", { class: "because" }, h("strong", null, "Out: "), one.out_because, typeof one.since_s === "number" && h("span", { class: "soft" }, " for ", age(one.since_s, receivedMs))),
+    one.out_because && h("p", { class: "because" }, h("strong", null, "Out", typeof one.since_s === "number" && [" for ", age(one.since_s, receivedMs)], ": "), one.out_because),
     one.reason && one.reason !== one.out_because && !one.out_because?.includes(one.reason) && h("p", { class: "soft" }, one.reason),
     checksOf(one, receivedMs, asked),
     own && app.writes() && h("div", { class: "actions" }, maintenanceButtons(one.id, app.hello.name, one.health === "maintenance"), deregisterButton(one.id, one.service)),

@@ -23,19 +23,24 @@ const COLUMNS = [
 /** How the service is for those who call it: `critical` only where no instance passes. */
 function worst(one) {
   if (one.stale) return "stale";
-  if (!one.instances) return "left";
+  if (!one.instances) return "critical"; // all its members are dead
   if (one.passing) return one.critical || one.warning ? "warning" : "passing";
   return one.critical || one.warning ? "critical" : "maintenance";
 }
 
-const ORDER = ["critical", "maintenance", "warning", "stale", "passing", "left"];
+/** Whether an instance is in this state; those of dead members are critical, as in the view of the service. */
+function has(one, health) {
+  return one[health] > 0 || (health === "critical" && one.dead > 0);
+}
+
+const ORDER = ["critical", "maintenance", "warning", "stale", "passing"];
 
 function worstOrder(one) {
   return ORDER.indexOf(worst(one)) + one.passing / (one.instances + 1);
 }
 
 function saidOf(one) {
-  if (!one.instances) return "no instance";
+  if (!one.instances) return `none, ${number(one.dead)} dead`;
   if (one.stale) return `${number(one.stale)} known last`;
   if (!one.passing) return "none passing";
   return `${number(one.passing)} of ${number(one.instances)} passing`;
@@ -62,8 +67,8 @@ export function open(place, app) {
   function show() {
     const all = services.values();
     if (!all.length && !services.complete) return;
-    const found = all.filter((one) => (!query.state || one[query.state] > 0) && matches(query.q, [one.name, ...(one.tags ?? [])]));
-    const counts = Object.fromEntries(HEALTHS.map((health) => [health, all.filter((one) => one[health] > 0).length]));
+    const found = all.filter((one) => (!query.state || has(one, query.state)) && matches(query.q, [one.name, ...(one.tags ?? [])]));
+    const counts = Object.fromEntries(HEALTHS.map((health) => [health, all.filter((one) => has(one, health)).length]));
     bar.update({ query, counts, shown: found.length, total: all.length, complete: services.complete, noun: "services" });
     const trouble = app.overview?.synced === false && note("trouble", "This sidecar is not synced: there may be more services and instances than these.");
     if (found.length) {

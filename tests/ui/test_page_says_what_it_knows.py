@@ -1,0 +1,94 @@
+"""What the page does not know is not shown as none, as zero or as well."""
+
+import pytest
+import trio
+
+from scripts.tools.chromium import Tab
+from tests.ui.fake_cluster import events, fake_cluster, sagas
+from tests.ui.fake_sidecar import FakeSidecar
+
+MAIN = "document.querySelector('main').innerText.replace(/\\s+/g, ' ')"
+NAV = "document.querySelector('#nav').innerText.replace(/\\s+/g, ' ')"
+
+
+async def test_the_marks_of_the_navigation_count_what_is_wrong(tab: Tab, sidecar: FakeSidecar) -> None:
+    sidecar.overview["services"] |= {"down": [{"name": "db", "instances": 0, "dead": 2}], "down_count": 1}
+    await tab.open(sidecar.address)
+    await tab.wait_for_text("Lookups of db find no instance: 2 instances of dead members")
+    shown = await tab.evaluate(NAV)
+    for part in ("Members dead: 1 of 29", "Services critical: 1 of 42", "Events dead letters: 2", "Sagas stuck: 1"):
+        assert part in shown
+    assert "1,204" not in shown, "events of this sidecar alone are no sum of all"
+
+
+async def test_a_sidecar_that_leads_no_journal_counts_none(tab: Tab, sidecar: FakeSidecar) -> None:
+    sidecar.overview |= {"events": None, "sagas": None}
+    await tab.open(sidecar.address)
+    await tab.wait_for_text("This sidecar leads no journal, so it counts none. Ask all members")
+    shown = await tab.evaluate(MAIN)
+    assert "No saga" not in shown
+    assert "0 groups" not in shown
+
+
+async def test_figures_without_all_answers_are_at_least_these(tab: Tab, sidecar: FakeSidecar) -> None:
+    sidecar.views["events"] = lambda _query: [("events", {**events(), "dead": [], "not_answered": ["web-9"]})]
+    sidecar.views["sagas"] = lambda _query: [("sagas", {"items": [], "not_answered": ["web-9"]})]
+    await tab.open(f"{sidecar.address}#/events")
+    await tab.wait_for_text("No answer from: web-9")
+    shown = await tab.evaluate(MAIN)
+    assert "at least 1,200" in shown
+    assert "None is known so far" in shown
+    assert "no event was given up" not in shown
+    await tab.go("#/sagas")
+    await tab.wait_for_text("at least 0 sagas")
+    await tab.wait_for_text("stuck 0+")
+
+
+async def test_a_service_of_dead_members_alone_comes_first(tab: Tab, sidecar: FakeSidecar) -> None:
+    [(kind, data)] = sidecar.views["services"]({})
+    gone = {**data["items"][0], "key": "db", "name": "db", "dead": 2}
+    gone |= dict.fromkeys(("instances", "passing", "warning", "critical", "maintenance"), 0)
+    sidecar.views["services"] = lambda _query: [(kind, {**data, "items": [*data["items"], gone]})]
+    await tab.open(f"{sidecar.address}#/services")
+    await tab.wait_for_text("none, 2 dead")
+    names = await tab.evaluate("[...document.querySelectorAll('.list .name')].map((one) => one.textContent)")
+    assert "db" in names[:2], "with the other that nobody finds"
+    await tab.click(".switch", "critical 2")
+    await tab.wait_for_text("2 of 43 services")
+
+
+async def test_of_sagas_in_one_state_the_newest_comes_first(tab: Tab, sidecar: FakeSidecar) -> None:
+    shuffled = sagas()
+    shuffled["items"] = sorted(shuffled["items"], key=lambda one: one["saga"][-1])
+    sidecar.views["sagas"] = lambda _query: [("sagas", shuffled)]
+    await tab.open(f"{sidecar.address}#/sagas?state=ended")
+    await tab.wait_for_text("12 of 30 sagas")
+    shown = await tab.evaluate("[...document.querySelectorAll('.list tbody bdi')].map((one) => one.textContent)")
+    numbers = [int(one.rpartition("-")[2]) for one in shown]
+    assert numbers == sorted(numbers, reverse=True)
+    assert len(numbers) == 12
+
+
+async def test_characters_that_nobody_sees_are_written_out(tab: Tab, nursery: trio.Nursery) -> None:
+    cluster = fake_cluster()
+    cluster.overview["maintenance"] = [{"service": "web", "reason": "\u202elive\u200b line\x07"}]
+    sidecar: FakeSidecar = await nursery.start(cluster.run)
+    await tab.open(sidecar.address)
+    await tab.wait_for_text("\\u202elive\\u200b line\\u0007")
+
+
+@pytest.mark.wide
+async def test_a_text_that_can_be_no_token_is_said_to_be_none(tab: Tab, sidecar: FakeSidecar) -> None:
+    sidecar.token = "correct-horse-battery-staple"
+    await tab.open(f"{sidecar.address}#/members")
+    await tab.wait_for_text("This sidecar asks for a token")
+    for wrong, why in (("schl\u00fcssel", "printable ASCII"), ("x" * 2000, "at most 1,024 characters")):
+        await tab.evaluate("document.querySelector('#token').value = ''")
+        await tab.type(wrong)
+        await tab.press("Enter")
+        await tab.wait_for_text(why)
+    await tab.evaluate("document.querySelector('#token').value = ''")
+    await tab.type(sidecar.token)
+    await tab.press("Enter")
+    await tab.wait_for_text("30 members")
+    tab.errors.clear()  # the browser reports the 401
