@@ -12,8 +12,15 @@ from gossipreg.client.watching import conversation, known, link, state, watcher
 from gossipreg.daemon import all_clients, client_calls, keys, params, places, services_file, start, traces
 from gossipreg.daemon.checks import options, parse, schedule, spec
 from gossipreg.daemon.deliveries import dapr_app, dapr_subscriptions, http_subscriber
-from gossipreg.daemon.events import event_client, event_params, events_shown
-from gossipreg.daemon.history import history, history_disk, line_rates, recent_lines
+from gossipreg.daemon.events import event_client, event_params, events_shown, own_answers
+from gossipreg.daemon.history import (
+    history,
+    history_disk,
+    history_everywhere,
+    history_follow,
+    line_rates,
+    recent_lines,
+)
 from gossipreg.daemon.journals import store as journal_store
 from gossipreg.daemon.journals import waiting_messages
 from gossipreg.daemon.sagas import command_sender, saga_programs, secrets_folder
@@ -44,7 +51,7 @@ from gossipreg.gateway.xds.resources import names_asked, policy_file, shown_name
 from gossipreg.gateway.xds.server import grpc_calls, grpc_connections, grpc_messages, http2_connection
 from gossipreg.gateway.xds.streams import ads_stream, discovery_requests, nack_log, stream_context
 from gossipreg.gateway.xds.streams import xds_streams as xds_streams
-from gossipreg.history import history_query
+from gossipreg.history import disagreements, history_query
 from gossipreg.journal.tuning import JournalTuning
 from gossipreg.net import http_client, http_framing
 from gossipreg.otlp import span_queue
@@ -168,6 +175,13 @@ VALUES: dict[str, tuple[float, ...]] = {
     "lines about one member or instance": (line_rates.SUBJECT_BURST, line_rates.SUBJECT_A_S * 60),
     "a line's message": (history.MESSAGE_MAX,),
     "lines of one answer": (history_query.LIMIT_MAX,),
+    "times that a connection follows the history": (history_follow.FOLLOWS_MAX,),
+    "lines of one answer of `history-everywhere`": (history_everywhere.LIMIT_MAX,),
+    "members asked at the same time by `history-everywhere`": (history_everywhere.AT_ONCE,),
+    "time for all members to answer `history-everywhere`": (history_everywhere.ALL_S,),
+    "lines of one member in an answer of `history-everywhere`": (history_everywhere.MOST_OF_MEMBER,),
+    "deaths compared with what other members saw, times the members": (disagreements.COMPARED_MAX,),
+    "questions of other members that a sidecar answers at the same time about itself": (own_answers.AT_ONCE_MAX,),
     "an event, all of it": (cloud_event.MAX_EVENT_BYTES,),
     "a type, a pattern": (patterns.MAX_TYPE_BYTES,),
     "id, source of an event": (cloud_event.MAX_ID_BYTES,),

@@ -10,7 +10,7 @@ import trio
 
 from gossipreg.client import Client
 from gossipreg.demo.hosts import DemoHost
-from gossipreg.errors import GossipregError
+from gossipreg.errors import GossipregError, Unreachable
 
 PAUSE_S = 0.04
 ANSWER_S = 2.0
@@ -79,13 +79,13 @@ class Lookout:
 
     async def ask_any(self, method: str, **params: object) -> Any:
         """Ask the first sidecar that answers. Raises GossipregError."""
-        *others, last = self.observers()
-        for host in others:
+        failure: GossipregError = Unreachable("no sidecar runs, or all stand still: `status` shows them")
+        for host in self.observers():
             try:
                 return await self.ask(host, method, **params)
-            except GossipregError:
-                continue
-        return await self.ask(last, method, **params)
+            except GossipregError as error:
+                failure = error
+        raise failure
 
     async def holds(self, host: str, question: Holds) -> bool:
         def asked() -> bool:

@@ -49,7 +49,9 @@ class Trade:
 
     async def order(self) -> None:
         outcome = await self._cast.crowd.order_one("4242")
-        said = {201: "is confirmed", 422: "is refused", 0: "was not sent"}.get(outcome.status or 0, "has no answer")
+        said = {201: "is confirmed", 422: "is refused", 0: "was not sent", None: "has no answer"}.get(
+            outcome.status, "has an outcome that is not known"
+        )
         why = f": {outcome.why}" if outcome.why else ""
         text = f"{outcome.order} {said} after {outcome.took_ms:.0f} ms{why}."
         self._cast.teller.tell("ordered", text, order=outcome.order, status=outcome.status, ms=outcome.took_ms)

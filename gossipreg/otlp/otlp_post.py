@@ -8,7 +8,6 @@ Source: https://opentelemetry.io/docs/specs/otlp/, "OTLP/HTTP Response": 429, 50
 
 import gzip
 import http.client
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -106,10 +105,10 @@ def _tls_context(settings: OtlpSettings) -> "ssl.SSLContext":
         context = ssl.create_default_context(cafile=settings.ca_file)
         if settings.certificate_file is not None:
             context.load_cert_chain(settings.certificate_file, settings.key_file)
-    except (OSError, ssl.SSLError) as error:
+    except OSError as error:
         files = [settings.ca_file, settings.certificate_file, settings.key_file]
         named = ", ".join(name for name in files if name)
-        why = os.strerror(error.errno) if error.errno else str(error)
+        why = str(error) if isinstance(error, ssl.SSLError) else error.strerror or str(error)
         raise CannotStart(f"--otlp: a file of TLS cannot be used ({named}): {why}") from None
     return context
 

@@ -32,6 +32,7 @@ SHARES: dict[str, tuple[bool, float | None]] = {
 COMPRESSIONS = ("none", "gzip")
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _HEADER_VALUE = re.compile(r"[ -~]*")
+_USER, _QUERY = re.compile(r"(?<=//).*@|^[^/]*@"), re.compile(r"([?#]).*", re.DOTALL)
 _PAIRS = "write it as NAME=VALUE,NAME=VALUE"
 
 
@@ -76,24 +77,29 @@ def otlp_settings(
 
 
 def _place(url: str, flag: str) -> tuple[str, str, int, str]:
-    example = "give the base of the collector's URL, such as http://127.0.0.1:4318"
+    example, shown = "give the base of the collector's URL, such as http://127.0.0.1:4318", _without_secrets(url)
     try:
         parts = urlsplit(url.strip())
         port = parts.port
     except ValueError:
-        raise BadConfig(f"{flag} {url!r:.200} is no URL: {example}") from None
+        raise BadConfig(f"{flag} {shown!r:.200} is no URL: {example}") from None
     if parts.scheme not in PORTS or not parts.hostname:
-        raise BadConfig(f"{flag} {url!r:.200} is no http:// or https:// URL: {example}")
+        raise BadConfig(f"{flag} {shown!r:.200} is no http:// or https:// URL: {example}")
     if parts.username is not None or parts.password is not None:
         raise BadConfig(f"{flag}: the URL has a user or a password: give them in OTEL_EXPORTER_OTLP_HEADERS")
     if parts.query or parts.fragment:
-        raise BadConfig(f"{flag} {url!r:.200} has a query or a fragment: {example}")
+        raise BadConfig(f"{flag} {shown!r:.200} has a query or a fragment: {example}")
     base = parts.path.rstrip("/")
     if base.endswith(PATH):
-        raise BadConfig(f"{flag} {url!r:.200} ends with {PATH}, which is appended: {example}")
+        raise BadConfig(f"{flag} {shown!r:.200} ends with {PATH}, which is appended: {example}")
     if not base.isascii() or not base.isprintable() or " " in base:
-        raise BadConfig(f"{flag} {url!r:.200}: write the path in ASCII, and the rest of it as %XX")
+        raise BadConfig(f"{flag} {shown!r:.200}: write the path in ASCII, and the rest of it as %XX")
     return parts.scheme, parts.hostname, port or PORTS[parts.scheme], base + PATH
+
+
+def _without_secrets(url: str) -> str:
+    """The URL for an error: a user, a password, a query or a fragment may hold a token."""
+    return _USER.sub("...@", _QUERY.sub(r"\1...", url.strip()))
 
 
 def _of_traces(environment: Mapping[str, str], name: str) -> str:

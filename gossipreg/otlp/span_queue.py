@@ -4,7 +4,8 @@ Owns: how many wait, and what is lost. A collector that is slow, or not there, c
 blocks, and what finds no room is counted and gone. Never knows: what a span is about.
 
 The thread sleeps while there are no spans. A batch that the collector may get again is sent again for `AGAIN_S`, after
-growing waits; meanwhile others wait, and the queue fills.
+growing waits; meanwhile others wait, and the queue fills. If the collector asks for a longer pause, the batch is lost,
+and the next one is sent after that pause.
 """
 
 import threading
@@ -114,7 +115,11 @@ class SpanQueue:
                 return
             self.failure = posted.error
             pause_s = max(wait_s, posted.after_s)
-            if not posted.again or time.monotonic() + pause_s > until or self._closing.wait(pause_s):
+            if not posted.again or time.monotonic() + pause_s > until:
+                self.dropped["span_not_exported"] += len(batch)
+                self._closing.wait(posted.after_s)
+                return
+            if self._closing.wait(pause_s):
                 self.dropped["span_not_exported"] += len(batch)
                 return
             wait_s = min(2 * wait_s, MAX_WAIT_S)

@@ -81,7 +81,7 @@ class SagaQuestions:
         read = _read_story(saga, values)
         if read is not None:
             self._reply(reading.caller, story(context.ref(saga), read, takeover=self._has_takeover()), reading.listed)
-        elif ended is not None and ended.story_bytes and values[:1] in ((), (None,)):
+        elif ended is not None and ended.story_bytes and (not values or values[0] is None):
             text = f"the story of saga {context.ref(saga)} cannot be read from the disk here now: ask again in a moment"
             context.refuse(reading.caller, "unavailable", text)
         elif ended is not None:

@@ -3,6 +3,7 @@
 import random
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,7 +30,7 @@ def seen(
 
 
 def texts(*histories: MemberHistory) -> list[str]:
-    return [one.text for one in disagreements(histories, merged(histories))]
+    return [one.text for one in disagreements(histories, merged(histories)).found]
 
 
 # -- clocks ------------------------------------------------------------------------------------------------------------
@@ -132,3 +133,37 @@ def test_a_death_known_before_it_was_declared_shows_a_wrong_clock() -> None:
     assert text.startswith("api-2 has the death that api-1 declared 4.0 s before api-1 itself")
     early = seen(API2, (96.0, "member_dead"), (160.0, "member_alive"), uncertain_s=5.0)
     assert texts(seen(API1, *DEAD), early) == []
+
+
+def test_all_that_contradict_each_other_are_named_in_one_text() -> None:
+    many = [NamedMember(f"c{number}", f"m-{number}") for number in range(8)]
+    speakers = [seen(one, *DEAD) for one in many[:2]]
+    found = texts(*speakers, *(seen(one, (50.0, "synced")) for one in many[2:]))
+    assert found == [
+        "m-0 and m-1 say that web-3 was dead, and m-2, m-3, m-4, m-5, m-6 and 1 other saw it alive all that time"
+    ]
+
+
+def test_lines_that_are_not_shown_are_not_compared() -> None:
+    histories = seen(API1, *DEAD), seen(API2, (50.0, "synced"))
+    assert disagreements(histories, merged(histories), 1).found == []
+    [found] = disagreements(histories, merged(histories), 2).found
+    assert ([one.at for one in found.lines], found.with_) == ([100.0], (API2,))
+
+
+def test_a_partition_of_many_members_costs_a_bounded_number_of_comparisons(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gossipreg.history.disagreements.COMPARED_MAX", 100)
+    members = [NamedMember(f"{number:02d}", f"m-{number}") for number in range(20)]
+    halves = members[:10], members[10:]
+    histories = [
+        MemberHistory(
+            observer, [shape(number, "member_dead", gone, by=observer.name) for number, gone in enumerate(others)],
+            [100.0 + number for number in range(10)], 0.0, -1000.0,
+        )
+        for half, others in (halves, halves[::-1]) for observer in half
+    ]  # fmt: skip
+    lines = merged(histories)
+    result = disagreements(histories, lines)
+    assert result.not_compared == 200 - 100 // 20
+    assert {line.at for one in result.found for line in one.lines} == {109.0}, "the newest are compared"
+    assert sum(len(one.text) for one in result.found) < 2000

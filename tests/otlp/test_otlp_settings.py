@@ -36,6 +36,11 @@ def test_v1_traces_is_appended_to_the_base(url: str, shown: str) -> None:
         ("http://127.0.0.1:4318/v1/traces", "ends with /v1/traces, which is appended"),
         ("http://u:secret@127.0.0.1:4318", "has a user or a password"),
         ("http://127.0.0.1:4318?a=b", "has a query"),
+        ("http://127.0.0.1:4318?token=secret", "has a query"),
+        ("http://127.0.0.1:4318#secret\nsecret", "has a query or a fragment"),
+        ("grpc://u:secret@127.0.0.1:4317", "no http:// or https:// URL"),
+        ("u:secret@127.0.0.1:4317", "no http:// or https:// URL"),
+        ("http://u:secret@127.0.0.1:port", "'http://...@127.0.0.1:port' is no URL"),
         ("http://127.0.0.1:4318/\u00e9", "in ASCII"),
     ],
 )

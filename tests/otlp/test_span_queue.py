@@ -1,6 +1,7 @@
 """Spans on their way to a collector: in batches, and lost before anything else is."""
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -94,6 +95,27 @@ def test_a_busy_collector_gets_the_batch_again(collector: Collector, monkeypatch
     assert not queue.dropped
 
 
+def test_a_longer_pause_that_a_collector_asks_for_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    pause_s = 0.2
+    monkeypatch.setattr(span_queue, "AGAIN_S", 0.0)
+    posted_at: list[float] = []
+
+    class Throttled:
+        def post(self, body: bytes) -> Posted:
+            assert body
+            posted_at.append(time.monotonic())
+            return Posted("answers 429", again=True, after_s=pause_s)
+
+        def close(self) -> None:
+            pass
+
+    with queue_to(Throttled()) as queue:
+        for number in range(BATCH_MAX + 1):
+            queue.put(span(number))
+        wait_for(lambda: queue.dropped["span_not_exported"] == BATCH_MAX + 1)
+    assert posted_at[1] - posted_at[0] >= pause_s
+
+
 def test_what_a_collector_refuses_for_good_is_counted(collector: Collector) -> None:
     collector.status = 401
     with queue_to(client_of(collector)) as queue:
@@ -152,6 +174,9 @@ def test_what_waits_at_the_end_is_sent(collector: Collector, monkeypatch: pytest
 def test_tls_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     settings = otlp_settings("https://a", None, {"OTEL_EXPORTER_OTLP_CERTIFICATE": str(tmp_path / "ca.pem")})
     with pytest.raises(CannotStart, match=r"ca\.pem.*No such file"):
+        Client(settings, "g")
+    (tmp_path / "ca.pem").write_text("no certificate")
+    with pytest.raises(CannotStart, match=r"ca\.pem.*no certificate or crl found"):
         Client(settings, "g")
 
 

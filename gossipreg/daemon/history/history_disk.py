@@ -232,7 +232,8 @@ class HistoryDisk:
 
     async def read(self, query: HistoryQuery) -> HistoryRead:
         """The lines that fit, of the disk and of the queue."""
-        waiting = [line for line in (*self._batch, *self._queue) if fits(line, query)]
+        queued = (*self._batch, *self._queue)
+        waiting = [line for line in queued if fits(line, query)]
         found: tuple[list[HistoryLine], bool, float | None, str] = [], False, None, ""
         fault = self._fault
         if self._database is not None:
@@ -244,6 +245,8 @@ class HistoryDisk:
             if patience.cancelled_caught:
                 fault = f"the disk of the history did not answer within {READ_S:g} s"
         lines, more, first_at, damage = found
+        if first_at is None and queued:
+            first_at = queued[0].at
         if damage:
             self._told([damage])
             fault = damage

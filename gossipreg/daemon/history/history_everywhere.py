@@ -10,6 +10,7 @@ set meanwhile moves nothing. At most AT_ONCE members are asked at a time, and al
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -22,7 +23,7 @@ from gossipreg.daemon.params import Check, Whole, take_untrusted
 from gossipreg.daemon.socket_client import Params, pack
 from gossipreg.errors import Unavailable
 from gossipreg.history.clock_offset import ClockSample, best_sample
-from gossipreg.history.disagreements import disagreements
+from gossipreg.history.disagreements import NAMED, disagreements
 from gossipreg.history.history_line import HistoryLine, NamedMember, line_shape
 from gossipreg.history.history_query import HistoryQuery
 from gossipreg.history.line_ages import line_ages
@@ -133,7 +134,8 @@ class HistoryEverywhere:
         others, gone = self._others()
         asked["limit"] = max(LEAST_OF_MEMBER, min(MOST_OF_MEMBER, limit, 4 * limit // (len(others) + 1)))
         found = await self._ask_all(others, asked)
-        return pack(_joined(found, gone, limit=limit, since=since))
+        joined = partial(_joined, found, gone, limit=limit, since=since)
+        return await trio.to_thread.run_sync(lambda: pack(joined()))  # of 1,000 members it takes seconds
 
     def _others(self) -> tuple[list[NodeId], list[Shape]]:
         """The members to ask, and those that cannot answer, with the reason."""
@@ -225,10 +227,16 @@ def _joined(found: "list[_Found]", gone: list[Shape], *, limit: int, since: floa
                 f"{clock.uncertain_s:.3f} s): its times are shown as the clock here has them"
             )
     lines = merged(histories)
-    contradictions = disagreements(histories, lines)
+    contradictions = disagreements(histories, lines, limit)
+    if contradictions.not_compared:
+        said.append(
+            f"{contradictions.not_compared} older deaths were compared with nothing, since there are too many: ask "
+            "about one member, or a shorter time"
+        )
     marked: dict[int, list[str]] = {}
-    for each in contradictions:
-        marked.setdefault(id(each.line), []).append(each.with_.name)
+    for each in contradictions.found:
+        for line in each.lines:
+            marked.setdefault(id(line), []).extend(one.name for one in each.with_[:NAMED])
     shown = [
         {
             **one.line, "at": round(one.at, 3), "at_there": one.line.get("at"),
@@ -240,5 +248,5 @@ def _joined(found: "list[_Found]", gone: list[Shape], *, limit: int, since: floa
     silent = [{"id": one.member.id, "name": one.member.name, "why": one.why} for one in found if one.answer is None]
     return {
         "lines": shown, "left_out": len(lines) > limit, "members": members, "unanswered": [*silent, *gone],
-        "disagreements": [*said, *dict.fromkeys(each.text for each in contradictions)],
+        "disagreements": [*said, *dict.fromkeys(each.text for each in contradictions.found)],
     }  # fmt: skip

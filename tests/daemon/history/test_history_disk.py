@@ -100,8 +100,10 @@ async def test_a_line_is_read_before_and_after_it_is_written(tmp_path: Path, tol
     disk = disk_of(tmp_path, told)
     disk.append(line(1))
     assert await seqs(disk) == [1]
+    assert (await disk.read(ALL)).first_at == 1.0
     await disk.flush()
     disk.append(line(2))
+    assert (await disk.read(ALL)).first_at == 1.0
     assert await seqs(disk) == [1, 2]
     await disk.close()
     assert told.told == []
