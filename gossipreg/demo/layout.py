@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 EVENT_GROUPS = ("stock", "mail")
 """The services that handle `order.created`, which are groups of the same names."""
+SERVICES = (*EVENT_GROUPS, "billing", "api")
 
 
 @dataclass(frozen=True, slots=True)

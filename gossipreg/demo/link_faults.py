@@ -1,9 +1,13 @@
 """Cut and heal links between sidecars, and tell what each side sees of it."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import trio
 
 from gossipreg.client import Client
 from gossipreg.demo.cast import BOUND_S, Cast
+from gossipreg.demo.layout import SERVICES
 from gossipreg.demo.lookout import knows_itself_alone, sees_alive, sees_gone
 from gossipreg.demo.teller import enumerated
 from gossipreg.errors import BadParams
@@ -80,18 +84,17 @@ class LinkFaults:
         """What it answers itself, once it knows that it hears nobody."""
         found = await self._cast.lookout.wait([name], knows_itself_alone, BOUND_S, since)
         accused = sorted(await self._dead_at(name) - dead_before)
-        stock = await self._cast.lookout.ask(name, "lookup", name="stock")
-        stale = sum(bool(one["stale"]) for one in stock)
+        lookups = {service: await self._cast.lookout.ask(name, "lookup", name=service) for service in SERVICES}
         if not found:
             self._cast.faults.append(f"{name} did not find out within {BOUND_S:g} s that it hears nobody")
         if accused:
             self._cast.faults.append(f"{name} hears nobody, and declared {enumerated(accused)} dead")
         text = (
             f"{name} knows after {found.get(name, BOUND_S):.1f} s that it hears nobody, and declares "
-            f"{enumerated(accused)} dead. It goes on answering with what it knew last, such as where stock is: "
-            f"{stale} of {len(stock)} instances are on other hosts, and marked as stale."
+            f"{enumerated(accused)} dead. It goes on answering with what it knew last{known_last(lookups)}"
         )
-        self._cast.teller.tell("isolated", text, host=name, instances=len(stock), stale=stale, accused=accused)
+        stale = {service: stale_of(instances) for service, instances in lookups.items()}
+        self._cast.teller.tell("isolated", text, host=name, stale=stale, accused=accused)
 
     async def _dead_at(self, name: str) -> set[str]:
         members = await self._cast.lookout.ask(name, "members")
@@ -109,3 +112,17 @@ class LinkFaults:
         found = await self._cast.lookout.wait(observers, sees_alive(observers), BOUND_S, since)
         claim = f"all {len(observers)} members again"
         self._cast.report("one_cluster", found, observers, claim, whom="sidecars")
+
+
+def stale_of(instances: Sequence[Mapping[str, Any]]) -> int:
+    """How many of them are marked as known last."""
+    return sum(bool(one["stale"]) for one in instances)
+
+
+def known_last(lookups: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """The end of a sentence about what a sidecar that hears nobody answers: by the first service that is elsewhere."""
+    for service, instances in lookups.items():
+        if stale := stale_of(instances):
+            verb = "is" if stale == 1 else "are"
+            return f", such as where {service} is: {stale} of {len(instances)} {verb} elsewhere, and marked as stale."
+    return "; nothing elsewhere was alive by then."

@@ -81,7 +81,9 @@ def parse(line: str, hosts: Sequence[str], programs: Sequence[str]) -> TypedComm
 
 def _need(arguments: Sequence[str], least: int, most: int, form: str) -> None:
     if not least <= len(arguments) <= most:
-        raise BadParams(f"{form.split()[0]}: {len(arguments)} arguments: write `{form}`")
+        raise BadParams(
+            f"{form.split()[0]}: {len(arguments)} argument{'' if len(arguments) == 1 else 's'}: write `{form}`"
+        )
 
 
 def _known(names: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:

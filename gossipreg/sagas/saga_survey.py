@@ -16,7 +16,7 @@ list ends, so that whoever asks for what comes `after` it jumps over none.
 A journal that is known to be there, and that nobody who answered leads, is named as well: its sagas are missing. Where
 it has ended nothing is: the row of a member that is gone claims it as long as that is remembered.
 
-    list    -> {"sagas": [short story ...], "unanswered": [id of a member | text about a journal ...]}
+    list    -> {"sagas": [short story ...], "unanswered": [id of a member | text about a journal ...], "more": bool}
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -60,6 +60,8 @@ class _Survey:
     """By name."""
     ends: list[str] = field(default_factory=list)
     """The last names of the lists that were cut."""
+    trimmed: bool = False
+    """More was found than is asked for."""
     led: set[JournalId] = field(default_factory=set)
     """By those that have answered."""
     silent: set[NodeId] = field(default_factory=set)
@@ -70,6 +72,7 @@ class _Survey:
         if isinstance(self.asked, ListAsked) and len(self.found) > self.asked.limit:
             first = sorted(self.found)[: self.asked.limit]
             self.found = {name: self.found[name] for name in first}
+            self.trimmed = True
 
 
 class SagaSurveys:
@@ -162,8 +165,8 @@ class SagaSurveys:
             names = sorted(name for name in survey.found if end is None or name <= end)
             told = {
                 "sagas": [survey.found[name] for name in names[: survey.asked.limit]],
-                "unanswered": [*sorted(survey.silent), *unled],
-            }
+                "unanswered": [*sorted(survey.silent), *unled], "more": survey.trimmed or end is not None,
+            }  # fmt: skip
             return [SagaCallAnswered(ticket, "", packb(told))]
         id = survey.asked.id
         if len(survey.found) > 1:

@@ -38,6 +38,8 @@ class SagaTuning:
     After that its id may be begun anew."""
     call_timeout_s: float = 10.0
     """How long a call waits for a leader, beside the time of the step itself."""
+    survey_timeout_s: float = 3.0
+    """How long all leaders have to say which sagas they have; those that have not are named. As for events."""
 
     BOUNDS: ClassVar[Bounds] = {
         "timeout_s": (0.1, 2_592_000.0), "step_timeout_s": (0.05, 86_400.0), "attempt_timeout_s": (0.05, 3600.0),
@@ -45,7 +47,7 @@ class SagaTuning:
         "undo_again_longest_s": (0.01, 3600.0), "stuck_attempts": (1, 100_000), "stuck_after_s": (1.0, 2_592_000.0),
         "stuck_again_s": (0.1, 86_400.0),
         "lost_s": (0.1, 3600.0), "prove_again_s": (0.05, 60.0), "commands_at_once": (1, 100_000),
-        "kept_s": (1.0, 2_592_000.0), "call_timeout_s": (0.1, 3600.0),
+        "kept_s": (1.0, 2_592_000.0), "call_timeout_s": (0.1, 3600.0), "survey_timeout_s": (0.1, 3600.0),
     }  # fmt: skip
 
     def __post_init__(self) -> None:

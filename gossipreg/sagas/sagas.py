@@ -92,7 +92,7 @@ class Sagas:
         self.counts: Counter[str] = Counter()
         """Of the journals that are led here, by what became of their sagas."""
         self._forwarding = SagaForwarding(self._timers, self._leader)
-        self._surveys = SagaSurveys(self._timers, membership.leader, self._known, timeout_s=tuning.call_timeout_s)
+        self._surveys = SagaSurveys(self._timers, membership.leader, self._known, timeout_s=tuning.survey_timeout_s)
         self.programs = LocalPrograms(self._timers, self._leader, lost_s=tuning.lost_s)
         """The programs that are connected here."""
         self._early = EarlyWords()

@@ -52,6 +52,12 @@ def test_a_page_ends_where_the_first_cut_list_ends() -> None:
         OTHER: member_answer(stories("a0", "b1", "c1"), [], cut=False),
     })  # fmt: skip
     assert names(told) == ["a0", "a1", "a2"]
+    assert told["more"]
+
+
+def test_a_list_says_whether_more_is_behind_it() -> None:
+    for found, more in ((stories("a1"), False), (stories(*(f"a{n:04}" for n in range(1001))), True)):
+        assert listed({ONE: member_answer(found, [], cut=False)})["more"] is more
 
 
 def test_pages_of_cut_lists_jump_over_no_saga() -> None:
@@ -192,7 +198,7 @@ def test_the_journals_of_a_silent_member_are_not_named_twice() -> None:
     bench.claimed.add(JOURNAL)
     ticket = bench.call("list", other)
     bench.break_stream(other, one)
-    assert bench.answers[ticket] == ("", {"sagas": [], "unanswered": [one.node]})
+    assert bench.answers[ticket] == ("", {"sagas": [], "unanswered": [one.node], "more": False})
 
 
 def test_an_answer_that_is_no_list_is_none() -> None:

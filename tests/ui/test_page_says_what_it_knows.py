@@ -69,6 +69,13 @@ async def test_of_sagas_in_one_state_the_newest_comes_first(tab: Tab, sidecar: F
     assert len(numbers) == 12
 
 
+async def test_sagas_that_are_not_listed_are_told(tab: Tab, sidecar: FakeSidecar) -> None:
+    sidecar.views["sagas"] = lambda _query: [("sagas", {**sagas(), "more_ended": True})]
+    await tab.open(f"{sidecar.address}#/sagas")
+    await tab.wait_for_text("There are more ended sagas than are listed here")
+    await tab.wait_for_text("at least 30 sagas")
+
+
 async def test_characters_that_nobody_sees_are_written_out(tab: Tab, nursery: trio.Nursery) -> None:
     cluster = fake_cluster()
     cluster.overview["maintenance"] = [{"service": "web", "reason": "\u202elive\u200b line\x07"}]

@@ -177,7 +177,8 @@ async def show(sagas: LocalSagas, params: Params, client: SocketClient) -> bytes
 
 async def list_(sagas: LocalSagas, params: Params, client: SocketClient) -> bytes:
     """{state, limit, after} -> {sagas: [short story ...] of all journals, unanswered: names of members that lead
-    journals and did not say what is in them, and a text about each journal that nobody leads}"""
+    journals and did not say what is in them, and a text about each journal that nobody leads, more: whether there are
+    sagas behind the last one}"""
     answer = await sagas.ask("list", take_untrusted("saga-list", params, _LIST), client)
     raise_error(answer)
     told = answer.fields

@@ -35,9 +35,17 @@ class AskedViews:
         })  # fmt: skip
 
     async def sagas(self) -> MadeView:
-        found = await self._ask("saga-list", limit=SAGAS_SHOWN)
-        sagas = found["sagas"]
-        return made({"items": sagas, "more": len(sagas) >= SAGAS_SHOWN, "not_answered": found["unanswered"]})
+        """Those that are open and those that ended have a limit each: the list is in the order of the names, and ended
+        ones must not keep away one that is stuck."""
+        open, ended = await together(
+            self._ask("saga-list", state="open", limit=SAGAS_SHOWN),
+            self._ask("saga-list", state="ended", limit=SAGAS_SHOWN),
+        )
+        named = {one["saga"]: one for one in (*open["sagas"], *ended["sagas"])}
+        return made({
+            "items": [*named.values()], "more_open": open["more"], "more_ended": ended["more"],
+            "not_answered": sorted({*open["unanswered"], *ended["unanswered"]}),
+        })  # fmt: skip
 
     async def saga(self, name: str) -> MadeView:
         return made(await self._ask("saga-show", saga=name))

@@ -146,7 +146,7 @@ async def test_events_and_sagas_with_hostile_names_are_data(text: str) -> None:
         "events-groups": {"groups": [{"group": text, "patterns": [text]}], "left_out": 0, "unanswered": [text]},
         "events-dead": {"letters": [{"group": text, "type": text, "reason": text}], "unanswered": []},
         "journals": [{"owner_name": text}],
-        "saga-list": {"sagas": [{"name": text, "reason": text}], "unanswered": [text]},
+        "saga-list": {"sagas": [{"saga": text, "name": text}], "unanswered": [text], "more": False},
         "saga-show": {"name": text, "steps": [{"name": text, "text": text}]},
     }
 

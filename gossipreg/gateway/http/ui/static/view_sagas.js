@@ -40,6 +40,13 @@ function whyCell(one) {
   return h("span", { title: text }, text);
 }
 
+/** The lists are in the order of the names, so what is left out are any, not the oldest. */
+function leftOut({ more_open, more_ended }) {
+  if (!more_open && !more_ended) return null;
+  const which = [more_open && "open", more_ended && "ended"].filter(Boolean).join(" and ");
+  return note(more_open ? "trouble" : "plain", `There are more ${which} sagas than are listed here, which are the first by their ids. `, h("code", null, "gossipreg saga list"), " has all.");
+}
+
 export function open(place, app) {
   let query = place.query;
   let found = null;
@@ -57,12 +64,12 @@ export function open(place, app) {
   function show() {
     if (!found) return;
     const unanswered = found.not_answered ?? found.unanswered ?? [];
-    fill(trouble, missingAnswers(unanswered));
+    fill(trouble, missingAnswers(unanswered), leftOut(found));
     const all = [...(found.items ?? found.sagas ?? [])];
     all.sort((a, b) => (b.began ?? 0) - (a.began ?? 0)); // the newest first among equals
     const shown = all.filter((one) => (!query.state || stateOf(one) === query.state) && matches(query.q, [one.name, one.saga, one.reason, ...(one.stuck ?? [])]));
     const counts = Object.fromEntries(STATES.map((state) => [state, all.filter((one) => stateOf(one) === state).length]));
-    bar.update({ query, counts, shown: shown.length, total: all.length, complete: !found.more, noun: "sagas", known: !unanswered.length });
+    bar.update({ query, counts, shown: shown.length, total: all.length, complete: true, noun: "sagas", known: !unanswered.length && !found.more_open && !found.more_ended });
     if (shown.length) {
       if (!table.element.isConnected) fill(lines, table.element);
       table.show(shown, query.sort ?? "state");
