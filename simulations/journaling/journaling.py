@@ -12,7 +12,7 @@ from math import inf
 from gossipreg.core.effects import AnnouncementsChanged, Effect, MembersChanged
 from gossipreg.journal.effects import JournalEffect, ProposalOutcome, Settled
 from gossipreg.journal.leading import ProposalRefused
-from gossipreg.journal.model import JournalId
+from gossipreg.journal.model import JournalId, ReplicaId
 from gossipreg.journal.replica import Replica
 from gossipreg.journal.tuning import JournalTuning
 from simulations.host import Host
@@ -139,9 +139,17 @@ class Journaling:
         configuration = replica.data.configuration
         hosts = [self.world.by_id.get(place.node) for place in configuration.places]
         return len(configuration.voters) == voters and all(
-            host is not None and self.processes[host.number].stored.holds(journal, place.replica)
+            host is not None and self._keeps(host, journal, place.replica)
             for host, place in zip(hosts, configuration.places, strict=True)
         )
+
+    def _keeps(self, host: Host, journal: JournalId, replica: ReplicaId) -> bool:
+        """Return whether this host has the replica on its disk, and has not given it up: it may be about to remove
+        one that was restored from a backup."""
+        process = self.processes[host.number]
+        here = None if process.journals is None else process.journals.replicas.get(journal)
+        given_up = process.journals is not None and (here is None or here.data.replica != replica)
+        return process.stored.holds(journal, replica) and not given_up
 
     def is_whole(self, journal: JournalId, voters: int = 3) -> bool:
         """... and each of its voters holds all of it."""

@@ -149,6 +149,19 @@ def test_a_restored_process_gives_up_its_replicas_when_synced() -> None:
     assert not journaling.restored
 
 
+def test_a_replica_that_is_being_given_up_does_not_count_as_kept() -> None:
+    """Else the disk of another voter might be lost before this one has removed what it has given up."""
+    world, journaling, journal = opened()
+    host = voter(journaling, journal)
+    world.crash(host)
+    journaling.restored[host.number] = None
+    process = start(world, journaling, host)
+    world.disk(host).latency_s = 1.0, 1.0
+    assert world.until(lambda: not journaling.restored, 5.0, 0.0001)
+    assert process.stored.replicas(), "they are on the disk yet"
+    assert not journaling.has_all_disks(journal)
+
+
 @pytest.mark.parametrize(
     ("go", "standing"),
     [
