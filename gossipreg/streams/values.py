@@ -44,6 +44,8 @@ ENDS = {
 
 ONE_SIDED = frozenset((BROKE, "stream_stalled", "stream_late"))
 """Ends of open streams of which the other end may know nothing: it has said none itself, and ours may not arrive."""
+TOLD = frozenset((BY_PEER, GONE, "crossed", "replaced"))
+"""Ends of which the other end knows: it has closed the stream, or has another one to us. Of all others it is told."""
 
 
 def meaning_of_end(reason: str) -> str:

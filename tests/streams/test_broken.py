@@ -49,6 +49,28 @@ def test_an_attempt_without_a_broken_stream_is_not_repeated() -> None:
     assert BrokenStreams().not_opened(ONE, START) is None
 
 
+def test_a_stream_that_was_closed_here_is_not_opened_again() -> None:
+    broken = BrokenStreams()
+    broken.closed(ONE, START)
+    assert len(broken) == 0
+
+
+def test_a_message_that_fails_after_a_closed_stream_is_made_known() -> None:
+    """The word that the stream was closed may have been lost, as the message was."""
+    broken = BrokenStreams()
+    broken.closed(ONE, START)
+    due = broken.not_opened(ONE, START + 1000.0)
+    assert due == START + 1000.0 + AGAIN.first_s
+    assert broken.is_due(ONE, due)
+
+
+def test_an_open_stream_makes_up_for_a_closed_one() -> None:
+    broken = BrokenStreams()
+    broken.closed(ONE, START)
+    broken.opened(ONE)
+    assert broken.not_opened(ONE, START + 1.0) is None
+
+
 def test_a_process_that_is_gone_is_forgotten() -> None:
     broken = BrokenStreams()
     due = broken.broke(ONE, START)
@@ -70,7 +92,7 @@ def test_streams_that_break_again_and_again_wait_longer() -> None:
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["broke", "not_opened", "opened", "forget"]),
+            st.sampled_from(["broke", "closed", "not_opened", "opened", "forget"]),
             st.integers(0, 5).map(lambda number: NodeId(bytes([number]) * 16)), st.floats(0.0, 200.0),
         )
     )
@@ -78,21 +100,26 @@ def test_streams_that_break_again_and_again_wait_longer() -> None:
 def test_a_member_is_due_exactly_until_a_stream_is_open(steps: list[tuple[str, NodeId, float]]) -> None:
     broken, now = BrokenStreams(), START
     due: dict[NodeId, float] = {}
+    closed: set[NodeId] = set()
     for what, node, wait_s in steps:
         now += wait_s
         match what:
             case "broke":
                 due[node] = broken.broke(node, now)
+                closed.discard(node)
             case "not_opened":
                 again = broken.not_opened(node, now)
-                assert (again is None) == (node not in due)
+                assert (again is None) == (node not in due and node not in closed)
+                closed.discard(node)
                 due |= {} if again is None else {node: again}
-            case "opened":
-                broken.opened(node)
+            case "closed":
+                broken.closed(node, now)
                 due.pop(node, None)
+                closed.add(node)
             case _:
-                broken.forget(node)
+                (broken.opened if what == "opened" else broken.forget)(node)
                 due.pop(node, None)
+                closed.discard(node)
         assert all(broken.is_due(*one) for one in due.items())
         assert len(broken) == len(due)
         assert not any(broken.is_due(node, inf) for node in due)

@@ -33,7 +33,7 @@ from gossipreg.streams.connection import (
     StreamMessage,
 )
 from gossipreg.streams.stream_seal import key_for
-from gossipreg.streams.values import BY_PEER, ONE_SIDED, STOPPED, StreamClass, StreamFault, StreamSelf
+from gossipreg.streams.values import BY_PEER, ONE_SIDED, STOPPED, TOLD, StreamClass, StreamFault, StreamSelf
 from gossipreg.wire.seal import Keyring
 
 STREAMS_MAX = 256
@@ -356,8 +356,11 @@ class NodeStreams:
         if member is not None and self._open.get(member.id) is link:
             del self._open[member.id]
             self.inbox.put(StreamClosed(member.id, link.why))
+            now = trio.current_time()
             if event.reason in ONE_SIDED:
-                self._open_later(member.id, self._broken.broke(member.id, trio.current_time()))
+                self._open_later(member.id, self._broken.broke(member.id, now))
+            elif event.reason not in TOLD:
+                self._broken.closed(member.id, now)
 
     async def _guard(self, task: Callable[[], Awaitable[None]]) -> None:
         try:

@@ -8,11 +8,13 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 import trio
 
+from gossipreg.daemon.streams import node_streams
 from gossipreg.daemon.streams.inbox import StreamClosed, StreamOpened
 from gossipreg.model import Address
 from gossipreg.retry import Retry
 from gossipreg.streams import broken, connection
 from tests.daemon.streams.members import GENEROUS_S, StreamSide, running, two_sides, wait_for
+from tests.streams.ends import an_end
 
 
 class Firewall:
@@ -23,6 +25,8 @@ class Firewall:
         self._opened: list[trio.SocketStream] = []
         self.resets = False
         """Reset every connection that comes."""
+        self.swallows = False
+        """Of connections that are there: carry nothing more to that side, not even their end."""
 
     async def carry(self, stream: trio.SocketStream) -> None:
         if self.resets:
@@ -44,9 +48,12 @@ class Firewall:
 
     async def _pump(self, source: trio.SocketStream, target: trio.SocketStream) -> None:
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-            while data := await source.receive_some(65536):
-                await target.send_all(data)
-            await target.send_eof()
+            data = b"any"
+            while data:
+                data = await source.receive_some(65536)
+                if self.swallows and source in self._opened:
+                    await trio.sleep_forever()
+                await (target.send_all(data) if data else target.send_eof())
 
 
 @asynccontextmanager
@@ -122,6 +129,25 @@ async def test_a_stream_that_was_closed_is_not_opened_again() -> None:
         a.streams.close(b.id, "idle")
         await b.until(lambda side: side.closed == ["idle"])
         assert a.streams.statistics()["streams_broken"] == b.streams.statistics()["streams_broken"] == 0
+
+
+async def test_a_closed_stream_is_opened_if_the_next_message_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream gave way to another one, and the word of that was lost."""
+    monkeypatch.setattr(node_streams, "STREAMS_MAX", 1)
+    monkeypatch.setattr(node_streams, "IDLE_S", 0.0)
+    a, b = two_sides()
+    c = StreamSide(a.book, an_end(3))
+    async with behind(a, b) as firewall, running(c):
+        await with_a_stream(a, b)
+        firewall.resets = True
+        firewall.swallows = True
+        c.ask(a, 3)
+        await a.until(lambda side: side.closed == ["idle"])
+        a.ask(b, 4)
+        await a.until(lambda side: len(side.closed) >= 2)
+        assert b.closed == []
+        firewall.resets = firewall.swallows = False
+        await b.until(lambda side: side.closed == ["replaced"])
 
 
 @pytest.mark.parametrize("how", ["close", "forget"])
