@@ -27,9 +27,11 @@ HEAD_MAX_BYTES = 16 * 1024
 BODY_MAX_BYTES = 1024 * 1024
 _ENDS = (b"\n\r\n", b"\n\n")
 """The ends of a head that h11 accepts."""
-KEPT_HEADS = 256
+KEPT_HEADS = 64
+"""Heads that were read last are kept. Each waiting read has a head of its own, because of its index: a larger number
+would keep mostly heads that do not come again, at 1 KiB each."""
 KEPT_HEAD_BYTES = 1024
-"""Heads up to this size are kept, those that were read last."""
+"""A larger head is not kept."""
 EVENTS_TURN = 256
 """Pieces of a body that are read before other connections have their turn: pieces of one byte each take long."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -15,7 +15,7 @@ from gossipreg.errors import GossipregError
 READ = ("GET", "HEAD")
 """The methods that change nothing."""
 SHORT_BYTES = 512
-KEPT_TARGETS = 256
+KEPT_TARGETS = 64
 """Targets up to SHORT_BYTES that were read last, as they were read: most clients ask the same again and again."""
 FIELDS_MAX = 64
 """Fields that a query may have; the longest useful question has ten."""
