@@ -158,7 +158,7 @@ def _after(story: dict[str, Any], step: dict[str, Any], style: Style) -> StepRow
     waits = {None: "waits", "abort": "not done"}.get(story["decision"], "open")
     state = {"after": waits, "after_done": "done"}.get(step["state"], step["state"])
     mark, colour = style.mark("stuck" if step["stuck"] else "not_done" if state == "not done" else step["state"])
-    cells = _cells(story, step, step, _stuck(step, state), step["settled"], step["service"], story["decided"])
+    cells = _cells(story, step, step, _stuck(step, state), _due(story, step), step["service"], story["decided"])
     return StepRow(mark, colour, cells, _body(step))
 
 
@@ -168,7 +168,12 @@ def _undone(story: dict[str, Any], step: dict[str, Any], style: Style) -> StepRo
     }  # fmt: skip
     mark, colour = style.mark("stuck" if step["stuck"] else step["state"])
     state = _stuck(step, step["state"].replace("_", " "))
-    return StepRow(mark, colour, _cells(story, step, undo, state, undo["settled"], "", story["decided"]))
+    return StepRow(mark, colour, _cells(story, step, undo, state, _due(story, undo), "", story["decided"]))
+
+
+def _due(story: dict[str, Any], answer: dict[str, Any]) -> int | None:
+    """What follows the decision is due from then on: AT and TOOK add up to when it was settled, as they do above."""
+    return story["decided"] if answer["settled"] else None
 
 
 def _stuck(step: dict[str, Any], state: str) -> str:

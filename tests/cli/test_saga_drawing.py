@@ -25,7 +25,7 @@ def test_a_committed_saga_shows_its_steps_and_what_came_after() -> None:
         "   STEP          AT  TOOK  STATE  ANSWER  TRIED  COMMAND                        WHY",
         "✓  reserve  +0.003s  12ms  done      201      1  stock PUT /reservations/{key}",
         "─── committed +0.051s ───",
-        "✓  mail     +0.080s  29ms  done      202      1  mail POST /mail",
+        "✓  mail     +0.051s  29ms  done      202      1  mail POST /mail",
     ]
 
 
@@ -39,7 +39,7 @@ def test_an_aborted_saga_shows_what_was_undone_and_why() -> None:
         "✗  pay      +0.016s  34ms  refused     402      1  payments POST /payments        "
         'it answered 402: {"error": "no money"}',
         "─── aborted +0.051s ───",
-        "↩  reserve  +0.070s  19ms  undone      204      1  DELETE /reservations/{key}",
+        "↩  reserve  +0.051s  19ms  undone      204      1  DELETE /reservations/{key}",
     ]
 
 

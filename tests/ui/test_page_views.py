@@ -4,7 +4,7 @@ import pytest
 import trio
 
 from scripts.tools.chromium import Tab
-from tests.ui.fake_cluster import NOW, fake_cluster, history, member_id
+from tests.ui.fake_cluster import NOW, fake_cluster, history, member_id, saga, saga_step
 from tests.ui.fake_sidecar import FakeSidecar
 
 VIEWS = {
@@ -74,6 +74,16 @@ async def test_a_change_comes_without_being_asked_for(tab: Tab, sidecar: FakeSid
     await tab.wait_for_text("its host burned down")
     await tab.wait_for_text("alive 25")
     await tab.wait_for_text("29 members")
+
+
+async def test_what_follows_the_commit_is_drawn_behind_it(tab: Tab, sidecar: FakeSidecar) -> None:
+    mail = saga_step("mail", 40, 300, "after_done", after=True)
+    told = {**saga(), "state": "ended", "decision": "commit", "decided": NOW * 1000 + 200, "ended": NOW * 1000 + 300}
+    sidecar.views["saga"] = lambda _query: [("saga", {**told, "steps": [mail]})]
+    await tab.open(f"{sidecar.address}#/sagas/x.y")
+    await tab.wait_for_text("done in 100 ms")
+    left = "parseFloat(document.querySelector('.saga .%s').style.left)"
+    assert await tab.evaluate(left % "bar") == await tab.evaluate(left % "moment") > 60
 
 
 @pytest.mark.wide

@@ -30,18 +30,19 @@ export function sagaPicture(saga) {
 function line(saga, step, scale) {
   const open = !step.settled && !saga.ended;
   const until = step.settled ?? (saga.ended ? step.intended : scale.end);
+  const from = step.after ? Math.max(step.intended, saga.decided ?? 0) : step.intended; // it waits for the decision
   const undone = step.undo?.settled;
   const undoing = step.state === "undoing" || (undone && saga.decided);
   const own = step.undo && ["undone", "undoing"].includes(step.state) ? "done" : step.state;
   return h(
     "li",
     null,
-    h("div", { class: "saga-name" }, glyph(step.stuck ? "stuck" : step.state), h("span", null, step.name), h("span", { class: "soft" }, said(step, until, undone, saga))),
+    h("div", { class: "saga-name" }, glyph(step.stuck ? "stuck" : step.state), h("span", null, step.name), h("span", { class: "soft" }, said(step, from, until, undone, saga))),
     h(
       "div",
       { class: "track", "aria-hidden": "true" },
       saga.decided && place(h("i", { class: `moment tone-${tone(saga.decision ?? saga.state)}` }), { left: `${scale.at(saga.decided)}%` }),
-      bar(`bar tone-${tone(own)}${open ? " open" : ""}`, step.intended, until, scale),
+      bar(`bar tone-${tone(own)}${open ? " open" : ""}`, from, until, scale),
       undoing && bar(`bar undo${undone ? "" : " open"}`, saga.decided, undone ?? scale.end, scale),
     ),
   );
@@ -52,9 +53,9 @@ function bar(kind, fromMs, untilMs, scale) {
   return place(h("i", { class: kind }), { left: `${left}%`, width: `max(4px, ${right - left}%)` });
 }
 
-function said(step, until, undone, saga) {
-  const took = step.settled ? ` in ${duration((until - step.intended) / 1000)}` : "";
-  const undo = undone && saga.decided ? `, undo took ${duration((undone - saga.decided) / 1000)}` : "";
+function said(step, from, until, undone, saga) {
+  const took = step.settled ? ` in ${duration((until - from) / 1000)}` : "";
+  const undo = undone && saga.decided ? `, ${duration((undone - saga.decided) / 1000)} after the decision` : "";
   return ` ${word(step.state)}${took}${undo}`;
 }
 
