@@ -61,6 +61,28 @@ async def test_every_change_is_confirmed_and_then_called(tab: Tab, writable: Fak
         await tab.click("dialog button", "Close")
 
 
+async def test_a_dialog_says_what_really_follows(tab: Tab, writable: FakeSidecar) -> None:
+    writable.hello["data_dir"] = False
+    writable.results["drain"] = {"acked": False, "members": [{"name": "web-9"}], "missing": 1}
+    writable.results["events-forget"] = {"count": 0, "unanswered": []}
+    await tab.open(f"{writable.address}#/members/{member_id(0)}")
+    await tab.click("button.action", "Drain")
+    await tab.wait_for_text("They stay so until somebody ends the maintenance, or this sidecar restarts")
+    await tab.click("dialog button.main")
+    await tab.wait_for("document.querySelector('dialog .outcome.tone-warn')?.innerText.includes('may still find it')")
+    await tab.click("dialog button", "Close")
+    await tab.go("#/services/billing")
+    await tab.click("button.action", "Deregister")
+    await tab.wait_for_text("is back after its next restart or reload")
+    await tab.press("Escape")
+    await tab.go("#/events")
+    await tab.wait_for("document.querySelector('.groups .danger')")
+    await tab.evaluate("[...document.querySelectorAll('.groups .danger')].at(-1).click()")  # of mail, which is handled
+    await tab.wait_for_text("1 subscriber handles it now: the group goes on")
+    await tab.click("dialog button.main")
+    await tab.wait_for_text("No journal had anything of it.")
+
+
 @pytest.mark.wide
 async def test_cancel_and_escape_change_nothing(tab: Tab, writable: FakeSidecar) -> None:
     await tab.open(f"{writable.address}#/events")

@@ -11,21 +11,28 @@ function button(text, ask, kind = "") {
 }
 
 function durably(result) {
-  return result?.durable === false ? "Done. The disk has no room, so it is written later." : "Done.";
+  return result?.durable === false ? { tone: "warn", text: "Done. The disk has no room, so it is written later." } : "Done.";
 }
 
 // -- this sidecar and its services ---------------------------------------------------------------------------------------
 
-/** Buttons for maintenance and drain of `service` (an id), or with null of all that is registered at this sidecar. */
-export function maintenanceButtons(service, ofMember, inMaintenance) {
-  const what = service === null ? `all services of ${ofMember}` : `the service ${service}`;
+/** Buttons for maintenance and drain of `service` (an id), or with null of all that is registered at this sidecar, which
+ * said `hello`. */
+export function maintenanceButtons(service, hello, inMaintenance) {
+  const all = service === null;
+  const what = all ? "all services of this sidecar" : `the service ${service}`;
+  const [it, is, runs, stays] = all ? ["they", "are", "run", "stay"] : ["it", "is", "runs", "stays"];
+  const It = it[0].toUpperCase() + it.slice(1);
+  const lasts = hello.data_dir
+    ? `${It} ${stays} so, also after a restart, until somebody ends the maintenance.`
+    : `${It} ${stays} so until somebody ends the maintenance, or this sidecar restarts: it has no data directory to remember it in.`;
   const params = (values) => ({ ...(service === null ? {} : { service }), reason: values.reason });
   if (inMaintenance) {
     return [
       button("End maintenance", () =>
         confirm({
           title: `End the maintenance of ${what}?`,
-          effects: ["It is in the answers again at every member, as soon as its checks pass."],
+          effects: [`${It} ${is} in the answers again at every member, as soon as the checks pass.`],
           verb: "End maintenance",
           method: "maint",
           params: () => ({ ...(service === null ? {} : { service }), off: true }),
@@ -39,9 +46,9 @@ export function maintenanceButtons(service, ofMember, inMaintenance) {
       confirm({
         title: `Take ${what} out of the answers?`,
         effects: [
-          "Every member leaves it out of its answers as soon as it hears of it. Nobody waits for that.",
-          "It runs on, and connections that are open stay open.",
-          "It stays so, also after a restart, until somebody ends the maintenance.",
+          `Every member leaves ${all ? "them" : "it"} out of its answers as soon as it hears of it. Nobody waits for that.`,
+          `${It} ${runs} on, and connections that are open stay open.`,
+          lasts,
         ],
         verb: "Begin maintenance",
         fields: [WHY],
@@ -54,9 +61,9 @@ export function maintenanceButtons(service, ofMember, inMaintenance) {
       confirm({
         title: `Drain ${what}?`,
         effects: [
-          "It is taken out of the answers, as with maintenance.",
+          `${It} ${is} taken out of the answers, as with maintenance.`,
           "This dialog waits, up to 30 s, until every living member has acknowledged that.",
-          "It stays so until somebody ends the maintenance.",
+          lasts,
         ],
         verb: "Drain",
         fields: [WHY],
@@ -72,7 +79,7 @@ function drained(result) {
   if (result.acked) return "Every living member has acknowledged it: no answer has it any more.";
   const why = result.not_synced_because ? ` ${result.not_synced_because}` : "";
   const who = result.members?.length ? ` Not acknowledged by: ${result.members.map((one) => one.name ?? one).join(", ")}.` : "";
-  return `It is in maintenance, but not every member has acknowledged it in time.${who}${why}`;
+  return { tone: "warn", text: `It is in maintenance, but not every member has acknowledged it in time: lookups may still find it.${who}${why}` };
 }
 
 export function deregisterButton(id, service) {
@@ -83,7 +90,8 @@ export function deregisterButton(id, service) {
         title: `Take ${id} out of the registry?`,
         effects: [
           `The instance ${id} of ${service} is removed at every member, with its checks.`,
-          "The process runs on. It comes back only when somebody registers it again.",
+          "The process runs on. The instance comes back when somebody registers it again.",
+          "One that the sidecar registers itself, by --service or --services, is back after its next restart or reload.",
         ],
         verb: "Deregister",
         danger: true,
@@ -112,7 +120,7 @@ export function deadLetterButtons(group, letter, howMany) {
         verb: "Retry",
         method: "events-retry",
         params: () => where,
-        outcome: (result) => `${counted(result.count, "event")} will be delivered again.${missing(result)}`,
+        outcome: (result) => partly(`${counted(result.count, "event")} will be delivered again.`, result),
       }),
     ),
     button(
@@ -125,14 +133,15 @@ export function deadLetterButtons(group, letter, howMany) {
           danger: true,
           method: "events-drop",
           params: () => where,
-          outcome: (result) => `${counted(result.count, "event")} thrown away.${missing(result)}`,
+          outcome: (result) => partly(`${counted(result.count, "event")} thrown away.`, result),
         }),
       "danger",
     ),
   ];
 }
 
-export function forgetGroupButton(group, pending) {
+/** `subscribers`: how many handle its events now; they make the group anew with the next event. */
+export function forgetGroupButton(group, pending, subscribers) {
   return button(
     "Forget",
     () =>
@@ -140,20 +149,23 @@ export function forgetGroupButton(group, pending) {
         title: `Forget the group ${group}?`,
         effects: [
           `The ${counted(pending, "event")} that wait for it are thrown away in all journals. This cannot be undone.`,
-          "Where somebody subscribes to it again, it begins with what is published from then on.",
+          subscribers
+            ? `${counted(subscribers, "subscriber")} ${subscribers === 1 ? "handles" : "handle"} it now: the group goes on with what is published from then on, and stays in this list.`
+            : "Where somebody subscribes to it again, it begins with what is published from then on.",
         ],
         verb: "Forget the group",
         danger: true,
         method: "events-forget",
         params: () => ({ group }),
-        outcome: (result) => `${counted(result.count, "journal")} had it, and forgot it.${missing(result)}`,
+        outcome: (result) => partly(result.count ? `${counted(result.count, "journal")} had it, and forgot it.` : "No journal had anything of it.", result),
       }),
     "danger",
   );
 }
 
-function missing(result) {
-  return result?.unanswered?.length ? ` No answer from ${result.unanswered.join(", ")}: there it is not done.` : "";
+/** What was done, and where it may not be. */
+function partly(text, { unanswered }) {
+  return unanswered?.length ? { tone: "warn", text: `${text} No answer from ${unanswered.join(", ")}: there it may not be done.` } : text;
 }
 
 // -- sagas ---------------------------------------------------------------------------------------------------------------

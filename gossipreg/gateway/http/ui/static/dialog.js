@@ -8,7 +8,7 @@ import { keepToken, tokenFault } from "./token.js";
  *
  * `title`: what is done, to what. `effects`: sentences that say what will happen. `verb`: the text of the button.
  * `fields`: {`name`, `label`, `hint`, `required`} of what the person may write. `params(values)`: those of the method.
- * `outcome(result)`: a sentence, in words. */
+ * `outcome(result)`: a sentence, in words, or {`tone`, `text`} where not all went well. */
 export function confirm({ title, effects, verb, danger = false, method, fields = [], params, outcome }) {
   const inputs = fields.map(({ name, label, hint = "", required = false }) => {
     const input = h("input", { id: `field-${name}`, name, required, maxlength: 200, autocomplete: "off", "aria-describedby": `hint-${name}` });
@@ -46,7 +46,9 @@ export function confirm({ title, effects, verb, danger = false, method, fields =
     show("", "Asking the sidecar …");
     try {
       const result = await call(method, params(values));
-      show("good", outcome(result));
+      const came = outcome(result);
+      if (typeof came === "string") show("good", came);
+      else show(came.tone, came.text);
       act.remove();
       tokenRow.hidden = true;
       for (const { input } of inputs) input.disabled = true;

@@ -54,7 +54,7 @@ function groupsCard(groups, receivedMs, app, unanswered, leftOut) {
             ["Dead letters", one.dead ? badge("warning", `${atLeast}${number(one.dead)}`) : `${atLeast}0`],
             ["Handled by", subscribers(one)],
           ]),
-          app.writes() && h("div", { class: "actions" }, one.dead > 0 && deadLetterButtons(one.group, null, one.dead), forgetGroupButton(one.group, one.pending ?? 0)),
+          app.writes() && h("div", { class: "actions" }, one.dead > 0 && deadLetterButtons(one.group, null, one.dead), forgetGroupButton(one.group, one.pending ?? 0, Array.isArray(one.instances) ? one.instances.length : one.instances)),
         )),
     ),
     leftOut > 0 && note("plain", `${number(leftOut)} more groups are not shown: there was no room in the answer.`),

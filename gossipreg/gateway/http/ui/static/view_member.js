@@ -35,7 +35,7 @@ function shown(data, receivedMs, app) {
     h("div", { class: "summary" }, badge(member.state), inMaintenance && badge("maintenance"), h("span", { class: "soft" }, "for ", age(member.since_s, receivedMs)), member.me && h("span", { class: "here" }, "this sidecar")),
     member.reason && note("plain", member.reason),
     inMaintenance && note("plain", `All its services are in maintenance${member.maintenance ? `: ${member.maintenance}` : ""}.`),
-    member.me && app.writes() && h("div", { class: "actions" }, maintenanceButtons(null, "this sidecar", inMaintenance)),
+    member.me && app.writes() && h("div", { class: "actions" }, maintenanceButtons(null, app.hello, inMaintenance)),
     h(
       "div",
       { class: "columns" },

@@ -67,7 +67,7 @@ function instance(one, { receivedMs, app, asked }) {
     one.out_because && h("p", { class: "because" }, h("strong", null, "Out", typeof one.since_s === "number" && [" for ", age(one.since_s, receivedMs)], ": "), one.out_because),
     one.reason && one.reason !== one.out_because && !one.out_because?.includes(one.reason) && h("p", { class: "soft" }, one.reason),
     checksOf(one, receivedMs, asked),
-    own && app.writes() && h("div", { class: "actions" }, maintenanceButtons(one.id, app.hello.name, one.health === "maintenance"), deregisterButton(one.id, one.service)),
+    own && app.writes() && h("div", { class: "actions" }, maintenanceButtons(one.id, app.hello, one.health === "maintenance"), deregisterButton(one.id, one.service)),
   );
 }
 
