@@ -60,9 +60,9 @@ def groups(chosen: Chosen, forget: str | None) -> int:
         if forget is not None:
             result = client.call("events-forget", group=forget)
             if not result["count"]:
-                nobody = f"no journal that is led, and no sidecar, knows the group {forget!r}: {SEE_GROUPS}"
+                nobody = f"no journal that is led, and no sidecar that runs, knows the group {forget!r}: {SEE_GROUPS}"
                 return _report(chosen, result, "", nobody)
-            return _report(chosen, result, "journals have forgotten the group")
+            return _report(chosen, result, "of the journals and sidecars forgot the group")
         found = client.call("events-groups")
     if chosen.json:
         print_json(found)

@@ -129,13 +129,16 @@ class EventIndex:
         index = self._running.get(group)
         return () if index is None else tuple(sorted(index.patterns))
 
-    def groups_at_running(self) -> dict[str, tuple[str, ...]]:
-        """The groups that members which run subscribe to, were told of, or remember, with their patterns."""
-        found: dict[str, set[str]] = {}
-        for announced in self._members.values():
-            for group, pattern in _known_patterns(announced) if announced.runs else ():
-                found.setdefault(group, set()).add(pattern)
-        return {group: tuple(sorted(found[group])) for group in sorted(found)}
+    def all_groups(self) -> dict[str, tuple[str, ...]]:
+        """The groups that any member subscribes to, was told of, or remembers, with their patterns."""
+        return {group: tuple(sorted(self._patterns[group])) for group in sorted(self._patterns)}
+
+    def away_with(self, group: str) -> Sequence[NodeId]:
+        """The members that announce this group, and do not run."""
+        return sorted(
+            id for id, announced in self._members.items()
+            if not announced.runs and any(name == group for name, _ in _known_patterns(announced))
+        )  # fmt: skip
 
     def has_member(self, group: str) -> bool:
         return group in self._running

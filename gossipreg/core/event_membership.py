@@ -152,9 +152,14 @@ class EventRegistry:
         claimants = (self._journals.member(claim.node) for claim in self._journals.claims(journal))
         return any(one.runs or (one.standing not in _ABSENT and now - one.since < CLAIM_COUNTS_S) for one in claimants)
 
-    def groups_at_running(self) -> dict[str, tuple[str, ...]]:
-        """The groups that a member that runs subscribes to, was told of, or remembers, with their patterns."""
-        return self._index.groups_at_running()
+    def all_groups(self) -> dict[str, tuple[str, ...]]:
+        """The groups that a member subscribes to, was told of, or remembers, whether it runs, restarts or is dead, with
+        their patterns: those that an event may be for."""
+        return self._index.all_groups()
+
+    def away_with(self, group: str) -> Sequence[NodeId]:
+        """The members that have this group so, and do not run: nobody can tell them to forget it."""
+        return self._index.away_with(group)
 
     def participants(self) -> list[NodeId]:
         """The members that run and subscribe or lead a journal, and ourselves."""

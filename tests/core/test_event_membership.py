@@ -209,17 +209,24 @@ def test_journal_is_unled_until_who_claims_it_is_back_or_has_left() -> None:
     assert trio.unled() == []
 
 
-def test_groups_of_members_that_run_are_named_without_broadcast() -> None:
+def test_groups_of_dead_members_are_named_and_those_that_left_are_not() -> None:
     trio = Trio()
     trio.subscribe(trio.one, 0, "billing", "order.*")
     trio.subscribe(trio.two, 0, "", "order.*")
     trio.subscribe(trio.two, 1, "mail", "user.*")
     trio.announce(trio.one, KIND_GROUP, 0, encode_group(KnownGroup("stock", ("order.*", "user.*"))))
     stock = {"stock": ("order.*", "user.*")}
-    assert trio.asked.groups_at_running() == {"billing": ("order.*",), "mail": ("user.*",), **stock}
+    all_of_them = {"billing": ("order.*",), "mail": ("user.*",), **stock}
+    assert trio.asked.all_groups() == all_of_them
+    assert trio.asked.away_with("mail") == []
     trio.cluster.crash(trio.two)
     trio.cluster.run(10.0)
-    assert trio.asked.groups_at_running() == {"billing": ("order.*",), **stock}
+    assert trio.asked.all_groups() == all_of_them  # an event is for them
+    assert (trio.asked.away_with("mail"), trio.asked.away_with("stock")) == ([trio.two.id], [])
+    trio.cluster.act(trio.one, trio.one.node.force_leave(trio.two.id, trio.cluster.now))
+    trio.cluster.run(5.0)
+    assert trio.asked.all_groups() == {"billing": ("order.*",), **stock}
+    assert trio.asked.away_with("mail") == []
 
 
 def test_announcements_of_events_that_cannot_be_read_are_counted() -> None:

@@ -51,6 +51,18 @@ def test_a_restarted_sidecar_names_the_groups_that_ran_there(cluster: Sidecars, 
         wait_for(lambda: answer["id"] in ids(mail))
 
 
+def test_a_group_of_a_dead_sidecar_is_shown_and_gets_the_event(cluster: Sidecars, tmp_path: Path) -> None:
+    one, two, _ = durable(cluster, tmp_path)
+    with subscribed(two, tmp_path, "order.*", "--group", "mail"):
+        wait_for(lambda: shown(one) == {"mail": 1})
+        two.kill()
+    wait_for(lambda: two.name not in one.alive())
+    wait_for(lambda: shown(one) == {"mail": 0})
+    forgot = one.call("events-forget", group="mail")
+    assert (forgot["count"], [text.split()[0] for text in forgot["unanswered"]]) == (0, ["m1"])
+    assert published(one)["groups"] == 1
+
+
 def test_a_group_that_only_its_sidecar_remembers_can_be_forgotten(cluster: Sidecars, tmp_path: Path) -> None:
     one, two, _ = durable(cluster, tmp_path)
     with subscribed(two, tmp_path, "order.*", "--group", "mail"):

@@ -5,7 +5,7 @@ missing from it.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from gossipreg.daemon import params as check
@@ -43,7 +43,8 @@ async def publish(events: LocalEvents, params: Params) -> bytes:
 
 async def groups(events: LocalEvents, params: Params) -> bytes:
     """{} -> {groups, left_out, unanswered}: each group once, with what waits for it in all journals. A group that runs,
-    was declared or is remembered is there too where no journal knows it yet, as before the first event."""
+    was declared or is remembered is there too where no journal knows it yet, as before the first event; also at a
+    member that is dead, since the next event is for it."""
     take_untrusted("events-groups", params, {})
     answers = await events.ask_all("groups", {})
     merged: dict[str, dict[str, Any]] = {}
@@ -116,17 +117,26 @@ async def drop(events: LocalEvents, params: Params) -> bytes:
 
 
 async def forget(events: LocalEvents, params: Params) -> bytes:
-    """{group} -> {count, unanswered}: forget a group, with all that waits for it, also where it is only remembered"""
+    """{group} -> {count, unanswered}: forget a group, with all that waits for it, also where it is only remembered. A
+    member that does not run goes on to name it in its row, so that an event is for it: that is said."""
     given = take_untrusted("events-forget", params, {"group": _LETTER["group"]}, "group")
-    return await _decide(events, "forget", given, handlers=True)
+    answers = await events.ask_all("forget", given, handlers=True)
+    away = [_AWAY.format(name) for name in events.away_with(given["group"])]
+    return _decided(answers, away)
 
 
-async def _decide(events: LocalEvents, method: str, given: Params, *, handlers: bool = False) -> bytes:
+_AWAY = "{} does not run and still names the group (forget it again once it does, or `gossipreg force-leave` it)"
+
+
+async def _decide(events: LocalEvents, method: str, given: Params) -> bytes:
     if "index" in given and "journal" not in given:
         raise BadParams("index needs journal: it names an event in its journal")
-    answers = await events.ask_all(method, given, handlers=handlers)
+    return _decided(await events.ask_all(method, given))
+
+
+def _decided(answers: Collection[MemberAnswer], away: Iterable[str] = ()) -> bytes:
     count = sum(answer["count"] for answer in _results(answers))
-    return pack({"count": count, "unanswered": _unanswered(answers)})
+    return pack({"count": count, "unanswered": sorted([*_unanswered(answers), *away])})
 
 
 def _results(answers: Iterable[MemberAnswer]) -> list[Any]:

@@ -209,8 +209,12 @@ class LocalEvents:
         return unspoken(named, self.source if closed else "")
 
     def known_groups(self) -> dict[str, tuple[str, ...]]:
-        """The patterns of each group that runs, was declared, or is remembered, at a member that runs."""
-        return self.registry.groups_at_running()
+        """The patterns of each group that runs, was declared, or is remembered, at any member of the registry."""
+        return self.registry.all_groups()
+
+    def away_with(self, group: str) -> list[str]:
+        """The names of the members that have this group so, and do not run."""
+        return [self._member_name(node) for node in self.registry.away_with(group)]
 
     def instances_of(self, group: str) -> int:
         """How many members have a subscription of this group now."""

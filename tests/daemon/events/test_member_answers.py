@@ -41,6 +41,7 @@ class Members:
     def __init__(self, **answers: tuple[str, bytes]) -> None:
         self._answers = answers
         self.running: dict[str, tuple[str, ...]] = {}
+        self.away: list[str] = []
 
     async def ask_all(
         self, method: str, params: Mapping[str, Any], *, handlers: bool = False, journals: bool = True
@@ -51,6 +52,10 @@ class Members:
     def instances_of(self, group: str) -> int:
         del group
         return 1
+
+    def away_with(self, group: str) -> list[str]:
+        del group
+        return self.away
 
     def known_groups(self) -> dict[str, tuple[str, ...]]:
         return self.running
@@ -109,6 +114,14 @@ async def test_group_that_runs_is_shown_before_its_first_event() -> None:
         ("new", ["a.*", "b.*"], 0),
     ]
     assert found[1].keys() == found[0].keys()
+
+
+async def test_forget_names_the_members_that_go_on_to_name_the_group() -> None:
+    members = Members(web=("", packb({"count": 0})))
+    members.away = ["mail-2"]
+    found = await members.call("events-forget")
+    assert found["count"] == 0
+    assert [text.split("(")[0] for text in found["unanswered"]] == ["mail-2 does not run and still names the group "]
 
 
 @pytest.mark.parametrize(
