@@ -17,8 +17,8 @@ def collect_seldom() -> None:
 
 
 def settle_memory() -> None:
-    """Give back the memory that only the start needed, about 1 MiB. All other objects stay, so later collections need
-    not look at them."""
+    """Give back the memory that only the start or the join needed, about 1 MiB. Nearly all other objects stay, so later
+    collections need not look at them."""
     gc.set_threshold(THRESHOLD)
     gc.collect()
     gc.freeze()

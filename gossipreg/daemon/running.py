@@ -73,6 +73,8 @@ async def _say_ready(sidecar: Sidecar) -> None:
     with trio.move_on_after(READY_AT_LATEST_S):
         await sidecar.reactions.synced.wait()
     notify(READY)
+    await sidecar.reactions.synced.wait()
+    settle_memory()  # what is known of 1,000 members takes a full search for garbage some 30 ms, each time
 
 
 async def _keep_house(sidecar: Sidecar) -> None:

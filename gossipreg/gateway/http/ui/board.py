@@ -2,7 +2,8 @@
 
 Owns when an item is read again: soon after `touch`, at most four times a second, in pieces, so that others need not
 wait long. An item is written once, however many streams show it. A reader is told the keys that changed since it last
-looked, so one that is slow never falls behind by more than the board is long.
+looked, so one that is slow never falls behind by more than the board is long. While the board is read for the first
+time, a reader gets what has been read already.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -42,7 +43,25 @@ class BoardItem:
 class BoardReader(Generic[Key]):
     def __init__(self) -> None:
         self.changed: dict[Key, None] = {}
-        self.wake = trio.Event()
+        """The keys that it was told since it last took them."""
+        self._told = trio.Event()
+
+    def tell(self, keys: Iterable[Key]) -> None:
+        self.changed.update(dict.fromkeys(keys))
+        self._told.set()
+        self._told = trio.Event()
+
+    async def wait_for(self, enough: Callable[[], bool]) -> None:
+        """Until `enough`, which is asked again whenever the reader is told something."""
+        while not enough():
+            await self._told.wait()
+
+    def take(self, most: int | None = None) -> list[Key]:
+        """The oldest of them, all without `most`."""
+        taken = list(islice(self.changed, most))
+        for key in taken:
+            del self.changed[key]
+        return taken
 
 
 class Board(Generic[Key]):
@@ -77,30 +96,40 @@ class Board(Generic[Key]):
         self.touch(self._keys())
         while True:
             touched, self._touched, self._wake = self._touched, {}, trio.Event()
-            await self._read_again(touched)
+            changed = await self._read_again(touched)
             self.filled.set()
+            self._tell(())
+            if changed:
+                self.on_change()
             await trio.sleep(EVERY_S)
             await self._wake.wait()
 
-    async def _read_again(self, keys: Iterable[Key]) -> None:
-        changed: dict[Key, None] = {}
+    async def _read_again(self, keys: Iterable[Key]) -> bool:
+        """Returns whether an item has changed."""
+        some = False
         for piece in pieces_of(keys, PIECE):
-            for key in piece:
-                before = self.items.get(key)
-                item = self._read(key, before)
-                if item is before:
-                    continue
-                changed[key] = None
-                if item is None:
-                    del self.items[key]
-                else:
-                    self.items[key] = item
             await trio.lowlevel.checkpoint()
-        if changed:
-            for reader in self._readers:
-                reader.changed.update(changed)
-                reader.wake.set()
-            self.on_change()
+            changed = [key for key in piece if self._has_changed(key)]
+            if changed:
+                some = True
+                self._tell(changed)
+        return some
+
+    def _has_changed(self, key: Key) -> bool:
+        """Read the item of this key again."""
+        before = self.items.get(key)
+        item = self._read(key, before)
+        if item is before:
+            return False
+        if item is None:
+            del self.items[key]
+        else:
+            self.items[key] = item
+        return True
+
+    def _tell(self, keys: Iterable[Key]) -> None:
+        for reader in self._readers:
+            reader.tell(keys)
 
     @contextmanager
     def reading(self) -> Iterator[BoardReader[Key]]:
@@ -113,22 +142,30 @@ class Board(Generic[Key]):
 
     async def show(self, send: Send) -> None:
         """Send all items, and then those that change. Until cancelled."""
-        await self.filled.wait()
         with self.reading() as reader:
-            await self._show_current(send)
+            await self._show_current(reader, send)
             while True:
-                await reader.wake.wait()
-                changed, reader.changed, reader.wake = reader.changed, {}, trio.Event()
-                for piece in pieces_of(changed, ITEMS_AN_EVENT):
+                await reader.wait_for(lambda: bool(reader.changed))
+                for piece in pieces_of(reader.take(), ITEMS_AN_EVENT):
                     await send(self.name, self._changed_data(piece))
                 await trio.sleep(EVERY_S)
 
-    async def _show_current(self, send: Send) -> None:
-        pieces = list(pieces_of(self.items, ITEMS_AN_EVENT)) or [[]]
-        for number, keys in enumerate(pieces, 1):
-            texts = [item.text for key in keys if (item := self.items.get(key)) is not None]
-            last = b',"last":%s' % (b"true" if number == len(pieces) else b"false")
-            await send(self.name, items_data("current", texts, more=last))
+    async def _show_current(self, reader: BoardReader[Key], send: Send) -> None:
+        """Send all items in pieces, each as soon as it has been read; the last piece says that it is the last."""
+        reader.tell(self.items)
+        whole = False
+        while not whole:
+            await reader.wait_for(lambda: self.filled.is_set() or len(reader.changed) >= ITEMS_AN_EVENT)
+            whole = self.filled.is_set()
+            pieces = list(pieces_of(reader.take(None if whole else ITEMS_AN_EVENT), ITEMS_AN_EVENT)) or [[]]
+            for number, keys in enumerate(pieces, 1):
+                gone = [key for key in keys if key not in self.items]
+                texts = [self.items[key].text for key in keys if key in self.items]
+                last = whole and number == len(pieces)
+                await send(
+                    self.name, items_data("current", texts, more=b',"last":%s' % (b"true" if last else b"false"))
+                )
+                reader.tell(gone)  # an earlier piece may have had it, so it is told as gone behind the last one
 
     def _changed_data(self, keys: Iterable[Key]) -> bytes:
         found = [(key, self.items.get(key)) for key in keys]

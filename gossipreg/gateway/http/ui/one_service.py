@@ -4,7 +4,7 @@
 too, and `explain` counts what a lookup leaves out. Who calls a service is not known to anybody.
 """
 
-from typing import Any
+from hashlib import sha256
 
 import trio
 
@@ -13,7 +13,7 @@ from gossipreg.core.dead_services import dead_shapes
 from gossipreg.errors import NotSynced
 from gossipreg.gateway.http.ui.board import PIECE, pieces_of
 from gossipreg.gateway.http.ui.out_because import out_because
-from gossipreg.gateway.http.ui.page_events import json_line, without_times
+from gossipreg.gateway.http.ui.page_events import json_line, line_without_times
 from gossipreg.gateway.http.ui.watched import MadeView
 from gossipreg.model import CatalogInstance, fold_name
 from gossipreg.sidecar_api import Shape, SidecarApi
@@ -35,24 +35,27 @@ class OneService:
         if self._view.knowledge.refuses and not any(one.node == self._view.id for one in instances):
             why = self._view.why_not_synced(self._sidecar.now())
             raise NotSynced(f"this sidecar is not synced, so it does not know where {self._name} is yet: {why}")
-        same: list[Any] = []
+        same = sha256()
         texts: list[bytes] = []
+
+        def add(shape: Shape) -> None:
+            texts.append(json_line(shape))
+            same.update(line_without_times(shape, texts[-1]))
+
         for piece in pieces_of(instances, PIECE):
-            shapes = [self.shape(one) for one in piece]
-            same += map(without_times, shapes)
-            texts += map(json_line, shapes)
+            for one in piece:
+                add(self.shape(one))
             await trio.lowlevel.checkpoint()
         name = explain["name"] or self._name
         for number, shape in enumerate(dead_shapes(self._view, self._name, (), None, self._sidecar.now())):
-            dead = {**shape, "checks": None, "out_because": shape["reason"]}
-            same.append(without_times(dead))
-            texts.append(json_line(dead))
+            add({**shape, "checks": None, "out_because": shape["reason"]})
             name = explain["name"] or shape["service"]
             if number % PIECE == PIECE - 1:
                 await trio.lowlevel.checkpoint()
         about = {"name": name, "explain": explain, "partial": self._view.knowledge.partial}
-        data = b'%s,"instances":[%s]}' % (json_line(about)[:-1], b",".join(texts))
-        return MadeView((about, same), data)
+        head = json_line(about)
+        same.update(head)
+        return MadeView(same.digest(), b'%s,"instances":[%s]}' % (head[:-1], b",".join(texts)))
 
     def shape(self, instance: CatalogInstance) -> Shape:
         """An instance with its checks, where they are known here, and why it is out."""

@@ -26,6 +26,12 @@ def items_data(kind: str, items: Iterable[bytes], *, more: bytes = b"") -> bytes
     return b'{"kind":"%s","items":[%s]%s}' % (kind.encode(), b",".join(items), more)
 
 
+def line_without_times(value: Any, line: bytes) -> bytes:
+    """The value as JSON without the fields that run by themselves; `line` is its JSON with them."""
+    rest = without_times(value)
+    return line if rest == value else json_line(rest)
+
+
 def without_times(value: Any) -> Any:
     """The value without the fields that run by themselves: two of them are equal unless something has changed."""
     match value:

@@ -7,13 +7,14 @@ longer.
 
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import trio
 
 from gossipreg.errors import GossipregError
 from gossipreg.gateway.http.ui.latest import Latest
-from gossipreg.gateway.http.ui.page_events import error_line, json_line, without_times
+from gossipreg.gateway.http.ui.page_events import error_line, json_line, line_without_times
 from gossipreg.gateway.http.ui.page_stream import Send
 
 SENT_EVERY_S = 10.0
@@ -26,12 +27,14 @@ FAILED = "this failed inside the sidecar, and its log says how: please report it
 class MadeView:
     """What is sent, and what of it has to differ before it is sent again."""
 
-    same: object
+    same: bytes
+    """A digest: the values themselves would be thousands of objects for every full garbage collection to look at."""
     data: bytes
 
 
 def made(shape: Any) -> MadeView:
-    return MadeView(without_times(shape), json_line(shape))
+    line = json_line(shape)
+    return MadeView(sha256(line_without_times(shape, line)).digest(), line)
 
 
 Make = Callable[[], Awaitable[MadeView]]

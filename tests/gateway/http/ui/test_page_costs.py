@@ -1,8 +1,10 @@
 """What pages may cost: a slow reader holds nobody up and little memory, and no reading blocks the loop for long."""
 
+import json
 import socket
 from collections import Counter
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import trio
@@ -107,6 +109,40 @@ async def test_a_long_board_is_read_in_pieces_and_written_once(autojump_clock: o
     assert set(reads.values()) == {1}, "however many look, and nothing is read again unless it is touched"
     assert len(got) == 3 * 5_000 / ITEMS_AN_EVENT
     assert got[0].startswith(b'{"kind":"current","items":[0,1,2')
+
+
+async def test_the_first_items_are_sent_while_others_are_read(autojump_clock: object) -> None:
+    assert autojump_clock
+    reads = 0
+
+    def read(key: int, _before: BoardItem | None) -> BoardItem | None:
+        nonlocal reads
+        reads += 1
+        return None if key in gone else BoardItem(key, b"%d" % key)
+
+    gone: set[int] = set()
+    things = Board[int]("things", keys=lambda: range(1_000), read=read, key_text=str)
+    got: list[tuple[int, dict[str, Any]]] = []
+
+    async def send(_kind: str, data: bytes) -> None:
+        await trio.lowlevel.checkpoint()
+        got.append((reads, json.loads(data)))
+        if len(got) == 2:  # what was sent already is gone before all is sent
+            gone.add(7)
+            things.touch([7])
+            await things.filled.wait()
+            await trio.sleep(EVERY_S * 2)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(things.run)
+        nursery.start_soon(things.show, send)
+        await trio.sleep(60)
+        nursery.cancel_scope.cancel()
+    assert got[0][0] < 500
+    current = [one for _, one in got if one["kind"] == "current"]
+    assert sorted(item for one in current for item in one["items"]) == list(range(1_000))
+    assert [one["last"] for one in current] == [False] * (len(current) - 1) + [True]
+    assert got[-1][1]["gone"] == ["7"], "an earlier piece had it"
 
 
 async def test_changes_come_together_four_times_a_second(autojump_clock: object) -> None:
