@@ -8,6 +8,7 @@ the table.
     lives, or is suspected         yes                yes
     restarting, dead               no                 yes: it may come back, and events must wait for it
     left, quarantined, forgotten   no                 no
+    this one, while it leaves      no                 yes: it may still publish, and knows what ran beside it
 
 While only the entry of a member's new process is here, and not yet what that announces, it gets no events.
 """
@@ -68,7 +69,7 @@ class EventRegistry:
             self._index.put(id, self._read(id))
 
     def _read(self, id: NodeId) -> AnnouncedEvents:
-        if self._journals.member(id).standing in _ABSENT:
+        if id != self._node.id and self._journals.member(id).standing in _ABSENT:
             return NOTHING_ANNOUNCED
         subscriptions = self._all(id, KIND_SUBSCRIPTION, MAX_SUBSCRIPTIONS, _subscription)
         groups = self._all(id, KIND_GROUP, MAX_ANNOUNCED_GROUPS, _group)

@@ -1,4 +1,4 @@
-"""Whether this sidecar takes a copy of a journal that it is asked for: a pure decision.
+"""Whether this sidecar takes a copy of a journal that it is asked for, and whether it lets one go: pure decisions.
 
 Owns: the reasons against. Never knows: how a copy begins.
 """
@@ -6,6 +6,7 @@ Owns: the reasons against. Never knows: how a copy begins.
 from gossipreg.journal.effects import LogBase
 from gossipreg.journal.model import START, Configuration
 from gossipreg.journal.replica_data import ReplicaData
+from gossipreg.model import NodeId
 
 NOBODY = LogBase(START, 0, Configuration(()))
 """With this a new copy begins: it does not know yet who votes."""
@@ -24,3 +25,12 @@ def why_not(present: ReplicaData | None, *, leaves: bool, is_ours: bool, used_by
     if used_bytes >= space_bytes and not is_ours:
         return f"full: copies take {used_bytes} of {space_bytes} bytes here"
     return ""
+
+
+def may_be_dismissed(data: ReplicaData, by: NodeId) -> bool:
+    """Whether this copy may be removed, as that member says. An only voter may not: without it nobody has ended the
+    journal, or replaced it."""
+    if not data.configuration.has_majority({data.replica}):
+        return True
+    data.context.event("journal_not_dismissed", journal=data.journal.hex(), by=by.hex())
+    return False

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from gossipreg.journal.context import JournalContext
 from gossipreg.journal.effects import JournalEffect, LogBase, RecordsFound, RemoveJournal, SendMessage
-from gossipreg.journal.hosting import NOBODY, why_not
+from gossipreg.journal.hosting import NOBODY, may_be_dismissed, why_not
 from gossipreg.journal.leading import ProposalRefused
 from gossipreg.journal.lost_copies import ASKS, lost_answer, lost_notices
 from gossipreg.journal.membership import JournalMembership
@@ -155,10 +155,10 @@ class Journals:
         elif isinstance(message, TakeReplica):
             self._on_take(node, message)
         elif replica is not None and replica.data.replica == message.receiver:
-            if isinstance(message, ReplicaDismissed):
-                self._remove(message.journal)
-            else:
+            if not isinstance(message, ReplicaDismissed):
                 replica.receive(node, message)
+            elif may_be_dismissed(replica.data, node):
+                self._remove(message.journal)
         elif isinstance(message, ASKS):
             self._send(node, lost_answer(message))
         return self._settle()

@@ -7,7 +7,7 @@ A voter is leaderless while no running process claims, in its row, a ballot at o
 """
 
 from gossipreg.journal.membership import JournalMembership, LeaderClaim, ProcessStanding
-from gossipreg.journal.model import Ballot, Configuration
+from gossipreg.journal.model import NO_BALLOT, Ballot, Configuration
 from gossipreg.journal.replica_data import HeardLeader, ReplicaData
 from gossipreg.journal.tuning import JournalTuning
 from gossipreg.model import BootId, NodeId
@@ -22,6 +22,12 @@ def leader_of(data: ReplicaData) -> LeaderClaim | None:
         claims.append(heard)
     running = [claim for claim in claims if claim.node != data.context.node and _runs(membership, claim)]
     return max(running, default=None, key=lambda claim: claim.ballot)
+
+
+def highest_claim(data: ReplicaData) -> Ballot:
+    """The ballot of the claim in force; NO_BALLOT if there is none."""
+    leader = leader_of(data)
+    return NO_BALLOT if leader is None else leader.ballot
 
 
 def heard_in_force(heard: HeardLeader | None, promised: Ballot, now: float) -> LeaderClaim | None:

@@ -15,6 +15,7 @@ from gossipreg.journal.effects import RecordsFound
 from gossipreg.journal.following import Following
 from gossipreg.journal.greeting import Greeting
 from gossipreg.journal.handover import HandOverTimer
+from gossipreg.journal.leaderless import highest_claim
 from gossipreg.journal.leading import Leading, ProposalRefused, StuckTimer
 from gossipreg.journal.messages import (
     Append,
@@ -72,6 +73,7 @@ class Replica:
 
     def look(self) -> None:
         """Members, rows or our own promise changed: see who leads."""
+        self._give_way(highest_claim(self.data))  # an idle leader that was replaced as a voter hears it nowhere else
         self._candidacy.look(self.leading is not None)
         self._departure.look(self.leading is not None)
         if self.leading is not None:
@@ -158,8 +160,8 @@ class Replica:
         self._advance()
 
     def _give_way(self, promised: Ballot) -> None:
-        """Lead no more if a voter has promised a higher ballot. An idle leader would not notice otherwise, and refuse
-        that voter for ever if its own log is newer."""
+        """Lead no more if a voter has promised a higher ballot, or leads with one. An idle leader would not notice
+        otherwise, and refuse that voter for ever if its own log is newer."""
         if self.leading is not None and promised > self.leading.ballot:
             self._candidacy.heard_of(promised)
             self._step_down("a voter has promised a higher ballot")

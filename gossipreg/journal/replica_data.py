@@ -219,6 +219,8 @@ class ReplicaData:
             index = min(index, sending)
         if self.log.size_bytes <= limit or index <= self.log.base.position.index:
             return
+        if not self.log.configuration_at(index).voters:
+            return  # a new copy, before the entry that names the voters: cut here, it would look like an ended journal
         if self.log.led_ms_at(index) is not None:
             self.disk.cut(self.log.cut(index))
 

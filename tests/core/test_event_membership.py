@@ -144,6 +144,15 @@ def test_a_group_of_a_member_that_left_is_not_added_to_journals() -> None:
     assert [*trio.asked.groups_for(CREATED)] == []
 
 
+def test_a_member_that_leaves_still_knows_what_ran_beside_it() -> None:
+    """It may still publish, and what it publishes is for that group too."""
+    trio = Trio()
+    trio.subscribe(trio.one, 0, "billing", "order.*")
+    trio.cluster.leave(trio.one)
+    trio.cluster.run(0.001)
+    assert [*trio.follows.of[trio.one.number].groups_for(CREATED)] == [KnownGroup("billing", ("order.*",))]
+
+
 def test_a_group_that_another_member_remembers_is_known() -> None:
     trio = Trio()
     group = KnownGroup("billing", ("order.*", "refund"))

@@ -4,8 +4,10 @@ import pytest
 
 from gossipreg.journal.effects import ProposalOutcome
 from gossipreg.journal.leading import ProposalRefused
+from gossipreg.journal.membership import ProcessStanding
 from gossipreg.journal.messages import AppendAnswer, Vote
-from gossipreg.journal.model import NO_BALLOT
+from gossipreg.journal.model import NO_BALLOT, Ballot
+from gossipreg.model import BootId
 from tests.journal.by_hand import BIG, JOURNAL, Bench
 
 
@@ -259,3 +261,20 @@ def test_an_idle_leader_gives_way_to_a_higher_promise() -> None:
     bench.exchange(s1, s3)
     assert s1.established == {*s1.claimed}
     assert s3.data.log.last == s1.data.log.last
+
+
+def test_an_idle_leader_gives_way_to_one_that_leads_with_a_higher_ballot() -> None:
+    """It was replaced as a voter while it was away, so no message of the others reaches it: their row says it."""
+    bench = Bench(3)
+    s1, s2, s3 = bench.voters
+    bench.elect(s1, s2, s3)
+    bench.exchange(s1, s2, s3)
+    s1.see(s2, ProcessStanding.LIVES)
+    s1.view.rows[s2.node] = BootId(bytes([2]) * 8), {JOURNAL: Ballot(1, s1.replica)}
+    s1.act(s1.journals.members_changed(bench.now))
+    assert s1.journals.replicas[JOURNAL].leading is not None, "that ballot is no higher"
+    s1.view.rows[s2.node] = BootId(bytes([2]) * 8), {JOURNAL: Ballot(4, s2.replica)}
+    s1.see(s2, ProcessStanding.SILENT)
+    assert s1.journals.replicas[JOURNAL].leading is not None, "that process does not run"
+    s1.see(s2, ProcessStanding.LIVES)
+    assert s1.journals.replicas[JOURNAL].leading is None
