@@ -114,8 +114,7 @@ class Span:
             self._began_ns, self._began_at = time.time_ns(), time.perf_counter_ns()
 
     def end(self, error: str = "") -> None:
-        """It is over; a second end changes nothing. `error`: the kind of the failure, of which there are few; empty:
-        it did what it was to do."""
+        """End it; a second end changes nothing. `error`: the kind of the failure, one of a few; empty: it succeeded."""
         export, self._export = self._export, None
         if export is None:
             return

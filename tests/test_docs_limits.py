@@ -15,6 +15,7 @@ from gossipreg.daemon.deliveries import dapr_app, dapr_subscriptions, http_subsc
 from gossipreg.daemon.events import event_client, event_params, events_shown, own_answers
 from gossipreg.daemon.history import (
     history,
+    history_asked,
     history_disk,
     history_everywhere,
     history_follow,
@@ -177,6 +178,7 @@ VALUES: dict[str, tuple[float, ...]] = {
     "lines of one answer": (history_query.LIMIT_MAX,),
     "times that a connection follows the history": (history_follow.FOLLOWS_MAX,),
     "lines of one answer of `history-everywhere`": (history_everywhere.LIMIT_MAX,),
+    "calls of `history-everywhere` at the same time": (history_asked.EVERYWHERE_AT_ONCE,),
     "members asked at the same time by `history-everywhere`": (history_everywhere.AT_ONCE,),
     "time for all members to answer `history-everywhere`": (history_everywhere.ALL_S,),
     "lines of one member in an answer of `history-everywhere`": (history_everywhere.MOST_OF_MEMBER,),

@@ -1,6 +1,7 @@
 """`gossipreg history`."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 LINES = 100
 PAGE = 1000
+EVERYWHERE_MAX = 5000
+"""Lines of one answer for all members."""
 EVERYWHERE_S = 60.0
 """How long the members are waited for; the sidecar's own bound is shorter."""
 _MARKS = {"warning": "!", "error": "!"}
@@ -55,6 +58,10 @@ def history(chosen: Chosen, /, lines: int | None, everywhere: bool, follow: bool
     asked = {name: value for name, value in wanted.items() if value is not None}
     if everywhere and follow:
         raise click.UsageError("--everywhere and --follow exclude each other: follow the history of one sidecar.")
+    if everywhere and lines is not None and lines > EVERYWHERE_MAX:
+        raise click.UsageError(
+            f"-n {lines}: --everywhere shows at most {EVERYWHERE_MAX} lines: choose a time by --since and --until."
+        )
     if everywhere:
         return _everywhere(chosen, asked, lines)
     if lines is None and "since" not in asked:
@@ -71,14 +78,19 @@ def history(chosen: Chosen, /, lines: int | None, everywhere: bool, follow: bool
         say_error("unavailable", f"lines may be missing: {faults[0]}", json=chosen.json)
         return REFUSED
     if not shown and not chosen.json:
-        say(f"nothing is known{' of that' if asked else ''}: see `gossipreg docs history` for what is kept")
+        _say_nothing_known(asked)
     return 0
+
+
+def _say_nothing_known(asked: dict[str, Any]) -> None:
+    say(f"nothing is known{' of that' if asked else ''}: see `gossipreg docs history` for what is kept")
 
 
 def _past(
     client: "Client", asked: dict[str, Any], most: int | None, faults: list[str]
 ) -> Iterator[dict[str, Any]]:  # fmt: skip
-    """The lines, the oldest first; with `most` only so many, the newest. Why some may be missing goes to `faults`."""
+    """The lines, the oldest first; with `most` the newest `most` alone. The reason why some may be missing is appended
+    to `faults`."""
     if most is not None:
         pages: list[list[dict[str, Any]]] = []
         before: dict[str, int] = {"before": 1 << 53}
@@ -162,7 +174,7 @@ def _moment(at: float) -> str:
 
 
 def _everywhere(chosen: Chosen, asked: dict[str, Any], most: int | None) -> int:
-    limit = {} if most is None else {"limit": min(most, PAGE)}
+    limit = {} if most is None else {"limit": most}
     with chosen.client(EVERYWHERE_S) as client:
         found = client.call("history-everywhere", **asked, **limit)
     if chosen.json:
@@ -173,14 +185,25 @@ def _everywhere(chosen: Chosen, asked: dict[str, Any], most: int | None) -> int:
             print_line(_of_member(line, width))
         for text in found["disagreements"]:
             say(f"disagreement: {printable(text)}")
-        for one in found["members"]:
-            if one["left_out"]:
-                say(f"{printable(one['name'])} has more lines of that time than one answer holds: ask it by itself")
-    if not found["unanswered"]:
-        return 0
-    missing = ", ".join(f"{printable(one['name'])} ({printable(one['why'])})" for one in found["unanswered"])
-    say_error("unavailable", f"what these members saw is missing here: {missing}", json=chosen.json)
-    return REFUSED
+        _say_left_out(found, most)
+        if not found["lines"]:
+            _say_nothing_known(asked)
+    missing = [f"{printable(one['name'])} ({printable(one['why'])})" for one in found["unanswered"]]
+    if missing:
+        say_error("unavailable", f"what these members saw is missing here: {', '.join(missing)}", json=chosen.json)
+    faults = [f"{printable(one['name'])} ({printable(one['fault'])})" for one in found["members"] if one["fault"]]
+    if faults:
+        say_error("unavailable", f"lines of these members may be missing: {', '.join(faults)}", json=chosen.json)
+    return REFUSED if missing or faults else 0
+
+
+def _say_left_out(found: dict[str, Any], most: int | None) -> None:
+    if found["left_out"] and most is None:
+        say(f"older lines are left out: choose a shorter time by --since and --until, or up to -n {EVERYWHERE_MAX}")
+    shown = Counter(line["seen_by"]["id"] for line in found["lines"])
+    for one in found["members"]:
+        if one["left_out"] and shown[one["id"]] == one["lines"]:  # else they are older than all that is shown
+            say(f"{printable(one['name'])} has more lines of that time than one answer holds: ask it by itself")
 
 
 def _of_member(line: dict[str, Any], width: int) -> str:

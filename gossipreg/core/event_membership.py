@@ -163,7 +163,7 @@ class EventRegistry:
         return self._index.away_with(group)
 
     def participants(self) -> list[NodeId]:
-        """The members that run and subscribe or lead a journal, and ourselves."""
+        """The members that run and subscribe, remember a group, or lead a journal; and ourselves."""
         return sorted({self._node.id, *self.leaders(), *filter(self.runs, self._index.ids())})
 
     def instances_of(self, group: str) -> int:

@@ -44,7 +44,7 @@ class ShopRecords:
 
     @property
     def orders(self) -> set[str]:
-        """Every order of which anything is there."""
+        """Every order that any record names."""
         counters = (self.reservations, self.payments, self.receipts, self.parcels, self.notes)
         return {order for counter in counters for order, count in counter.items() if count}
 
@@ -58,7 +58,7 @@ class Books:
     finished: int
     """Orders without an answer that were carried out all the same."""
     undone: int
-    """Orders without an answer of which nothing is left."""
+    """Orders without an answer that left no record."""
     faults: tuple[str, ...]
     """Empty: the books balance."""
 

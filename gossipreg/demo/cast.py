@@ -13,7 +13,7 @@ from gossipreg.demo.orders import Orders
 from gossipreg.demo.teller import Teller, enumerated
 
 BOUND_S = 30.0
-"""What is not known by then counts as a fault: the slowest takes a few seconds, but machines may be busy."""
+"""A claim that is not true by then counts as a fault: the slowest takes a few seconds, but machines may be busy."""
 
 
 @dataclass(slots=True)

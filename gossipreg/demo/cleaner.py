@@ -15,7 +15,7 @@ import tempfile
 import time
 
 BOUND_S = 30.0
-"""What has not gone by then cannot be deleted."""
+"""A folder that is still there by then cannot be deleted."""
 PAUSE_S = 0.05
 
 

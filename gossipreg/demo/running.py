@@ -33,7 +33,7 @@ class DemoSettings:
     """What the user chose."""
 
     play_s: float | None
-    """Play the story in so many seconds; None: take commands from stdin."""
+    """The length of the play in seconds; None: take commands from stdin."""
     open_browser: bool
     as_json: bool
     prompt: bool

@@ -1,7 +1,7 @@
 """The groups that ran beside this sidecar. Its row names them while no instance of them runs here, so that they get
 what is published meanwhile.
 
-Owns: which patterns of which groups ran here, and for how long none has. Never knows: the row's slots, or how the
+Owns: which groups ran here, with which patterns, and for how long none has. Never knows: the row's slots, or how the
 groups are kept over a restart (`KeepGroups`).
 
     a subscription begins     its own announcement says so; the group is kept
@@ -26,7 +26,7 @@ from gossipreg.events.membership import EventMembership, KnownGroup
 from gossipreg.events.tuning import EventsTuning
 
 MAX_REMEMBERED = 256
-"""Pairs of group and pattern of which no instance runs here; of more, the ones that ran last. A program that draws a
+"""Pairs of group and pattern without an instance here; of more, the ones that ran last. A program that draws a
 new group for each run must not fill the row."""
 
 _Effects = list[AnnounceSubscription | KeepGroups]
@@ -77,7 +77,7 @@ class RememberedGroups:
         self._kept_at: float | None = None
 
     def groups(self) -> dict[str, tuple[str, ...]]:
-        """The groups of which no instance runs here, with their patterns."""
+        """The groups without an instance here, with their patterns."""
         found: dict[str, list[str]] = {}
         for group, pattern in self._idle:
             found.setdefault(group, []).append(pattern)

@@ -28,7 +28,7 @@ class HistoryQuery:
     after: int | None = None
     """Lines with a higher `seq`, the oldest first: to go on."""
     before: int | None = None
-    """Lines with a lower `seq`, of which the newest: to go back."""
+    """The newest of the lines with a lower `seq`: to go back."""
     limit: int = LIMIT_DEFAULT
 
     @property

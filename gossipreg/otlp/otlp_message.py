@@ -3,7 +3,7 @@
 Owns: the numbers of the fields. Never knows: where the bytes go.
 
 A field of protobuf is its number and its wire type as a varint, then its value: a varint (0), eight bytes (1), or a
-length and so many bytes (2). Fields with the value 0 are left out.
+length and that number of bytes (2). Fields with the value 0 are left out.
 
 Source: opentelemetry/proto/trace/v1/trace.proto, resource.proto and common.proto, version 1.
 """

@@ -82,7 +82,10 @@ EVERYWHERE = {
         {**line(1), "seen_by": {"id": "a1", "name": "api-1"}},
         {**line(2), "seen_by": {"id": "b2", "name": "b"}, "disagrees": ["api-1"]},
     ],
-    "left_out": False, "members": [{"name": "api-1", "left_out": True}],
+    "left_out": False, "members": [
+        {"id": "a1", "name": "api-1", "lines": 1, "left_out": True, "fault": ""},
+        {"id": "b2", "name": "b", "lines": 9, "left_out": True, "fault": ""},
+    ],
     "unanswered": [{"id": "c3", "name": "web-3", "why": "it is dead"}], "disagreements": ["b says otherwise"],
 }  # fmt: skip
 
@@ -93,6 +96,23 @@ def test_everywhere_names_who_saw_it_and_who_did_not_answer(sidecar: FakeSidecar
     assert (code, shown(out)) == (4, ["  api-1  line 1", "? b      line 2"])
     for said in ("web-3 (it is dead)", "b says otherwise", "api-1 has more lines"):
         assert said in err
+    assert "b has more lines" not in err, "they are older than all that is shown"
+
+
+def test_everywhere_says_that_older_lines_are_left_out(sidecar: FakeSidecar, command: Command) -> None:
+    sidecar.answers["history-everywhere"] = lambda _: {**EVERYWHERE, "left_out": True}
+    assert "older lines are left out" in command("history", "--everywhere").err
+    assert "older lines" not in command("history", "--everywhere", "-n", "2").err
+
+
+def test_everywhere_a_fault_of_a_member_is_no_success(sidecar: FakeSidecar, command: Command) -> None:
+    member = {"id": "a1", "name": "api-1", "lines": 0, "left_out": False, "fault": "its disk hangs"}
+    answer = {"lines": [], "left_out": False, "members": [member], "unanswered": [], "disagreements": []}
+    sidecar.answers["history-everywhere"] = lambda _: answer
+    code, _, err = command("history", "--everywhere")
+    assert code == 4
+    assert "may be missing: api-1 (its disk hangs)" in err
+    assert "nothing is known" in err
 
 
 def test_everywhere_in_json_is_the_answer(sidecar: FakeSidecar, command: Command) -> None:
@@ -101,6 +121,8 @@ def test_everywhere_in_json_is_the_answer(sidecar: FakeSidecar, command: Command
     assert (code, json.loads(out)["lines"][1]["disagrees"]) == (0, ["api-1"])
 
 
-@pytest.mark.parametrize("args", [["--everywhere", "--follow"], ["--since", "yesterday"], ["-n", "0"]])
+@pytest.mark.parametrize(
+    "args", [["--everywhere", "--follow"], ["--everywhere", "-n", "5001"], ["--since", "yesterday"], ["-n", "0"]]
+)
 def test_wrong_usage_ends_with_two(command: Command, args: list[str]) -> None:
     assert command("history", *args).code == 2

@@ -37,8 +37,8 @@ class History:
         self, own: NamedMember, bug: Callable[[str, Exception], None], *, disk: HistoryDisk | None = None,
         clock: ClockWatch | None = None, clock_set: Callable[[float], None] = lambda _by_s: None,
     ) -> None:  # fmt: skip
-        """`own` is this member; `disk` None: lines are kept in memory. `clock_set(by_s)` is told that the wall clock
-        was set by so many seconds."""
+        """`own` is this member; `disk` None: lines are kept in memory. `clock_set(by_s)` is called when the wall
+        clock was set, with the seconds by which it was."""
         self.own = own
         self.lines: Feed[HistoryLine] = Feed(bug)
         self._bug = bug

@@ -33,7 +33,7 @@ LOG_BYTES = 1024 * 1024
 FULL_SHARE = 0.95
 """Of the space, from which on the oldest lines make room."""
 ROOM_SHARE = 10
-"""One line in so many makes room at a time."""
+"""A tenth of the lines makes room at a time."""
 BUSY_S = 1.0
 
 _LAYOUT = 1

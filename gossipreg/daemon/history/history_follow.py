@@ -56,10 +56,10 @@ class HistoryFollows:
         try:
             page = await self._history.page(params)
         except BaseException:
-            self.end(number)
+            self._forget(number)
             raise
         if page["more"] and not query.newest:
-            self.end(number)
+            self._forget(number)
             return page, None
         newest = page["lines"][-1]["seq"] if page["lines"] else 0
         came = [line_shape(line) for line in waiting if line.seq > newest]
@@ -68,11 +68,15 @@ class HistoryFollows:
 
     def end(self, number: int) -> None:
         """Raises NotFound."""
-        ends = self._ends.pop(number, None)
-        if ends is None:
+        if number not in self._ends:
             raise NotFound(f"this connection does not follow the history under the number {number}")
-        ends()
+        self._forget(number)
 
     def end_all(self) -> None:
         for number in [*self._ends]:
-            self.end(number)
+            self._forget(number)
+
+    def _forget(self, number: int) -> None:
+        """It may have been ended meanwhile."""
+        if (ends := self._ends.pop(number, None)) is not None:
+            ends()

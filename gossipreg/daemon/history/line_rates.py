@@ -53,7 +53,7 @@ class LineRates:
         self._subjects: OrderedDict[tuple[str, str, str], _Subject] = OrderedDict()
         self._kinds: dict[str, _LinesOfKind] = {}
         self._waiting: dict[tuple[str, str, str], None] = {}
-        """Subjects of which something was left out."""
+        """Subjects whose notes were left out in part."""
 
     def admit(self, note: HistoryNote, now: float) -> bool:
         """Whether to write this note now; otherwise it is counted, and `summaries` tells of it. `now` is monotonic."""

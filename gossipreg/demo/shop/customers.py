@@ -25,7 +25,7 @@ CENTS = 450
 ANSWER_S = 60.0
 """A saga has so long until it is decided."""
 AT_ONCE = 64
-"""If so many orders wait for their answers, the next one is late."""
+"""Orders that wait for their answers at the same time; of more, the next one is late."""
 CUSTOMERS = 9
 
 registry = gossipreg.connect()

@@ -23,7 +23,7 @@ MEMBERS = Metric("gossipreg_members", "gauge", "Members by state", ("state",))
 INSTANCES = Metric("gossipreg_instances", "gauge", "Instances of services by health", ("health",))
 UNAVAILABLE = Metric(
     "gossipreg_services_unavailable", "gauge",
-    "Names of services of which no instance passes, those of dead members included",
+    "Names of services without a passing instance, those of dead members included",
 )  # fmt: skip
 ROUND_TRIPS = Metric(
     "gossipreg_rtt_seconds", "summary", "Smoothed round trips to the members that were measured", ("quantile",)
@@ -68,9 +68,9 @@ COUNTER_GAUGES = {
     "streams_failed": ("gossipreg_streams_failed", "Members to which the last attempt to open a stream failed"),
     "streams_broken": ("gossipreg_streams_broken", "Members that may hold a stream for open that broke here"),
     "streams_held_bytes": ("gossipreg_streams_held_bytes", "Messages of streams that have come in part"),
-    "journals": ("gossipreg_journals", "Journals of which a copy is here"),
+    "journals": ("gossipreg_journals", "Journals that have a copy here"),
     "journals_led": ("gossipreg_journals_led", "Journals that are led here"),
-    "journals_behind": ("gossipreg_journals_behind", "Journals led here of which a copy lacks entries"),
+    "journals_behind": ("gossipreg_journals_behind", "Journals led here that have a copy without all entries"),
     "journals_orphaned": ("gossipreg_journals_orphaned", "Journals led here whose owner is away for long"),
     "journal_fill_percent": ("gossipreg_journal_fill_percent", "How full the fullest journal is that is led here"),
     "journals_out": ("gossipreg_journals_out", "Copies of journals that take no part: the disk failed"),
@@ -81,7 +81,7 @@ COUNTER_GAUGES = {
     "events_handlings_bytes": ("gossipreg_handlings_bytes", "Size of these events"),
     "sagas_running": ("gossipreg_sagas_running", "Sagas of journals led here that are not decided"),
     "sagas_undoing": ("gossipreg_sagas_undoing", "Aborted sagas of journals led here that are not undone yet"),
-    "sagas_finishing": ("gossipreg_sagas_finishing", "Committed sagas led here of which something is still to be done"),
+    "sagas_finishing": ("gossipreg_sagas_finishing", "Committed sagas led here that still have something to do"),
     "sagas_stuck": ("gossipreg_sagas_stuck", "Sagas of journals led here that a person has to look at"),
     "sagas_commands": ("gossipreg_saga_commands", "Commands of sagas that are under way from here"),
     "sagas_programs": ("gossipreg_saga_programs", "Sagas whose program is connected here"),

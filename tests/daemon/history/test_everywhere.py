@@ -6,14 +6,16 @@ from typing import Any, cast
 
 import pytest
 import trio
+import trio.testing
 from msgpack import packb, unpackb
 
 from gossipreg.daemon.events.local_events import LocalEvents
 from gossipreg.daemon.events.member_answers import MemberAnswer, member_answer_untrusted
 from gossipreg.daemon.history.asked_answers import is_history_answer
 from gossipreg.daemon.history.history import History
+from gossipreg.daemon.history.history_asked import EVERYWHERE_AT_ONCE, HistoryAsked
 from gossipreg.daemon.history.history_everywhere import ANSWER_BYTES, HistoryAnswers, HistoryEverywhere
-from gossipreg.errors import BadParams
+from gossipreg.errors import BadParams, Busy
 from gossipreg.events.messages import MAX_REPLY_BYTES
 from gossipreg.history.history_line import NamedMember
 from gossipreg.model import NodeId
@@ -178,3 +180,27 @@ GOOD = {
 def test_an_answer_that_cannot_be_read_counts_as_none(spoilt: Any) -> None:
     assert is_history_answer(GOOD)
     assert not is_history_answer(spoilt)
+
+
+async def test_many_calls_at_the_same_time_are_refused_and_then_taken_again() -> None:
+    inside = Inside(MemoryNetwork(), "own", 1)
+    own = History(NamedMember(inside.node.id.hex(), "own"), fail)
+    may_ask = trio.Event()
+
+    async def events() -> LocalEvents:
+        await may_ask.wait()
+        return cast(LocalEvents, EventsOfFake(FakeMembers()))
+
+    view = cast(Any, ViewOf(inside, {NodeId(b"9" * 16): "web-1"}))
+    asked = HistoryAsked(view, own, lambda: 0.0, events)
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            for _ in range(EVERYWHERE_AT_ONCE):
+                nursery.start_soon(asked.everywhere, {})
+            await trio.testing.wait_all_tasks_blocked()
+            with pytest.raises(Busy, match="ask again"):
+                await asked.everywhere({})
+            nursery.cancel_scope.cancel()
+        may_ask.set()
+        with trio.move_on_after(0):
+            await asked.everywhere({})

@@ -54,6 +54,22 @@ async def test_a_page_with_more_behind_it_follows_nothing(history: History, side
     assert (rest["more"], "follow" in rest) == (False, True)
 
 
+async def test_a_client_that_goes_before_its_page_is_there_harms_nothing(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    follows = HistoryFollows(history, lambda _: None)
+
+    async def gone(params: dict[str, Any]) -> dict[str, Any]:
+        del params
+        follows.end_all()
+        raise OSError("the page cannot be read")
+
+    monkeypatch.setattr(history, "page", gone)
+    with pytest.raises(OSError, match="cannot be read"):
+        await follows.begin({})
+    assert len(follows) == 0
+
+
 async def test_only_lines_that_fit_come(history: History, sidecar: Sidecar) -> None:
     client = await sidecar.client()
     page = await client.call("history", follow=True, service="billing")

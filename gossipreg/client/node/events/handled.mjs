@@ -5,8 +5,8 @@ import { serving } from "../calling/served.mjs";
 
 const CORRELATION = "correlationid";
 const CAUSATION = "causationid";
-/** An event that is published while another is handled has these of its handling, unless it names its own. */
 const TRACE_PARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+/** An event that is published while another is handled has these of its handling, unless it names its own. */
 const TRACE = ["traceparent", "tracestate"];
 
 const handled = new AsyncLocalStorage();
