@@ -22,8 +22,8 @@ export function handledNow() {
   return handled.getStore();
 }
 
-/** The `traceparent` of what follows from what the program does now; undefined if there is none. Strangers write events,
- * and what has not its form goes no further. */
+/** The `traceparent` of what follows from what the program does now; undefined if there is none. Strangers write
+ * events: a text without its form is not passed on. */
 export function tracedNow() {
   const found = handledNow()?.traceparent;
   return found && TRACE_PARENT.test(found) ? found : undefined;
