@@ -3,7 +3,7 @@
 import click
 
 from gossipreg.cli.options import Chosen, client_options, maintenance_options, maintenance_params, pass_chosen
-from gossipreg.cli.output import print_json, warn_if_not_durable
+from gossipreg.cli.output import print_json, printable, say, warn_if_not_durable
 
 
 @click.command(
@@ -28,3 +28,5 @@ def maint(chosen: Chosen, service: str | None, off: bool, reason: str | None) ->
         print_json(result)
     else:
         warn_if_not_durable(result)
+        if still_out := result.get("still_out"):
+            say(f"Warning: still out of the answers: {printable(still_out)}")

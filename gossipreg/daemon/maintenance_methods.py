@@ -32,7 +32,8 @@ class MaintenanceMethods:
 
     def maint(self, params: dict[str, Any], by: Caller) -> Awaitable[Shape]:
         """{service, off, reason}: without `service` the whole sidecar. The result: {durable: whether it is on the disk;
-        false on a full disk, and the write is then repeated}."""
+        false on a full disk, and the write is then repeated; and with `off` still_out: what is out of the answers all
+        the same, and why, else empty}."""
         return self._maint(take_untrusted("maint", params, _MAINT), by)
 
     def drain(self, params: dict[str, Any], by: Caller) -> Awaitable[Shape]:
@@ -43,7 +44,18 @@ class MaintenanceMethods:
 
     async def _maint(self, given: dict[str, Any], by: Caller) -> Shape:
         reason = None if given.get("off", False) else given.get("reason", "")
-        return {"durable": await self._services.maintain(given.get("service"), reason, by=by)}
+        done = {"durable": await self._services.maintain(given.get("service"), reason, by=by)}
+        return done if reason is not None else {**done, "still_out": self._still_out(given.get("service"))}
+
+    def _still_out(self, service: str | None) -> str:
+        """What other maintenance keeps out of the answers, after that of `service`, or None of all, was ended."""
+        ids = [one["service"] for one in self._services.in_maintenance()]
+        if service is not None:
+            whole = f"{service}: the whole sidecar is in maintenance; `gossipreg maint --off` ends that"
+            return whole if None in ids else ""
+        more = f" and {len(ids) - NAMED_MAX} more" if len(ids) > NAMED_MAX else ""
+        each = "each has a maintenance of its own; `gossipreg maint --off --service ID` ends one"
+        return f"{', '.join(ids[:NAMED_MAX])}{more}: {each}" if ids else ""
 
     async def _drain(self, given: dict[str, Any], by: Caller) -> Shape:
         done = await self._maint(given, by)

@@ -4,7 +4,7 @@ import pytest
 import trio
 
 from scripts.tools.chromium import Tab
-from tests.ui.fake_cluster import events, fake_cluster, sagas
+from tests.ui.fake_cluster import events, fake_cluster, instance, member_id, sagas
 from tests.ui.fake_sidecar import FakeSidecar
 
 MAIN = "document.querySelector('main').innerText.replace(/\\s+/g, ' ')"
@@ -67,6 +67,13 @@ async def test_of_sagas_in_one_state_the_newest_comes_first(tab: Tab, sidecar: F
     numbers = [int(one.rpartition("-")[2]) for one in shown]
     assert numbers == sorted(numbers, reverse=True)
     assert len(numbers) == 12
+
+
+async def test_services_of_a_member_that_is_silent_are_known_last(tab: Tab, sidecar: FakeSidecar) -> None:
+    [(kind, data)] = sidecar.views["member"]({"name": member_id(4)})
+    sidecar.views["member"] = lambda _query: [(kind, {**data, "services": [instance(4, stale=True)]})]
+    await tab.open(f"{sidecar.address}#/members/{member_id(4)}")
+    await tab.wait_for_text("passing known last billing billing-8084")
 
 
 async def test_sagas_that_are_not_listed_are_told(tab: Tab, sidecar: FakeSidecar) -> None:

@@ -75,6 +75,11 @@ async def test_a_dialog_says_what_really_follows(tab: Tab, writable: FakeSidecar
     await tab.click("button.action", "Deregister")
     await tab.wait_for_text("is back after its next restart or reload")
     await tab.press("Escape")
+    writable.results["maint"] = {"durable": True, "still_out": "billing-8080: the whole sidecar is in maintenance"}
+    await tab.click("button.action", "Maintenance")
+    await tab.click("dialog button.main")
+    await tab.wait_for("document.querySelector('dialog .outcome.tone-warn')?.innerText.includes('the whole sidecar')")
+    await tab.press("Escape")
     await tab.go("#/events")
     await tab.wait_for("document.querySelector('.groups .danger')")
     await tab.evaluate("[...document.querySelectorAll('.groups .danger')].at(-1).click()")  # of mail, which is handled

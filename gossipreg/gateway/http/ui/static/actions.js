@@ -11,6 +11,7 @@ function button(text, ask, kind = "") {
 }
 
 function durably(result) {
+  if (result?.still_out) return { tone: "warn", text: `Done, but still out of the answers: ${result.still_out}.` };
   return result?.durable === false ? { tone: "warn", text: "Done. The disk has no room, so it is written later." } : "Done.";
 }
 

@@ -101,6 +101,7 @@ function servicesOf(services) {
         "li",
         null,
         badge(one.health),
+        one.stale && badge("stale", "known last"),
         h("div", null, h("a", { href: address("service", one.service) }, one.service), " ", h("span", { class: "soft" }, `${one.id}, ${one.address}:${one.port}`), one.reason && h("p", null, one.reason)),
       )),
   );
