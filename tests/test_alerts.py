@@ -95,6 +95,19 @@ def promtool_test(case: Case) -> dict[str, object]:
     }
 
 
+JOBS = "static", "registry"
+TWO_JOBS = [
+    Case(alert, {f'{series},job="{job}",instance="a"}}': "0x4 2x40" for job in JOBS}, quiet, fires, labels, "2",
+         {f'gossipreg_info{{instance="a",cluster="c",job="{job}"}}': "1x60" for job in JOBS})
+    for alert, series, quiet, fires, labels in (
+        ("GossipregMembersDead", 'gossipreg_members{state="dead"', 19, 21, {"cluster": "c"}),
+        ("GossipregServiceWithoutInstance", 'gossipreg_services_unavailable{x="y"', 9, 11, {"cluster": "c"}),
+        ("GossipregDeadLetters", 'gossipreg_group_dead_letters{group="mail"', 9, 11, {"group": "mail"}),
+        ("GossipregSagaStuck", 'gossipreg_sagas_stuck{x="y"', 9, 11, A),
+    )
+]  # fmt: skip
+
+
 def test_every_alert_has_a_case() -> None:
     assert [case.alert for case in CASES] == re.findall(r"- alert: (\w+)", ALERTS.read_text())
 
@@ -104,6 +117,16 @@ def test_alerts_fire_when_they_should_and_not_before(tmp_path: Path) -> None:
     assert PROMTOOL is not None
     cases = tmp_path / "cases.json"
     cases.write_text(json.dumps({"rule_files": [str(ALERTS)], "tests": [promtool_test(case) for case in CASES]}))
+    ended = subprocess.run([PROMTOOL, "test", "rules", str(cases)], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool is not here: apt install prometheus")
+def test_alerts_fire_where_two_jobs_scrape_one_sidecar(tmp_path: Path) -> None:
+    """One for SidecarDown, from a list of machines, and one from the registry."""
+    assert PROMTOOL is not None
+    cases = tmp_path / "cases.json"
+    cases.write_text(json.dumps({"rule_files": [str(ALERTS)], "tests": [promtool_test(case) for case in TWO_JOBS]}))
     ended = subprocess.run([PROMTOOL, "test", "rules", str(cases)], capture_output=True, text=True, timeout=60)
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
