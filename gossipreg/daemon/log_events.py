@@ -105,7 +105,8 @@ def in_words(event: Event, *, cluster: str) -> str:
             wait_s = fields.get("wait_s")
             return f"declared dead repeatedly because this host's own link fails; rejoining in {wait_s:g} s"
         case "stalled":
-            return f"this sidecar did not run for {fields.get('late_s'):g} s: the machine slept or is overloaded"
+            late = f"{fields.get('late_s'):g} s"  # it did not run before its timer was due either, for at most a second
+            return f"this sidecar did not run for at least {late}: the machine slept, is overloaded, or it was stopped"
         case "pair_lossy":
             return lossy_pair_in_words(fields)
         case "pair_lossy_over":

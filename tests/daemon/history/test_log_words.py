@@ -6,7 +6,9 @@ from pathlib import Path
 
 import gossipreg
 from gossipreg.core import effects
+from gossipreg.core.effects import Event
 from gossipreg.daemon.history.log_words import LEFT_OUT, WORDS
+from gossipreg.daemon.log_events import in_words
 
 PACKAGE = Path(gossipreg.__file__).parent
 ELSEWHERE = {"keys_read"}
@@ -51,3 +53,9 @@ def test_no_kind_is_both_kept_and_left_out() -> None:
 def test_words_can_be_made_of_a_line_without_fields() -> None:
     for kind, words in WORDS.items():
         assert isinstance(words({"id": "billing-1"}), str), kind
+
+
+def test_a_stall_is_told_as_the_least_time_that_it_took() -> None:
+    """Until its next timer is due a process does not know that it stands still."""
+    told = in_words(Event("stalled", (("late_s", 0.519),)), cluster="default")
+    assert told.startswith("this sidecar did not run for at least 0.519 s: ")
