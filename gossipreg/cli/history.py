@@ -78,12 +78,19 @@ def history(chosen: Chosen, /, lines: int | None, everywhere: bool, follow: bool
         say_error("unavailable", f"lines may be missing: {faults[0]}", json=chosen.json)
         return REFUSED
     if not shown and not chosen.json:
-        _say_nothing_known(asked)
+        _say_nothing_known(chosen, asked)
     return 0
 
 
-def _say_nothing_known(asked: dict[str, Any]) -> None:
-    say(f"nothing is known{' of that' if asked else ''}: see `gossipreg docs history` for what is kept")
+def _say_nothing_known(chosen: Chosen, asked: dict[str, Any]) -> None:
+    """A kind that is misspelt must not look like one of which there is nothing."""
+    kinds: list[str] = []
+    if "kind" in asked:
+        with chosen.client() as client:
+            newest = client.call("history", limit=PAGE)["lines"]
+        kinds = sorted({line["kind"] for line in newest})
+    here = f"; of the newest {len(newest)} lines here the kinds are {', '.join(kinds)}" if kinds else ""
+    say(f"nothing is known{' of that' if asked else ''}: see `gossipreg docs history` for what is kept{here}")
 
 
 def _past(
@@ -187,7 +194,7 @@ def _everywhere(chosen: Chosen, asked: dict[str, Any], most: int | None) -> int:
             say(f"disagreement: {printable(text)}")
         _say_left_out(found, most)
         if not found["lines"]:
-            _say_nothing_known(asked)
+            _say_nothing_known(chosen, asked)
     missing = [f"{printable(one['name'])} ({printable(one['why'])})" for one in found["unanswered"]]
     if missing:
         say_error("unavailable", f"what these members saw is missing here: {', '.join(missing)}", json=chosen.json)

@@ -121,6 +121,18 @@ def test_everywhere_in_json_is_the_answer(sidecar: FakeSidecar, command: Command
     assert (code, json.loads(out)["lines"][1]["disagrees"]) == (0, ["api-1"])
 
 
+def test_a_kind_that_is_misspelt_does_not_look_like_a_quiet_night(sidecar: FakeSidecar, command: Command) -> None:
+    lines = [{**line(1), "kind": "member_dead"}, {**line(2), "kind": "start"}]
+
+    def answer(params: dict[str, Any]) -> dict[str, Any]:
+        return {"lines": [] if "kind" in params else lines, "more": False, "kept_in": "disk"}
+
+    sidecar.answers["history"] = answer
+    code, out, err = command("history", "--kind", "dead_member")
+    assert (code, out) == (0, "")
+    assert "of the newest 2 lines here the kinds are member_dead, start" in err
+
+
 @pytest.mark.parametrize(
     "args", [["--everywhere", "--follow"], ["--everywhere", "-n", "5001"], ["--since", "yesterday"], ["-n", "0"]]
 )

@@ -17,7 +17,7 @@ import trio
 from msgpack import packb
 
 from gossipreg.core.view import View
-from gossipreg.daemon.history.history_method import FILTERS, wall_seconds
+from gossipreg.daemon.history.history_method import FILTERS, check_span, wall_seconds
 from gossipreg.daemon.known_health import boot_id
 from gossipreg.daemon.params import Check, Whole, take_untrusted
 from gossipreg.daemon.socket_client import Params, pack
@@ -127,6 +127,7 @@ class HistoryEverywhere:
         wall, limit = time.time(), given.get("limit", LIMIT_DEFAULT)
         asked: Shape = {name: given[name] for name in ("member", "service", "kind") if name in given}
         since = given.get("since", wall - given["since_s"] if "since_s" in given else None)
+        check_span(since, given.get("until"))
         if since is not None:
             asked["since_ago_s"] = max(0.0, wall - since)
         if "until" in given:

@@ -25,6 +25,12 @@ def wall_seconds(name: str, value: Any) -> float:
     raise BadParams(f"{name} is {str(value)[:32]!r}: give seconds, and for a time those since 1970")
 
 
+def check_span(since: float | None, until: float | None) -> None:
+    """Raises BadParams where no line can be in it: that is a mistake, and no night without events."""
+    if since is not None and until is not None and since >= until:
+        raise BadParams("since is not before until, so no line can be between them: give the earlier moment as since")
+
+
 FILTERS: dict[str, Check] = {
     "since": wall_seconds, "since_s": wall_seconds, "until": wall_seconds, "member": text, "service": text,
     "kind": text,
@@ -43,6 +49,7 @@ def history_query_untrusted(params: dict[str, Any], now: float) -> HistoryQuery:
     if "after" in given and "before" in given:
         raise BadParams("history has after and before: give one of them")
     since = given.get("since", now - given["since_s"] if "since_s" in given else None)
+    check_span(since, given.get("until"))
     return HistoryQuery(
         since, given.get("until"), given.get("member"), given.get("service"), given.get("kind"), given.get("after"),
         given.get("before"), given.get("limit", LIMIT_DEFAULT),

@@ -144,7 +144,9 @@ async def test_a_member_that_is_still_loading_is_asked_again() -> None:
     assert members.asked == ["clock", "clock", "clock", "clock", "history"]
 
 
-@pytest.mark.parametrize("params", [{"after": 1}, {"limit": 0}, {"limit": 5001}, {"since": "x"}, {"nodes": []}])
+@pytest.mark.parametrize(
+    "params", [{"after": 1}, {"limit": 0}, {"limit": 5001}, {"since": "x"}, {"nodes": []}, {"since": 20, "until": 10}]
+)
 async def test_bad_parameters_of_everywhere_are_refused(params: dict[str, Any]) -> None:
     with pytest.raises(BadParams):
         await everywhere(FakeMembers(), [], **params)
