@@ -21,7 +21,8 @@ _BEGINS = {
     "ttl": re.compile(rf"{_ANY}|no heartbeat (?:for [0-9.e+-]+s|yet)"),
 }
 _BEGINS["https"], _BEGINS["grpcs"] = _BEGINS["http"], _BEGINS["grpc"]
-_STATUS = re.compile(r"\bHTTP \d{3}\b")
+_STATUS = re.compile(r"\b(?:HTTP|status) (\d{3})\b")
+"""As the deliveries of events say it, and as the commands of sagas do."""
 
 
 @cache
@@ -45,4 +46,4 @@ def own_output(kind: str, output: str) -> str:
 def own_status(text: str) -> str:
     """Of what a handler or a step of a saga answered: `HTTP 500`; empty where there is no status in it."""
     found = _STATUS.search(text)
-    return found[0] if found else ""
+    return f"HTTP {found[1]}" if found else ""

@@ -47,7 +47,13 @@ def test_what_a_command_or_a_heartbeat_says_is_never_kept(kind: str, text: str) 
 
 
 @pytest.mark.parametrize(
-    ("said", "kept"), [(f"HTTP 500 {SECRET}", "HTTP 500"), (f"no more room, {SECRET}", ""), ("HTTP 5000", "")]
+    ("said", "kept"),
+    [
+        (f"HTTP 500 {SECRET}", "HTTP 500"),
+        (f"step pay of a.1 was refused by billing: status 402: {SECRET}", "HTTP 402"),
+        (f"no more room, {SECRET}", ""),
+        ("HTTP 5000", ""),
+    ],
 )
 def test_of_an_answer_only_its_status_is_kept(said: str, kept: str) -> None:
     assert own_status(said) == kept
