@@ -45,7 +45,8 @@ CREATE TABLE lines (
 CREATE INDEX by_time ON lines (at);
 PRAGMA user_version = {_LAYOUT};
 """
-_WRITE = "INSERT INTO lines VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_WRITE = "INSERT INTO lines VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (seq) DO NOTHING"
+"""A line that is there already was written by a thread that nobody waited for: the sidecar stopped meanwhile."""
 _READ = "SELECT seq, at, boot_s, kind, level, message, member_id, member, service, instance, more, boot_id FROM lines"
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -95,9 +96,9 @@ class HistoryDatabase:
     # -- writing -------------------------------------------------------------------------------------------------------
 
     def write(self, lines: Sequence[HistoryLine], keep_from: float | None) -> int:
-        """Write these lines, all or none, and throw away those from before `keep_from` (wall time) and, where the space
-        is used up, the oldest. Returns how many lines were thrown away for their space. Raises OSError, sqlite3.Error,
-        UnusableHistory."""
+        """Write those of these lines that are not there yet, all or none, and throw away those from before `keep_from`
+        (wall time) and, where the space is used up, the oldest. Returns how many lines were thrown away for their
+        space. Raises OSError, sqlite3.Error, UnusableHistory."""
         if _inode(self._path) != self._inode:
             self.close()
             raise UnusableHistory(f"{self._path} was removed or replaced while it was in use: a new one begins")

@@ -1,7 +1,7 @@
 """Nothing that a disk does holds up anybody: it may fail, hang, be full, or lose the file."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -168,6 +168,31 @@ async def test_the_end_does_not_wait_for_a_disk_that_hangs(tmp_path: Path, told:
         with trio.move_on_after(0.05):
             await disk.close()
     assert await trio.to_thread.run_sync(fake.entered.wait, GENEROUS_S)
+
+
+async def test_a_stop_in_the_middle_of_a_write_loses_no_line(tmp_path: Path, told: Told) -> None:
+    entered, may_go_on = threading.Event(), threading.Event()
+
+    class Gated(HistoryDatabase):
+        def write(self, lines: Sequence[HistoryLine], keep_from: float | None) -> int:
+            entered.set()
+            may_go_on.wait(GENEROUS_S)
+            return super().write(lines, keep_from)
+
+    disk = HistoryDisk(
+        tmp_path, told, space_bytes=8 << 20, boot_id="b", keep_from=lambda: None,
+        open_database=lambda: Gated(tmp_path, space_bytes=8 << 20, boot_id="b"),
+    )  # fmt: skip
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(disk.run)
+        disk.append(line(1))
+        assert await trio.to_thread.run_sync(entered.wait, GENEROUS_S)
+        nursery.cancel_scope.cancel()
+    disk.append(line(2))
+    may_go_on.set()
+    await disk.close()
+    assert told.told == []
+    assert await seqs(disk_of(tmp_path, told)) == [1, 2]
 
 
 async def test_many_lines_are_written_in_batches_in_their_order(
