@@ -65,7 +65,7 @@ def instance(number: int, health: str = "passing", **fields: Any) -> Shape:
 def service() -> Shape:
     checks = [
         {
-            "id": "http GET /health",
+            "check": "http GET /health",
             "health": "critical",
             "output": "HTTP 503: pool exhausted (20 of 20 in use)",
             "checked_s": 4.0,

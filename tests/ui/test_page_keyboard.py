@@ -3,7 +3,7 @@
 import pytest
 
 from scripts.tools.chromium import Tab
-from tests.ui.fake_cluster import fake_cluster
+from tests.ui.fake_cluster import fake_cluster, member_id
 from tests.ui.fake_sidecar import FakeSidecar
 
 FOCUSED = "document.activeElement.innerText.trim()"
@@ -62,6 +62,33 @@ async def test_a_list_is_one_stop_and_arrows_move_in_it(tab: Tab, nursery) -> No
     assert await tab.evaluate("document.querySelectorAll('tbody a').length") < 100, "most rows are not in the document"
     await tab.press("Enter")
     await tab.wait_for("location.hash.startsWith('#/members/')")
+
+
+async def test_the_map_is_one_stop_and_arrows_move_in_it(tab: Tab, sidecar: FakeSidecar) -> None:
+    await tab.open(f"{sidecar.address}#/members")
+    await tab.wait_for_text("30 members")
+    await tab_until(tab, "document.activeElement.matches('.map')")
+    said = "document.querySelector('.map-said').innerText.split(':')[0]"
+    assert await tab.evaluate(said) == "web-0"
+    for key, name in (("ArrowRight", "web-3"), ("ArrowDown", "web-21"), ("ArrowUp", "web-3"), ("ArrowLeft", "web-0"),
+                      ("ArrowUp", "web-0"), ("End", "web-29"), ("Home", "web-0"), ("ArrowRight", "web-3")):  # fmt: skip
+        await tab.press(key)
+        assert await tab.evaluate(said) == name, key
+    await tab.press("Tab")
+    assert not await tab.evaluate("document.activeElement.closest('.map')")
+    await tab.go("#/members?map=ring")
+    await tab.wait_for("document.querySelector('.ring')")
+    await tab.evaluate("document.querySelector('.map').focus()")
+    for key, name in (("Home", "web-0"), ("ArrowUp", "web-21"), ("ArrowDown", "web-0"), ("ArrowRight", "web-13")):
+        await tab.press(key)
+        assert await tab.evaluate(said) == name, key
+    await tab.go("#/members?state=dead")
+    await tab.wait_for("document.querySelector('.zone')")
+    await tab.evaluate("document.querySelector('.map').focus()")
+    await tab.press("Home")
+    assert await tab.evaluate(said) == "web-17", "what does not match the filter is faint, and skipped"
+    await tab.press("Enter")
+    await tab.wait_for(f"location.hash === '#/members/{member_id(17)}'")
 
 
 @pytest.mark.wide

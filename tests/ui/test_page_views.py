@@ -18,7 +18,10 @@ VIEWS = {
                            "its member web-17 is dead", "What its checks say is known at web-1 alone"],
     "#/events": ["nobody: its events wait", "HTTP 422: no such customer", "83 %", "23 h 53 min"],
     "#/sagas": ["30 sagas", "stuck, aborted"],
-    "#/sagas/5f5f5f5f5f5f5f5f.order-1042": ["stuck at charge-billing", "undone in 84 ms", "aborted after 655 ms"],
+    "#/sagas/5f5f5f5f5f5f5f5f.order-1042": [
+        "stuck at charge-billing", "took 84 ms, undone 435 ms after the decision", "took 322 ms, undoing",
+        "aborted after 655 ms",
+    ],
     "#/history": ["120 lines", "web-17 is alive again", "Today"],
 }  # fmt: skip
 

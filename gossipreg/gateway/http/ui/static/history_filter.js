@@ -35,10 +35,10 @@ export function filterForm(query) {
     "form",
     { class: "history-filter", on: { submit: (event) => event.preventDefault() } },
     labelled("since", "Time", select),
-    labelled("until", "until (now)", until),
+    labelled("until", "Until (now)", until),
     field("member", "Member", "name or id"),
     field("service", "Service", "name or id"),
-    field("kind", "Kind", "member_dead, member_*"),
+    field("kind", "Kind", "member_*"),
     h("button", { type: "submit" }, "Show"),
     Object.keys(query).length > 0 && h("a", { href: address("history") }, "Show everything"),
   );

@@ -2,9 +2,10 @@
 //
 // `zones` puts them into a block for each zone; `ring` in the order of their ids around a circle, as the protocol does:
 // each probes and gossips with its neighbours there. The list below the map has the same in words, so a screen reader
-// gets a summary of it.
+// gets a summary of it. By keyboard it is one stop of Tab: the line below names the mark that the arrows lead to.
 
-import { fill, h, s } from "./dom.js";
+import { fill, h, place, s } from "./dom.js";
+import { nextMark } from "./map_keys.js";
 import { address } from "./route.js";
 import { glyph, MEMBER_STATES, outline, tone } from "./states.js";
 import { counted, number, roundTrip } from "./words.js";
@@ -19,21 +20,34 @@ export const TINTS = { state: "state", rtt: "round trip", software: "version", s
 
 export class MemberMap {
   constructor() {
-    this.element = h("div", { class: "map", on: { click: (event) => this.onClick(event) } });
+    this.element = h("div", {
+      class: "map",
+      tabindex: "0",
+      role: "application",
+      "aria-label": "Map of the members: arrows, Home and End lead to a member, Enter opens it",
+      on: { click: (event) => this.onClick(event), keydown: (event) => this.onKey(event), focus: () => this.moveTo(this.at) },
+    });
+    this.said = h("p", { class: "map-said", role: "status" });
     this.marks = new Map();
+    this.members = new Map();
+    this.at = null; // the id of the member to which the arrows led
   }
 
   /** `members`, of which those for which `wanted(member)` is false are faint. */
   show(members, { shape, tint, wanted }) {
     const versions = tint === "software" ? [...new Set(members.map((one) => one.software ?? ""))].sort() : [];
-    this.paint = (member) => `mark ${paintOf(member, tint, versions)}${member.me ? " me" : ""}${wanted(member) ? "" : " faint"}`;
+    this.members = new Map(members.map((one) => [one.id, one]));
+    this.wanted = wanted;
+    this.paint = (member) =>
+      `mark ${paintOf(member, tint, versions)}${member.me ? " me" : ""}${wanted(member) ? "" : " faint"}${member.id === this.at ? " at" : ""}`;
     const layout = `${shape} ${tint} ${members.map(({ id, zone, name }) => `${id} ${zone} ${name}`).join("\n")}`;
     if (layout !== this.layout) {
       this.layout = layout;
+      this.isRing = shape === "ring";
       this.marks.clear();
       fill(this.element, shape === "ring" ? this.ring(members) : this.zones(members));
       this.legend = h("div", { class: "legend" });
-      this.element.append(this.legend);
+      this.element.append(h("div", { class: "map-foot" }, this.legend, this.said));
     }
     for (const member of members) this.update(member);
     fill(this.legend, legendOf(tint, versions));
@@ -52,8 +66,9 @@ export class MemberMap {
     if (mark.key === key) return;
     mark.key = key;
     mark.node.setAttribute("class", painted);
-    mark.path.setAttribute("d", mark.isTick ? tick(member) : outline(shownState(member)));
-    mark.title.textContent = `${member.name}: ${member.state}, round trip ${roundTrip(member.rtt_ms)}, ${counted(member.services ?? 0, "service")}`;
+    mark.path.setAttribute("d", mark.isTick ? tick(member, member.id === this.at) : outline(shownState(member)));
+    mark.title.textContent = inWords(member);
+    if (member.id === this.at) fill(this.said, inWords(member));
   }
 
   mark(member, transform, isTick = false) {
@@ -71,12 +86,14 @@ export class MemberMap {
     this.counts = new Map();
     this.cell = members.length <= 60 ? 18 : members.length <= 300 ? 15 : 12;
     const names = [...zones.keys()].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+    const most = Math.max(0, ...[...zones.values()].map(({ length }) => length));
+    this.columns = Math.max(4, Math.ceil(Math.sqrt(most * 2.6))); // of all zones, so that they stand in columns
+    place(this.element, { "--zone": `${Math.min(this.columns, Math.max(most, 4)) * this.cell}px` });
     return names.map((zone) => this.zone(zone, zones.get(zone).sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }))));
   }
 
   zone(zone, members) {
-    const cell = this.cell;
-    const columns = Math.max(4, Math.ceil(Math.sqrt(members.length * 2.6)));
+    const { cell, columns } = this;
     const lines = Math.ceil(members.length / columns);
     const [width, height] = [Math.min(columns, Math.max(members.length, 4)) * cell, lines * cell];
     const scale = (cell - 2) / 16;
@@ -132,10 +149,53 @@ export class MemberMap {
     const id = event.target.closest("[data-member]")?.dataset.member;
     if (id) location.hash = address("member", id);
   }
+
+  onKey(event) {
+    if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    if (event.key === "Enter" && this.marks.has(this.at)) {
+      location.hash = address("member", this.at);
+      return;
+    }
+    const ids = this.reachable();
+    const boxes = this.isRing ? null : () => ids.map((id) => this.marks.get(id).path.getBoundingClientRect());
+    const index = nextMark(event.key, Math.max(0, ids.indexOf(this.at)), ids.length, boxes);
+    if (index === null || !ids.length) return;
+    event.preventDefault();
+    this.moveTo(ids[index]);
+  }
+
+  /** The ids of the marks that the arrows reach: those that are not faint, where there are any. */
+  reachable() {
+    const ids = [...this.marks.keys()];
+    const wanted = ids.filter((id) => this.wanted(this.members.get(id)));
+    return wanted.length ? wanted : ids;
+  }
+
+  /** To the mark of this member; where there is none, to the first. */
+  moveTo(id) {
+    const before = this.at;
+    this.at = this.marks.has(id) ? id : (this.reachable()[0] ?? null);
+    for (const one of [before, this.at]) {
+      const member = this.members.get(one);
+      if (member) this.update(member);
+    }
+    const member = this.members.get(this.at);
+    if (!member) return;
+    fill(this.said, inWords(member));
+    this.marks.get(this.at).node.scrollIntoView({ block: "nearest" });
+  }
 }
 
-/** A line across the ring; one that is not alive is longer and wider, and our own points inwards. */
-function tick(member) {
+function inWords(member) {
+  const trip = typeof member.rtt_ms === "number" ? roundTrip(member.rtt_ms) : "not measured from here";
+  const from = member.me ? "this sidecar" : `round trip ${trip}`;
+  return `${member.name}: ${shownState(member)}, ${from}, ${counted(member.services ?? 0, "service")}`;
+}
+
+/** A line across the ring; one that is not alive is longer and wider, as is the one that the arrows led to (`at`), and
+ * our own points inwards. */
+function tick(member, at) {
+  if (at) return "M-3-28h6v50h-6z";
   if (member.me) return "M-1.5-12h3v44h-3z";
   return shownState(member) === "alive" ? "M-.6-8h1.2v16h-1.2z" : "M-2.5-22h5v38h-5z";
 }

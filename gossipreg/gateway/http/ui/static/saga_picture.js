@@ -54,9 +54,10 @@ function bar(kind, fromMs, untilMs, scale) {
 }
 
 function said(step, from, until, undone, saga) {
-  const took = step.settled ? ` in ${duration((until - from) / 1000)}` : "";
-  const undo = undone && saga.decided ? `, ${duration((undone - saga.decided) / 1000)} after the decision` : "";
-  return ` ${word(step.state)}${took}${undo}`;
+  const took = step.settled ? duration((until - from) / 1000) : null;
+  const undo = undone && saga.decided ? ` ${duration((undone - saga.decided) / 1000)} after the decision` : "";
+  if (undo || step.state === "undoing") return `${took ? ` took ${took},` : ""} ${word(step.state)}${undo}`;
+  return ` ${word(step.state)}${took ? ` in ${took}` : ""}`;
 }
 
 function ticks({ began, end }) {

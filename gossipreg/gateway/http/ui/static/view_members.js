@@ -21,8 +21,8 @@ const COLUMNS = [
   { key: "zone", label: "Zone", sort: (one) => one.zone || null, cell: (one) => one.zone || "–", fit: "w-m far" },
   { key: "rtt", label: "Round trip", sort: (one) => one.rtt_ms, cell: (one) => (one.me ? "here" : roundTrip(one.state === "alive" || one.state === "suspect" ? one.rtt_ms : null)), fit: "w-m num" },
   { key: "services", label: "Services", sort: (one) => one.services, cell: (one) => number(one.services ?? 0), fit: "w-s num roomy" },
-  { key: "software", label: "Version", sort: (one) => one.software, cell: (one) => one.software ?? "does not say", fit: "w-m roomy" },
-  { key: "address", label: "Address", sort: (one) => one.address, cell: (one) => one.address ?? "not known", fit: "w-xl mono roomy" },
+  { key: "software", label: "Version", sort: (one) => one.software, cell: (one) => one.software ?? "does not say", fit: "w-s roomy" },
+  { key: "address", label: "Address", sort: (one) => one.address, cell: (one) => one.address ?? "not known", fit: "w-l mono roomy" },
   { key: "why", label: "Why", cell: whyCell, fit: "grow wide" },
 ];
 
