@@ -58,6 +58,13 @@ def history(chosen: Chosen, /, lines: int | None, everywhere: bool, follow: bool
     asked = {name: value for name, value in wanted.items() if value is not None}
     if everywhere and follow:
         raise click.UsageError("--everywhere and --follow exclude each other: follow the history of one sidecar.")
+    if follow and "until" in asked:
+        raise click.UsageError("--follow and --until exclude each other: --follow has no end.")
+    if "since" in asked and "until" in asked and asked["until"] <= asked["since"]:
+        raise click.UsageError(
+            f"--until is {_moment(asked['until'])}, and --since {_moment(asked['since'])}: nothing lies between; write "
+            "the dates, such as 2026-11-30T22:00."
+        )
     if everywhere and lines is not None and lines > EVERYWHERE_MAX:
         raise click.UsageError(
             f"-n {lines}: --everywhere shows at most {EVERYWHERE_MAX} lines: choose a time by --since and --until."
@@ -103,20 +110,20 @@ def _past(
         before: dict[str, int] = {"before": 1 << 53}
         while most > 0:
             found = client.call("history", **asked, **before, limit=min(most, PAGE))
+            faults += [found["fault"]] if "fault" in found else []
             pages.append(found["lines"])
             most -= len(found["lines"])
             if not found["more"] or not found["lines"]:
                 break
             before = {"before": found["lines"][0]["seq"]}
-        faults += [found["fault"]] if "fault" in found else []
         yield from (line for page in reversed(pages) for line in page)
         return
     after = {"after": 0}
     while True:
         found = client.call("history", **asked, **after, limit=PAGE)
+        faults += [found["fault"]] if "fault" in found else []
         yield from found["lines"]
         if not found["more"]:
-            faults += [found["fault"]] if "fault" in found else []
             return
         after = {"after": found["lines"][-1]["seq"]}
 

@@ -54,7 +54,7 @@ class SendCommand:
     avoid: tuple[str, ...]
     """Instances (`address:port`) that failed an attempt of this command: others first."""
     saga: SagaRef | None = None
-    """What it is for, for whoever tells of it; so are the following two."""
+    """What it is for: for reports and spans, as the following two."""
     step: str = ""
     work: str = ""
     """`step`, `repeat`, `undo` or `after`."""
@@ -98,7 +98,7 @@ class LogSagas:
 
 @dataclass(frozen=True, slots=True)
 class TellSagaOver:
-    """A saga of a journal that is led here has ended, which is committed: for whoever tells of it."""
+    """A saga of a journal that is led here has ended, and that is committed: for its span."""
 
     saga: SagaRef
     begun: BegunSaga

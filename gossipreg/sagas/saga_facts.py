@@ -62,7 +62,7 @@ class SagaEnded:
     saga: str
     decision: Decision
     begun: BegunSaga | None = field(default=None, compare=False)
-    """As it was begun, for whoever tells of it."""
+    """As it was begun, for the span of the saga."""
 
 
 @dataclass(frozen=True, slots=True)

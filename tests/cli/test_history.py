@@ -15,21 +15,23 @@ def line(seq: int, level: str = "info", message: str = "") -> dict[str, Any]:
 
 
 class Pages:
-    """A history of so many lines, as the method gives it."""
+    """A history of `count` lines, as the method gives it; `fault` is that of the first `faulty` pages."""
 
-    def __init__(self, count: int, fault: str = "") -> None:
+    def __init__(self, count: int, fault: str = "", faulty: int = 1_000_000) -> None:
         self.lines = [line(seq) for seq in range(1, count + 1)]
-        self.more = {"fault": fault} if fault else {}
+        self.fault = fault
+        self.faulty = faulty
         self.asked: list[dict[str, Any]] = []
 
     def __call__(self, params: dict[str, Any]) -> dict[str, Any]:
         self.asked.append(params)
         limit = params["limit"]
+        more = {"fault": self.fault} if self.fault and len(self.asked) <= self.faulty else {}
         if "before" in params:
             found = [one for one in self.lines if one["seq"] < params["before"]]
-            return {"lines": found[-limit:], "more": len(found) > limit, "kept_in": "disk", **self.more}
+            return {"lines": found[-limit:], "more": len(found) > limit, "kept_in": "disk", **more}
         found = [one for one in self.lines if one["seq"] > params["after"]]
-        return {"lines": found[:limit], "more": len(found) > limit, "kept_in": "disk", **self.more}
+        return {"lines": found[:limit], "more": len(found) > limit, "kept_in": "disk", **more}
 
 
 def shown(text: str) -> list[str]:
@@ -62,10 +64,13 @@ def test_filters_are_handed_on(sidecar: FakeSidecar, command: Command) -> None:
     assert wanted == {"service": "billing", "member": "web-3", "kind": "member_*", "until": until}
 
 
-def test_lines_that_may_be_missing_are_no_success(sidecar: FakeSidecar, command: Command) -> None:
-    sidecar.answers["history"] = Pages(2, fault="the disk hangs")
-    code, out, err = command("history")
-    assert (code, len(shown(out))) == (4, 2)
+@pytest.mark.parametrize(("args", "faulty"), [([], 1), (["-n", "2500"], 1), (["--since", "8h"], 2)])
+def test_lines_that_may_be_missing_are_no_success(
+    sidecar: FakeSidecar, command: Command, args: list[str], faulty: int
+) -> None:
+    sidecar.answers["history"] = Pages(2500 if args else 2, fault="the disk hangs", faulty=faulty)
+    code, out, err = command("history", *args)
+    assert (code, len(shown(out))) == (4, 2500 if args else 2)
     assert "lines may be missing: the disk hangs" in err
 
 
@@ -134,7 +139,15 @@ def test_a_kind_that_is_misspelt_does_not_look_like_a_quiet_night(sidecar: FakeS
 
 
 @pytest.mark.parametrize(
-    "args", [["--everywhere", "--follow"], ["--everywhere", "-n", "5001"], ["--since", "yesterday"], ["-n", "0"]]
+    "args",
+    [
+        ["--everywhere", "--follow"],
+        ["--everywhere", "-n", "5001"],
+        ["--follow", "--until", "1h"],
+        ["--since", "1h", "--until", "2h"],
+        ["--since", "yesterday"],
+        ["-n", "0"],
+    ],
 )
 def test_wrong_usage_ends_with_two(command: Command, args: list[str]) -> None:
     assert command("history", *args).code == 2
