@@ -77,6 +77,8 @@ class HistoryDisk:
         self._queue: deque[HistoryLine] = deque()
         self._batch: list[HistoryLine] = []
         """Being written."""
+        self._written_seq = 0
+        """Of the newest line that this process has written. A write that was abandoned may be done all the same."""
         self._wake = trio.Event()
         self._thread = trio.CapacityLimiter(1)
         self._busy_since: float | None = None
@@ -191,10 +193,12 @@ class HistoryDisk:
         from gossipreg.daemon.history.history_database import UnusableHistory
 
         aside = [] if self._database is not None else self._begin()
+        batch = [line for line in batch if line.seq > self._written_seq]
         for last in (False, True):
             assert self._database is not None, "it was opened"
             try:
                 self._database.write(batch, keep_from)
+                self._written_seq = batch[-1].seq if batch else self._written_seq
                 break
             except UnusableHistory as error:
                 self._database = None

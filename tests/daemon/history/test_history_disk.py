@@ -260,3 +260,21 @@ async def test_damage_that_a_reader_meets_is_told_and_the_next_lines_are_kept(tm
     await disk.flush()
     assert await seqs(disk) == [3000]
     await disk.close()
+
+
+async def test_a_write_that_was_abandoned_at_the_end_is_not_made_twice(
+    tmp_path: Path, told: Told, fake: FakeDatabase
+) -> None:
+    """The sidecar ends while its disk hangs, and then the disk goes on."""
+    disk = disk_of(tmp_path, told, fake)
+    fake.may_go_on.clear()
+    disk.append(line(1))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(disk.flush)
+        await trio.to_thread.run_sync(fake.entered.wait, GENEROUS_S)
+        nursery.cancel_scope.cancel()
+    disk.append(line(2))
+    fake.may_go_on.set()
+    await disk.close()
+    assert [one.seq for one in fake.lines] == [1, 2]
+    assert told.told == []
