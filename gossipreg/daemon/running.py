@@ -82,6 +82,7 @@ async def _keep_house(sidecar: Sidecar) -> None:
         await trio.sleep(HOUSEKEEPING_S)
         sidecar.log.summarise()
         sidecar.history.look()
+        sidecar.keeping.store.look()
         sidecar.reports.look_at_unsent(sidecar.pump.dropped)
         sidecar.orchestration.look()
         sidecar.traces.look()

@@ -231,6 +231,7 @@ class Sidecar:
     def _shown_troubles(self) -> list[Shape]:
         if self.opened.local_socket.places.has_room:
             self.reports.has_room()
+        self.keeping.store.look()
         self.orchestration.look()
         self.traces.look()
         return self._troubles.shapes()

@@ -6,22 +6,30 @@ to ask for before it waits. The exception is `apply_first`, for changes that
 take something out of the answers. Never knows what is written. Without a data directory there is nothing to wait for,
 and `then` is called at once.
 
+A disk that hangs neither takes a write nor refuses it. After HANGS_S `look` tells of it (`failed`); whoever waits for
+the write under way is told that its outcome is not known, and further writes are refused at once until the disk goes
+on.
+
 Bounds: a client waits for one write, or for the registrations that it sent at one time (`rpc_speaker.py`), so the queue
 is no longer than what all clients have in hand. A write that nobody waits
 for has a name, and only its last state is written.
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from math import inf
 from typing import Any, Generic, Protocol, TypeVar
 
 import trio
 
 from gossipreg.daemon.kept import Statement
-from gossipreg.errors import Refused
+from gossipreg.errors import CannotKeep, OutcomeUnknown, Refused
 
 AGAIN_S = 5.0
 """The pause before a failed write that nobody waits for is repeated."""
+HANGS_S = 5.0
+"""A write that takes longer is one on a disk that hangs: a sound disk takes milliseconds, a busy one a second."""
+HANGS = f"the disk of the data directory hangs: a write takes more than {HANGS_S:g} s"
 FOLLOWED_IN_A_TURN = 32
 """Committed writes that are followed up before other tasks have their turn: about the work of as many requests."""
 
@@ -54,8 +62,14 @@ class Write(Generic[Result]):
             self._error = error
         self._done.set()
 
+    def give_up(self) -> None:
+        """The disk hangs. What follows is still done if it goes on, and nobody waits for that any more."""
+        self._error = OutcomeUnknown(f"{HANGS}; it may be done later, once the disk goes on: see `gossipreg info`")
+        self._done.set()
+
     async def result(self) -> Result:
-        """Wait until it is on the disk, and return what `then` returned. Raises Refused, and what `then` raised."""
+        """Wait until it is on the disk, and return what `then` returned. Raises Refused, what `then` raised, and
+        OutcomeUnknown where the disk hangs: it may be done later."""
         if not self._done.is_set():
             await self._done.wait()
         if self._error is not None:
@@ -78,6 +92,10 @@ class Store:
         self._recovered = recovered
         self._trial = trial
         self._fails = False
+        self._hangs = False
+        self._busy_since: float | None = None
+        """When the write under way began."""
+        self._under_way: list[Write[Any]] = []
         self._queue: list[Write[Any]] = []
         self._later: dict[str, Callable[[], list[Statement]]] = {}
         self._wake = trio.Event()
@@ -86,15 +104,18 @@ class Store:
 
     async def commit(self, statements: list[Statement], then: Callable[[], Result]) -> Result:
         """Write the statements, call `then`, and return its result. Raises Refused if they cannot be written: then
-        nothing was, and `then` is not called. Raises what `then` raises. The write goes on if the caller is
-        cancelled."""
+        nothing was, and `then` is not called. Raises what `then` raises, and OutcomeUnknown as `Write.result`. The
+        write goes on if the caller is cancelled."""
         return await self.begin(statements, then).result()
 
     def begin(self, statements: list[Statement], then: Callable[[], Result]) -> Write[Result]:
         """Ask for the write, which has its place in the order from now on. See `commit`."""
         write = Write(statements, then)
+        self.look()
         if self._database is None:
             write.finish(None)
+        elif self._hangs:
+            write.finish(CannotKeep(f"{HANGS}; nothing was changed"))
         else:
             self._queue.append(write)
             self._wake.set()
@@ -107,7 +128,7 @@ class Store:
         then()
         try:
             await self.commit(statements(), lambda: None)
-        except Refused:
+        except (Refused, OutcomeUnknown):
             self.commit_later(name, statements)
             return False
         return True
@@ -120,7 +141,8 @@ class Store:
 
     async def flushed(self) -> None:
         """Return when all that was asked for is written, or was tried."""
-        await self.commit([], lambda: None)
+        with suppress(Refused, OutcomeUnknown):
+            await self.commit([], lambda: None)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -138,14 +160,18 @@ class Store:
         statements += [one for each in waiting for one in each.statements]
         assert self._database is not None, "without one nothing is asked for"
         refused = None
+        self._busy_since, self._under_way = trio.current_time(), waiting
         try:
             await trio.to_thread.run_sync(self._database.write, statements, limiter=self._thread)
         except Refused as error:
             refused = error
+        finally:
+            self._busy_since, self._under_way, self._hangs = None, [], False
+        if refused is not None:
             self._later = later | self._later
             if self._trial is not None:
                 self._later.setdefault("trial", lambda: self._trial or [])
-            self._failed(str(error))
+            self._failed(str(refused))
         if self._fails and refused is None:
             self._recovered()
         self._fails = refused is not None
@@ -153,3 +179,15 @@ class Store:
             each.finish(refused)
             if number % FOLLOWED_IN_A_TURN == 0:
                 await trio.lowlevel.cancel_shielded_checkpoint()
+
+    def look(self) -> None:
+        """Find out whether the disk hangs. To be called every few seconds: a timer for each write would cost more."""
+        if self._busy_since is None or trio.current_time() - self._busy_since < HANGS_S or self._hangs:
+            return
+        self._hangs = self._fails = True
+        self._failed(HANGS)
+        for each in self._under_way:
+            each.give_up()
+        behind, self._queue = self._queue, []
+        for each in behind:
+            each.finish(CannotKeep(f"{HANGS}; nothing was changed"))

@@ -3,14 +3,15 @@
 import threading
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from math import inf
 
 import pytest
 import trio
 import trio.testing
 
 from gossipreg.daemon.kept import Statement
-from gossipreg.daemon.store import Store
-from gossipreg.errors import Refused
+from gossipreg.daemon.store import HANGS, HANGS_S, Store
+from gossipreg.errors import Refused, RequestError
 
 
 class Disk:
@@ -109,6 +110,60 @@ async def test_a_failed_write_is_retried_and_both_are_logged(
         await store.commit([("b", ())], lambda: None)
         assert told.count("again") == 1
         nursery.cancel_scope.cancel()
+
+
+async def test_a_disk_that_hangs_is_told_and_nobody_waits_for_it(autojump_clock: trio.testing.MockClock) -> None:
+    autojump_clock.autojump_threshold = inf  # a thread is at work
+    disk = Disk()
+    told: list[str] = []
+    followed: list[str] = []
+    errors: dict[str, tuple[str, str]] = {}
+    store = Store(disk, told.append, lambda: told.append("again"))
+
+    async def ask(name: str) -> None:
+        try:
+            await store.commit([(name, ())], lambda: followed.append(name))
+        except RequestError as error:
+            errors[name] = error.code, str(error)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(store.run)
+        nursery.start_soon(ask, "under way")
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(ask, "behind it")
+        await trio.testing.wait_all_tasks_blocked()
+        autojump_clock.jump(HANGS_S - 0.1)
+        store.look()
+        assert told == []
+        autojump_clock.jump(0.2)
+        store.look()
+        await trio.testing.wait_all_tasks_blocked()
+        assert (told, followed) == ([HANGS], [])
+        assert (errors["under way"][0], "may be done later" in errors["under way"][1]) == ("outcome_unknown", True)
+        assert "nothing was changed" in errors["behind it"][1]
+        await ask("later")
+        assert "nothing was changed" in errors["later"][1]
+        assert not await store.apply_first("out", lambda: [("out", ())], lambda: followed.append("out"))
+        await store.flushed()
+        disk.gate.set()
+        while told[-1] != "again":
+            await trio.sleep(0)
+        await store.flushed()
+        await ask("after it")
+        assert followed == ["out", "under way", "after it"]
+        assert disk.commits == [["under way"], ["out"], ["after it"]]
+        nursery.cancel_scope.cancel()
+
+
+async def test_flushing_a_full_disk_is_no_error() -> None:
+    """The sidecar that ends must go on to leave."""
+    disk = Disk()
+    disk.gate.set()
+    disk.fails = True
+    async with running(disk) as (store, failed):
+        store.commit_later("a", lambda: [("a", ())])
+        await store.flushed()
+        assert failed == ["disk full"]
 
 
 async def test_an_error_of_what_follows_goes_to_who_asked_alone() -> None:

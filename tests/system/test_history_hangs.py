@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gossipreg.errors import RequestError
 from scripts.tools.sidecars import Sidecars
 from scripts.tools.wait import wait_for
 
@@ -50,6 +51,11 @@ def test_a_disk_that_hangs_holds_up_no_lookup_and_loses_no_line(cluster: Sidecar
     wait_for(lambda: one.lookup("billing") != [])
     other.kill()
     wait_for(lambda: one.lookup("billing") == [])  # the protocol goes on
+    with pytest.raises(RequestError, match="hangs"):  # the first one waits, and its outcome is not known
+        one.call("register", name="stock", port=8102)
+    with pytest.raises(RequestError, match="nothing was changed"):
+        one.call("register", name="mail", port=8103)
+    wait_for(lambda: any("registrations are refused" in each["message"] for each in one.call("info")["troubles"]))
     wait_for(lambda: any("the history is not written" in each["message"] for each in one.call("info")["troubles"]))
     shown = one.call("history")
     assert shown["fault"]
