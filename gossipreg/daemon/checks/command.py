@@ -33,7 +33,8 @@ LAST_OUTPUT_S = 0.1
 still hold the pipe after that."""
 KILL_ROUNDS, ROUND_S = 100, 0.001
 """Looks for children: one may be forked during a look, so it is repeated until there is none."""
-HIDDEN = ("GOSSIPREG_KEY",)
+HIDDEN = ("GOSSIPREG_KEY", "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS")
+"""Variables that no command gets: the cluster's keys, and headers for a collector, such as a token."""
 
 KEEPER = """
 exec 3>&2 2>/dev/null

@@ -268,10 +268,11 @@ async def test_what_an_exit_code_means(line: str, health: Health, output: str) -
     assert await said(f"cmd:{line}") == CheckOutcome(health, output)
 
 
-async def test_the_clusters_key_is_not_shown_to_commands(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GOSSIPREG_KEY", "secret")
+@pytest.mark.parametrize("name", ["GOSSIPREG_KEY", "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"])
+async def test_keys_and_tokens_are_not_shown_to_commands(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "secret")
     assert "secret" not in (await said("cmd:env")).output
-    assert "none" in (await said("cmd:echo ${GOSSIPREG_KEY:-none}")).output
+    assert "none" in (await said(f"cmd:echo ${{{name}:-none}}")).output
 
 
 async def test_a_command_that_says_too_much_is_cut_and_not_held_up() -> None:
