@@ -76,7 +76,8 @@ class Traces:
             )
             self._lost = lost
         elif failure:
-            self._troubles.saw("spans_dropped", f"spans wait for the collector: {failure}")
+            gone = f"; {lost} were not exported since the start" if lost else ""
+            self._troubles.saw("spans_dropped", f"spans wait for the collector: {failure}{gone}")
         else:
             self._troubles.over("spans_dropped")
 

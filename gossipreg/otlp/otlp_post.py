@@ -8,6 +8,7 @@ Source: https://opentelemetry.io/docs/specs/otlp/, "OTLP/HTTP Response": 429, 50
 
 import gzip
 import http.client
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 POST_S = 10.0
 """How long one read or write of the connection may take."""
 ANSWER_MAX_BYTES = 64 * 1024
+ANSWER_S = 5.0
+"""How long the rest of an answer is read, once its status is known: one that comes byte by byte holds up no spans."""
 AGAIN = (429, 502, 503, 504)
 MAX_AFTER_S = 60.0
 
@@ -78,10 +81,12 @@ class Collector:
             self._connection = self._connect()
         self._connection.request("POST", self._settings.path, body, self._headers)
         with self._connection.getresponse() as answer:
-            said = answer.read(ANSWER_MAX_BYTES)
+            said = _read_untrusted(answer)
             if not answer.isclosed():
                 self.close()
         if 200 <= answer.status < 300:
+            if said and answer.headers.get_content_type() == "text/html":
+                return Posted(f"{self._settings.shown} answers with a page for people: that is no OTLP collector")
             return Posted(rejected=rejected_untrusted(said))
         after_s = _seconds_untrusted(answer.headers.get("Retry-After", ""))
         return Posted(f"{self._settings.shown} answers {answer.status}", answer.status in AGAIN, after_s)
@@ -96,6 +101,17 @@ class Collector:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _read_untrusted(answer: http.client.HTTPResponse) -> bytes:
+    """What comes of its body in ANSWER_S, up to ANSWER_MAX_BYTES."""
+    said, until = b"", time.monotonic() + ANSWER_S
+    while len(said) < ANSWER_MAX_BYTES and time.monotonic() < until:
+        piece = answer.read1(ANSWER_MAX_BYTES - len(said))
+        if not piece:
+            break
+        said += piece
+    return said
 
 
 def _tls_context(settings: OtlpSettings) -> "ssl.SSLContext":

@@ -83,7 +83,7 @@ def _place(url: str, flag: str) -> tuple[str, str, int, str]:
         port = parts.port
     except ValueError:
         raise BadConfig(f"{flag} {shown!r:.200} is no URL: {example}") from None
-    if parts.scheme not in PORTS or not parts.hostname:
+    if parts.scheme not in PORTS or not parts.hostname or any(one.isspace() for one in parts.netloc + parts.path):
         raise BadConfig(f"{flag} {shown!r:.200} is no http:// or https:// URL: {example}")
     if parts.username is not None or parts.password is not None:
         raise BadConfig(f"{flag}: the URL has a user or a password: give them in OTEL_EXPORTER_OTLP_HEADERS")
