@@ -5,8 +5,8 @@ import pytest
 from simulations.cli import main
 from simulations.crossing import one_datagram
 
-FILES_MAX = 20
-"""Lower it when a change makes the way shorter."""
+FILES_MAX = 21
+"""Lower it when a change makes the way shorter. The last file, `wire/sharing.py`, halves the memory of a service."""
 
 
 def test_a_datagram_crosses_no_more_files_than_it_did() -> None:

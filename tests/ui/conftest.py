@@ -23,7 +23,8 @@ async def tab(chromium: Chromium, nursery: trio.Nursery) -> AsyncIterator[Tab]: 
     """An open tab, of which nothing may be left in the list of errors."""
     async with connected(chromium) as tools, new_tab(tools) as opened:
         yield opened
-        assert opened.errors == []
+        # the browser fetches the icon when it likes, also while the sidecar of the test ends
+        assert [error for error in opened.errors if "/icon.svg" not in error] == []
 
 
 @pytest.fixture
