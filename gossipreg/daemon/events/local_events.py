@@ -206,7 +206,7 @@ class LocalEvents:
         unled = set(self.registry.unled(journals.kept(), self._pump.now())).difference(journals.ended())
         lasts = [(journal, self.registry.last_leader(journal)) for journal in sorted(unled)]
         named = [(journal, "" if last is None else self._member_name(last)) for journal, last in lasts]
-        return unspoken(named, self.source if closed else "")
+        return unspoken(named, self.source if closed else "", synced=self.registry.synced)
 
     def known_groups(self) -> dict[str, tuple[str, ...]]:
         """The patterns of each group that runs, was declared, or is remembered, at any member of the registry."""

@@ -57,16 +57,17 @@ def member_answer_untrusted(name: str, method: str, code: str, packed: bytes) ->
     return MemberAnswer(name, code, result)
 
 
-def unspoken(unled: Sequence[tuple[JournalId, str]], closed: str) -> list[str]:
+def unspoken(unled: Sequence[tuple[JournalId, str]], closed: str, *, synced: bool) -> list[str]:
     """What is missing though all members answered, each in a few words: journals that nobody leads, each with the name
     of who did last, and those of the sidecar with the name `closed`, whose database cannot be used now; empty: it
-    can."""
+    can. A sidecar that is not synced does not know whom to ask."""
     named = [
         f"journal {journal.hex()[:12]}: nobody leads it" + (f"; {last} did last" if last else "")
         for journal, last in unled[:MAX_UNLED]
     ]  # fmt: skip
     more = [f"{len(unled) - MAX_UNLED} more journals that nobody leads"] if len(unled) > MAX_UNLED else []
-    return [*([f"the journals of {closed}: see `gossipreg info` there"] if closed else []), *named, *more]
+    unknown = [] if synced else ["all that other members have: this sidecar is not synced yet, see `gossipreg info`"]
+    return [*unknown, *([f"the journals of {closed}: see `gossipreg info` there"] if closed else []), *named, *more]
 
 
 def _has(found: object, fields: Mapping[str, _Types]) -> bool:

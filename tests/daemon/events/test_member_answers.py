@@ -140,9 +140,18 @@ async def test_letter_that_cannot_be_meant_is_refused(method: str, params: dict[
 
 def test_unspoken_journals_are_named_up_to_a_number() -> None:
     unled = [(JournalId(bytes([number]) * 16), "mail-2" if number else "") for number in range(MAX_UNLED + 2)]
-    assert unspoken([], "") == []
-    assert unspoken(unled[:1], "web") == [
+    assert unspoken([], "", synced=True) == []
+    assert unspoken(unled[:1], "web", synced=True) == [
         "the journals of web: see `gossipreg info` there", "journal 000000000000: nobody leads it",
     ]  # fmt: skip
-    assert unspoken(unled, "")[1] == "journal 010101010101: nobody leads it; mail-2 did last"
-    assert (len(unspoken(unled, "")), unspoken(unled, "")[-1]) == (MAX_UNLED + 1, "2 more journals that nobody leads")
+    assert unspoken(unled, "", synced=True)[1] == "journal 010101010101: nobody leads it; mail-2 did last"
+    assert (len(unspoken(unled, "", synced=True)), unspoken(unled, "", synced=True)[-1]) == (
+        MAX_UNLED + 1,
+        "2 more journals that nobody leads",
+    )
+
+
+def test_what_a_sidecar_that_is_not_synced_cannot_know_is_missing() -> None:
+    assert unspoken([], "", synced=False) == [
+        "all that other members have: this sidecar is not synced yet, see `gossipreg info`"
+    ]
