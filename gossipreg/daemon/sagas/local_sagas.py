@@ -122,6 +122,11 @@ class LocalSagas:
             commands=lambda: 0 if self._sender is None else self._sender.running,
         )  # fmt: skip
 
+    @property
+    def synced(self) -> bool:
+        """Whether this sidecar knows the cluster, and so whom to ask."""
+        return self._node.synced
+
     def member_name(self, node: NodeId) -> str:
         return self._node.name(node)
 

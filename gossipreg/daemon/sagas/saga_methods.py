@@ -17,7 +17,7 @@ from gossipreg.daemon.params import Check, take_untrusted
 from gossipreg.daemon.sagas.local_sagas import LocalSagas, SagaMethod
 from gossipreg.daemon.sagas.saga_answer import SagaAnswer, raise_error, unreadable
 from gossipreg.daemon.socket_client import Params, SocketClient, pack
-from gossipreg.errors import BadParams
+from gossipreg.errors import BadParams, NotFound, NotSynced
 from gossipreg.journal.message_forms import cut_text
 from gossipreg.model import NodeId
 from gossipreg.sagas.saga_calls import NEEDS_NO_PROGRAM
@@ -172,7 +172,10 @@ async def show(sagas: LocalSagas, params: Params, client: SocketClient) -> bytes
         if not answer.code and answer.fields.get("state") == "running":
             sagas.programs.spoke(client, saga)
         return _result(answer)
-    return _result(await sagas.ask("show", given, client))
+    answer = await sagas.ask("show", given, client)
+    if answer.code == NotFound.code and not sagas.synced:
+        raise NotSynced(f"no saga {given['saga']!r} is known here, and {_NOT_SYNCED}")
+    return _result(answer)
 
 
 async def list_(sagas: LocalSagas, params: Params, client: SocketClient) -> bytes:
@@ -183,7 +186,12 @@ async def list_(sagas: LocalSagas, params: Params, client: SocketClient) -> byte
     raise_error(answer)
     told = answer.fields
     members = sorted(sagas.member_name(NodeId(one)) for one in told["unanswered"] if isinstance(one, bytes))
-    return pack({**told, "unanswered": [*members, *(one for one in told["unanswered"] if isinstance(one, str))]})
+    texts = [one for one in told["unanswered"] if isinstance(one, str)]
+    unknown = [] if sagas.synced else [_NOT_SYNCED]
+    return pack({**told, "unanswered": [*members, *unknown, *texts]})
+
+
+_NOT_SYNCED = "this sidecar is not synced yet and does not know the journals of others (`gossipreg info`)"
 
 
 async def wait(sagas: LocalSagas, params: Params, client: SocketClient) -> bytes:

@@ -16,7 +16,7 @@ from gossipreg.daemon.sagas.saga_answer import SagaAnswer, saga_answer_untrusted
 from gossipreg.daemon.sagas.saga_methods import METHODS
 from gossipreg.daemon.sagas.saga_programs import SagaPrograms
 from gossipreg.daemon.socket_client import SocketClient
-from gossipreg.errors import BadParams, Busy, NotAllowed, OutcomeUnknown, RequestError, Unavailable
+from gossipreg.errors import BadParams, Busy, NotAllowed, NotSynced, OutcomeUnknown, RequestError, Unavailable
 from gossipreg.rights import RIGHTS, Rights
 from gossipreg.sagas.saga_definition import decode_definition
 from gossipreg.sagas.saga_model import MAX_TEXT_BYTES, SagaRef, read_saga
@@ -42,6 +42,7 @@ class Stub:
         self.by_hand: list[tuple[Any, ...]] = []
         self.reports = SimpleNamespace(by_hand=lambda *said: self.by_hand.append(said), counts=Counter())
         self.name = "web-1"
+        self.synced = True
 
     def _note_lost(self, sagas: Sequence[SagaRef]) -> None:
         self.lost += sagas
@@ -284,3 +285,12 @@ async def test_the_reason_of_a_member_is_one_line(text: object, told: str) -> No
     with pytest.raises(Busy) as caught:
         await Stub(("busy", {"text": text})).call("saga-show", client(), saga=NAME)
     assert str(caught.value) == told
+
+
+async def test_a_sidecar_that_is_not_synced_does_not_say_that_there_is_no_saga() -> None:
+    stub = Stub(("", {"sagas": [], "unanswered": [], "more": False}), ("not_found", {"text": "no journal has it"}))
+    stub.synced = False
+    [text] = (await stub.call("saga-list", client()))["unanswered"]
+    assert "not synced yet" in text
+    with pytest.raises(NotSynced, match="not synced yet"):
+        await stub.call("saga-show", client(), saga=NAME)
