@@ -91,6 +91,21 @@ async def test_the_map_is_one_stop_and_arrows_move_in_it(tab: Tab, sidecar: Fake
     await tab.wait_for(f"location.hash === '#/members/{member_id(17)}'")
 
 
+async def test_the_bars_of_the_history_lead_to_their_lines(tab: Tab, sidecar: FakeSidecar) -> None:
+    await tab.open(f"{sidecar.address}#/history")
+    await tab.wait_for_text("120 lines")
+    await tab_until(tab, "document.activeElement.matches('.strip-bars')")
+    said = "document.querySelector('.strip-said').innerText"
+    newest = await tab.evaluate(said)
+    assert newest
+    await tab.press("ArrowLeft")
+    await tab.press("ArrowLeft")
+    assert await tab.evaluate(said) != newest
+    line = (await tab.evaluate(said)).split(", ")[-1].removesuffix(" back")
+    await tab.press("Enter")
+    assert (await tab.evaluate(FOCUSED)) == line
+
+
 @pytest.mark.wide
 async def test_focus_in_a_list_survives_a_change(tab: Tab, sidecar: FakeSidecar) -> None:
     await tab.open(f"{sidecar.address}#/members?sort=name")

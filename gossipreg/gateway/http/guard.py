@@ -10,7 +10,8 @@ its check:
     cross-site      the page sends a request to us without being allowed to read the answer. Browsers say so in Origin
                     or Sec-Fetch-Site: what does not come from ourselves is refused
 
-Nothing is checked on a unix socket: no browser can use it, and programs send any Host there.
+On a unix socket this is checked below /ui alone: no browser can use it unless somebody forwards it to a port, as people
+do for the page, and programs send any Host there.
 """
 
 import re

@@ -12,7 +12,7 @@ import trio
 
 from gossipreg.gateway.http.params import Param
 from gossipreg.gateway.http.route import Handle, Route
-from gossipreg.net.http_message import READ, Head
+from gossipreg.net.http_message import READ, Head, target_untrusted
 
 if TYPE_CHECKING:
     from gossipreg.gateway.http.client import Answer, Streaming
@@ -88,8 +88,12 @@ UI_ROUTES = (
 
 
 def is_page_untrusted(head: Head) -> bool:
-    """Whether a browser may have sent the request, whatever the door: requests below /ui."""
-    return head.target.startswith(PAGE_PREFIX)
+    """Whether a browser may have sent the request, whatever the door: requests below /ui, however that is written.
+    Raises HttpError."""
+    target = head.target
+    if target.startswith(PAGE_PREFIX):
+        return True
+    return (b"%" in target or not target.startswith(b"/")) and target_untrusted(target).path[:1] == ("ui",)
 
 
 def page_reads_untrusted(head: Head) -> bool:

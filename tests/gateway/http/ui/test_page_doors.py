@@ -11,7 +11,7 @@ from gossipreg.gateway.http.doors import Door, Doors
 from gossipreg.gateway.http.routes import is_open_untrusted
 from gossipreg.gateway.http.tokens import Tokens
 from gossipreg.gateway.http.ui.page_views import VIEWS, AskedView, asked_view
-from gossipreg.gateway.http.ui.routes import PAGE_READS, page_reads_untrusted
+from gossipreg.gateway.http.ui.routes import PAGE_READS, is_page_untrusted, page_reads_untrusted
 from gossipreg.net.http_message import Head, HttpError, target_untrusted
 
 TOKEN = "a-token-of-good-length"
@@ -59,6 +59,17 @@ def test_what_passes_for_a_read_of_the_page_is_one(rest: bytes, method: str) -> 
         assert method == "POST"
         assert target_untrusted(head.target).path == ("ui", "rpc", rest.decode())
         assert rest.decode() in PAGE_READS
+
+
+@given(
+    st.lists(st.sampled_from([b"/", b"u", b"i", b"%75", b"%69", b"?", b"%2F", b"http://x", b"stream"])).map(b"".join)
+)
+def test_no_spelling_of_the_page_passes_for_another_path(target: bytes) -> None:
+    try:
+        path = target_untrusted(target).path
+    except HttpError:
+        return
+    assert is_page_untrusted(Head("GET", target, b"1.1")) or path[0] != "ui"
 
 
 @given(st.dictionaries(st.sampled_from(["view", "name", "since", "kind", "x"]), st.lists(st.text(), min_size=1)))

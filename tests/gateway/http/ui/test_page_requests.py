@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from pathlib import Path
 
 import pytest
+import trio
 
 from gossipreg.callers import Caller
 from gossipreg.gateway.http.ui.page_files import POLICY, PageFiles, read_files
@@ -175,11 +176,13 @@ async def test_no_other_site_reads_or_calls(tmp_path: Path, headers: dict[str, s
         await served.register("web", 80)
         for method, path in (
             ("GET", "/ui/"), ("GET", "/ui/stream?view=overview"), ("POST", "/ui/rpc/info"),
-            ("POST", "/ui/rpc/deregister"),
+            ("POST", "/ui/rpc/deregister"), ("GET", "/u%69/stream?view=overview"), ("POST", "/%75i/rpc/deregister"),
+            ("POST", "http://127.0.0.1/ui/rpc/deregister"),
         ):  # fmt: skip
             client = await (served.local_client() if unix else served.client())
             body = {"id": "web-80"} if method == "POST" else None
-            reply = await client.request(method, path, body, **{**JSON, **headers})
+            with trio.fail_after(30):  # a stream that is let in has no end
+                reply = await client.request(method, path, body, **{**JSON, **headers})
             assert reply.status == 403, path
         assert len(served.instances("web")) == 1
 

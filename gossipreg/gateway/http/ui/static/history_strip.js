@@ -1,6 +1,8 @@
-// Above the history: how much happened when, as bars over the time that is shown; a click leads to the newest line of one.
+// Above the history: how much happened when, as bars over the time that is shown; a click, or Enter, leads to the newest
+// line of one.
 
-import { h, place } from "./dom.js";
+import { fill, h, place } from "./dom.js";
+import { nextMark } from "./map_keys.js";
 import { dateOf, number, timeOfDay } from "./words.js";
 
 const BARS = 60;
@@ -16,20 +18,56 @@ export function historyStrip(lines, lead) {
     bar.newest ??= line;
   }
   const most = Math.max(...bars.map(total));
+  const columns = bars.map((bar) => column(bar, most, lead));
   const summary = `${number(lines.length)} lines between ${label(first)} and ${label(last)}`;
+  const said = h("span", { class: "strip-said", role: "status" });
+  const strip = h(
+    "div",
+    {
+      class: "strip-bars",
+      tabindex: "0",
+      role: "application",
+      "aria-label": `${summary}: arrows, Home and End lead to a bar, Enter to its newest line`,
+      on: { keydown: onKey, focus: () => moveTo(at ?? full.at(-1)) },
+    },
+    columns,
+  );
+  const full = bars.flatMap((bar, index) => (bar.newest ? [index] : []));
+  let at = null;
+
+  function onKey(event) {
+    if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    if (event.key === "Enter") lead(bars[at].newest);
+    const next = nextMark(event.key, full.indexOf(at), full.length, null);
+    if (next === null) return;
+    event.preventDefault();
+    moveTo(full[next]);
+  }
+
+  function moveTo(index) {
+    columns[at]?.classList.remove("at");
+    at = index;
+    columns[at].classList.add("at");
+    fill(said, inWords(bars[at]));
+  }
+
   return h(
     "figure",
     { class: "strip" },
-    h("div", { class: "strip-bars", role: "img", "aria-label": summary }, bars.map((bar) => column(bar, most, lead))),
-    h("figcaption", { class: "soft" }, h("span", null, label(first)), h("span", null, label(last))),
+    strip,
+    h("figcaption", { class: "soft" }, h("span", null, label(first)), said, h("span", null, label(last))),
   );
+}
+
+function inWords(bar) {
+  return `${number(total(bar))} from ${label(bar.newest.at)} back`;
 }
 
 function column(bar, most, lead) {
   const part = (kind, name) => bar[name] > 0 && place(h("i", { class: `tone-${kind}` }), { height: `${Math.max(8, (bar[name] / most) * 100)}%` });
   return h(
     "span",
-    { title: bar.newest && `${number(total(bar))} from ${label(bar.newest.at)} back`, on: { click: () => bar.newest && lead(bar.newest) } },
+    { title: bar.newest && inWords(bar), on: { click: () => bar.newest && lead(bar.newest) } },
     part("bad", "error"),
     part("warn", "warning"),
     part("quiet", "info"),

@@ -1,11 +1,11 @@
 // Which mark of a map comes next by keyboard: left and right follow the order of the marks, up and down go to the
-// nearest mark of another line. On a ring, which has no lines, all of them follow the order, and round and round.
+// nearest mark of another line. On a ring or a row, which have one line, all of them follow the order, and round again.
 
 const STEPS = { ArrowRight: 1, ArrowLeft: -1, PageDown: 10, PageUp: -10 };
 const RING_STEPS = { ...STEPS, ArrowDown: 1, ArrowUp: -1 };
 
 /** The index of the mark that `key` leads to, null where it leads nowhere. `boxes()` gives the places of all marks on
- * the screen, as `getBoundingClientRect` does; it is null for a ring. */
+ * the screen, as `getBoundingClientRect` does; it is null where there is one line. */
 export function nextMark(key, index, count, boxes) {
   if (boxes === null && Object.hasOwn(RING_STEPS, key)) return (index + RING_STEPS[key] + 10 * count) % count;
   if (Object.hasOwn(STEPS, key)) return Math.max(0, Math.min(count - 1, index + STEPS[key]));

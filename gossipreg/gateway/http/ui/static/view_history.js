@@ -30,7 +30,9 @@ export function open(place, app) {
   const show = () => {
     const shown = [...lines.values()].sort((a, b) => b.seq - a.seq);
     status.textContent = `${number(shown.length)} lines${about?.more ? ", older ones below" : ""}. ${keptText(about)}`;
+    const focused = strip.contains(document.activeElement);
     fill(strip, historyStrip(shown, (line) => scrollTo(line.seq)));
+    if (focused) strip.querySelector(".strip-bars")?.focus({ preventScroll: true });
     if (!shown.length) fill(body, note("empty", "Nothing happened in this time that this filter lets through."));
     else fill(body, around && aroundNote(place.query), days(shown, marked), about?.more && olderButton(shown.at(-1)));
     if (sought) {
