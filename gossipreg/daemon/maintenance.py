@@ -17,7 +17,7 @@ from gossipreg.daemon.data_directory import drop_maintenance, keep_maintenance
 from gossipreg.daemon.kept import Statement
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.pump import Pump
-from gossipreg.daemon.store import Store
+from gossipreg.daemon.store import Store, Write
 from gossipreg.errors import NotFound, TooLarge
 from gossipreg.model import Health
 
@@ -70,9 +70,9 @@ class Maintenance:
         if reason is not None and id not in self._reasons and len(self._reasons) >= KEPT_MAX:
             raise TooLarge(f"{KEPT_MAX} services of this sidecar are in maintenance already: end some with --off")
 
-    async def set(self, id: str, reason: str | None, then: Callable[[], None], *, by: Caller) -> bool:
+    def set(self, id: str, reason: str | None, then: Callable[[], None], *, by: Caller) -> Write[bool]:
         """Begin maintenance with this reason, or (None) end it. `then` announces it at once, and it is written after
-        that: a full disk must not prevent anybody from taking a service out. Returns whether it is durable."""
+        that: a full disk must not prevent anybody from taking a service out. The result is whether it is durable."""
 
         def apply() -> None:
             changed = self._reasons.get(id) != reason
@@ -85,7 +85,7 @@ class Maintenance:
                 self._write_line(id, reason, by)
             then()
 
-        return await self._store.apply_first(f"maintenance {id}", lambda: self._as_kept(id), apply)
+        return self._store.apply_first(f"maintenance {id}", lambda: self._as_kept(id), apply)
 
     def _write_line(self, id: str, reason: str | None, by: Caller) -> None:
         who = self._audit.record("maint on" if reason is not None else "maint off", id, by)

@@ -12,6 +12,8 @@ from gossipreg.daemon import params as check
 from gossipreg.daemon.params import Check, take_untrusted
 from gossipreg.daemon.row_acks import RowAckWaits
 from gossipreg.daemon.services import Services
+from gossipreg.daemon.socket_client import Begun, pack
+from gossipreg.daemon.store import Write
 from gossipreg.model import NodeId
 from gossipreg.wire.shapes import Shape
 
@@ -30,11 +32,12 @@ class MaintenanceMethods:
         self._acks = acks
         self._name = name
 
-    def maint(self, params: dict[str, Any], by: Caller) -> Awaitable[Shape]:
+    def maint(self, params: dict[str, Any], by: Caller) -> Begun[bool]:
         """{service, off, reason}: without `service` the whole sidecar. The result: {durable: whether it is on the disk;
         false on a full disk, and the write is then repeated; and with `off` still_out: what is out of the answers all
         the same, and why, else empty}."""
-        return self._maint(take_untrusted("maint", params, _MAINT), by)
+        write, more = self._maint(take_untrusted("maint", params, _MAINT), by)
+        return Begun(write, lambda durable: pack({"durable": durable, **more}))
 
     def drain(self, params: dict[str, Any], by: Caller) -> Awaitable[Shape]:
         """As `maint`, and {timeout} in seconds: answered once all living members have acked it, or at the timeout.
@@ -42,10 +45,11 @@ class MaintenanceMethods:
         not_synced_because: why this sidecar cannot know all members, else empty}."""
         return self._drain(take_untrusted("drain", params, _DRAIN), by)
 
-    async def _maint(self, given: dict[str, Any], by: Caller) -> Shape:
+    def _maint(self, given: dict[str, Any], by: Caller) -> tuple[Write[bool], Shape]:
+        """The write, and what the result has beside whether it is on the disk."""
         reason = None if given.get("off", False) else given.get("reason", "")
-        done = {"durable": await self._services.maintain(given.get("service"), reason, by=by)}
-        return done if reason is not None else {**done, "still_out": self._still_out(given.get("service"))}
+        write = self._services.begin_maintain(given.get("service"), reason, by=by)
+        return write, {} if reason is not None else {"still_out": self._still_out(given.get("service"))}
 
     def _still_out(self, service: str | None) -> str:
         """What other maintenance keeps out of the answers, after that of `service`, or None of all, was ended."""
@@ -58,10 +62,12 @@ class MaintenanceMethods:
         return f"{', '.join(ids[:NAMED_MAX])}{more}: {each}" if ids else ""
 
     async def _drain(self, given: dict[str, Any], by: Caller) -> Shape:
-        done = await self._maint(given, by)
+        write, more = self._maint(given, by)
+        durable = await write.result()
         missing, not_synced = await self._acks.wait(given.get("timeout", DRAIN_TIMEOUT_S))
         return {
-            **done,
+            "durable": durable,
+            **more,
             "acked": not missing and not not_synced,
             "missing": len(missing),
             "members": sorted(self._name(id) for id in missing[:NAMED_MAX]),

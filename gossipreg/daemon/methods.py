@@ -140,9 +140,9 @@ class Methods:
         client.attached = True
         return _registered(await self._services.register(params, by=client.caller, holder=client))
 
-    async def deregister(self, params: Params, client: SocketClient) -> bytes:
+    def deregister(self, params: Params, client: SocketClient) -> Awaitable[bytes]:
         given = take_untrusted("deregister", params, {"id": check.word}, "id")
-        return pack({"durable": await self._services.deregister(given["id"], by=client.caller)})
+        return Begun(self._services.begin_deregister(given["id"], by=client.caller), _durable)
 
     def heartbeat(self, params: Params, client: SocketClient) -> bytes:
         """{id, status, note}: answers the `ttl` checks of a service."""
@@ -151,8 +151,8 @@ class Methods:
         self._services.heartbeat(given["id"], status, note, by=client.caller)
         return _EMPTY
 
-    async def maint(self, params: Params, client: SocketClient) -> bytes:
-        return pack(await self._maintenance.maint(params, client.caller))
+    def maint(self, params: Params, client: SocketClient) -> Awaitable[bytes]:
+        return self._maintenance.maint(params, client.caller)
 
     async def drain(self, params: Params, client: SocketClient) -> bytes:
         return pack(await self._maintenance.drain(params, client.caller))
@@ -177,14 +177,21 @@ class Methods:
         return _EMPTY
 
 
-def may_begin(method: str, params: Params) -> bool:
-    """Whether this request may be called before those of its kind that came before it are answered: its result is
-    `Begun`, and it takes effect in the order of the calls."""
-    return method == "register" and not params.get("attach")
+def may_begin(method: str, params: Params, behind: str) -> bool:
+    """Whether this request may be called before those that were begun are answered, the last of them of the method
+    `behind`: its result is `Begun`, and it finds what they did. A registration takes effect in the order of the writes;
+    the others do when they are called, so a registration before them has to be answered first."""
+    if method == "register":
+        return not params.get("attach")
+    return method in ("deregister", "maint") and behind != "register"
 
 
 def _registered(answer: Answer) -> bytes:
     return pack({"id": answer.id, "version": version_shape(answer.version)})
+
+
+def _durable(durable: bool) -> bytes:
+    return pack({"durable": durable})
 
 
 def _first_after(summaries: list[ServiceSummary], after: str | None) -> int:

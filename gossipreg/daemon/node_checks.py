@@ -95,7 +95,7 @@ class NodeChecks:
                 self._log.info("check_deregistered", id=id)
                 self._set(Beginning())
 
-        return await self._store.apply_first(f"node check {id}", lambda: self._dropped(id), then)
+        return await self._store.apply_first(f"node check {id}", lambda: self._dropped(id), then).result()
 
     def _dropped(self, id: str) -> list[Any]:
         return [] if id in self._held else [drop_node_check(id)]

@@ -1,8 +1,8 @@
 """A client that speaks MessagePack-RPC: its requests, answered in their order, and its notifications.
 
-Registrations that arrive together and one behind the other wait for the disk together: each is called before those
-before it are answered, so one commit holds them all. Any other request is called when all before it are answered, so it
-finds what they did.
+Changes of services that arrive together and one behind the other wait for the disk together: each is called before
+those before it are answered, so one commit holds them all. Any other request is called when all before it are answered,
+so it finds what they did; `may_begin` has the exact rule.
 """
 
 from collections.abc import Awaitable, Sequence
@@ -72,7 +72,7 @@ class RpcSpeaker:
         if message[0] != "request":
             raise Refused(f"a message of type {message[0]} is not a request: send requests (type 0) only")
         _, id, method, params = message
-        if self._begun and not may_begin(method, params):
+        if self._begun and not may_begin(method, params, self._begun[-1][1]):
             await self._answer_begun()
         result = self._call(method, params)
         if isinstance(result, Begun):

@@ -26,12 +26,12 @@ class ServiceRecords:
         """Call `then`, and after it write the record of an entry that need not be durable. Raises what `then`
         raises."""
         answers: list[Answer] = []
-        await self.apply_first(entry.id, lambda: answers.append(then()))
+        await self.apply_first(entry.id, lambda: answers.append(then())).result()
         return answers[0]
 
-    async def apply_first(self, id: str, then: Callable[[], None]) -> bool:
+    def apply_first(self, id: str, then: Callable[[], None]) -> Write[bool]:
         """Call `then`, and after it write the record of the service: see `Store.apply_first`."""
-        return await self._store.apply_first(_name(id), lambda: self._now(id), then)
+        return self._store.apply_first(_name(id), lambda: self._now(id), then)
 
     def write_later(self, id: str) -> None:
         """Write the record of the service as it will be at the next write."""

@@ -178,18 +178,22 @@ class Services:
             def then() -> None:
                 self._registrar.apply(replace(before, registration=read, owner=owner), Beginning(), by)
 
-            return await self._records.apply_first(id, then)
+            return await self._records.apply_first(id, then).result()
 
     async def maintain(self, id: str | None, reason: str | None, *, by: Caller) -> bool:
         """Take a service, or (None) all services of this sidecar, out of the answers with this reason, or (None) back
         in; returns whether that is durable. Raises RequestError."""
+        return await self.begin_maintain(id, reason, by=by).result()
+
+    def begin_maintain(self, id: str | None, reason: str | None, *, by: Caller) -> Write[bool]:
+        """The same for a caller that has more to change before it waits for the disk. It takes effect at once."""
         if id is None:
             self.rights.check("maint", by)
-            return await self._maintenance.set(EVERYTHING, reason, lambda: None, by=by)
+            return self._maintenance.set(EVERYTHING, reason, lambda: None, by=by)
         entry = self._entries.get(id)
         self._maintenance.check(id, reason, missing=None if entry else not_registered(id, self._entries))
         self.rights.check_owner("maint", id, NO_UID if entry is None else entry.owner, by)
-        return await self._maintenance.set(id, reason, lambda: self._maintained(id, entry), by=by)
+        return self._maintenance.set(id, reason, lambda: self._maintained(id, entry), by=by)
 
     def maintenance(self, id: str | None) -> str | None:
         """The reason why a service, or (None) this sidecar, is in maintenance; None if it is not."""
@@ -201,8 +205,12 @@ class Services:
 
     async def deregister(self, id: str, *, by: Caller) -> bool:
         """Take the service out at once; returns whether that is durable. Raises NotFound, NotAllowed."""
+        return await self.begin_deregister(id, by=by).result()
+
+    def begin_deregister(self, id: str, *, by: Caller) -> Write[bool]:
+        """The same for a caller that has more to change before it waits for the disk. It takes effect at once."""
         self.rights.check_owner("deregister", id, entry_of(self._entries, id).owner, by)
-        return await self._records.apply_first(id, lambda: self._registrar.drop(id, by=by))
+        return self._records.apply_first(id, lambda: self._registrar.drop(id, by=by))
 
     def detach(self, holder: Holder) -> None:
         """Take out the services that were attached to this connection, which has ended; those in the file come back."""

@@ -10,7 +10,7 @@ A disk that hangs neither takes a write nor refuses it. After HANGS_S `look` tel
 the write under way is told that its outcome is not known, and further writes are refused at once until the disk goes
 on.
 
-Bounds: a client waits for one write, or for the registrations that it sent at one time (`rpc_speaker.py`), so the queue
+Bounds: a client waits for one write, or for the changes that it sent at one time (`rpc_speaker.py`), so the queue
 is no longer than what all clients have in hand. A write that nobody waits
 for has a name, and only its last state is written.
 """
@@ -43,11 +43,15 @@ class Database(Protocol):
 class Write(Generic[Result]):
     """A write that was asked for, with what follows it."""
 
-    __slots__ = ("_done", "_error", "_result", "_then", "statements")
+    __slots__ = ("_done", "_error", "_otherwise", "_result", "_then", "statements")
 
-    def __init__(self, statements: list[Statement], then: Callable[[], Result]) -> None:
+    def __init__(
+        self, statements: list[Statement], then: Callable[[], Result], otherwise: Callable[[], Result] | None = None
+    ) -> None:
+        """`otherwise` gives the result if the write is refused or the disk hangs; None: that is an error."""
         self.statements = statements
         self._then = then
+        self._otherwise = otherwise
         self._done = trio.Event()
         self._result: Result
         self._error: Exception | None = None
@@ -55,16 +59,22 @@ class Write(Generic[Result]):
     def finish(self, refused: Refused | None) -> None:
         """It is on the disk, or was refused: do what follows."""
         try:
-            if refused is not None:
+            if refused is None:
+                self._result = self._then()
+            elif self._otherwise is not None:
+                self._result = self._otherwise()
+            else:
                 raise refused
-            self._result = self._then()
         except Exception as error:
             self._error = error
         self._done.set()
 
     def give_up(self) -> None:
         """The disk hangs. What follows is still done if it goes on, and nobody waits for that any more."""
-        self._error = OutcomeUnknown(f"{HANGS}; it may be done later, once the disk goes on: see `gossipreg info`")
+        if self._otherwise is not None:
+            self._result = self._otherwise()
+        else:
+            self._error = OutcomeUnknown(f"{HANGS}; it may be done later, once the disk goes on: see `gossipreg info`")
         self._done.set()
 
     async def result(self) -> Result:
@@ -110,7 +120,24 @@ class Store:
 
     def begin(self, statements: list[Statement], then: Callable[[], Result]) -> Write[Result]:
         """Ask for the write, which has its place in the order from now on. See `commit`."""
-        write = Write(statements, then)
+        return self._ask_for(Write(statements, then))
+
+    def apply_first(
+        self, name: str, statements: Callable[[], list[Statement]], then: Callable[[], None]
+    ) -> Write[bool]:
+        """Call `then` at once, and ask for the write of what `statements` gives after it: for changes that take
+        something out of the answers, which a full disk must not prevent. The result is whether the write is on the
+        disk; if not, it is repeated under this name until it is, whether or not somebody waits. Raises what `then`
+        raises; then nothing is written."""
+
+        def write_again() -> bool:
+            self.commit_later(name, statements)
+            return False
+
+        then()
+        return self._ask_for(Write(statements(), lambda: True, write_again))
+
+    def _ask_for(self, write: Write[Result]) -> Write[Result]:
         self.look()
         if self._database is None:
             write.finish(None)
@@ -120,18 +147,6 @@ class Store:
             self._queue.append(write)
             self._wake.set()
         return write
-
-    async def apply_first(self, name: str, statements: Callable[[], list[Statement]], then: Callable[[], None]) -> bool:
-        """Call `then` at once, and after it write what `statements` gives: for changes that take something out of the
-        answers, which a full disk must not prevent. Returns whether the write is on the disk; if not, it is repeated
-        under this name until it is. Raises what `then` raises; then nothing is written."""
-        then()
-        try:
-            await self.commit(statements(), lambda: None)
-        except (Refused, OutcomeUnknown):
-            self.commit_later(name, statements)
-            return False
-        return True
 
     def commit_later(self, name: str, statements: Callable[[], list[Statement]]) -> None:
         """Write soon what the function gives by then; asked again under this name before that, it is written once."""

@@ -143,7 +143,7 @@ async def test_a_disk_that_hangs_is_told_and_nobody_waits_for_it(autojump_clock:
         assert "nothing was changed" in errors["behind it"][1]
         await ask("later")
         assert "nothing was changed" in errors["later"][1]
-        assert not await store.apply_first("out", lambda: [("out", ())], lambda: followed.append("out"))
+        assert not await store.apply_first("out", lambda: [("out", ())], lambda: followed.append("out")).result()
         await store.flushed()
         disk.gate.set()
         while told[-1] != "again":
@@ -188,6 +188,20 @@ async def test_a_caller_that_gives_up_does_not_stop_what_it_asked_for() -> None:
         disk.gate.set()
         await store.flushed()
     assert followed == [1]
+
+
+async def test_what_was_applied_first_is_repeated_if_nobody_waits_for_it() -> None:
+    disk = Disk()
+    disk.fails = True
+    async with running(disk) as (store, failed):
+        with trio.move_on_after(0):
+            await store.apply_first("a", lambda: [("a", ())], lambda: None).result()
+        disk.gate.set()
+        while not failed:
+            await trio.testing.wait_all_tasks_blocked()
+        disk.fails = False
+        await store.flushed()
+    assert [one for commit in disk.commits for one in commit] == ["a"]
 
 
 async def test_without_a_disk_nothing_is_waited_for() -> None:

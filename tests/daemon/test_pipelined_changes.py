@@ -1,10 +1,11 @@
-"""Registrations that a client sends without waiting: one commit for many, each on the disk before its answer."""
+"""Changes of services that a client sends without waiting: one commit for many, each on the disk before its answer."""
 
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 import trio.testing
 from hypothesis import given, settings
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 
 from gossipreg.daemon.kept import Statement
 from gossipreg.errors import Refused
+from gossipreg.model import Health
 from gossipreg.wire.rpc import encode_request
-from tests.daemon.conftest import Client, Sidecar, running
+from tests.daemon.conftest import GENEROUS_S, Client, Sidecar, running
 
 
 class Disk:
@@ -84,6 +86,51 @@ async def test_no_registration_is_answered_before_it_is_on_the_disk(tmp_path: Pa
         assert len(sidecar.instances("web")) == 20
 
 
+@pytest.mark.parametrize("method", ["deregister", "maint"])
+async def test_many_changes_share_a_few_commits_and_are_made_at_once(tmp_path: Path, method: str) -> None:
+    disk = Disk()
+    ids = [f"web-{1 + one}" for one in range(200)]
+    async with running(tmp_path, database=disk) as sidecar:
+        client = await sidecar.client()
+        await send(client, registrations(200))
+        await answers(client, 200)
+        before = len(disk.commits)
+        disk.gate = trio.Event()
+        await send(client, [(method, {"id" if method == "deregister" else "service": id}) for id in ids])
+        with trio.fail_after(GENEROUS_S):
+            while any(one.health is not Health.MAINTENANCE for one in sidecar.instances("web")):
+                await trio.testing.wait_all_tasks_blocked(0.01)
+        with trio.move_on_after(0) as waited:
+            await client.next()
+        assert waited.cancelled_caught
+        disk.gate.set()
+        assert await answers(client, 200) == [{"durable": True}] * 200
+    assert len(disk.commits) - before <= 200 / 16
+
+
+@pytest.mark.parametrize("method", ["deregister", "maint"])
+async def test_a_full_disk_makes_each_change_not_durable(tmp_path: Path, method: str) -> None:
+    disk = Disk()
+    async with running(tmp_path, database=disk) as sidecar:
+        client = await sidecar.client()
+        await send(client, registrations(5))
+        await answers(client, 5)
+        disk.fails = True
+        name = "id" if method == "deregister" else "service"
+        await send(client, [(method, {name: f"web-{1 + one}"}) for one in range(5)])
+        assert await answers(client, 5) == [{"durable": False}] * 5
+
+
+async def test_a_deregistration_behind_a_registration_finds_it(tmp_path: Path) -> None:
+    async with running(tmp_path, database=Disk()) as sidecar:
+        client = await sidecar.client()
+        again = [("deregister", {"id": "web-1"}), *registrations(1)]
+        await send(client, [*registrations(1), *again, *again, ("deregister", {"id": "web-1"})])
+        found = await answers(client, 6)
+        assert all(isinstance(one, dict) for one in found), found
+        assert sidecar.instances("web") == ()
+
+
 async def test_a_request_behind_registrations_finds_them(tmp_path: Path) -> None:
     async with running(tmp_path, database=Disk()) as sidecar:
         client = await sidecar.client()
@@ -144,7 +191,7 @@ ASKED: st.SearchStrategy[Asked] = st.one_of(
         ),
     ),
     st.tuples(st.just("deregister"), st.fixed_dictionaries({"id": IDS})),
-    st.tuples(st.just("maint"), st.fixed_dictionaries({"id": IDS, "reason": st.just("why")})),
+    st.tuples(st.just("maint"), st.fixed_dictionaries({"service": IDS, "off": st.booleans()})),
     st.tuples(st.just("lookup"), st.just({"name": "web"})),
     st.tuples(st.just("registered"), st.just({})),
 )
@@ -158,7 +205,7 @@ def test_pipelined_requests_do_what_they_do_one_by_one(asked: list[Asked]) -> No
             async with running(Path(folder), database=Disk()) as sidecar:
                 client = await sidecar.client()
                 await send(client, asked)
-                return [*await answers_and_notes(client, len(asked)), shown(sidecar)]
+                return [*parted(await answers_and_notes(client, len(asked))), shown(sidecar)]
 
     async def one_by_one() -> list[Any]:
         with tempfile.TemporaryDirectory() as folder:
@@ -168,7 +215,7 @@ def test_pipelined_requests_do_what_they_do_one_by_one(asked: list[Asked]) -> No
                 for id, one in enumerate(asked):
                     await client.stream.send_all(encode_request(id, *one))
                     found += await answers_and_notes(client, 1)
-                return [*found, shown(sidecar)]
+                return [*parted(found), shown(sidecar)]
 
     assert trio.run(together) == trio.run(one_by_one)
 
@@ -182,6 +229,13 @@ async def answers_and_notes(client: Client, number: int) -> list[Any]:
         replies += message[0] == "reply"
         found.append(message[2:] if message[0] == "reply" else message)
     return found
+
+
+def parted(messages: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Answers and notifications, each in their order: a notification may come before the answer to a request that was
+    sent before what it tells of."""
+    notes = [one for one in messages if one[0] == "notification"]
+    return [one for one in messages if one[0] != "notification"], notes
 
 
 def shown(sidecar: Sidecar) -> list[Any]:
