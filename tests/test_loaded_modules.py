@@ -24,8 +24,11 @@ ROOT = Path(__file__).parent.parent
 HEAVY = re.compile(r"(trio|cryptography|cffi|asyncio|ssl|sqlite3|dns|gossipreg\.(core|daemon|gateway|config))(\.|$)")
 NOT_IN_DAEMON = re.compile(
     r"(asyncio|sqlite3|dns|h11|tomllib|gossipreg\.(client|gateway|journal|streams|events|sagas|"
-    r"daemon\.(journals|streams|events|sagas|events_and_sagas|checks\.(command|grpc|http|tcp|tls))))(\.|$)"
+    r"daemon\.(journals|streams|events|sagas|events_and_sagas|checks\.(command|grpc|http|tcp|tls)|kept_table|"
+    r"services_file|gateway_calls|json_form|history\.(history_disk|history_method))|core\.inspect|extras))(\.|$)"
 )
+STANDARD_DATACLASS = re.compile(r"^(from dataclasses import .*\bdataclass\b|import dataclasses)", re.MULTILINE)
+MAKES_DATACLASSES = ("gossipreg.quick_dataclass",)
 
 ARGUMENTS = {
     "register": ["web", "--port", "80"], "deregister": ["web-80"], "lookup": ["web"], "wait": ["web"],
@@ -106,6 +109,30 @@ def test_the_running_daemon_loads_nothing_that_only_others_need(tmp_path: Path) 
     loaded = [line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")]
     assert "gossipreg.core.node" in loaded
     assert [name for name in loaded if NOT_IN_DAEMON.match(name)] == []
+    slow = [name for name in loaded if STANDARD_DATACLASS.search(_source(name)) and name not in MAKES_DATACLASSES]
+    assert slow == [], "use gossipreg.quick_dataclass: see contributing.md"
+
+
+def _source(name: str) -> str:
+    """The source of a module of ours; empty for those of others."""
+    if name.partition(".")[0] != "gossipreg":
+        return ""
+    path = ROOT.joinpath(*name.split("."))
+    return (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text()
+
+
+@pytest.mark.parametrize(
+    ("source", "slow"),
+    [
+        ("from dataclasses import dataclass", True),
+        ("from dataclasses import dataclass, field", True),
+        ("from dataclasses import field, replace", False),
+        ("from gossipreg.quick_dataclass import dataclass", False),
+        ("import dataclasses", True),
+    ],
+)
+def test_a_dataclass_of_the_standard_library_is_found(source: str, slow: bool) -> None:
+    assert bool(STANDARD_DATACLASS.search(source)) == slow
 
 
 def test_the_daemon_loads_http_when_the_first_client_speaks_it(tmp_path: Path) -> None:
@@ -164,12 +191,15 @@ def test_a_daemon_loads_streams_when_a_connection_comes_to_its_port(tmp_path: Pa
     assert not (tmp_path / "data" / "journals.db").exists(), "a stranger has shown nothing"
 
 
+FOR_GATEWAYS = ("gossipreg.daemon.gateway_calls", "gossipreg.daemon.json_form")
+
+
 def test_a_daemon_that_answers_dns_loads_no_dns_library(tmp_path: Path) -> None:
     command = [sys.executable, "-X", "importtime", "-m", "gossipreg.cli"]
     with sidecar_process(command, tmp_path, "--dns", "127.0.0.1:0") as errors:
         lines = errors.read_text().splitlines()
     loaded = [line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")]
-    gateway = [name for name in loaded if name.startswith("gossipreg.gateway")]
+    gateway = [name for name in loaded if name.startswith("gossipreg.gateway") or name in FOR_GATEWAYS]
     assert "gossipreg.gateway.dns.gateway" in gateway
     assert [name for name in loaded if NOT_IN_DAEMON.match(name) and name not in gateway] == []
 

@@ -13,7 +13,6 @@ from gossipreg.cli.sources import ConfiguredCommand, config_option, in_force, re
 from gossipreg.cli.units import Duration, OneOf, Size
 from gossipreg.daemon.memory import collect_seldom
 from gossipreg.errors import BadConfig, CannotStart
-from gossipreg.extras import install_command
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -342,6 +341,8 @@ def _xds_gateway(flags: dict[str, Any], group: str | None, domain: str | None) -
     try:
         from gossipreg.gateway.xds.gateway import DEFAULT_PORT, XdsOptions
     except ModuleNotFoundError as error:
+        from gossipreg.extras import install_command
+
         library = (error.name or "").partition(".")[0]
         if library == "gossipreg":
             raise

@@ -5,6 +5,7 @@ value is encoded or printed.
 """
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from gossipreg.core.context import Context
 from gossipreg.core.failure.interface import Detector
@@ -15,7 +16,6 @@ from gossipreg.core.gossip.dissemination import Dissemination
 from gossipreg.core.gossip.join import Joining
 from gossipreg.core.gossip.pulls import Pulls
 from gossipreg.core.gossip.row_acks import RowAcks
-from gossipreg.core.inspect import Inspection
 from gossipreg.core.knowledge import Knowledge
 from gossipreg.core.local.identity_conflict import IdentityConflict
 from gossipreg.core.local.own_row import OwnRow
@@ -34,6 +34,9 @@ from gossipreg.core.table.row import Row, Standing
 from gossipreg.core.table.table import Table
 from gossipreg.errors import NotFound, Refused
 from gossipreg.model import Address, MemberInfo, NodeId, RegisteredService, Status, Version, fold_name
+
+if TYPE_CHECKING:
+    from gossipreg.core.inspect import Inspection
 
 _SHOWN = ("suspect", "dead", "left")
 """The states of members as lists show them. A member in any other state is listed as alive."""
@@ -172,8 +175,10 @@ class View:
         """Datagrams and bytes (UDP payload) sent so far."""
         return self._outbox.sent_datagrams, self._outbox.sent_bytes
 
-    def inspect(self) -> Inspection:
+    def inspect(self) -> "Inspection":
         """The inner state, for tests and the laboratory."""
+        from gossipreg.core.inspect import Inspection  # no sidecar needs it
+
         return Inspection(self)
 
     def row(self, id: NodeId) -> Row | None:

@@ -7,7 +7,6 @@ from gossipreg.daemon.aliases import refuse_circle
 from gossipreg.daemon.checks.spec import CheckSpec
 from gossipreg.daemon.params import Registration, registration_untrusted
 from gossipreg.errors import Refused
-from gossipreg.extras import install_command
 
 
 class Admission:
@@ -39,4 +38,6 @@ class Admission:
         from gossipreg.daemon.checks import grpc  # most sidecars have no such check
 
         if not grpc.available():
+            from gossipreg.extras import install_command
+
             raise Refused(f"{shown} needs the library h2 beside the sidecar: {install_command('grpc')}")

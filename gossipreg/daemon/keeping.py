@@ -9,6 +9,7 @@ Without a data directory nothing is kept, and nothing comes back.
 
 from collections.abc import Iterable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -16,13 +17,15 @@ from gossipreg.core.node import Node
 from gossipreg.core.view import View
 from gossipreg.daemon.data_directory import NOTE_MET, TRIAL, DataDirectory, Peers, keep_generation, keep_peers
 from gossipreg.daemon.kept import KeptState
-from gossipreg.daemon.kept_table import KeptTable
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.reports import Reports
 from gossipreg.daemon.store import Store
 from gossipreg.errors import Refused
 from gossipreg.wire.messages import Delta
+
+if TYPE_CHECKING:
+    from gossipreg.daemon.kept_table import KeptTable
 
 PEERS_S = 5.0
 """The interval at which the known members are compared with those on the disk."""
@@ -33,7 +36,7 @@ class Keeping:
         """`generation` is the one in use, which a full disk may have kept from being written."""
         self._data = data
         self._reports = reports
-        self._table = None if data is None else KeptTable(data.path, cluster, log)
+        self._table = None if data is None else _kept_table(data, cluster, log)
         self.store = Store(data, reports.not_kept, reports.kept_again, TRIAL)
         if data is not None and data.unwritten:
             reports.not_kept(data.unwritten)
@@ -90,3 +93,9 @@ class Keeping:
                 kept = peers
                 self.store.commit_later("peers", partial(keep_peers, peers))
             await trio.sleep(PEERS_S)
+
+
+def _kept_table(data: DataDirectory, cluster: str, log: Log) -> "KeptTable":
+    from gossipreg.daemon.kept_table import KeptTable  # a plain sidecar has no data directory
+
+    return KeptTable(data.path, cluster, log)

@@ -20,7 +20,6 @@ from gossipreg.daemon.logs import Field, Log
 from gossipreg.daemon.params import boolean, take_untrusted
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.services import Services
-from gossipreg.daemon.services_file import read_services
 from gossipreg.daemon.settings import OptionInForce, Settings
 from gossipreg.daemon.socket_client import Command, Params, SocketClient, pack
 from gossipreg.daemon.troubles import Troubles
@@ -118,6 +117,8 @@ async def _read_keys(
 
 
 async def _read_services(path: str, services: Services, allow_empty: bool) -> Fields:
+    from gossipreg.daemon.services_file import read_services  # most sidecars have none
+
     file = await trio.to_thread.run_sync(read_services, path)
     try:
         changes = await services.follow_file(file, allow_empty=allow_empty)

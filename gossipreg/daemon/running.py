@@ -38,7 +38,8 @@ async def run_sidecar(sidecar: Sidecar) -> int:
             nursery.start_soon(sidecar.history.run)
             nursery.start_soon(sidecar.services.health.checks.run)
             nursery.start_soon(sidecar.services.health.known.run)
-            nursery.start_soon(run_gateways, opened.gateways, sidecar.api())
+            if opened.gateways:
+                nursery.start_soon(run_gateways, opened.gateways, sidecar.api())
             nursery.start_soon(sidecar.orchestration.run)
             nursery.start_soon(sidecar.deliveries.run)
             nursery.start_soon(sidecar.addresses.run)

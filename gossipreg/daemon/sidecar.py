@@ -18,17 +18,14 @@ from gossipreg.daemon.checks.schedule import RUNNERS
 from gossipreg.daemon.client_calls import LocalApi
 from gossipreg.daemon.clock import boot_s, wall_ms
 from gossipreg.daemon.deliveries.following import DeliveriesToServices
-from gossipreg.daemon.deliveries.gateway_events import GatewayEvents
 from gossipreg.daemon.ending import Ending
 from gossipreg.daemon.force_leave import ForceLeave
-from gossipreg.daemon.gateway_calls import GatewayCalls
 from gossipreg.daemon.gateways import TROUBLE_S, counts_of, questions_of, reread_parts, shown_addresses
 from gossipreg.daemon.history.clock_watch import ClockWatch
 from gossipreg.daemon.history.from_answers import AnswerNotes
 from gossipreg.daemon.history.from_log import LogNotes
 from gossipreg.daemon.history.history import History
 from gossipreg.daemon.history.history_asked import HistoryAsked
-from gossipreg.daemon.history.history_disk import HistoryDisk
 from gossipreg.daemon.in_force import OptionsInForce, config_method
 from gossipreg.daemon.keeping import Keeping
 from gossipreg.daemon.known_health import boot_id
@@ -172,10 +169,14 @@ class Sidecar:
     def _history(self) -> History:
         """The history, which hears what happens from now on."""
         opened, settings, clock = self.opened, self.opened.settings, ClockWatch()
-        disk = None if opened.data is None or not settings.history_space else HistoryDisk(
-            opened.data.path, self.reports, space_bytes=settings.history_space, boot_id=boot_id(),
-            keep_from=partial(clock.keep_from, settings.history_keep_s),
-        )  # fmt: skip
+        disk = None
+        if opened.data is not None and settings.history_space:
+            from gossipreg.daemon.history.history_disk import HistoryDisk  # else lines are kept in memory
+
+            disk = HistoryDisk(
+                opened.data.path, self.reports, space_bytes=settings.history_space, boot_id=boot_id(),
+                keep_from=partial(clock.keep_from, settings.history_keep_s),
+            )  # fmt: skip
         own = NamedMember(self.node.id.hex(), opened.member.name)
         history = History(own, self.pump.bug, disk=disk, clock=clock, clock_set=self.reports.clock_set)
         keyring = opened.keyring
@@ -202,6 +203,9 @@ class Sidecar:
 
     def api(self) -> SidecarApi:
         """What gateways may ask of this sidecar."""
+        from gossipreg.daemon.deliveries.gateway_events import GatewayEvents  # a plain sidecar has no gateway
+        from gossipreg.daemon.gateway_calls import GatewayCalls
+
         return SidecarApi(
             view=self.node, changes=self.pump.changes, members=self.pump.members, registrations=self.services,
             registered=self.services.registered,            rights=self.opened.rights,

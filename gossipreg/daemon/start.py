@@ -28,7 +28,6 @@ from gossipreg.daemon.local_socket import LocalSocket
 from gossipreg.daemon.own_addresses import own_addresses
 from gossipreg.daemon.places import limits_for
 from gossipreg.daemon.seeds import Seed, certainly_loopback, literals, parse_seed
-from gossipreg.daemon.services_file import read_services
 from gossipreg.daemon.settings import Settings
 from gossipreg.daemon.udp import UdpTransport
 from gossipreg.errors import BadConfig, BadParams, CannotStart, cannot_start
@@ -94,7 +93,7 @@ def opened(settings: Settings, gateways: tuple[GatewayOptions, ...] = ()) -> Ite
     config = _config(settings)
     name, zone, labels = _who(settings)
     seeds = tuple(parse_seed(text) for text in settings.seeds)
-    file = () if settings.services is None else read_services(settings.services)
+    file = () if settings.services is None else _read_services(settings.services)
     keyring = read_keyring(settings)
     otlp = _otlp(settings)
     rights = _rights(settings)
@@ -212,6 +211,12 @@ def _forget_journals(settings: Settings, data: DataDirectory) -> None:
         note_forgetting(data.path)
     except OSError as error:
         raise cannot_start(f"--forget-journals: cannot write {data.path}: {error.strerror}", error.errno) from None
+
+
+def _read_services(path: str) -> tuple[dict[str, Any], ...]:
+    from gossipreg.daemon.services_file import read_services  # most sidecars have none
+
+    return read_services(path)
 
 
 def _who(settings: Settings) -> tuple[str, str, tuple[tuple[str, str], ...]]:

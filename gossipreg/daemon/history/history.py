@@ -6,13 +6,11 @@ knows: what is worth a note.
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import ParamSpec
+from typing import TYPE_CHECKING, ParamSpec
 
 import trio
 
 from gossipreg.daemon.history.clock_watch import ClockWatch
-from gossipreg.daemon.history.history_disk import HistoryDisk, HistoryRead
-from gossipreg.daemon.history.history_method import history_query_untrusted
 from gossipreg.daemon.history.history_note import HistoryNote
 from gossipreg.daemon.history.line_rates import LineRates
 from gossipreg.daemon.history.recent_lines import RecentLines
@@ -21,6 +19,9 @@ from gossipreg.feed import Feed
 from gossipreg.history.history_line import HistoryLine, LineField, NamedMember, line_shape
 from gossipreg.history.history_query import HistoryQuery, fits
 from gossipreg.wire.shapes import Shape
+
+if TYPE_CHECKING:
+    from gossipreg.daemon.history.history_disk import HistoryDisk, HistoryRead
 
 Given = ParamSpec("Given")
 
@@ -34,7 +35,7 @@ MESSAGE_MAX = 500
 
 class History:
     def __init__(
-        self, own: NamedMember, bug: Callable[[str, Exception], None], *, disk: HistoryDisk | None = None,
+        self, own: NamedMember, bug: Callable[[str, Exception], None], *, disk: "HistoryDisk | None" = None,
         clock: ClockWatch | None = None, clock_set: Callable[[float], None] = lambda _by_s: None,
     ) -> None:  # fmt: skip
         """`own` is this member; `disk` None: lines are kept in memory. `clock_set(by_s)` is called when the wall
@@ -128,7 +129,7 @@ class History:
 
     async def page(self, params: Shape) -> Shape:
         """The answer of the method `history`. Raises BadParams."""
-        query = history_query_untrusted(params, self._clock.wall())
+        query = self._query_untrusted(params)
         found = await self.read(query)
         return {
             "lines": [line_shape(line) for line in found.lines], "more": found.more,
@@ -137,8 +138,10 @@ class History:
             **({"fault": found.fault} if found.fault else {}),
         }  # fmt: skip
 
-    async def read(self, query: HistoryQuery) -> HistoryRead:
+    async def read(self, query: HistoryQuery) -> "HistoryRead":
         """The lines that this query wants."""
+        from gossipreg.daemon.history.history_disk import HistoryRead  # a plain sidecar keeps no file, and few ask
+
         if self._disk is not None:
             return await self._disk.read(query)
         lines, more = self._recent.read(query)
@@ -166,7 +169,7 @@ class History:
     def following(self, name: str, params: Shape, take: Callable[[Shape], None]) -> Iterator[None]:
         """Call `take` with each new line that the parameters of `history` want, while the block runs; see
         `Feed.following`. Raises BadParams."""
-        query = history_query_untrusted(params, self._clock.wall())
+        query = self._query_untrusted(params)
 
         def look(line: HistoryLine) -> None:
             if fits(line, query):
@@ -174,6 +177,11 @@ class History:
 
         with self.lines.following(name, look):
             yield
+
+    def _query_untrusted(self, params: Shape) -> HistoryQuery:
+        from gossipreg.daemon.history.history_method import history_query_untrusted  # loaded with the first question
+
+        return history_query_untrusted(params, self._clock.wall())
 
 
 def _one_line(text: str) -> str:
