@@ -68,7 +68,8 @@ class DecidedSagas:
             self._note_nothing(open, step)
         elif step.result is None or step.result.state is not StepState.DONE:
             # The attempt before it may have been over after the decision was proposed: that proves too little.
-            self._begin(open, step, CommandWork.REPEAT, intent.command, self._context.now)
+            if (open.id, step.name) not in context.late_answers:
+                self._begin(open, step, CommandWork.REPEAT, intent.command, context.now)
         elif CommandId(open.id, step.name, CommandWork.UNDO) not in context.attempts:
             try:
                 command = undo_of(intent, _values(context.ref(open.id), open, step.name))
@@ -142,6 +143,7 @@ class DecidedSagas:
 
     def settled(self, saga: str, step: str, state: StepState) -> None:
         """It is committed what came of a step of a decided saga."""
+        self._context.late_answers.discard((saga, step))
         works = (CommandWork.REPEAT,) if state is StepState.DONE else _WORKS
         for work in works:
             self._context.attempts.end(CommandId(saga, step, work))
@@ -151,6 +153,7 @@ class DecidedSagas:
     def by_hand(self, saga: str, step: str, decision: HandDecision) -> None:
         """A person has decided about a step."""
         self._noted.discard(CommandId(saga, step, CommandWork.UNDO))
+        self._context.late_answers.discard((saga, step))
         for work in _WORKS:
             id = CommandId(saga, step, work)
             if decision is HandDecision.RETRY:

@@ -36,6 +36,7 @@ from gossipreg.sagas.saga_model import (
     StepIntent,
     StepResult,
     StepState,
+    WhenUnknown,
 )
 
 SAGA, STEP = b"S", b"T"
@@ -236,3 +237,9 @@ def _read_step(raw: Any, place: int, what: bytes, saga: OpenSaga) -> None:
         saga.steps[intent.name] = OpenStep(intent, place, led_ms, wall_ms, first_state(intent))
     else:
         unpack_progress(raw, next(reversed(saga.steps.values())))
+
+
+def needs_answer(saga: OpenSaga | None, step: str) -> bool:
+    """Whether an undo of this step cannot be written without its answer."""
+    found = None if saga is None else saga.steps.get(step)
+    return found is not None and found.intent.options.unknown is WhenUnknown.REPEAT

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from gossipreg.journal.model import JournalId
 from gossipreg.sagas.command_attempts import CommandDeadline, CommandId, CommandTask, CommandWork
 from gossipreg.sagas.live_sagas import LiveSaga, LiveStep, SagaCaller
-from gossipreg.sagas.open_saga import OpenSaga
+from gossipreg.sagas.open_saga import OpenSaga, needs_answer
 from gossipreg.sagas.saga_calls import BeginAsked, RunAsked
 from gossipreg.sagas.saga_codec import intent_bytes
 from gossipreg.sagas.saga_context import SagaContext
@@ -211,6 +211,8 @@ class RunningSagas:
         if outcome is not StepOutcome.AGAIN and (id.saga in context.machine.open or id.saga in context.live):
             result = result_of(STATES[outcome], task, done)
             context.put(NoteResult(id.saga, id.step, result, context.now_wall_ms()), lazy=True)
+            if needs_answer(context.machine.open.get(id.saga), id.step):
+                context.late_answers.add((id.saga, id.step))
         context.touch(id.saga)
 
     # -- the decision --------------------------------------------------------------------------------------------------

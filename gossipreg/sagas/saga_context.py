@@ -43,6 +43,9 @@ class SagaContext:
     """The sagas that run."""
     touched: dict[str, None] = field(default_factory=dict)
     """Sagas of which something changed in this input."""
+    late_answers: set[tuple[str, str]] = field(default_factory=set)
+    """(saga, step) whose last answer came after the decision and is not committed yet. A step whose undo needs that
+    answer is not repeated meanwhile: the repeat could do what counts as refused."""
     effects: list[SagaEffect] = field(default_factory=list)
 
     def ref(self, saga: str) -> SagaRef:

@@ -29,7 +29,7 @@ from gossipreg.journal.effects import (
 )
 from gossipreg.journal.journals import Journals
 from gossipreg.journal.messages import ReplicaMessage
-from gossipreg.journal.model import Ballot, JournalId
+from gossipreg.journal.model import Ballot, JournalId, ReplicaId
 from gossipreg.journal.tuning import FOREIGN_SPACE_BYTES, JournalTuning
 from gossipreg.model import NodeId
 from gossipreg.retry import Retry
@@ -84,6 +84,8 @@ class JournalProcess:
         self._tuning = tuning
         self._watcher = watcher
         self._restored = restored
+        self._given_up: frozenset[ReplicaId] | None = None
+        """Replicas that were here when it was learned that the disk is from an earlier time."""
         self._rng = world.randomness.of("journals", host.number, host.starts)
         self._wake_at = inf
         self._effects: deque[JournalEffect] = deque()
@@ -125,6 +127,8 @@ class JournalProcess:
         stored, host = self.stored.replicas(), self.host
         if self.journals is not None:
             self.act(self.journals.reopened(stored, self.now))
+            self._given_up = None
+            self._retire_if_restored()
             return
         self.world.connections.listen(host, self)
         announced = AnnouncedHost(host_of(host), takes_copies=host.durable)
@@ -155,6 +159,7 @@ class JournalProcess:
         self._watcher.on_durable(self, write)
         if isinstance(write, WriteJournal) and not self.failed:
             self.input(lambda journals: journals.written(write.number, write.journal, self.now))
+        self._look_whether_forgotten()
         self._read_records()
 
     def _on_failure(self) -> None:
@@ -233,9 +238,16 @@ class JournalProcess:
     def _retire_if_restored(self) -> None:
         """Give up all replicas once the others' tables show that this data directory is from an earlier time."""
         synced = self.membership.synced_at is not None
-        if self.journals is not None and synced and self.host.number in self._restored:
-            del self._restored[self.host.number]
-            self.input(lambda journals: journals.retire(self.now))
+        if self.journals is None or not synced or self.host.number not in self._restored or self._given_up is not None:
+            return
+        self._given_up = frozenset(replica.data.replica for replica in self.journals.replicas.values())
+        self.input(lambda journals: journals.retire(self.now))
+        self._look_whether_forgotten()
+
+    def _look_whether_forgotten(self) -> None:
+        """They are forgotten once the disk has none of them. Until then the daemon has a note to do it again."""
+        if self._given_up is not None and not self._given_up & {one.replica for one in self.stored.replicas()}:
+            self._restored.pop(self.host.number, None)
 
     def _on_wake(self, due: float) -> None:
         if due != self._wake_at or self.journals is None or not self.runs:

@@ -157,8 +157,9 @@ def test_a_replica_that_is_being_given_up_does_not_count_as_kept() -> None:
     journaling.restored[host.number] = None
     process = start(world, journaling, host)
     world.disk(host).latency_s = 1.0, 1.0
-    assert world.until(lambda: not journaling.restored, 5.0, 0.0001)
+    assert world.until(lambda: process.journals is not None and not process.journals.replicas, 5.0, 0.0001)
     assert process.stored.replicas(), "they are on the disk yet"
+    assert journaling.restored, "and would be in use again if they could not be removed"
     assert not journaling.has_all_disks(journal)
 
 
