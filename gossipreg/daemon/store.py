@@ -15,6 +15,7 @@ is no longer than what all clients have in hand. A write that nobody waits
 for has a name, and only its last state is written.
 """
 
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from math import inf
@@ -94,9 +95,12 @@ class Store:
         failed: Callable[[str], None],
         recovered: Callable[[], None] = lambda: None,
         trial: list[Statement] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`failed(why)`: it could not be written, and is tried again until it can (for its own sake with `trial`, which
-        changes nothing); `recovered()`: it can again."""
+        changes nothing); `recovered()`: it can again. `clock` times the disk, in seconds: not trio's, which a test
+        may let jump while a thread writes."""
+        self._clock = clock
         self._database = database
         self._failed = failed
         self._recovered = recovered
@@ -175,7 +179,7 @@ class Store:
         statements += [one for each in waiting for one in each.statements]
         assert self._database is not None, "without one nothing is asked for"
         refused = None
-        self._busy_since, self._under_way = trio.current_time(), waiting
+        self._busy_since, self._under_way = self._clock(), waiting
         try:
             await trio.to_thread.run_sync(self._database.write, statements, limiter=self._thread)
         except Refused as error:
@@ -197,7 +201,7 @@ class Store:
 
     def look(self) -> None:
         """Find out whether the disk hangs. To be called every few seconds: a timer for each write would cost more."""
-        if self._busy_since is None or trio.current_time() - self._busy_since < HANGS_S or self._hangs:
+        if self._busy_since is None or self._clock() - self._busy_since < HANGS_S or self._hangs:
             return
         self._hangs = self._fails = True
         self._failed(HANGS)

@@ -118,7 +118,7 @@ async def test_a_disk_that_hangs_is_told_and_nobody_waits_for_it(autojump_clock:
     told: list[str] = []
     followed: list[str] = []
     errors: dict[str, tuple[str, str]] = {}
-    store = Store(disk, told.append, lambda: told.append("again"))
+    store = Store(disk, told.append, lambda: told.append("again"), clock=trio.current_time)
 
     async def ask(name: str) -> None:
         try:
