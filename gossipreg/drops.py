@@ -82,6 +82,11 @@ DROPS: dict[str, str] = {
     "dns_rate": "not a plain question, from a client address that is over its limit of questions a second",
     "dns_tcp_crowded": "a connection that was closed for a newer one: there were too many",
     "dns_tcp_long": "a message over TCP longer than any question: the connection was closed",
+    "dns_tcp_late": "a part of a message over TCP whose rest did not come in time: the connection was closed",
+    "dns_tcp_proxy": "the PROXY protocol on the DNS port: the proxy before it must not send that",
+    # clients of the HTTP gateway
+    "http_tls": "a client that speaks TLS: write http:// instead of https://; it got a 400",
+    "http_not_http": "a connection that did not begin as HTTP: another program, or a port scan; it got a 400",
     # streams of the xDS gateway, each of which was ended
     "xds_not_protobuf": "a message that is no discovery request of xDS v3",
     "xds_name_too_long": "a request for a resource whose name is longer than any name of a service",

@@ -296,7 +296,8 @@ def drop_reasons(tree: ast.AST) -> Iterator[tuple[int, str]]:
         match node:
             case (
                 ast.Call(
-                    func=ast.Name(id="BadDatagram" | "StreamFault" | "BadRequest" | "Http2Fault"), args=[reason, *_]
+                    func=ast.Name(id="BadDatagram" | "StreamFault" | "BadRequest" | "Http2Fault" | "OtherProtocol"),
+                    args=[reason, *_],
                 )
                 | ast.Call(func=ast.Name(id="GrpcFault"), args=[_, _, reason, *_])
             ):

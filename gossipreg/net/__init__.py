@@ -10,6 +10,7 @@
     http_framing  bytes to HTTP requests, responses to bytes
     http_message  HTTP requests and responses as values, and what is wrong with a request
     error_status  the status of HTTP for each error of the local socket
+    other_protocols  TLS and others on a port of HTTP, refused by name
     http_client   requests to HTTP servers, over connections that are kept
 
 Neither the daemon nor a gateway is known here. HTTP is loaded only by those who speak it.

@@ -9,7 +9,7 @@ Responses are written here: their framing is always a Content-Length.
 The limits, and what happens at each:
 - a head of 16 KiB: 431, and the connection ends
 - a body of 1 MiB, as a request on the local socket may have: 413, and the connection ends
-- bytes that are not HTTP/1.1 or 1.0: 400 (or the status that h11 gives), and the connection ends
+- bytes that are not HTTP/1.1 or 1.0: 400 (or the status that h11 gives) as soon as that shows, and the connection ends
 """
 
 import time
@@ -22,6 +22,7 @@ import h11
 
 from gossipreg.callers import Caller
 from gossipreg.net.http_message import Head, HttpError, Response
+from gossipreg.net.other_protocols import refuse_other_protocols_untrusted
 
 HEAD_MAX_BYTES = 16 * 1024
 BODY_MAX_BYTES = 1024 * 1024
@@ -139,6 +140,7 @@ class Reader:
         sizes = [end + len(mark) for mark in _ENDS if (end := self._buffer.find(mark, 0, HEAD_MAX_BYTES)) >= 0]
         if sizes:
             return min(sizes)
+        refuse_other_protocols_untrusted(self._buffer)
         if len(self._buffer) < HEAD_MAX_BYTES:
             return 0
         raise _head_too_large()
@@ -157,6 +159,7 @@ class Reader:
         return head
 
     def _begin(self) -> None:
+        refuse_other_protocols_untrusted(self._buffer)
         self._parser = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_MAX_BYTES)
         self._parser.receive_data(self._buffer)
         self._buffer = b""
@@ -165,7 +168,9 @@ class Reader:
         self._head = _head_of(event)
         headers = self._head.headers
         if event.http_version not in (b"1.1", b"1.0"):
-            raise HttpError(505, "bad_version", "speak HTTP/1.1", close=True)
+            raise HttpError(
+                505, "bad_version", f"this port speaks HTTP/1.1, not HTTP/{event.http_version.decode()}", close=True
+            )
         if b"content-length" in headers and b"transfer-encoding" in headers:  # RFC 9112 section 6.1: a smuggler's trick
             raise HttpError(400, "bad_request", "Content-Length and Transfer-Encoding are both given", close=True)
         self._refuse_unless_allowed(self._head)

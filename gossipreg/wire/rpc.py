@@ -40,6 +40,9 @@ SMALL_BYTES = 4096
 """No more than this is measured twice."""
 
 REQUEST, RESPONSE, NOTIFICATION = 0, 1, 2
+_ARRAYS = frozenset((*range(0x90, 0xA0), 0xDC, 0xDD))
+"""The first byte of an array in MessagePack."""
+_NO_MESSAGE = "not a MessagePack-RPC message: [0, id, method, {..}], [1, id, error, result] or [2, method, {..}]"
 
 Message = tuple[Any, ...]
 """("request", id, method, params) | ("reply", id, (code, message) | None, result) | ("notification", method, params)"""
@@ -138,6 +141,8 @@ class Decoder:
         try:
             measure.skip()
         except OutOfData:
+            if self._pending[0] not in _ARRAYS:  # however it ends, it is none of ours: do not wait for it
+                raise BadParams(_NO_MESSAGE) from None
             return None
         except (ValueError, UnpackException) as error:
             raise BadParams(f"not MessagePack: {_reason(error)}") from None
@@ -163,7 +168,7 @@ def _message_untrusted(data: memoryview, max_bytes: int) -> Message:
             return "reply", id, (code, message), None
         case [2, str(method), params]:
             return "notification", method, params_untrusted(params)
-    raise BadParams("not a MessagePack-RPC message: [0, id, method, {..}], [1, id, error, result] or [2, method, {..}]")
+    raise BadParams(_NO_MESSAGE)
 
 
 def params_untrusted(params: object) -> Params:

@@ -132,16 +132,22 @@ def test_how_hostile_bytes_are_cut_does_not_change_what_is_read(data: bytes, pla
 def test_a_promise_of_billions_of_elements_takes_no_memory(head: bytes) -> None:
     tracemalloc.start()
     try:
-        assert list(rpc.Decoder().feed_untrusted(head)) == []  # it waits for the rest
+        assert list(rpc.Decoder().feed_untrusted(b"\x91" + head)) == []  # it waits for the rest
         peak_bytes = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     assert peak_bytes < 200_000
 
 
+@pytest.mark.parametrize("head", [b"\xdb\x00\x10\x00\x00", b"\xdf\x00\x00\x00\x02", b"\xc4\x40", b"\x82", b"\xcd"])
+def test_what_begins_no_array_is_refused_before_its_end(head: bytes) -> None:
+    with pytest.raises(BadParams, match="not a MessagePack-RPC message"):
+        list(rpc.Decoder().feed_untrusted(head))
+
+
 def test_a_message_beyond_the_limit_is_refused_before_its_end() -> None:
     decoder = rpc.Decoder(max_bytes=1000)
-    start = b"\xdb\x00\x10\x00\x00"  # a text of 1 MiB
+    start = b"\x91\xdb\x00\x10\x00\x00"  # a text of 1 MiB
     assert list(decoder.feed_untrusted(start + bytes(900))) == []
     with pytest.raises(TooLarge, match="1000"):
         list(decoder.feed_untrusted(bytes(200)))

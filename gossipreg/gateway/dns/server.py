@@ -31,6 +31,8 @@ SEND_S = 10.0
 READ_BYTES = 4_096
 """Read at one time: some 200 questions at most."""
 LENGTH_BYTES = 2
+PROXY_PROTOCOL = b"\r\n\r\n\0\r\nQUIT\n"
+"""Its second version begins so. The first one begins with a length that no question has."""
 
 
 class DnsServer:
@@ -112,13 +114,16 @@ class DnsServer:
         """Until the client closes its side, is silent, or sends bytes that cannot be a query."""
         received = bytearray()
         scope.deadline = trio.current_time() + MESSAGE_S
-        while data := await stream.receive_some(READ_BYTES):
+        while data := await self._receive(stream, in_part=bool(received), scope=scope):
             received += data
             answers, over = bytearray(), False
             while len(received) >= LENGTH_BYTES and not over:
                 length = int.from_bytes(received[:LENGTH_BYTES], "big")
                 if length > QUERY_MAX_BYTES:
                     self._responder.count("drop.dns_tcp_long")
+                    over = True
+                elif received.startswith(PROXY_PROTOCOL):
+                    self._responder.count("drop.dns_tcp_proxy")
                     over = True
                 elif len(received) < LENGTH_BYTES + length:
                     break
@@ -134,6 +139,16 @@ class DnsServer:
                 await self._send(stream, answers, scope)
             if over:
                 return
+
+    async def _receive(self, stream: trio.SocketStream, *, in_part: bool, scope: trio.CancelScope) -> bytes | bytearray:
+        """The next bytes; none: the client has closed its side. A message that is there in part when the time is up is
+        counted."""
+        try:
+            return await stream.receive_some(READ_BYTES)
+        except trio.Cancelled:
+            if in_part and trio.current_time() >= scope.deadline:
+                self._responder.count("drop.dns_tcp_late")
+            raise
 
     async def _answer(self, message: bytes, host: str, scope: trio.CancelScope) -> bytes | None:
         rates = self._responder.rates

@@ -110,7 +110,8 @@ class HttpGateway:
         )  # fmt: skip
 
     def counts(self) -> dict[str, int]:
-        return {f"http.{name}": count for name, count in self._counts.items()}
+        """Reasons for a drop are counted with those of the other parts, under `drop.`."""
+        return {name if name.startswith("drop.") else f"http.{name}": n for name, n in self._counts.items()}
 
     def close(self) -> None:
         for listener in self._listeners:

@@ -23,6 +23,7 @@ from gossipreg.net import descriptors
 from gossipreg.net.accepting import accept_connections
 from gossipreg.net.http_framing import CONTINUE, Reader, response_bytes, stream_head
 from gossipreg.net.http_message import Head, HttpError, Request, Response, error_response, target_untrusted
+from gossipreg.net.other_protocols import OtherProtocol
 from gossipreg.net.selection import READ, WRITE
 
 CONNECTIONS_MIN = 64
@@ -197,6 +198,8 @@ class Server:
         """The response to a failed request: an HttpError has its own, any other exception is a bug of ours."""
         if isinstance(error, HttpError):
             self._counts[f"refused.{error.status}"] += 1
+            if isinstance(error, OtherProtocol):
+                self._counts[f"drop.{error.reason}"] += 1
             return error_response(error, target)
         self._bug("http_request", error)
         message = "this failed inside the sidecar, and its log says how: please report it"

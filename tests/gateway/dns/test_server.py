@@ -146,6 +146,7 @@ async def test_malformed_datagrams_are_counted_and_others_answered(running: Runn
     [
         (framed(b"\0" * 11), "drop.dns_short"), (framed(b"\0\0\x80" + b"\0" * 20), "drop.dns_response"),
         (b"\xff\xff" + b"\0" * 100, "drop.dns_tcp_long"), (b"\0\0", "drop.dns_short"),
+        (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + b"\1" * 12, "drop.dns_tcp_proxy"),
     ],
 )  # fmt: skip
 async def test_a_stream_ends_after_its_answers_at_what_is_no_query(running: Running, data: bytes, reason: str) -> None:
@@ -189,6 +190,7 @@ async def test_a_client_that_sends_nothing_or_half_is_cut_off(
         with pytest.raises(EOFError):
             await receive(stream)
         await stream.aclose()
+    assert running.counts["drop.dns_tcp_late"] == 1  # that of which a part has come
 
 
 async def test_a_client_that_does_not_read_is_cut_off_alone(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
