@@ -93,6 +93,10 @@ class Sidecar:
         """The names of the members that it takes for alive."""
         return {name for name, state in self.states().items() if state == "alive"}
 
+    def wait_logged(self, text: str, times: int = 1) -> None:
+        """Wait until its log has this text so often: it may log a thing after it has shown it to others."""
+        wait_for(lambda: self.log.read_text().count(text) >= times, what=f"{text!r} in the log of {self.name}")
+
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()

@@ -171,11 +171,14 @@ def test_a_sidecar_of_another_cluster_is_logged_and_not_believed(
     talking: TalkingSidecar, registry: Registry, caplog: pytest.LogCaptureFixture
 ) -> None:
     talking.services["web"] = [at(99)]
+    changes = registry.stats()["changes"]
     with caplog.at_level(logging.WARNING, "gossipreg"):
         talking.restart(cluster="test")
-        wait_for(lambda: registry.stats()["connects"] == 2 and "'test'" in registry.stats()["why_not"])
-    talking.change("added", at(98))
-    talking.change("removed", at(1))
+        wait_for(lambda: "'test'" in caplog.text, what="a warning, which is logged after `why_not` says it")
+        assert (registry.stats()["connects"], "'test'" in registry.stats()["why_not"]) == (2, True)
+        talking.change("added", at(98))
+        talking.change("removed", at(1))
+        wait_for(lambda: registry.stats()["changes"] == changes + 3, what="the list and two changes")
     web = registry.service("web")
     assert (ports(web), is_fresh(web)) == ([1, 2], False)
     assert [record.message.count("'test'") for record in caplog.records] == [1]
@@ -199,9 +202,9 @@ def test_another_member_that_has_met_nobody_is_believed_later(
     talking.services["web"] = [at(3, C)]
     talking.restart(node=C)
     web = registry.service("web")
-    wait_for(lambda: "another member than before" in registry.stats()["why_not"])
+    wait_for(lambda: "another member than before" in caplog.text)
+    assert "another member than before" in registry.stats()["why_not"]
     assert (ports(web), is_fresh(web)) == ([1, 2], False)
-    assert "another member than before" in caplog.text
     monkeypatch.setattr(state_rules, "STRANGER_S", 0.1)
     monkeypatch.setattr(known_rules, "UNMET_S", 0.1)
     talking.restart()

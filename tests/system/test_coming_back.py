@@ -155,4 +155,4 @@ def test_a_copy_of_a_data_directory_ends_and_not_the_original(cluster: Sidecars,
     assert ended.returncode == 5
     assert f"duplicate identity {first.id}: the sidecar at {first.gossip}" in ended.stderr.splitlines()[-1]
     wait_for(lambda: other.states() == first.states() == {"first": "alive", "other": "alive"})
-    assert "error duplicate_identity" in first.log.read_text()
+    first.wait_logged("error duplicate_identity")

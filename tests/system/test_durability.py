@@ -135,7 +135,7 @@ def test_a_full_disk_refuses_registering_but_not_deregistering(cluster: Sidecars
         assert "registrations are refused until it can be written" in sidecar.call("info")["troubles"][0]["message"]
         subprocess.run(["mount", "-o", "remount,size=400k", disk], check=True)
         wait_for(lambda: sidecar.call("info")["troubles"] == [])
-        assert "info kept_again" in sidecar.log.read_text()
+        sidecar.wait_logged("info kept_again")
         subprocess.run(["mount", "-o", "remount,size=160k", disk], check=True)
         sidecar.kill()
         again = cluster.start("n", "--data-dir", str(disk)).wait_ready()

@@ -221,7 +221,7 @@ def test_a_group_that_is_gone_for_good_is_forgotten_by_hand(cluster: Sidecars, t
     cli(one, "events", "groups", "--forget", "mail")
     assert published(one)["groups"] == 0
     assert groups(one) == {}
-    assert "group_forgotten" in one.log.read_text()
+    one.wait_logged("group_forgotten")
     assert one.call("info")["counters"]["events.groups_forgotten"] == 1
 
 

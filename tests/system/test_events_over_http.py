@@ -133,7 +133,7 @@ def test_events_wait_without_an_attempt_while_the_service_is_away() -> None:
     with Sidecars() as cluster:
         with program() as shop:
             one = started(cluster, "one", *service(shop.port), "--subscribe", "order=/orders")
-            wait_for(lambda: "service_subscribed" in one.log.read_text())
+            one.wait_logged("service_subscribed")
         port = shop.port
         one.call("publish", type="order", data="while it is down")
         one.call("maint", service=f"shop-{port}", reason="upgrade")
@@ -156,7 +156,7 @@ def test_a_registered_subscription_is_kept_over_a_restart() -> None:
         wait_for(lambda: again.call("publish", type="order", data="x")["groups"] == 1)
         wait_for(lambda: len(shop.at("/orders")) >= 1)
         again.call("register", **params)
-        wait_for(lambda: again.log.read_text().count("service_updated") == 1)
+        again.wait_logged("service_updated")
         count = len(shop.at("/orders"))
         again.call("publish", type="order", data="nobody takes it now")
         again.call("register", **params, subscribe={"order": "/anew"})
@@ -172,8 +172,8 @@ def test_a_dapr_app_publishes_subscribes_and_is_asked_again() -> None:
     drop = [(200, '{"status":"RETRY"}'), (500, ""), (200, '{"status":"DROP"}'), (200, '{"status":"SUCCESS"}')]
     with program(**subscribe, orders=drop) as shop, Sidecars() as cluster:
         one = started(cluster, "one", "--http", "127.0.0.1:0", "--dapr-app", "shop", *service(shop.port))
-        wait_for(lambda: "dapr_app_subscribed" in one.log.read_text())
-        assert "bulkSubscribe is enabled" in one.log.read_text()
+        one.wait_logged("dapr_app_subscribed")
+        one.wait_logged("bulkSubscribe is enabled")
         assert post(one, "/v1.0/publish/p/orders", b'{"a":1}', Content_Type="application/json") == 204
         wait_for(lambda: len(shop.at("/poison")) == 1)
         assert [posted.headers["gossipreg-event-attempt"] for posted in shop.at("/orders")] == ["1", "2", "3"]
@@ -184,7 +184,7 @@ def test_a_dapr_app_publishes_subscribes_and_is_asked_again() -> None:
         shop.answers["/dapr/subscribe"] = [(200, json.dumps([{"pubsubname": "p", "topic": "new", "route": "/new"}]))]
         one.call("maint", reason="a new release")
         one.call("maint", off=True)
-        wait_for(lambda: one.log.read_text().count("dapr_app_subscribed") == 2)
+        one.wait_logged("dapr_app_subscribed", 2)
         assert one.call("publish", type="new", data="own")["groups"] == 1
         wait_for(lambda: len(shop.at("/new")) == 1)
         assert (shop.at("/new")[0].json["data"], shop.at("/new")[0].json["type"]) == ("own", "new")

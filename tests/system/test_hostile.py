@@ -187,6 +187,7 @@ def test_a_thousand_connections_lock_out_nobody(cluster: Sidecars) -> None:
             assert holder.stdout is not None
             assert holder.stdout.readline() == b"held\n"
         assert "those idle for longest are closed" in sidecar.call("info")["troubles"][0]["message"]
+        sidecar.wait_logged("clients_crowded")
         assert sidecar.log.read_text().count("clients_crowded") == 1
         for holder in holders:
             holder.communicate(timeout=BOUND_S)

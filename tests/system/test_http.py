@@ -87,7 +87,7 @@ def test_a_gateway_that_fails_begins_anew_beside_the_registry() -> None:
         one = cluster.start("one", "--http", "127.0.0.1:0", command=[sys.executable, "-c", program]).wait_ready()
         one.call("register", name="web", port=80)
         assert one.lookup("web")
-        wait_for(lambda: "made to fail" in one.log.read_text())
+        one.wait_logged("made to fail")
         assert ask(one.ready["http"], "/v1/catalog/services")[1] == {"web": []}
         assert one.call("info")["counters"]["bug.gateway_http"] == 1
         assert one.end() == 0

@@ -103,7 +103,7 @@ def test_the_last_copy_is_recovered_by_an_operator(cluster: Sidecars, tmp_path: 
     done = json.loads(cli(left, "--json", "journal", "recover", journal, "--yes"))
     assert done["recovered"]
     wait_for(lambda: leads(left))
-    assert "journal_recovered" in left.log.read_text()
+    left.wait_logged("journal_recovered")
     with subscribed(left, tmp_path, "order.*", "--group", "stock", "--count", "1000") as stock:
         wait_for(lambda: id in ids(stock))
 

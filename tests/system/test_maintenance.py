@@ -43,11 +43,11 @@ def test_a_drained_sidecar_says_why_everywhere(cluster: Sidecars) -> None:
     assert cli(two, "lookup", "web", "--all") == "10.0.0.1:80 maintenance  new disk\n"
     assert "maintenance: new disk" in cli(two, "members")
     assert "! this sidecar is in maintenance: new disk; `gossipreg maint --off` ends it" in cli(one, "info")
-    assert 'message="this sidecar with all its services is out of the answers"' in one.log.read_text()
+    one.wait_logged('message="this sidecar with all its services is out of the answers"')
     assert {"service": None, "reason": "new disk"} in one.call("info")["maintenance"]
     cli(one, "maint", "--off")
     wait_for(lambda: len(two.lookup("web")) == 1)
-    assert "maintenance_over" in one.log.read_text()
+    one.wait_logged("maintenance_over")
 
 
 def test_drain_fails_while_the_sidecar_is_not_synced(cluster: Sidecars) -> None:
@@ -110,7 +110,7 @@ def test_maintenance_outlives_a_restart_and_ends_without_http(cluster: Sidecars)
     one.kill()
     again = cluster.start("one", *data).wait_ready()
     assert cli(again, "lookup", "web", "--all") == "10.0.0.1:80 maintenance  whole\n"
-    assert "this sidecar starts in maintenance" in again.log.read_text()
+    again.wait_logged("this sidecar starts in maintenance")
     cli(again, "maint", "--off")
     assert cli(again, "lookup", "web", "--all") == "10.0.0.1:80 maintenance  part\n"
     cli(again, "maint", "--service", "web-80", "--off")

@@ -85,7 +85,7 @@ def test_reload_answers_with_what_was_read(cluster: Sidecars) -> None:
         "services: services 1, registered 1, deregistered 1, failed 0",
     ]
     assert json.loads(cli(one, "reload", "--json").stdout)["services"]["registered"] == 0
-    assert "reload via=socket" in one.log.read_text()
+    one.wait_logged("reload via=socket")
 
 
 def test_reload_reads_tokens_only_where_there_is_a_token_file(cluster: Sidecars) -> None:
@@ -139,6 +139,7 @@ def test_reload_applies_the_log_level_of_the_file(cluster: Sidecars) -> None:
     [level] = [line for line in cli(one, "config").stdout.splitlines() if line.startswith("log-level")]
     assert level.split()[1] == "error"
     cli(one, "reload")
+    one.wait_logged(" info reload ")
     assert one.log.read_text().count(" info reload ") == 1, "the second one is not logged any more"
 
 
@@ -188,7 +189,7 @@ def test_a_step_of_a_rotation_taken_too_early_is_a_trouble(cluster: Sidecars) ->
     key_files[1].write_text(f"{old}\n{new}")
     cli(b, "reload")
     wait_for(lambda: troubles(a) == troubles(b) == [] and b.states() == {"a": "alive", "b": "alive"})
-    assert any("understood" in one.log.read_text() for one in (a, b))
+    wait_for(lambda: any("understood" in one.log.read_text() for one in (a, b)))
 
 
 def test_a_wrong_key_that_is_mended_leaves_no_trouble(cluster: Sidecars) -> None:

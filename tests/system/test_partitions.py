@@ -128,7 +128,7 @@ def test_a_member_is_found_at_its_new_address_with_its_services(world: type[Host
 
         wait_for(lambda: all(is_at(host) == {"10.77.0.104"} for host in hosts.all), BOUND_S)
         wait_for(lambda: all_alive(hosts.all) and equal(hosts.all), BOUND_S)
-        assert "moved" in h4.sidecar.log.read_text()
+        h4.sidecar.wait_logged("moved")
         [member] = [one for one in h1.sidecar.call("members") if one["name"] == h4.name]
         assert member["address"] == "10.77.0.104:7940"
 

@@ -68,10 +68,10 @@ def test_a_member_behind_a_narrow_port_holds_every_name(hosts: Hosts) -> None:
     fill(h3, "back")
     wait_for(lambda: holds(h1, "back") and holds(h2, "back"), BOUND_S)
     wait_for(told_narrow(h1, h3), BOUND_S)
-    assert "path_mtu" in h1.sidecar.log.read_text()
+    h1.sidecar.wait_logged(" path_mtu ")
     h3.narrow(1500)
     wait_for(lambda: not any("MTU" in text for text in troubles(h1)), BOUND_S)
-    assert "path_mtu_over" in h1.sidecar.log.read_text()
+    h1.sidecar.wait_logged("path_mtu_over")
 
 
 def test_an_ipv6_path_is_measured_too() -> None:

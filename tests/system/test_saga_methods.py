@@ -109,7 +109,7 @@ def test_saga_that_a_person_gives_up_says_who_and_why(sidecar: Sidecar, stock: P
     assert told["state"] == "ended"
     [note] = told["steps"][0]["by_hand"]
     assert (note["decision"], note["who"], note["why"]) == ("skip", "user 0 at m0", "stock is gone for good")
-    assert "saga_decided_here decision=skip" in sidecar.log.read_text()
+    sidecar.wait_logged("saga_decided_here decision=skip")
     counters = sidecar.call("info")["counters"]
     assert counters["sagas.commands_answered"] > 0
     assert counters["sagas.decided_by_hand"] == 1

@@ -60,9 +60,8 @@ def test_a_failing_check_takes_a_service_out_everywhere(cluster: Sidecars, web: 
     assert "queue is long" in cli(one, "info")
     web.status = 200  # type: ignore[attr-defined]
     wait_for(lambda: len(two.lookup("web")) == 1)
-    log = one.log.read_text()
-    assert log.count("service_health") == 3
-    assert "before=passing" in log
+    one.wait_logged("service_health", 3)
+    assert "before=passing" in one.log.read_text()
 
 
 def test_a_ttl_is_answered_by_heartbeats(cluster: Sidecars) -> None:
@@ -88,7 +87,7 @@ def test_sighup_follows_the_services_file_unless_it_is_bad(cluster: Sidecars) ->
     assert one.lookup("b") == []
     file.write_text("[[service]]\nport = 1")
     one.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: "services_not_read" in one.log.read_text())
+    one.wait_logged("services_not_read")
     assert len(one.lookup("c")) == 1
 
 

@@ -90,13 +90,13 @@ def test_a_sidecar_started_before_its_seed_joins_later(sidecars: Sidecars) -> No
 def test_another_key_or_cluster_is_an_error_in_words(sidecars: Sidecars) -> None:
     first = sidecars.start("first").wait_ready()
     stranger = sidecars.start("stranger", "--seed", first.gossip, "--cluster", "other").wait_ready()
-    wait_for(lambda: "belongs to cluster 'default'" in stranger.log.read_text())
+    stranger.wait_logged("belongs to cluster 'default'")
     other_key = sidecars.folder / "other-key"
     other_key.write_text(_run("keygen").stdout)
     locked_out = Sidecar(sidecars.folder, "locked-out", "--seed", first.gossip, key_file=other_key)
     sidecars.all.append(locked_out)
     locked_out.wait_ready()
-    wait_for(lambda: "does not accept the key of this sidecar" in locked_out.log.read_text())
+    locked_out.wait_logged("does not accept the key of this sidecar")
     assert first.states() == {"first": "alive"}
 
 
@@ -173,7 +173,7 @@ def test_sigterm_twice_stops_at_once(sidecars: Sidecars) -> None:
     members[0].kill()  # nobody is left to acknowledge the farewell
     start = time.perf_counter()
     members[1].process.send_signal(signal.SIGTERM)
-    wait_for(lambda: "leaving" in members[1].log.read_text())
+    members[1].wait_logged("leaving")
     members[1].process.send_signal(signal.SIGTERM)
     members[1].process.wait(BOUND_S)
     assert time.perf_counter() - start < BOUND_S

@@ -54,6 +54,7 @@ def test_a_collector_that_refuses_is_a_trouble_and_one_line(collector: Collector
 
         wait_for(told)
         wait_for(lambda: one.call("info")["counters"].get("drop.span_not_exported") == 3)
+        one.wait_logged("spans_dropped")
         assert one.log.read_text().count("spans_dropped") == 1
         assert f"{collector.url}/v1/traces answers 401" in one.log.read_text()
         collector.status = 200

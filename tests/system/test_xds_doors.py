@@ -114,6 +114,7 @@ def test_a_refusal_is_logged_shown_and_a_trouble_until_it_ends() -> None:
             )
             [shown] = one.call("xds-show", name="WEB")["clients"]
             assert shown["types"][0]["refused"][0]["why"] == "port 81 is not for me"
+            one.wait_logged("port 81 is not for me")
             assert one.log.read_text().count("port 81 is not for me") == 1
             one.call("register", name="web", port=82)
             assert client.ports() == {81, 82}

@@ -59,6 +59,7 @@ def test_only_the_user_who_registered_a_service_gets_its_certificate() -> None:
                 "web is registered here, but not by user 65534: run its Envoy as the user who registers it",
                 "certificates are handed out on `--xds unix:PATH` alone: give the Envoy a bootstrap with that address",
             }
+        one.wait_logged("is withheld", 2)
         assert one.log.read_text().count("is withheld") == 2
         assert one.call("reload")["xds_tls"] == {"cas": 1}
         assert one.end() == 0
