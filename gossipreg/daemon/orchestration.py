@@ -27,7 +27,7 @@ from gossipreg.daemon.socket_client import Command, Handler, Params, SocketClien
 from gossipreg.daemon.start import OpenedSidecar
 from gossipreg.daemon.store import Store
 from gossipreg.daemon.troubles import Troubles
-from gossipreg.errors import BadParams, NotFound, TooLarge, Unavailable
+from gossipreg.errors import BadParams, NotFound, Unavailable
 from gossipreg.quick_dataclass import dataclass
 from gossipreg.tracing import NO_TRACER, Tracer
 from gossipreg.wire.shapes import Shape
@@ -35,6 +35,7 @@ from gossipreg.wire.shapes import Shape
 if TYPE_CHECKING:
     from gossipreg.daemon.events.local_events import LocalEvents
     from gossipreg.daemon.events.own_answers import OwnAnswer
+    from gossipreg.daemon.events.row_announcements import RowAnnouncements
     from gossipreg.daemon.events_and_sagas import EventsAndSagas
     from gossipreg.daemon.journals.follower import JournalFollower
     from gossipreg.daemon.journals.journals_shown import JournalsShown
@@ -100,6 +101,7 @@ class Orchestration:
         if opened.data is not None:
             pump.order(lambda now: node.announce(KIND_JOURNAL_HOST, 0, self._announced(), now))
         self._declare(opened.settings.groups)
+        self._in_row: RowAnnouncements | None = None
         self._ran: Sequence[KeptEventGroup] = () if opened.data is None else opened.data.event_groups()
         self._remember()
 
@@ -122,17 +124,15 @@ class Orchestration:
         """Name the groups of the last run in our row, before anybody gets it."""
         if not self._ran:
             return
-        from gossipreg.events.announced import encode_group  # most sidecars had none
-        from gossipreg.events.effects import RanGroup
+        from gossipreg.daemon.events.row_announcements import RowAnnouncements  # most sidecars remember none
+        from gossipreg.events.announced import encode_group
+        from gossipreg.events.effects import AnnounceSubscription, RanGroup
         from gossipreg.events.remembered_groups import announced_groups
 
+        self._in_row = in_row = RowAnnouncements(self._node, self._pump, self._log, self._troubles)
         remembered = announced_groups(map(RanGroup._make, self._ran), self._declared)
-        try:
-            for slot, group in enumerate(remembered, len(self._declared)):
-                self._pump.order(partial(self._node.announce, KIND_GROUP, slot, encode_group(group)))
-        except TooLarge as error:
-            text = f"the groups of events that ran here are not all remembered: {error}"
-            self._log.warning("groups_not_remembered", message=text)
+        for slot, group in enumerate(remembered, len(self._declared)):
+            in_row.announce(AnnounceSubscription(KIND_GROUP, slot, encode_group(group)))
 
     # -- loading -----------------------------------------------------------------------------------------------------
 
@@ -183,7 +183,7 @@ class Orchestration:
         opened = self._opened
         self.events = load.events(
             *about, source=opened.member.name, declared=self._declared, ran=self._ran, keep=self._keep_groups,
-            tracer=self._tracer, answers=self.own_answers,
+            tracer=self._tracer, answers=self.own_answers, in_row=self._in_row,
         )  # fmt: skip
         self.sagas = load.sagas(
             *about, rights=opened.rights, audit=self._audit, secrets=opened.settings.secrets, tracer=self._tracer

@@ -36,9 +36,9 @@ class GroupAnnouncements:
         self._left_out: dict[str, None] = {}
 
     @property
-    def left_out(self) -> int:
-        """How many groups have no room in the row."""
-        return len(self._left_out)
+    def left_out(self) -> tuple[str, ...]:
+        """The groups for which there is no slot."""
+        return tuple(self._left_out)
 
     def put(self, journal: JournalId, group: str, patterns: Iterable[str]) -> list[AnnounceSubscription]:
         """A journal that is led here has this group."""

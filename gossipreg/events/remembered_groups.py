@@ -10,6 +10,7 @@ groups are kept over a restart (`KeepGroups`).
     the group runs elsewhere  its patterns are forgotten here after `pattern_ttl_s`: that sidecar remembers it
     it runs nowhere           it is forgotten here after `group_ttl_s`
     an operator forgets it    so is it here, unless it runs
+    there is no room for it   the one that ran longest ago is forgotten, which is logged
 
 Ages are counted while the sidecar runs, by no wall clock. Call `look` now and then: there is no timer.
 """
@@ -19,7 +20,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gossipreg.events.announced import SUBSCRIPTION_KIND, decode_subscription_untrusted
-from gossipreg.events.effects import AnnounceSubscription, KeepGroups, RanGroup
+from gossipreg.events.effects import AnnounceSubscription, KeepGroups, LogEvents, RanGroup
 from gossipreg.events.entries import MAX_GROUP_PATTERNS
 from gossipreg.events.group_announcements import GroupAnnouncements
 from gossipreg.events.membership import EventMembership, KnownGroup
@@ -29,7 +30,7 @@ MAX_REMEMBERED = 256
 """Pairs of group and pattern without an instance here; of more, the ones that ran last. A program that draws a
 new group for each run must not fill the row."""
 
-_Effects = list[AnnounceSubscription | KeepGroups]
+_Effects = list[AnnounceSubscription | KeepGroups | LogEvents]
 
 
 def announced_groups(kept: Iterable[RanGroup], declared: Sequence[KnownGroup] = ()) -> tuple[KnownGroup, ...]:
@@ -50,6 +51,10 @@ def _remembered(kept: Iterable[RanGroup]) -> list[RanGroup]:
     return sorted(kept, key=lambda one: -one.idle_s)[-MAX_REMEMBERED:]
 
 
+def _not_remembered(group: str, pattern: str) -> LogEvents:
+    return LogEvents("groups_not_remembered", (("group", group), ("pattern", pattern)))
+
+
 @dataclass(slots=True)
 class _Idle:
     before_s: float
@@ -63,7 +68,7 @@ class _Idle:
 class RememberedGroups:
     def __init__(
         self, tuning: EventsTuning, announcements: GroupAnnouncements, membership: EventMembership,
-        kept: Iterable[RanGroup] = (),
+        kept: Sequence[RanGroup] = (),
     ) -> None:  # fmt: skip
         """`kept` are those of the last run, which stand in the row (`announced_groups`)."""
         self._tuning = tuning
@@ -74,6 +79,8 @@ class RememberedGroups:
         self._running: Counter[tuple[str, str]] = Counter()
         self._idle = {(one.group, one.pattern): _Idle(one.idle_s, None) for one in _remembered(kept)}
         """Longest first."""
+        self._without_room = [(one.group, one.pattern) for one in kept if (one.group, one.pattern) not in self._idle]
+        """Those of the last run, until the next look."""
         self._kept_at: float | None = None
 
     def groups(self) -> dict[str, tuple[str, ...]]:
@@ -114,7 +121,8 @@ class RememberedGroups:
         self._idle[pair] = _Idle(0.0, now)
         effects = self._name(pair[0])
         if len(self._idle) > MAX_REMEMBERED:
-            effects += self._drop([next(iter(self._idle))])
+            oldest = next(iter(self._idle))
+            effects += [*self._drop([oldest]), _not_remembered(*oldest)]
         return effects
 
     def look(self, now: float) -> _Effects:
@@ -123,6 +131,8 @@ class RememberedGroups:
             if idle.since is None:
                 idle.since = now
         effects = self._drop([pair for pair, idle in self._idle.items() if self._is_over(pair[0], idle.idle_s(now))])
+        without_room, self._without_room = self._without_room, []
+        effects += [_not_remembered(*pair) for pair in without_room if pair not in self._running]
         due = self._kept_at is None or now - self._kept_at >= self._tuning.seen_every_s
         return [*effects, self._keep(now)] if effects or (due and self._idle) else []
 

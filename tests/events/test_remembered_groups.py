@@ -11,7 +11,7 @@ from gossipreg.events.announced import (
     decode_group_untrusted,
     decode_subscription_untrusted,
 )
-from gossipreg.events.effects import AnnounceSubscription, KeepGroups, RanGroup
+from gossipreg.events.effects import AnnounceSubscription, KeepGroups, LogEvents, RanGroup
 from gossipreg.events.group_announcements import GroupAnnouncements
 from gossipreg.events.membership import KnownGroup
 from gossipreg.events.remembered_groups import MAX_REMEMBERED, RememberedGroups, announced_groups
@@ -40,6 +40,8 @@ class Sidecar:
         self.kept: tuple[RanGroup, ...] = ()
         self.members = _Members()
         self.declared = declared
+        self.said: list[tuple[str, object]] = []
+        """Lines of the log."""
         self.seen: list[set[tuple[str, str]]] = []
         """(group, pattern) pairs of each version of the row."""
         self._start()
@@ -57,8 +59,11 @@ class Sidecar:
     def restart(self) -> None:
         self._start()
 
-    def take(self, effects: list[AnnounceSubscription | KeepGroups]) -> None:
+    def take(self, effects: list[AnnounceSubscription | KeepGroups | LogEvents]) -> None:
         for effect in effects:
+            if isinstance(effect, LogEvents):
+                self.said.append((effect.kind, dict(effect.fields)))
+                continue
             if isinstance(effect, KeepGroups):
                 self.kept = effect.groups
                 continue
@@ -204,6 +209,20 @@ def test_of_too_many_groups_those_that_ran_last_are_remembered() -> None:
     sidecar.look()
     sidecar.restart()
     assert sidecar.named() == last
+    forgotten = [("groups_not_remembered", {"group": f"job-{number}", "pattern": "order.*"}) for number in range(10)]
+    assert sidecar.said == forgotten, "each that has no room is named, once"
+
+
+def test_of_too_many_that_ran_at_a_crash_those_that_stay_away_are_named() -> None:
+    sidecar = Sidecar()
+    for number in range(MAX_REMEMBERED + 2):
+        sidecar.subscribe(f"job-{number}", "order.*")
+    sidecar.restart()
+    assert len(sidecar.named()) == MAX_REMEMBERED
+    sidecar.subscribe("job-0", "order.*")
+    sidecar.look()
+    sidecar.look()
+    assert sidecar.said == [("groups_not_remembered", {"group": "job-1", "pattern": "order.*"})]
 
 
 _PAIRS = st.tuples(st.sampled_from(["mail", "stock"]), st.sets(st.sampled_from(["a", "b.*", ">"]), min_size=1))

@@ -10,5 +10,6 @@ socket. Loaded when something here publishes or subscribes, or when a journal is
     events_shown    what `info` and the metrics show of them
     event_spans     the spans of publishing and handling
     event_reports   what the log says of them, and troubles
+    row_announcements  what the row says of subscriptions and groups, and what has no room there
     local_events    composes the events with the journals of the sidecar
 """

@@ -3,7 +3,7 @@
 Owns: the words. What is looked at now and then (`look`) is a trouble that is over when the next look does not find it.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 
 from gossipreg.daemon.events.events_shown import EventsShown
@@ -15,6 +15,8 @@ FULL_FROM = 0.8
 """The part of what a journal may hold from which on its operator is warned; publishers are refused from 7/8 on."""
 EXPIRED_S = 86_400.0
 """For how long `info` shows that events were dropped for their age."""
+NOT_REMEMBERED_S = 86_400.0
+"""For how long `info` shows that a group was forgotten for want of room."""
 LINES_A_MINUTE = 16
 """Of one kind: each may come for every event."""
 NAMED = 5
@@ -27,6 +29,7 @@ class EventReports:
         self._troubles = troubles
         self._max_age_s = max_age_s
         self.counts: Counter[str] = Counter()
+        self._not_remembered_last: deque[str] = deque(maxlen=NAMED)
 
     # -- what happens once -------------------------------------------------------------------------------------------
 
@@ -46,6 +49,8 @@ class EventReports:
                 self._forgotten(fields)
             case "events_expired":
                 self._expired(fields)
+            case "groups_not_remembered":
+                self._not_remembered(fields)
             case _:
                 self.counts[f"events.{event.kind}"] += 1
                 self._log.line("info", event.kind, fields, kind_burst=LINES_A_MINUTE)
@@ -69,12 +74,16 @@ class EventReports:
         fields["message"] = "events, with dead letters, were dropped for their age: their groups did not handle them"
         self._log.line("warning", "events_expired", fields, kind_burst=LINES_A_MINUTE)
 
-    def not_announced(self, why: str) -> None:
-        """Our row has no room for a group or a subscription."""
-        self.counts["events.not_announced"] += 1
-        message = f"groups and subscriptions that this sidecar cannot announce: {why}"
-        self._troubles.saw("events_not_announced", message)
-        self._log.line("error", "events_not_announced", {"message": message}, repeat_key="events_not_announced")
+    def _not_remembered(self, fields: dict[str, Field]) -> None:
+        self.counts["events.groups_not_remembered"] += 1
+        self._not_remembered_last.append(f"{fields['group']!r} ({fields['pattern']})")
+        names = ", ".join(self._not_remembered_last)
+        message = (
+            f"more groups ran beside this sidecar than it remembers, and it forgot {names}: until their programs are "
+            "back they may miss events of types that are new to them"
+        )
+        self._troubles.saw("groups_not_remembered", message, for_s=NOT_REMEMBERED_S)
+        self._log.line("warning", "groups_not_remembered", {"message": message}, kind_burst=LINES_A_MINUTE)
 
     # -- what lasts --------------------------------------------------------------------------------------------------
 

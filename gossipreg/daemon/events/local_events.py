@@ -22,6 +22,7 @@ from gossipreg.daemon.events.event_spans import EventSpans
 from gossipreg.daemon.events.events_shown import EventsShown
 from gossipreg.daemon.events.member_answers import MemberAnswer, unspoken
 from gossipreg.daemon.events.own_answers import OwnAnswer, OwnAnswers
+from gossipreg.daemon.events.row_announcements import RowAnnouncements
 from gossipreg.daemon.journals.journal_share import JournalShare
 from gossipreg.daemon.journals.led_journals import JournalsOfRuntime
 from gossipreg.daemon.journals.runtime import JournalRuntime
@@ -29,7 +30,7 @@ from gossipreg.daemon.part_timers import PartTimers
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.socket_client import Params
 from gossipreg.daemon.streams.inbox import StreamClosed, StreamNews, StreamReceived
-from gossipreg.errors import NoDataDirectory, TooLarge
+from gossipreg.errors import NoDataDirectory
 from gossipreg.events import tuning as event_tuning
 from gossipreg.events.cloud_event import CloudEvent, encode_event
 from gossipreg.events.effects import (
@@ -76,12 +77,12 @@ class LocalEvents:
         methods: "Mapping[str, EventMethod]", tuning: EventsTuning = event_tuning.default,
         declared: Sequence[KnownGroup] = (), ran: Sequence[tuple[str, str, float]] = (),
         keep: Callable[[Sequence[RanGroup]], None] = lambda _: None, tracer: Tracer = NO_TRACER,
-        answers: Mapping[str, OwnAnswer] | None = None,
+        answers: Mapping[str, OwnAnswer] | None = None, in_row: RowAnnouncements | None = None,
     ) -> None:  # fmt: skip
         """`source` stands in for events whose publisher names none; `methods` are those of the local socket, by name;
-        `declared` are groups that our row names already, and so does it name those that `ran` here before; `keep` is
-        called with those to keep over a restart; `answers` are those of the sidecar itself to other members, by the
-        name of the question. `begin` comes next."""
+        `declared` are groups that our row names already, and so does it name those that `ran` here before, but for
+        those for which `in_row` found no room; `keep` is called with those to keep over a restart; `answers` are those
+        of the sidecar itself to other members, by the name of the question. `begin` comes next."""
         self._methods = methods
         self.tuning = tuning
         self.source = source
@@ -92,6 +93,7 @@ class LocalEvents:
         self._node = node
         self._pump = pump
         self._reports = EventReports(log, troubles, max_age_s=tuning.max_age_s)
+        self._in_row = in_row or RowAnnouncements(node, pump, log, troubles)
         self._rng = random.Random(os.urandom(16))
         self._share: JournalShare | None = None
         self._events: Events | None = None
@@ -158,12 +160,13 @@ class LocalEvents:
 
     def figures(self) -> dict[str, int]:
         """Figures and counters, for `info` and the metrics."""
-        return {} if self._shown is None else self._shown.counts()
+        return self._in_row.counts() | ({} if self._shown is None else self._shown.counts())
 
     def look(self) -> None:
         """See what an operator should know. It is looked at now and then, since time alone can change it."""
         if self._shown is not None:
             self._carry_out(self.events.remembered.look(self._pump.now()))
+            self._in_row.look(self.events.groups.left_out)
             self._reports.look(self._shown, self._pump.now())
 
     # -- for local clients -------------------------------------------------------------------------------------------
@@ -354,7 +357,7 @@ class LocalEvents:
             case ActsUnderWay():
                 self.share.acts(effect.journal, effect.count)
             case AnnounceSubscription():
-                self._announce(effect)
+                self._in_row.announce(effect)
             case KeepGroups():
                 self._keep(effect.groups)
             case LogEvents():
@@ -366,12 +369,6 @@ class LocalEvents:
             self._reports.counts["events.delivered"] += 1
             self.spans.handed(effect)
             subscriber.handle(effect)
-
-    def _announce(self, effect: AnnounceSubscription) -> None:
-        try:
-            self._pump.order(lambda now: self._node.announce(effect.kind, effect.slot, effect.value, now))
-        except TooLarge as error:
-            self._reports.not_announced(str(error))
 
     def _propose(self, effect: ProposeEntry) -> None:
         try:

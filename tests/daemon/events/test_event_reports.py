@@ -189,7 +189,12 @@ def test_a_forgotten_group_warns_only_where_events_are_lost() -> None:
     assert (lost, nothing) == (True, False)
 
 
-def test_a_row_without_room_for_a_group_is_a_trouble() -> None:
+def test_groups_that_are_remembered_no_more_are_a_trouble_that_names_them() -> None:
     operator = Operator()
-    operator.reports.not_announced("the row has 8 MiB")
-    assert operator.look() == ["groups and subscriptions that this sidecar cannot announce: the row has 8 MiB"]
+    for group in ("mail", "stock"):
+        fields = ("group", group), ("pattern", "order.*")
+        operator.reports.event(LogEvents("groups_not_remembered", fields))
+    [trouble] = operator.look()
+    assert "and it forgot 'mail' (order.*), 'stock' (order.*): " in trouble
+    operator.now += 86_401
+    assert operator.look() == []
