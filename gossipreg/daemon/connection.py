@@ -68,6 +68,7 @@ class LocalConnection:
         self.api = api
         self.client = SocketClient(caller)
         self.client.hung_up = self._hung_up
+        self.client.closed = self._closed
         self.outgoing = Outgoing(sock, all, api.methods.dropped, rpc_last_words)
         self._sock = sock
         self._places = places
@@ -142,10 +143,17 @@ class LocalConnection:
         return b""
 
     async def _hung_up(self) -> None:
-        """Return when the client has closed its side. While a request is worked on nobody reads what it sends, so the
-        kernel is asked."""
+        """Return when the client has closed its side; it may read on."""
+        await self._wait_for(select.POLLRDHUP)
+
+    async def _closed(self) -> None:
+        """Return when the client has closed both sides: it reads no answer."""
+        await self._wait_for(select.POLLHUP)
+
+    async def _wait_for(self, event: int) -> None:
+        """While a request is worked on nobody reads what the client sends, so the kernel is asked."""
         poll = select.poll()
-        poll.register(self._sock.fileno(), select.POLLRDHUP)
+        poll.register(self._sock.fileno(), event)
         while not poll.poll(0):
             with trio.move_on_after(LOOK_S):
                 await trio.lowlevel.wait_readable(self._sock)

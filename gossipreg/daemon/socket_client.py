@@ -33,6 +33,8 @@ class SocketClient:
     """Sagas whose program is at this connection."""
     hung_up: Callable[[], Awaitable[None]] = trio.sleep_forever
     """Return when the client has closed its side, though a request of it is being worked on."""
+    closed: Callable[[], Awaitable[None]] = trio.sleep_forever
+    """Return when nobody reads the answer any more; not at the same time as `hung_up`."""
     notify: Callable[[str, Params], None] = lambda _method, _params: None
     """Write a notification to it."""
 

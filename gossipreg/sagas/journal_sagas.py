@@ -123,6 +123,11 @@ class JournalSagas:
         """Sagas that are not decided."""
         return len(self._context.live)
 
+    @property
+    def waiting(self) -> int:
+        """Calls that have no answer yet."""
+        return len(self._context.waiting)
+
     def unanswered(self) -> dict[int, CommandId]:
         """The attempts that are under way, by number."""
         return self._attempts.unanswered()
@@ -231,6 +236,12 @@ class JournalSagas:
             case _:
                 self._replies.ask(asked, caller, size_bytes)  # type: ignore[arg-type]  # the rest is about one saga
 
+    def abandoned(self, caller: SagaCaller, now: float) -> list[SagaEffect]:
+        """Nobody waits for the answer of this call any more."""
+        self._now(now)
+        self._replies.abandoned(caller)
+        return self._finish()
+
     def show(self, saga: str, caller: SagaCaller, now: float) -> list[SagaEffect]:
         """Answer with a list of the story of this saga, which is here."""
         self._now(now)
@@ -292,8 +303,8 @@ class JournalSagas:
                 self._running.lost(saga)
             case DeclaredTimer(_, saga):
                 self._context.touch(saga)
-            case WaitTimer(_, number):
-                call = self._context.waiting.find(number)
+            case WaitTimer(_, caller):
+                call = self._context.waiting.find(caller)
                 if call is not None:
                     call.over = True
                     self._context.touch(call.saga)

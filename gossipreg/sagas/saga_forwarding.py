@@ -6,6 +6,8 @@ does.
 A call whose answer is lost may have had its effect. So it is sent again, to the same leader or the next one: a step
 joins the one that is under way, a commit may be repeated, and a begin is known by its number. Where no answer comes in
 time its outcome is unknown, and the answer says so. What a person decides is sent once. No call goes to two journals.
+
+A leader that still works on a call for which nobody waits any more is told so.
 """
 
 from collections.abc import Callable
@@ -18,7 +20,7 @@ from gossipreg.journal.model import JournalId
 from gossipreg.model import NodeId
 from gossipreg.retry import Retry
 from gossipreg.sagas.saga_effects import OpenSagaJournal, SagaCallAnswered, SagaEffect, SendSagaMessage
-from gossipreg.sagas.saga_messages import SagaCall, SagaReply
+from gossipreg.sagas.saga_messages import CallAbandoned, SagaCall, SagaReply
 from gossipreg.timers import Timers
 
 MAX_CALLS = 16_384
@@ -176,8 +178,9 @@ class SagaForwarding:
     def on_deadline(self, ticket: int) -> list[SagaEffect]:
         """The program waits no longer."""
         call = self._waiting.get(ticket)
-        if call is None:
-            return []
+        return [] if call is None else [*_tell_leader(ticket, call), *self._give_up(ticket, call)]
+
+    def _give_up(self, ticket: int, call: ForwardedCall) -> list[SagaEffect]:
         within = f"within {call.timeout_s:g} s"
         if call.method in _READS and (call.maybe or call.sent_to is not None):
             self._forget(ticket)
@@ -191,10 +194,13 @@ class SagaForwarding:
         self._forget(ticket)
         return [failed(ticket, OutcomeUnknown.code, f"{text}; `gossipreg saga show` says what became of the saga")]
 
-    def abandon(self, ticket: int) -> None:
+    def abandon(self, ticket: int) -> list[SagaEffect]:
         """Nobody waits for this one any more."""
-        if ticket in self._waiting:
-            self._forget(ticket)
+        call = self._waiting.get(ticket)
+        if call is None:
+            return []
+        self._forget(ticket)
+        return _tell_leader(ticket, call)
 
     def _forget(self, ticket: int) -> None:
         call = self._waiting.pop(ticket)
@@ -203,6 +209,13 @@ class SagaForwarding:
         if not self._waiting:
             self._timers.cancel(CallsAgain())
             self._wait_s = 0.0
+
+
+def _tell_leader(ticket: int, call: ForwardedCall) -> list[SagaEffect]:
+    """That nobody waits for this call any more, where a leader has it."""
+    if call.sent_to is None or call.journal is None:
+        return []
+    return [SendSagaMessage(call.sent_to, CallAbandoned(journal=call.journal, number=ticket))]
 
 
 def failed(ticket: int, code: str, text: str) -> SagaCallAnswered:

@@ -84,6 +84,7 @@ _FORMS = (
     _form(1, m.SagaReply, number=NUMBER, code=_CODE, result=_data(MAX_SAGA_REPLY_BYTES)),
     _form(2, m.ProgramHere, _SAGAS),
     _form(3, m.ProgramLost, _SAGAS),
+    _form(4, m.CallAbandoned, number=NUMBER),
 )
 _MESSAGES = MessageForms(_FORMS)
 

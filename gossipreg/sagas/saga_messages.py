@@ -1,11 +1,16 @@
 """What sidecars say to each other about sagas. They travel over the same streams as the messages of replicas.
 
-    calls      SagaCall -> SagaReply: of a program at one sidecar, to whoever leads the journal of its saga
+    calls      SagaCall -> SagaReply: of a program at one sidecar, to whoever leads the journal of its saga;
+               CallAbandoned: nobody waits for the reply any more
     programs   ProgramLost: the program that takes the steps of these sagas is gone; ProgramHere: it is (still, or
                again) connected to the sender
 
 A program's saga is leased to its sidecar: by ProgramHere, which the sidecar also sends to each new leader. The lease
 ends when the sidecar says so, or its process does; a new leader waits for as long for the first word.
+
+CallAbandoned goes the way of its call, behind it. Where it is lost the stream broke, and with a stream all calls that
+came over it are forgotten; where another one leads meanwhile, the call was refused. A leader of an earlier release does
+not know it, and waits until it has an answer.
 """
 
 from dataclasses import dataclass
@@ -44,6 +49,12 @@ class SagaReply(SagaMessage):
     """Empty: it is the result. Otherwise the code of the error."""
     result: bytes
     """A msgpack value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallAbandoned(SagaMessage):
+    number: int
+    """Of the call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

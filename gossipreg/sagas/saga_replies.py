@@ -39,6 +39,7 @@ from gossipreg.sagas.waiting_calls import WaitingCall
 
 _SAYS_WHERE = (StepAsked, AfterAsked, CommitAsked)
 """Calls of a saga's program: it is where they come from."""
+_DECIDES = (CommitAsked, AbortAsked, HandAsked)
 
 
 class SagaReplies:
@@ -66,7 +67,7 @@ class SagaReplies:
         again = live is not None and live.beginner == caller
         if not again and self._refuse_known(asked.id, asked.definition.name, asked.input, caller):
             return
-        self._make_room(asked.id, caller, size_bytes)
+        self._make_room(caller, size_bytes)
         if not again:
             self._running.run(asked, caller)
         self._wait(asked.id, asked, caller, size_bytes)
@@ -90,12 +91,11 @@ class SagaReplies:
         answer = {"saga": str(self._context.ref(id)), "id": id, "state": "running", "copies": copies}
         self._context.reply(caller, {**answer, "takeover": self._has_takeover()})
 
-    def _make_room(self, saga: str, caller: SagaCaller, size_bytes: int) -> None:
+    def _make_room(self, caller: SagaCaller, size_bytes: int) -> None:
         """For a call, which may be here already: it was sent again. Raises Busy."""
         waiting = self._context.waiting
-        for call in waiting.of(saga):
-            if call.caller == caller:
-                waiting.remove(call)
+        if (before := waiting.find(caller)) is not None:
+            waiting.remove(before)
         waiting.check_room(size_bytes)
 
     def _wait(
@@ -110,9 +110,9 @@ class SagaReplies:
         """It is looked at when this input ends. `size_bytes`: of its parameters. Raises Busy."""
         context, id = self._context, asked.saga.id
         try:
-            self._make_room(id, caller, size_bytes)
+            self._make_room(caller, size_bytes)
         except Busy as error:
-            self._note_not_taken(asked, error)
+            self._note_not_taken(asked, str(error))
             raise
         if isinstance(asked, _SAYS_WHERE):
             context.leases.here(id, caller.node)
@@ -127,18 +127,29 @@ class SagaReplies:
             except StepsFailed as error:
                 answered = self._refuse(call, error.code, str(error), steps=error.steps)
             except RequestError as error:
-                self._note_not_taken(call.asked, error)
+                if isinstance(error, Busy):
+                    self._note_not_taken(call.asked, str(error))
                 answered = self._refuse(call, error.code, str(error))
             if answered:
                 self._context.waiting.remove(call)
 
-    def _note_not_taken(self, asked: AskedSaga | RunAsked, error: RequestError) -> None:
-        """What was asked for is refused. A step for which there is no room now may be missed in what follows; one that
-        cannot be taken as it is was never a part of the saga."""
-        if isinstance(error, Busy) and isinstance(asked, (StepAsked, AfterAsked)):
+    def abandoned(self, caller: SagaCaller) -> None:
+        """Nobody waits for the answer of this call any more. What it has begun goes on. A decision that was asked for
+        is made all the same, and such a call ends with it."""
+        call = self._context.waiting.find(caller)
+        if call is None or isinstance(call.asked, _DECIDES):
+            return
+        if not call.joined:
+            self._note_not_taken(call.asked, "nobody waited for it any more when it could have begun")
+        self._context.waiting.remove(call)
+
+    def _note_not_taken(self, asked: AskedSaga | RunAsked, why: str) -> None:
+        """A step for which there is no room now, or that did not begin, may be missed in what follows; one that cannot
+        be taken as it is was never a part of the saga."""
+        if isinstance(asked, (StepAsked, AfterAsked)):
             live, step = self._context.live.get(asked.saga.id), asked.step
             if live is not None and step.name not in live.steps:
-                live.note_not_taken(step.name, step.options, str(error))
+                live.note_not_taken(step.name, step.options, why)
 
     def fail(self, saga: str, step: str, code: str, text: str) -> None:
         """The journal did not take this step."""

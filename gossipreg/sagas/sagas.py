@@ -52,7 +52,7 @@ from gossipreg.sagas.saga_effects import CommandDone, SagaCallAnswered, SagaEffe
 from gossipreg.sagas.saga_entries import SAGA_ENTRY
 from gossipreg.sagas.saga_forwarding import CallDeadline, CallsAgain, ForwardedCall, SagaForwarding, failed
 from gossipreg.sagas.saga_membership import SagaJournals, SagaMembership
-from gossipreg.sagas.saga_messages import ProgramHere, ProgramLost, SagaCall, SagaMessage, SagaReply
+from gossipreg.sagas.saga_messages import CallAbandoned, ProgramHere, ProgramLost, SagaCall, SagaMessage, SagaReply
 from gossipreg.sagas.saga_model import SagaRef
 from gossipreg.sagas.saga_shapes import fitting
 from gossipreg.sagas.saga_survey import ALL_JOURNALS, MEMBER_ANSWER_BYTES, SagaSurveys, SurveyDeadline, member_answer
@@ -175,6 +175,9 @@ class Sagas:
                 return [_reply(node, message, "unavailable", {"text": "this sidecar does not lead that journal now"})]
             case SagaReply():
                 return [*self._forwarding.answered(node, message, now), *self._surveys.answered(node, message)]
+            case CallAbandoned():
+                led = self.led.get(message.journal)
+                return [] if led is None else led.abandoned(SagaCaller(node, process, message.number), now)
             case ProgramHere() | ProgramLost():
                 led = self.led.get(message.journal)
                 if led is not None:
@@ -285,11 +288,11 @@ class Sagas:
             return self._tuning.call_timeout_s + asked.timeout_ms / 1000
         return self._tuning.call_timeout_s
 
-    def abandon(self, ticket: int) -> None:
-        """Nobody waits for this answer any more."""
+    def abandon(self, ticket: int, now: float) -> list[SagaEffect]:
+        """Nobody waits for this answer any more. What was asked for is carried out all the same, if it has begun."""
         self._asked.pop(ticket, None)
-        self._forwarding.abandon(ticket)
         self._surveys.abandon(ticket)
+        return self._complete(self._forwarding.abandon(ticket), now)
 
     def program_here(self, sagas: Sequence[SagaRef], now: float) -> list[SagaEffect]:
         """The program of these sagas is connected to this sidecar: it began them, or has come back."""

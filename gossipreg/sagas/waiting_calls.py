@@ -25,12 +25,11 @@ class WaitTimer:
     """This call waits no longer."""
 
     journal: JournalId
-    number: int
+    caller: SagaCaller
 
 
 @dataclass(slots=True, eq=False)
 class WaitingCall:
-    number: int
     caller: SagaCaller
     saga: str
     asked: AskedSaga | RunAsked
@@ -47,8 +46,7 @@ class WaitingCalls:
         self._journal = journal
         self._timers = timers
         self._of_saga: dict[str, list[WaitingCall]] = {}
-        self._all: dict[int, WaitingCall] = {}
-        self._next = 0
+        self._all: dict[SagaCaller, WaitingCall] = {}
         self._size_bytes = 0
 
     def __len__(self) -> int:
@@ -65,27 +63,27 @@ class WaitingCalls:
     def add(
         self, caller: SagaCaller, saga: str, asked: AskedSaga | RunAsked, size_bytes: int, until: float = inf
     ) -> WaitingCall:
-        """There is room for it (`check_room`)."""
-        self._next += 1
+        """There is room for it (`check_room`), and none of this caller waits."""
         self._size_bytes += size_bytes
-        call = self._all[self._next] = WaitingCall(self._next, caller, saga, asked, size_bytes)
+        call = self._all[caller] = WaitingCall(caller, saga, asked, size_bytes)
         self._of_saga.setdefault(saga, []).append(call)
         if until < inf:
-            self._timers.set(WaitTimer(self._journal, call.number), until)
+            self._timers.set(WaitTimer(self._journal, caller), until)
         return call
 
     def of(self, saga: str) -> list[WaitingCall]:
         """A copy."""
         return [*self._of_saga.get(saga, ())]
 
-    def find(self, number: int) -> WaitingCall | None:
-        return self._all.get(number)
+    def find(self, caller: SagaCaller) -> WaitingCall | None:
+        return self._all.get(caller)
 
     def remove(self, call: WaitingCall) -> None:
-        if self._all.pop(call.number, None) is None:
+        if self._all.get(call.caller) is not call:
             return
+        del self._all[call.caller]
         self._size_bytes -= call.size_bytes
-        self._timers.cancel(WaitTimer(self._journal, call.number))
+        self._timers.cancel(WaitTimer(self._journal, call.caller))
         calls = self._of_saga[call.saga]
         calls.remove(call)
         if not calls:

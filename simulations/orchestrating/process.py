@@ -209,7 +209,7 @@ class SagaProcess(Follower):
     def abandon(self, ticket: int) -> None:
         """The connection of whoever called is closed: nobody waits for this answer any more."""
         if self._waiting.pop(ticket, None) is not None:
-            self.sagas.abandon(ticket)
+            self.act(self.sagas.abandon(ticket, self.now))
 
     def program(self, saga: SagaRef, *, here: bool) -> None:
         """The program of this saga is connected to this sidecar now, or not any more."""

@@ -13,6 +13,7 @@ named_sagas = st.lists(ids, max_size=3).map(tuple)
 VALID: tuple[st.SearchStrategy[SagaMessage], ...] = (
     st.builds(m.SagaCall, journal=journals, number=numbers, method=codes, params=st.binary(max_size=100)),
     st.builds(m.SagaReply, journal=journals, number=numbers, code=codes, result=st.binary(max_size=100)),
+    st.builds(m.CallAbandoned, journal=journals, number=numbers),
     st.builds(m.ProgramHere, journal=journals, sagas=named_sagas),
     st.builds(m.ProgramLost, journal=journals, sagas=named_sagas),
 )

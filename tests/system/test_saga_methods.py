@@ -191,3 +191,26 @@ def test_program_that_hangs_up_in_a_step_is_noticed_at_once(sidecar: Sidecar, st
         assert story(sidecar, begun["saga"])["state"] == "running"
     finally:
         stock.slow.set()
+
+
+def test_answer_is_waited_for_as_long_as_somebody_reads(sidecar: Sidecar, stock: Participant) -> None:
+    """A client that closed its side alone gets its answer; one that is gone leaves nothing that waits."""
+    stock.slow.clear()
+    try:
+        saga = sidecar.call("saga-run", definition={"name": "slow", "step": [HARMLESS]})["saga"]
+        wait = encode_request(1, "saga-wait", {"saga": saga, "until": "ended", "timeout_ms": 600_000})
+        with socket.socket(socket.AF_UNIX) as half, socket.socket(socket.AF_UNIX) as gone:
+            for sock in (half, gone):
+                sock.settimeout(BOUND_S)
+                sock.connect(str(sidecar.socket))
+                sock.sendall(wait)
+            half.shutdown(socket.SHUT_WR)
+            wait_for(lambda: sidecar.call("info")["sagas"]["calls"] == 2)
+            gone.close()
+            wait_for(lambda: sidecar.call("info")["sagas"]["calls"] == 1)
+            stock.slow.set()
+            [(_, _, _, told)] = Decoder().feed_untrusted(half.recv(65536))
+        assert (told["saga"], told["decision"]) == (saga, "commit")
+        assert sidecar.call("info")["sagas"]["calls"] == 0
+    finally:
+        stock.slow.set()

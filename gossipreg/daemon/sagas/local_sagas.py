@@ -20,7 +20,7 @@ from gossipreg.daemon.journals.journal_share import JournalShare
 from gossipreg.daemon.journals.led_journals import JournalsOfRuntime
 from gossipreg.daemon.part_timers import PartTimers
 from gossipreg.daemon.pump import Pump
-from gossipreg.daemon.sagas.saga_answer import SagaAnswer, saga_answer_untrusted
+from gossipreg.daemon.sagas.saga_answer import DECISIONS, SagaAnswer, saga_answer_untrusted, unwanted_answer
 from gossipreg.daemon.sagas.saga_programs import SagaPrograms
 from gossipreg.daemon.sagas.saga_reports import SagaReports
 from gossipreg.daemon.sagas.saga_spans import SagaSpans
@@ -163,7 +163,8 @@ class LocalSagas:
 
     async def ask(self, method: str, params: Mapping[str, Any], client: SocketClient) -> SagaAnswer:
         """Make a call, and wait for what comes of it. A client that hangs up meanwhile is noticed: it may be the
-        program of sagas. Raises RequestError."""
+        program of sagas. Nothing is waited for on behalf of one that is gone, but what it has decided. Raises
+        RequestError."""
         if method in ("begin", "run") and self.share.runtime.disk is None:
             raise NoDataDirectory("this sidecar has no disk to keep sagas on: start it with --data-dir DIR")
         given = dict(params)
@@ -179,19 +180,24 @@ class LocalSagas:
         self._carry_out(effects)
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._notice_end, client)
+                over = nursery.cancel_scope
+                nursery.start_soon(self._notice_end, client, None if method in DECISIONS else over)
                 await waiter.event.wait()
-                nursery.cancel_scope.cancel()
+                over.cancel()
         finally:
             del self._waiters[ticket]
             if waiter.answer is None:
-                self.sagas.abandon(ticket)
-        assert waiter.answer is not None, "the event is set with it"
+                self._carry_out(self.sagas.abandon(ticket, self._pump.now()))
+        if waiter.answer is None:
+            return unwanted_answer(method)
         return saga_answer_untrusted(method, waiter.answer.code, waiter.answer.result)
 
-    async def _notice_end(self, client: SocketClient) -> None:
+    async def _notice_end(self, client: SocketClient, waiting: trio.CancelScope | None) -> None:
         await client.hung_up()
         self.client_gone(client)
+        if waiting is not None:
+            await client.closed()
+            waiting.cancel()
 
     def client_gone(self, client: SocketClient) -> None:
         """This connection has ended. It may be called again."""

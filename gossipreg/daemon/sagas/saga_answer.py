@@ -15,6 +15,8 @@ from gossipreg.wire.packed import one_line_untrusted, unpacked_untrusted
 NOT_ANSWERED = frozenset({Unavailable.code, OutcomeUnknown.code})
 READS = frozenset({"show", "list", "wait"})
 """These change nothing: there is nothing that may have been carried out."""
+DECISIONS = frozenset({"commit", "abort", "retry", "skip", "give_up"})
+"""These are sent until they are carried out, whether their client waits for that or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,12 @@ def saga_answer_untrusted(method: str, code: str, result: bytes) -> SagaAnswer:
         raise unreadable(method)
     fields = {"text": f"the leader of its journal refused {method}, and its reason cannot be read"}
     return SagaAnswer(method, code, packb(fields), fields)
+
+
+def unwanted_answer(method: str) -> SagaAnswer:
+    """Of a call whose client has gone: for the trace, since nobody reads it."""
+    fields = {"text": f"the client of {method} has closed its connection: nobody waits for the answer"}
+    return SagaAnswer(method, "abandoned", packb(fields), fields)
 
 
 def unreadable(method: str) -> RequestError:

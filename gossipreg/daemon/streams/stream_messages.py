@@ -16,7 +16,7 @@ from gossipreg.events.messages import (
 from gossipreg.journal.codec import FIRST_FOREIGN_KIND, decode_message_untrusted, encode_message
 from gossipreg.journal.messages import InstallState, ReplicaMessage
 from gossipreg.sagas.saga_message_codec import FIRST_SAGA_KIND, decode_saga_message_untrusted, encode_saga_message
-from gossipreg.sagas.saga_messages import ProgramHere, ProgramLost, SagaCall, SagaMessage, SagaReply
+from gossipreg.sagas.saga_messages import CallAbandoned, ProgramHere, ProgramLost, SagaCall, SagaMessage, SagaReply
 from gossipreg.streams.values import StreamClass, StreamFault
 
 SentMessage = ReplicaMessage | EventMessage | SagaMessage
@@ -25,7 +25,7 @@ _CLASSES: dict[type[SentMessage], StreamClass] = {
     InstallState: StreamClass.STATE,
     Deliveries: StreamClass.DELIVERIES,
     **dict.fromkeys((DeliveryOutcomes, WindowOpened, EventsCall, EventsReply), StreamClass.EVENT_ACKS),
-    **dict.fromkeys((SagaCall, SagaReply, ProgramHere, ProgramLost), StreamClass.EVENT_ACKS),
+    **dict.fromkeys((SagaCall, SagaReply, CallAbandoned, ProgramHere, ProgramLost), StreamClass.EVENT_ACKS),
 }
 
 

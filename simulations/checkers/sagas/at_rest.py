@@ -2,8 +2,13 @@
 
 from math import inf
 
+from gossipreg.sagas.journal_sagas import JournalSagas
 from simulations.checkers.sagas.checker import SagaChecker
 from simulations.orchestrating.process import SagaProcess
+
+
+def _counts(led: JournalSagas) -> tuple[tuple[str, int], ...]:
+    return ("acts", led.acting), ("running", led.running), ("open", len(led.machine.open)), ("calls", led.waiting)
 
 
 class SagaSilence(SagaChecker):
@@ -45,7 +50,7 @@ class SagasBounded(SagaChecker):
         for process in self.orchestrating.running():
             left = {"commands": len(process.commands)} if process.commands else {}
             for journal, led in process.sagas.led.items():
-                for name, count in (("acts", led.acting), ("running", led.running), ("open", len(led.machine.open))):
+                for name, count in _counts(led):
                     left |= {f"{name} in {journal.hex()[:8]}": count} if count else {}
             if left:
                 named = ", ".join(f"{name} {count}" for name, count in left.items())
