@@ -38,6 +38,10 @@ case "$*" in
     [[ "$*" != *--version* ]] || exec "{python}" "$@"
     [[ "$2" != mypy || -z "$TYPES_WAIT" ]] || read -r <"$TYPES_WAIT"
     [[ "$2 $*" == "pytest "*--collect-only* ]] || echo "said by $2"
+    case "$*" in
+    *--note-failed*) [[ -z "$NOTES" ]] || {{ : >.venv/failed.json; exit "$NOTES"; }} ;;
+    *--failed-again*) exit "$AGAIN" ;;
+    esac
     [[ -z "$FAILS" || "$2" != "$FAILS" ]]; exit ;;
 *"/bin/gossipreg"*) shift; printf 'ran in %s:' "$PWD"; printf ' <%s>' "$@"; echo; exit ;;
 esac
@@ -63,7 +67,8 @@ class Clone:
         self.trace = folder / "trace"
         self.environment = {
             "PATH": str(self.bin), "TRACE": str(self.trace), "SELF": str(self.python), "OLD": "", "NO_VENV": "",
-            "PIP_FAILS": "", "PIP_WAITS": "", "FAILS": "", "TYPES_WAIT": "",
+            "PIP_FAILS": "", "PIP_WAITS": "", "FAILS": "", "TYPES_WAIT": "", "NOTES": "",
+            "AGAIN": "",
         }  # fmt: skip
 
     def start(self, *args: str, script: Path | None = None, **environment: str) -> subprocess.Popen[str]:
@@ -227,6 +232,30 @@ def test_the_check_that_fails_is_named_after_all_were_run(clone: Clone, module: 
     code, _, err = clone.run(script=clone.root / "scripts" / "test", FAILS=module)
     assert (code, err.splitlines()[-1]) == (1, f"failed: {module.rpartition('.')[2]}")
     assert sorted(heads(err)) == sorted(CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("again", "code", "last"),
+    [("0", 0, "all checks passed, but see the unsteady tests"), ("1", 1, "failed: pytest"), ("4", 1, "failed: pytest")],
+)
+def test_what_failed_is_run_once_more_alone(clone: Clone, again: str, code: int, last: str) -> None:
+    ended, _, err = clone.run(script=clone.root / "scripts" / "test", NOTES="1", AGAIN=again)
+    assert (ended, err.splitlines()[-1]) == (code, last), err
+    assert sorted(heads(err)) == sorted([*CHECKS, "what failed, alone"])
+    first, second = [line for line in clone.traced("-m pytest") if "--collect-only" not in line and "-p tests" in line]
+    note = f"{clone.root}/.venv/failed.json"
+    assert f"-p tests.unsteady --note-failed {note} " in first
+    assert second.endswith(f"-p tests.unsteady --failed-again {note}")
+
+
+@pytest.mark.parametrize("environment", [{"FAILS": "pytest"}, {"NOTES": "2"}, {"NOTES": "3"}])
+def test_what_was_not_noted_in_this_run_is_not_run_again(clone: Clone, environment: dict[str, str]) -> None:
+    test = clone.root / "scripts" / "test"
+    assert clone.run("--version", script=test)[0] == 0
+    (clone.root / ".venv" / "failed.json").write_text("of a run before")
+    code, _, err = clone.run(script=test, AGAIN="0", **environment)
+    assert (code, err.splitlines()[-1]) == (1, "failed: pytest")
+    assert "what failed, alone" not in heads(err)
 
 
 def test_types_that_take_longer_than_the_tests_are_waited_for(clone: Clone, tmp_path: Path) -> None:
