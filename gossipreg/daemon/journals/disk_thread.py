@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -30,7 +30,7 @@ from gossipreg.daemon.journals.results import (
     StoreResult,
     WriteDone,
 )
-from gossipreg.daemon.journals_file import JOURNALS
+from gossipreg.daemon.journals_file import JOURNALS, end_forgetting, is_forgetting, note_forgetting
 from gossipreg.errors import CannotStart
 from gossipreg.journal.effects import ReadLog, ReadRecords, RemoveJournal, WriteJournal
 from gossipreg.journal.model import JournalId
@@ -47,8 +47,18 @@ class OpenAsk:
 
 
 @dataclass(frozen=True, slots=True)
+class NoteAsk:
+    """Note beside the database that what is in it now is to be forgotten, or that it is gone."""
+
+    forgetting: bool
+
+
+@dataclass(frozen=True, slots=True)
 class StopAsk:
     """Close the database and end."""
+
+
+DiskAsk = StoreAsk | NoteAsk | OpenAsk | StopAsk
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +82,14 @@ class DiskThread:
         ended."""
         self._folder = folder
         self._post = post
-        self._asked: SimpleQueue[tuple[int, StoreAsk | OpenAsk | StopAsk]] = SimpleQueue()
-        self._next: deque[tuple[int, StoreAsk | OpenAsk | StopAsk]] = deque()
+        self._asked: SimpleQueue[tuple[int, DiskAsk]] = SimpleQueue()
+        self._next: deque[tuple[int, DiskAsk]] = deque()
         self._database: JournalDatabase | None = None
         self._epoch = 0
         self._removals: dict[RemoveJournal, None] = {}
         """Asked for while the database could not be written."""
+        self._to_note: bool | None = None
+        """What the note beside the database is to say, if it does not yet: see `NoteAsk`."""
         self.current_epoch = 0
         """Set by the loop. What has a lower number is not worth doing any more."""
         self.busy_since: float | None = None
@@ -89,7 +101,7 @@ class DiskThread:
     def start(self) -> None:
         self._thread.start()
 
-    def ask(self, epoch: int, asked: StoreAsk | OpenAsk | StopAsk) -> None:
+    def ask(self, epoch: int, asked: DiskAsk) -> None:
         """Never waits."""
         self._asked.put((epoch, asked))
 
@@ -122,6 +134,10 @@ class DiskThread:
         if isinstance(asked, OpenAsk):
             self._next.popleft()
             self._open(epoch)
+        elif isinstance(asked, NoteAsk):
+            self._next.popleft()
+            self._to_note = asked.forgetting
+            self._note(epoch)
         else:
             self._work(epoch, self._batch())
         return True
@@ -133,7 +149,7 @@ class DiskThread:
         size = entries = 0
         while self._next and self._next[0][0] == epoch:
             asked = self._next[0][1]
-            if isinstance(asked, OpenAsk | StopAsk):
+            if isinstance(asked, NoteAsk | OpenAsk | StopAsk):
                 break
             if isinstance(asked, WriteJournal):
                 size += asked.size_bytes
@@ -178,13 +194,16 @@ class DiskThread:
         self._close()
         self._epoch = epoch
         try:
+            self._write_note()
+            forgetting = is_forgetting(self._folder)
             self._database, opened = open_journals(self._folder)
             if self._removals:
                 removed = {one.replica for one in self._removals}
                 self._database.write([*self._removals])
                 self._removals.clear()
                 kept = tuple(one for one in opened.replicas if one.replica not in removed)
-                opened = StoreOpened(kept, opened.lost, opened.set_aside, opened.fault)
+                opened = replace(opened, replicas=kept)
+            opened = replace(opened, forgetting=forgetting)
             self._post(DiskReport(epoch, space=self._database.space, opened=opened))
         except CannotStart as error:
             self._close()
@@ -194,6 +213,24 @@ class DiskThread:
         except Exception as error:
             self._close()
             self._post(DiskReport(epoch, opened=CannotStart(self._reason(error))))
+
+    def _note(self, epoch: int) -> None:
+        """A disk that does not take the note fails; it is tried again with the next open."""
+        try:
+            self._write_note()
+        except OSError as error:
+            self._post(DiskReport(epoch, (StoreFailed(fault_of(error, self._folder), self._reason(error)),)))
+            self._close()
+
+    def _write_note(self) -> None:
+        """Raises OSError."""
+        if self._to_note is None:
+            return
+        if self._to_note:
+            note_forgetting(self._folder)
+        else:
+            end_forgetting(self._folder)
+        self._to_note = None
 
     def _reason(self, error: Exception) -> str:
         text = " ".join(str(error).split()) or type(error).__name__

@@ -21,7 +21,7 @@ from gossipreg.daemon.journals.results import (
     StoreStatistics,
 )
 from gossipreg.daemon.journals.store import JournalStore
-from gossipreg.daemon.journals_file import end_forgetting, has_journals, is_forgetting, note_forgetting
+from gossipreg.daemon.journals_file import has_journals
 from gossipreg.errors import CannotStart
 from gossipreg.journal.effects import RemoveJournal
 from gossipreg.journal.model import JournalId, ReplicaId
@@ -51,6 +51,10 @@ class JournalDisk:
         self._hung = HungDisk(reports)
         self.fails = False
         """It could not be opened, or failed, and was not opened again yet."""
+        self.forgetting = False
+        """Whether the replicas that the database holds must not take part; known once it was opened."""
+        self.unfinished = False
+        """The disk hung at the end, so that what was asked for by then may not be written."""
         if has_journals(folder):
             self.need()
 
@@ -80,16 +84,25 @@ class JournalDisk:
         """None as long as there is no store."""
         return None if self._store is None else self._store.statistics()
 
+    @property
+    def removing(self) -> bool:
+        """Whether replicas that were given up are in the database yet."""
+        return bool(self._removing)
+
     # -- forgetting --------------------------------------------------------------------------------------------------
 
-    @property
-    def forgetting(self) -> bool:
-        """Whether the replicas that the database holds must not take part."""
-        return is_forgetting(self._folder)
-
     def begin_forgetting(self) -> None:
-        """See `note_forgetting`. Raises OSError."""
-        note_forgetting(self._folder)
+        """The replicas that the database holds must not take part any more. That is noted before they are removed, and
+        until they are gone, for a start after a crash."""
+        if self.needed:  # else there is no database
+            self.forgetting = True
+            if self._store is not None:
+                self._store.note_forgetting(forgetting=True)
+
+    def _end_forgetting(self) -> None:
+        self.forgetting = False
+        if self._store is not None:
+            self._store.note_forgetting(forgetting=False)
 
     # -- the store ---------------------------------------------------------------------------------------------------
 
@@ -97,14 +110,23 @@ class JournalDisk:
         """Keep it open, from when it is needed until cancelled. What was asked for by then is written, as far as that
         does not take too long."""
         await self._needed.wait()
-        async with JournalStore(self._folder) as store:
-            self._store = store
-            try:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._hung.watch, store)
-                    await self._keep_open(store)
-            finally:
-                self._store = None
+        store = JournalStore(self._folder)
+        try:
+            async with store:
+                await self._use(store)
+        finally:
+            self.unfinished = not store.ended
+
+    async def _use(self, store: JournalStore) -> None:
+        self._store = store
+        if self.forgetting:
+            store.note_forgetting(forgetting=True)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._hung.watch, store)
+                await self._keep_open(store)
+        finally:
+            self._store = None
 
     async def _keep_open(self, store: JournalStore) -> None:
         wait_s = 0.0
@@ -128,8 +150,9 @@ class JournalDisk:
             self.fails = False
             self._reports.kept_again()
         self._removing.clear()
+        self.forgetting = self.forgetting or opened.forgetting
         if not opened.replicas and self.forgetting:
-            end_forgetting(self._folder)
+            self._end_forgetting()
         self._owner.on_opened(opened)
 
     async def _follow(self, store: JournalStore) -> StoreFailed:
@@ -145,7 +168,7 @@ class JournalDisk:
     def _on_removed(self, removal: RemovalDone) -> None:
         self._removing.pop(removal.replica, None)
         if not self._removing and self.forgetting:
-            end_forgetting(self._folder)
+            self._end_forgetting()
 
     def _on_failure(self, fault: StoreFault | None, reason: str) -> None:
         self.fails = True

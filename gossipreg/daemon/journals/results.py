@@ -90,6 +90,8 @@ class StoreOpened:
     """The name of the damaged file, which was renamed and replaced by one with what was sound; empty if none was."""
     fault: str = ""
     """What was wrong with it as a whole."""
+    forgetting: bool = False
+    """A note beside the database says that none of them may take part any more."""
 
 
 @dataclass(frozen=True, slots=True)

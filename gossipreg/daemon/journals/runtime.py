@@ -23,6 +23,7 @@ import trio
 
 from gossipreg.core.journal_membership import RegistryMembership
 from gossipreg.daemon.journals.follower import JournalFollower
+from gossipreg.daemon.journals.giving_up import GivingUp, only_copies
 from gossipreg.daemon.journals.journal_disk import JournalDisk
 from gossipreg.daemon.journals.journal_reports import JournalReports
 from gossipreg.daemon.journals.journal_setup import JournalSetup
@@ -60,7 +61,7 @@ from gossipreg.journal.journals import Journals
 from gossipreg.journal.leading import ProposalRefused
 from gossipreg.journal.membership import ProcessStanding
 from gossipreg.journal.messages import ReplicaMessage
-from gossipreg.journal.model import JournalId, ReplicaId
+from gossipreg.journal.model import JournalId
 from gossipreg.journal.replica_data import StoredReplica
 from gossipreg.model import NodeId
 from gossipreg.streams.values import MEMBER_GONE
@@ -101,16 +102,13 @@ class JournalRuntime:
         self.reports = reports
         self._rng = rng
         self._entropy = entropy
+        self._giving_up = GivingUp(node, self.disk, reports)
         self._effects: deque[JournalEffect] = deque()
         self._acting = False
         self._waiting = WaitingMessages()
         """Messages that came before the database was open."""
         self._generations: dict[NodeId, int] = {}
         """Of the process at the other end of each stream."""
-        self._unlinked: Sequence[ReplicaId] = ()
-        """What was here when the database was found to be removed or replaced."""
-        self._retired_for = 0
-        """The generation of another process with our id, for which all replicas were given up."""
         self._announced = setup.takes_copies
         """What our row says: whether we take copies."""
         self._timers = PartTimers(pump, "journal_advance", deadline=self._deadline, advance=self._advance)
@@ -223,26 +221,13 @@ class JournalRuntime:
             self._on_members(())
 
     def _retire_if_another_was_here(self) -> None:
-        """Give up all replicas if our id was used by a process that was not started here: the data directory is a
-        restored backup, or was copied, and may have forgotten what its replicas promised."""
-        generation = self._node.foreign_generation
-        if generation <= self._retired_for:
-            return
-        self._retired_for = generation
-        if self.disk is not None:
-            try:
-                self.disk.begin_forgetting()
-            except OSError as error:
-                self._pump.bug("journal_forgetting", error)
-        if self.journals is not None:
+        if self._giving_up.another_was_here(self.journals):
             self._retire("another process used this sidecar's data directory, or a copy of it")
 
     def _retire(self, why: str) -> None:
-        journals = self.journals
-        if journals is not None and journals.replicas:
-            replicas = journals.replicas
-            alone = [one for one in replicas if replicas[one].data.votes and not journals.has_takeover(one)]
-            self.reports.retired(len(replicas), len(alone), why)
+        """Give up all replicas."""
+        if self.journals is not None and self.journals.replicas:
+            self.reports.retired(len(self.journals.replicas), only_copies(self.journals), why)
             self._input("journal_retire", lambda journals, now: journals.retire(now))
 
     # -- the disk (see DiskOwner) ------------------------------------------------------------------------------------
@@ -251,17 +236,10 @@ class JournalRuntime:
         if self.journals is None:
             self._begin(opened.replicas)
         else:
-            self._miss(opened)
+            self._giving_up.opened_again(opened)
             self._input("journal_reopened", lambda journals, now: journals.reopened(opened.replicas, now))
-            self._forget_if_noted()
+            self._retire_if_noted()
         self._announce(takes_copies=self.setup.takes_copies)
-
-    def _miss(self, opened: StoreOpened) -> None:
-        """Tell which replicas are not in a database that was put in the place of ours, though this process has them:
-        the file that notes what has to be there may be gone, too."""
-        had, self._unlinked = self._unlinked, ()
-        found = {one.replica for one in opened.replicas} | {one.replica for one in opened.lost}
-        self.reports.missed([replica for replica in had if replica not in found])
 
     def _begin(self, stored: Sequence[StoredReplica]) -> None:
         setup, now = self.setup, self._pump.now()
@@ -271,14 +249,14 @@ class JournalRuntime:
             foreign_space_bytes=0 if self.disk is None else setup.foreign_space_bytes, rng=self._rng,
             entropy=self._entropy, now=now,
         )  # fmt: skip
-        self._forget_if_noted()
+        self._retire_if_noted()
         self._input("journal_start", lambda journals, now: journals.start(now))
         self.begun.set()
         for news in self._waiting.take():
             self._on_message(news)
 
-    def _forget_if_noted(self) -> None:
-        if self.disk is not None and self.disk.forgetting:
+    def _retire_if_noted(self) -> None:
+        if self._giving_up.noted:
             self._retire("they were to be forgotten (--forget-journals, or a data directory that was used elsewhere)")
 
     def on_done(self, result: StoreResult) -> None:
@@ -294,7 +272,7 @@ class JournalRuntime:
                 )
             case StoreFailed():
                 if result.fault is StoreFault.UNLINKED and self.journals is not None:
-                    self._unlinked = [one.data.replica for one in self.journals.replicas.values() if one.data.committed]
+                    self._giving_up.unlinked(self.journals)
                 self._input("journal_write_failed", lambda one, now: one.write_failed(now))
                 self._announce(takes_copies=False)
             case RemovalDone():

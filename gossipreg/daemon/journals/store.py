@@ -28,7 +28,7 @@ from types import TracebackType
 
 import trio
 
-from gossipreg.daemon.journals.disk_thread import DiskReport, DiskThread, OpenAsk, StopAsk, StoreAsk, size_of
+from gossipreg.daemon.journals.disk_thread import DiskReport, DiskThread, NoteAsk, OpenAsk, StopAsk, StoreAsk, size_of
 from gossipreg.daemon.journals.results import (
     StoreFailed,
     StoreFault,
@@ -44,8 +44,9 @@ WAITING_MOST = 16_384
 """Each replica has one write under way, and each follower that is behind one read."""
 WAITING_BYTES = 1024 * 1024 * 1024
 """Two whole journals that are taken over at the same time, and some more."""
-CLOSE_S = 5.0
-"""A disk that hangs for longer is left alone: the thread ends with the process."""
+CLOSE_S = 2.0
+"""A disk that hangs for longer is left alone: the thread ends with the process. A stop has a few seconds in all, and
+what was acknowledged is on the disk already."""
 
 
 class JournalStore:
@@ -77,6 +78,11 @@ class JournalStore:
         with trio.move_on_after(CLOSE_S, shield=True):
             await self._ended.wait()
 
+    @property
+    def ended(self) -> bool:
+        """Whether all that was asked for is done, and the database is closed."""
+        return self._ended.is_set()
+
     # -- the database ------------------------------------------------------------------------------------------------
 
     async def open(self) -> StoreOpened:
@@ -105,6 +111,12 @@ class JournalStore:
         self._thread.ask(self._epoch, asked)
         if self._waiting > WAITING_MOST or self._waiting_bytes > WAITING_BYTES:
             self._overload()
+
+    def note_forgetting(self, *, forgetting: bool) -> None:
+        """Note beside the database, in the order of the calls, that what is in it now is to be forgotten, or that it is
+        gone. Never waits, and is done also while the store is not open. The store fails if the disk does not take it;
+        then it is tried again with the next `open`."""
+        self._thread.ask(self._epoch, NoteAsk(forgetting))
 
     async def results(self) -> list[StoreResult]:
         """What was done since the last call; waits until there is something."""

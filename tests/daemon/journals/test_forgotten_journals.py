@@ -1,15 +1,21 @@
 """Replicas that must not take part any more: of a restored backup, of a copied data directory, and by hand."""
 
+import errno
 import shutil
 import sqlite3
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from gossipreg.core.node import Node
 from gossipreg.daemon import start
 from gossipreg.daemon.clock import wall_ms
-from gossipreg.daemon.journals_file import FORGET, JOURNALS, note_forgetting
-from tests.daemon.journals.sidecars import a_sidecar, alone, cluster, until
+from gossipreg.daemon.journals import disk_thread
+from gossipreg.daemon.journals_file import FORGET, JOURNALS, end_forgetting, note_forgetting
+from tests.daemon.journals.sidecars import LiveSidecar, a_sidecar, alone, cluster, until
+from tests.daemon.journals.test_journal_store import held
 
 
 def day_before() -> int:
@@ -135,3 +141,84 @@ async def test_removed_database_is_missed_before_anybody_needs_it(tmp_path: Path
     (tmp_path / "a" / JOURNALS).unlink()
     async with alone(tmp_path, "a") as again:
         await until(lambda: "lost 1 copies of journals" in again.shown_troubles())
+
+
+@pytest.fixture
+def notes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, str]]:
+    """Each note about forgetting: whether it says so, and the thread that wrote it."""
+    written: list[tuple[bool, str]] = []
+
+    def noted(forgetting: bool, write: Callable[[Path], object]) -> Callable[[Path], None]:
+        def wrapped(folder: Path) -> None:
+            written.append((forgetting, threading.current_thread().name))
+            write(folder)
+
+        return wrapped
+
+    monkeypatch.setattr(disk_thread, "note_forgetting", noted(True, note_forgetting))
+    monkeypatch.setattr(disk_thread, "end_forgetting", noted(False, end_forgetting))
+    return written
+
+
+async def test_a_slow_disk_holds_up_no_loop_that_forgets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, notes: list[tuple[bool, str]]
+) -> None:
+    """The note is written before the replicas are removed, and is gone after them, all by the thread of the disk."""
+    async with alone(tmp_path, "a") as one:
+        await one.open_journal()
+        with held() as disk:
+            another_was_here(one, monkeypatch)
+            await disk.entered()
+            assert (tmp_path / "a" / FORGET).exists(), "before the removal"
+            assert one.runtime.journals is not None
+            assert one.runtime.journals.replicas == {}, "none takes part, though nothing is on the disk yet"
+            assert notes == [(True, "journals")]
+            disk.gate.set()
+        await until(lambda: notes == [(True, "journals"), (False, "journals")])
+        assert not (tmp_path / "a" / FORGET).exists()
+
+
+async def test_nothing_is_noted_where_there_is_nothing_to_forget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, notes: list[tuple[bool, str]]
+) -> None:
+    """A note that stays would have the next start give up copies that were made after it."""
+    async with alone(tmp_path, "a") as one:
+        await one.open_journal()
+        another_was_here(one, monkeypatch)
+        await until(lambda: len(notes) == 2)
+        another_was_here(one, monkeypatch)
+        await one.open_journal()
+        assert len(notes) == 2
+    async with alone(tmp_path, "a") as again:
+        await until(lambda: again.orchestration.runtime and again.runtime.begun.is_set())
+        assert again.runtime.journals is not None
+        assert len(again.runtime.journals.replicas) == 1
+
+
+async def test_a_note_that_a_full_disk_refuses_is_written_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async with alone(tmp_path, "a") as one:
+        await one.open_journal()
+        with monkeypatch.context() as refused:
+            refused.setattr(disk_thread, "note_forgetting", full)
+            another_was_here(one, monkeypatch)
+            await until(lambda: "the disk is full" in one.shown_troubles())
+            assert one.runtime.journals is not None
+            assert one.runtime.journals.replicas == {}
+        await until(lambda: "the disk is full" not in one.shown_troubles())
+        await until(lambda: not (tmp_path / "a" / FORGET).exists())
+    async with alone(tmp_path, "a") as again:
+        await until(lambda: again.orchestration.runtime and again.runtime.begun.is_set())
+        assert again.runtime.journals is not None
+        assert again.runtime.journals.replicas == {}
+
+
+def another_was_here(sidecar: LiveSidecar, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A member holds a generation of this sidecar's row that its data directory does not know."""
+    found = sidecar.node.foreign_generation + sidecar.node.table.generation
+    monkeypatch.setattr(Node, "foreign_generation", property(lambda node: found if node is sidecar.node else 0))
+    sidecar.runtime.order(lambda journals, now: journals.members_changed(now))
