@@ -5,6 +5,7 @@ The map of the package. A module imports only from lines above its own, which a 
     quick_dataclass  dataclasses with slots, made faster than by the standard library
     errors, model    the exceptions; the frozen values that all parts use
     drops            the reasons for dropping something: each is counted, and explained here
+    blake2           BLAKE2b without OpenSSL
     extras           how to install an optional part
     durations        250ms, 5s, 2m, 1h, 7d
     sizes            4KiB, 512MiB, 1GiB

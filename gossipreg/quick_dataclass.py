@@ -12,9 +12,18 @@ import dataclasses
 import sys
 from collections.abc import Callable
 from dataclasses import MISSING, Field, FrozenInstanceError
-from inspect import get_annotations
 from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any
+
+if sys.version_info >= (3, 14):
+    from annotationlib import get_annotations
+else:
+
+    def get_annotations(cls: type) -> dict[str, Any]:
+        """As of `inspect`, which takes half a MiB."""
+        annotations: dict[str, Any] = vars(cls).get("__annotations__", {})
+        return annotations
+
 
 Fields = tuple[Field[Any], ...]
 Method = Callable[..., Any]

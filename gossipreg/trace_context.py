@@ -6,8 +6,8 @@ Source: https://www.w3.org/TR/trace-context/, level 1; the flag "random trace id
 """
 
 import re
-from hashlib import blake2b
 
+from gossipreg.blake2 import blake2b
 from gossipreg.quick_dataclass import dataclass
 
 TRACE_PARENT, TRACE_STATE, BAGGAGE = "traceparent", "tracestate", "baggage"

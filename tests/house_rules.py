@@ -60,7 +60,7 @@ def reaches(tree: ast.AST, private: frozenset[str]) -> Iterator[Fault]:
 
 WITH_SOCKETS = ("net", "daemon", "gateway", "demo", "cli")
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("quick_dataclass",),
+    ("quick_dataclass", "blake2"),
     (
         *("errors", "model", "generation", "drops", "durations", "sizes", "strict_json", "retry", "weights"),
         *("tuning", "socket_path", "systemd_job", "callers", "rights", "timers", "extras", "trace_context"),

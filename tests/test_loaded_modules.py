@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 
 HEAVY = re.compile(r"(trio|cryptography|cffi|asyncio|ssl|sqlite3|dns|gossipreg\.(core|daemon|gateway|config))(\.|$)")
 NOT_IN_DAEMON = re.compile(
-    r"(asyncio|sqlite3|dns|h11|tomllib|gossipreg\.(client|gateway|journal|streams|events|sagas|"
+    r"(asyncio|sqlite3|dns|h11|tomllib|ssl|_ssl|_hashlib|subprocess|tempfile|idna\.core|gossipreg\.(client|gateway|journal|streams|events|sagas|"
     r"daemon\.(journals|streams|events|sagas|events_and_sagas|checks\.(command|grpc|http|tcp|tls)|kept_table|"
     r"services_file|gateway_calls|json_form|history\.(history_disk|history_method))|core\.inspect|extras))(\.|$)"
 )

@@ -11,6 +11,7 @@ from gossipreg.cli.options import Chosen, client_options, in_flags, pairs, pass_
 from gossipreg.cli.pid_one import split_where_pid_one
 from gossipreg.cli.sources import ConfiguredCommand, config_option, in_force, reread, sources_of
 from gossipreg.cli.units import Duration, OneOf, Size
+from gossipreg.daemon.lean_trio import load_trio
 from gossipreg.daemon.memory import collect_seldom
 from gossipreg.errors import BadConfig, CannotStart
 
@@ -219,6 +220,7 @@ def join(ctx: click.Context, chosen: Chosen, /, **flags: Any) -> int:
     """
     split_where_pid_one()
     collect_seldom()
+    load_trio()
     service = _take_service(flags)
     dns = {key.removeprefix("dns_"): flags.pop(key) for key in ("dns", "dns_domain", "dns_ttl", "dns_negative_ttl")}
     from gossipreg.daemon.logs import Log

@@ -11,6 +11,7 @@ Start, run and end:
     ending          how it leaves;  notify: what systemd is told
     reload          keys, files and options, read again
     memory          what goes back to the system;  clock: seconds since boot
+    lean_trio       trio without the parts that a plain sidecar never uses
 
 The core and the network:
 

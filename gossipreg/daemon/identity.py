@@ -8,7 +8,6 @@ it takes 2 ms more. Without a key for the cluster it costs the import as well, m
 little for one kind of member instead of two.
 """
 
-import hashlib
 import os
 
 from gossipreg.generation import RANDOM_BITS, generation_above, generation_of
@@ -37,9 +36,12 @@ def draw_identity() -> Identity:
 
 def identity_of(private_key: bytes) -> Identity:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.hashes import SHA256, Hash  # loaded anyway, and `hashlib` is another OpenSSL
 
     public_key = Ed25519PrivateKey.from_private_bytes(private_key).public_key().public_bytes_raw()
-    return Identity(NodeId(hashlib.sha256(public_key).digest()[:NODE_ID_BYTES]), public_key, private_key)
+    digest = Hash(SHA256())
+    digest.update(public_key)
+    return Identity(NodeId(digest.finalize()[:NODE_ID_BYTES]), public_key, private_key)
 
 
 def draw_generation(wall_ms: int, last: int = 0) -> int:

@@ -16,10 +16,10 @@ too old makes the check run before its service is given out; one that is too you
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, partial
-from hashlib import blake2b
 
 import trio
 
+from gossipreg.blake2 import blake2b
 from gossipreg.daemon.checks.spec import CheckSpec, check_ids
 from gossipreg.daemon.checks.state import CheckStatus, Restored
 from gossipreg.daemon.clock import boot_s, wall_ms

@@ -8,12 +8,12 @@ knows: what a journal is for.
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
 
+from gossipreg.blake2 import blake2b
 from gossipreg.core.node import Node
 from gossipreg.core.table.layout import KIND_GROUP, KIND_JOURNAL_HOST
 from gossipreg.daemon.audit import Audit

@@ -11,10 +11,10 @@ They are forgotten by whole entries, the oldest first: after `dedup_s` of led ti
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from hashlib import blake2b
 
 import msgpack
 
+from gossipreg.blake2 import blake2b
 from gossipreg.events.cloud_event import DIGEST_BYTES
 from gossipreg.events.entries import EVENTS_STEP
 from gossipreg.events.stored_events import IDS, INDEX_BYTES

@@ -9,8 +9,8 @@ one of each zone: two are asked at once.
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from hashlib import blake2b
 
+from gossipreg.blake2 import blake2b
 from gossipreg.journal.membership import JournalHost
 from gossipreg.journal.model import Configuration, JournalId, ReplicaId, ReplicaPlace
 

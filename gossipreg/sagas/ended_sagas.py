@@ -15,11 +15,11 @@ stories take more than MAX_STORIES_BYTES, and those sagas are still remembered.
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from types import MappingProxyType
 
 import msgpack
 
+from gossipreg.blake2 import blake2b
 from gossipreg.journal.state import Records
 from gossipreg.sagas import saga_model
 from gossipreg.sagas.open_saga import OpenSaga

@@ -17,9 +17,9 @@ one path through the code of two.
 """
 
 from enum import IntEnum
-from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from gossipreg.blake2 import blake2b
 from gossipreg.streams.values import StreamFault
 from gossipreg.wire.seal import KEY_BYTES, NO_KEY, TAG_BYTES, Keyring, key_id
 

@@ -9,10 +9,10 @@ rewritten. Owns: the layout, and the check of every byte of it. Never knows: fil
 """
 
 from collections.abc import Iterator
-from hashlib import blake2b
 from struct import Struct
 from typing import NamedTuple
 
+from gossipreg.blake2 import blake2b
 from gossipreg.errors import BadDatagram, UnusableFile
 from gossipreg.wire import codec
 from gossipreg.wire.messages import Delta

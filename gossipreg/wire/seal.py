@@ -17,9 +17,9 @@ import base64
 import binascii
 from collections import OrderedDict
 from dataclasses import field
-from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
+from gossipreg.blake2 import blake2b
 from gossipreg.errors import BadConfig, BadDatagram
 from gossipreg.model import BOOT_ID_BYTES, BootId
 from gossipreg.quick_dataclass import dataclass

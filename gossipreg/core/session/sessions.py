@@ -12,9 +12,9 @@ an address that we greet (a seed, a dead member) is drawn and kept, since the an
 """
 
 from collections.abc import Callable
-from hashlib import blake2b
 from typing import NamedTuple
 
+from gossipreg.blake2 import blake2b
 from gossipreg.model import Address, BootId, NodeId
 from gossipreg.wire.seal import ReplayWindow
 

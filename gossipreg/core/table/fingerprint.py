@@ -16,9 +16,9 @@ size of the row or of the table.
 from bisect import bisect_left, insort
 from collections.abc import Iterator
 from functools import cache
-from hashlib import blake2b
 from math import inf
 
+from gossipreg.blake2 import blake2b
 from gossipreg.core.table.row import Row
 from gossipreg.model import NodeId, Version
 

@@ -11,9 +11,9 @@ A slot is one thing that the owner of the row wrote: itself, a service, a servic
 So a delta may be cut anywhere and sent in datagrams of any size.
 """
 
-from hashlib import blake2b
 from struct import Struct
 
+from gossipreg.blake2 import blake2b
 from gossipreg.model import MAX_VALUE_BYTES
 
 KIND_MEMBER, KIND_SERVICE, KIND_HEALTH = 0, 1, 2

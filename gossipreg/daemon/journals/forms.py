@@ -12,10 +12,10 @@ summary     checksum, then MessagePack of the fields of ReplicaSummary
 """
 
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 
 import msgpack
 
+from gossipreg.blake2 import blake2b
 from gossipreg.errors import BadDatagram
 from gossipreg.journal.effects import LogBase
 from gossipreg.journal.model import Ballot, Configuration, JournalId, LogEntry, Position, ReplicaId

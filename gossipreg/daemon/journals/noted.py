@@ -19,11 +19,11 @@ import errno
 import os
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from hashlib import blake2b
 from pathlib import Path
 from struct import Struct
 from typing import NamedTuple
 
+from gossipreg.blake2 import blake2b
 from gossipreg.daemon.journals.forms import ReplicaSummary
 from gossipreg.daemon.journals_file import NOTED, sync_folder
 from gossipreg.journal.model import JournalId, ReplicaId

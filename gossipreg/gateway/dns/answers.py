@@ -13,8 +13,8 @@ with a CNAME to it. If some instances have addresses, those alone are given out.
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from hashlib import blake2b
 
+from gossipreg.blake2 import blake2b
 from gossipreg.gateway.dns import wire
 from gossipreg.gateway.dns.compose import DnsAnswer, DnsRecord
 from gossipreg.gateway.dns.directory import Directory, ServiceEntry, folded, packed_address

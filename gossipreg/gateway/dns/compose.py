@@ -7,8 +7,8 @@ have different ones, and so have equal client addresses at other sidecars, where
 """
 
 import random
-from hashlib import blake2b
 
+from gossipreg.blake2 import blake2b
 from gossipreg.gateway.dns import wire
 from gossipreg.gateway.dns.directory import ServiceEntry
 

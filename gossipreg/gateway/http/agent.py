@@ -1,8 +1,8 @@
 """The reads of what is registered with this sidecar, and of how it sees the cluster: /v1/agent and /v1/status."""
 
 from dataclasses import replace
-from hashlib import blake2b
 
+from gossipreg.blake2 import blake2b
 from gossipreg.core.table.row import Standing
 from gossipreg.gateway.http.ask import one, pretty
 from gossipreg.gateway.http.options import Options

@@ -17,12 +17,12 @@ Bounds: 4,096 questions without waiting connections, and at most one question fo
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from hashlib import blake2b
 from math import inf
 from typing import Any, NamedTuple
 
 import trio
 
+from gossipreg.blake2 import blake2b
 from gossipreg.gateway.http.indexes import MAX_INDEX
 from gossipreg.gateway.http.options import NO_OPTIONS, Options
 from gossipreg.gateway.http.route import Route

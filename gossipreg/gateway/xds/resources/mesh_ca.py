@@ -8,7 +8,6 @@ Never knows a cluster key, but only the secret that the sidecar derives from one
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from hashlib import blake2b
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -16,6 +15,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from gossipreg.blake2 import blake2b
 
 SECRET_BYTES = 48
 """16 more than a key of P-256, so that no key is likelier than another (FIPS 186-5, A.2.1)."""

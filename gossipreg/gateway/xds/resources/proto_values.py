@@ -1,11 +1,11 @@
 """Values of protobuf that several resources are made of, and the bytes of a resource. Equal values have equal bytes."""
 
-from hashlib import blake2b
 from typing import Any
 
 from envoy.config.core.v3 import config_source_pb2
 from google.protobuf import any_pb2, duration_pb2, wrappers_pb2
 
+from gossipreg.blake2 import blake2b
 from gossipreg.gateway.xds.model import Resource, ResourceType
 
 VERSION_BYTES = 8

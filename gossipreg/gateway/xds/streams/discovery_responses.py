@@ -6,9 +6,9 @@ comes serialised already, so a response is made by joining bytes.
 """
 
 from collections.abc import Iterable, Sequence
-from hashlib import blake2b
 from typing import NamedTuple
 
+from gossipreg.blake2 import blake2b
 from gossipreg.gateway.xds.model import Resource, ResourceType
 
 KEPT_BYTES = 8 << 20
