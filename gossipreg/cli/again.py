@@ -20,12 +20,15 @@ Result = TypeVar("Result")
 
 class Again:
     def __init__(
-        self, retried: tuple[type[GossipregError], ...] = RETRIED, retry: Retry = RETRY, until: float = inf
-    ) -> None:
-        """`retried`: the errors after which there is another attempt. None begins later than `until` (monotonic)."""
+        self, retried: tuple[type[GossipregError], ...] = RETRIED, retry: Retry = RETRY, until: float = inf,
+        *, sleep: Callable[[float], None] | None = None,
+    ) -> None:  # fmt: skip
+        """`retried`: the errors after which there is another attempt. None begins later than `until` (monotonic).
+        `sleep(seconds)` waits between attempts, and may raise what ends them."""
         self._retried = retried
         self._retry = retry
         self._until = until
+        self._sleep = sleep or time.sleep
         self._wait_s = retry.first_s
 
     def worked(self) -> None:
@@ -54,5 +57,5 @@ class Again:
             self._wait()
 
     def _wait(self) -> None:
-        time.sleep(self._wait_s)
+        self._sleep(self._wait_s)
         self._wait_s = self._retry.after(self._wait_s)

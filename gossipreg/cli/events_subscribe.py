@@ -7,6 +7,8 @@ stdin, its attributes in the environment, and it is acknowledged when the comman
 import json
 from base64 import b64encode
 from contextlib import nullcontext, suppress
+from math import inf
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +19,7 @@ from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import flush, print_line, printable, say
 from gossipreg.cli.units import Duration
 from gossipreg.cli.unwritten_events import UnwrittenEvents
+from gossipreg.cli.while_read import sleep_while_read, wait_while_read
 from gossipreg.strict_json import json_text
 
 if TYPE_CHECKING:
@@ -86,12 +89,13 @@ def _follow(
     chosen: Chosen, params: dict[str, Any], command: str | None, count: int | None, timeout_s: float | None
 ) -> int:
     left = count
-    stream, again = chosen.client().subscribe(**params), Again()
+    stream = chosen.client().subscribe(**params)
+    again = Again(sleep=None if command else sleep_while_read)
     while True:
         try:
             with stream, UnwrittenEvents(stream, ACK_TIMEOUT_S / RENEWALS) as held:
                 while left is None or left > 0:
-                    found = held.next(timeout_s)
+                    found = held.next(timeout_s) if command else _next_while_read(stream, held, timeout_s)
                     if found is None:
                         with suppress(*RETRIED):
                             _leave(stream, held)
@@ -110,6 +114,17 @@ def _follow(
         except RETRIED as error:
             say(f"{printable(error)}; the subscription goes on as soon as a sidecar answers")
         stream = again.begin(lambda: chosen.client().subscribe(**params))
+
+
+def _next_while_read(
+    stream: "EventStream", held: UnwrittenEvents, timeout_s: float | None
+) -> tuple[str, dict[str, Any]] | None:  # fmt: skip
+    """As `held.next`. Raises ReaderGone as soon as nobody can read what would be printed."""
+    until = inf if timeout_s is None else monotonic() + timeout_s
+    while (found := held.next(0)) is None and not stream.has_left:
+        if not wait_while_read(stream, None if timeout_s is None else until - monotonic()):
+            return None
+    return found
 
 
 def _leave(stream: "EventStream", held: UnwrittenEvents) -> None:

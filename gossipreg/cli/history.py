@@ -13,6 +13,7 @@ from gossipreg.cli.exit_codes import REFUSED
 from gossipreg.cli.moments import PastMoment
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import flush, print_json, print_line, printable, say, say_error
+from gossipreg.cli.while_read import sleep_while_read, wait_while_read
 
 if TYPE_CHECKING:
     from gossipreg.client import Client
@@ -129,8 +130,8 @@ def _past(
 
 
 def _follow(chosen: Chosen, client: "Client", asked: dict[str, Any], most: int | None) -> None:
-    """Until it is interrupted."""
-    again, after = Again(), 0
+    """Until it is interrupted, or nobody reads it any more."""
+    again, after = Again(sleep=sleep_while_read), 0
     faults: list[str] = []
     for line in _past(client, asked, most, faults):
         _show(chosen, line)
@@ -153,9 +154,11 @@ def _follow(chosen: Chosen, client: "Client", asked: dict[str, Any], most: int |
                 if "follow" not in followed.result:  # there are more lines than a page has
                     followed = begin()
                     continue
-                for notified in followed:
-                    again.worked()
-                    after = _show_all(chosen, notified["lines"], after)
+                while True:
+                    while (notified := followed.next_within(0)) is not None:
+                        again.worked()
+                        after = _show_all(chosen, notified["lines"], after)
+                    wait_while_read(followed)
         except RETRIED as error:
             say(f"{printable(error)}; the history goes on as soon as a sidecar answers")
         followed = again.begin(begin)

@@ -8,6 +8,7 @@ from gossipreg.cli.again import RETRIED, Again
 from gossipreg.cli.complete import complete_service
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import address_of, flush, print_json, print_line, printable, say
+from gossipreg.cli.while_read import sleep_while_read, wait_while_read
 
 
 @click.command(
@@ -27,15 +28,17 @@ def watch(chosen: Chosen, name: str | None) -> None:
     sidecar that was not synced becomes synced: the instances before were a part (`gossipreg docs answers`).
     """
     with chosen.client() as client:
-        changes, again = client.watch(name), Again()
+        changes, again = client.watch(name), Again(sleep=sleep_while_read)
         while True:
             if changes.not_synced_because:
                 say(f"this sidecar is not synced yet: {changes.not_synced_because}; the instances follow once it is")
             try:
                 with changes:
-                    for change in changes:
-                        again.worked()
-                        _show(chosen, change)
+                    while True:
+                        while (change := changes.next_within(0)) is not None:
+                            again.worked()
+                            _show(chosen, change)
+                        wait_while_read(changes)
             except RETRIED as error:
                 say(f"{printable(error)}; the watch goes on as soon as a sidecar answers")
             changes = again.begin(lambda: client.watch(name))
