@@ -87,7 +87,7 @@ def call(
     spans = CallSpans(otlp or None, name, method, named=named)
     code = _Calling(chosen, name, request, spans).run(tags, zone, key, timeout)
     if fault := spans.export():
-        say(f"Warning: the spans were not exported: {printable(fault)}")
+        say(f"Warning: the trace was not delivered: {printable(fault)}")
     return code
 
 

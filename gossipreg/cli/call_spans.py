@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 from gossipreg.trace_context import TRACE_PARENT, TraceContext, trace_context_untrusted
 
 if TYPE_CHECKING:
-    from gossipreg.otlp.otlp_post import Posted
+    from gossipreg.otlp.otlp_post import Collector
     from gossipreg.otlp.otlp_settings import OtlpSettings
     from gossipreg.tracing import FinishedSpan, Span
+
+EXPORT_S = 1.0
+"""A collector is near. One that hangs must not hold up the shell: its answer is not what the command was for."""
 
 
 def trace_of_environment() -> TraceContext | None:
@@ -30,7 +33,7 @@ class CallSpans:
 
     def __init__(self, otlp: str | None, name: str, method: str, *, named: bool) -> None:
         """`otlp` is the collector's URL; None: the trace of the environment goes on as it is. `named`: the user gives a
-        traceparent, which stays. Raises BadConfig."""
+        traceparent, which stays. Raises BadConfig, and CannotStart for a file of TLS that cannot be used."""
         from random import SystemRandom
 
         from gossipreg.tracing import NO_TRACER, Tracer
@@ -39,11 +42,16 @@ class CallSpans:
         self._parent = trace_of_environment()
         self._spans: list[FinishedSpan] = []
         self._settings: OtlpSettings | None = None
+        self._collector: Collector
+        """Where there are settings."""
         self._tracer = NO_TRACER
         if otlp is not None and not named:
+            from gossipreg import __version__
+            from gossipreg.otlp import otlp_post
             from gossipreg.otlp.otlp_settings import otlp_settings
 
             self._settings = otlp_settings(otlp, None, os.environ)
+            self._collector = otlp_post.Collector(self._settings, f"gossipreg/{__version__}")
             self._tracer = Tracer(self._settings.sampler, SystemRandom(), self._spans.append)
 
     def begin(self, address: str, port: int) -> "tuple[Span, list[tuple[str, str]]]":
@@ -60,22 +68,21 @@ class CallSpans:
         return span, [] if self._named else [*span.headers()]
 
     def export(self) -> str:
-        """Send them. Returns why that failed; empty if it did not."""
+        """Send them, for at most EXPORT_S. Returns why some were not delivered; empty if all were."""
         if self._settings is None or not self._spans:
             return ""
         from gossipreg import __version__
-        from gossipreg.otlp.otlp_message import request_message, span_message
-        from gossipreg.otlp.otlp_post import Collector
+        from gossipreg.otlp.span_queue import SpanQueue
 
-        resource = {"service.name": "gossipreg-call", "service.version": __version__, **dict(self._settings.resource)}
-        collector = Collector(self._settings, f"gossipreg/{__version__}")
-        try:
-            posted: Posted = collector.post(
-                request_message(resource, ("gossipreg", __version__), [span_message(span) for span in self._spans])
-            )
-        finally:
-            collector.close()
-        return posted.error
+        settings = self._settings
+        resource = {"service.name": "gossipreg-call", "service.version": __version__, **dict(settings.resource)}
+        queue = SpanQueue(self._collector, resource=resource, scope=("gossipreg", __version__))
+        for span in self._spans:
+            queue.put(span)
+        queue.start()
+        if queue.close(EXPORT_S):
+            return f"{settings.shown} did not answer within {EXPORT_S:g} s"
+        return queue.failure or (f"{settings.shown} refused spans of it" if queue.dropped else "")
 
 
 def end_with_status(span: "Span", status: int) -> None:

@@ -54,10 +54,11 @@ class Traces:
             self._queue.start()
 
     async def end(self) -> None:
-        """Send what waits, for a moment."""
+        """Send what waits, for a moment, and say what was lost."""
         if self._queue is not None:
             with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(partial(self._queue.close, LAST_SPANS_S))
+            self.look()
 
     def look(self) -> None:
         """Report what was lost since the last look."""

@@ -56,6 +56,8 @@ class SpanQueue:
         self._full = threading.Event()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
+        self._in_hand = 0
+        """Spans of the batch that is being sent."""
         self.exported = 0
         """Spans that the collector has taken."""
         self.dropped: Counter[str] = Counter()
@@ -82,13 +84,18 @@ class SpanQueue:
         self._thread = threading.Thread(target=self._run, name="otlp", daemon=True)
         self._thread.start()
 
-    def close(self, within_s: float) -> None:
-        """Send what waits, for at most this time. Blocks. What is put after that goes nowhere."""
+    def close(self, within_s: float) -> int:
+        """Send what waits, for at most this time. Blocks. Returns how many spans had no answer then, which are counted
+        as not exported. What is put after that goes nowhere."""
         self._closing.set()
         self._full.set()
         self._wake.set()
         if self._thread is not None:
             self._thread.join(within_s)
+        left = len(self._waiting) + self._in_hand
+        if left:
+            self.dropped["span_not_exported"] += left
+        return left
 
     def _run(self) -> None:
         while True:
@@ -98,7 +105,9 @@ class SpanQueue:
             if not self._closing.is_set():
                 self._full.clear()
             while self._waiting:
-                self._send([self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH_MAX))])
+                self._in_hand = min(len(self._waiting), BATCH_MAX)
+                self._send([self._waiting.popleft() for _ in range(self._in_hand)])
+                self._in_hand = 0
             if self._closing.is_set():
                 self._receiver.close()
                 return

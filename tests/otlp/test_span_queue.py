@@ -171,6 +171,18 @@ def test_what_waits_at_the_end_is_sent(collector: Collector, monkeypatch: pytest
     assert [one.name for one in collector.spans] == ["s1"]
 
 
+def test_what_has_no_answer_at_the_end_is_counted(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(span_queue, "BATCH_MAX", 2)
+    collector.holds.clear()
+    with queue_to(client_of(collector)) as queue:
+        for number in range(5):
+            queue.put(span(number))
+        assert collector.asked.wait(30.0)  # two are on their way, and three wait
+        assert queue.close(0.0) == 5
+        assert queue.dropped["span_not_exported"] == 5
+        collector.holds.set()
+
+
 def test_tls_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     settings = otlp_settings("https://a", None, {"OTEL_EXPORTER_OTLP_CERTIFICATE": str(tmp_path / "ca.pem")})
     with pytest.raises(CannotStart, match=r"ca\.pem.*No such file"):

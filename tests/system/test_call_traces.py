@@ -68,8 +68,12 @@ def test_a_call_is_no_worse_without_its_collector(sidecar: Sidecar, collector: C
         register(sidecar, "fine", web)
         ended = command(sidecar, "call", "fine", "/", GOSSIPREG_OTLP=collector.url)
         bad = command(sidecar, "call", "fine", "/", "--otlp", "collector:4318")
-    assert ended.returncode == 0
-    assert f"Warning: the spans were not exported: {collector.url}/v1/traces answers 401" in ended.stderr
+        collector.holds.clear()  # it takes the request, and never answers
+        hanging = command(sidecar, "call", "fine", "/", "--otlp", collector.url)
+    where = f"Warning: the trace was not delivered: {collector.url}/v1/traces"
+    assert (ended.returncode, ended.stderr) == (0, f"{where} answers 401\n")
+    assert (hanging.returncode, hanging.stderr) == (0, f"{where} did not answer within 1 s\n")
+    assert hanging.stdout == ended.stdout
     assert bad.returncode == 2
     assert "--otlp 'collector:4318' is no http:// or https:// URL" in bad.stderr
 
