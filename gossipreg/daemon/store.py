@@ -2,17 +2,18 @@
 
 Owns the queue, and the rule that nothing is done or answered before it is on the disk: `commit` calls `then` once the
 write is committed, in the order of the calls, and returns the result; `begin` does the same for a caller that has more
-to ask for before it waits. The exception is `apply_first`, for changes that
-take something out of the answers. Never knows what is written. Without a data directory there is nothing to wait for,
-and `then` is called at once.
+to ask for before it waits. The exception is `apply_first`, for changes that take something out of the answers: it is
+done at once. So the writes of what was done already come first in each commit, as things are when it begins, and what
+waits for the commit comes behind them: the disk has all changes in the order in which they take effect. Never knows
+what is written. Without a data directory there is nothing to wait for, and `then` is called at once.
 
 A disk that hangs neither takes a write nor refuses it. After HANGS_S `look` tells of it (`failed`); whoever waits for
 the write under way is told that its outcome is not known, and further writes are refused at once until the disk goes
 on.
 
-Bounds: a client waits for one write, or for the changes that it sent at one time (`rpc_speaker.py`), so the queue
-is no longer than what all clients have in hand. A write that nobody waits
-for has a name, and only its last state is written.
+Bounds: a client waits for one write, or for the changes that it sent at one time (`rpc_speaker.py`), so the queue is no
+longer than what all clients have in hand. A write of what was done already has a name, and only its last state is
+written.
 """
 
 import time
@@ -129,17 +130,16 @@ class Store:
     def apply_first(
         self, name: str, statements: Callable[[], list[Statement]], then: Callable[[], None]
     ) -> Write[bool]:
-        """Call `then` at once, and ask for the write of what `statements` gives after it: for changes that take
+        """Call `then` at once, and ask for the write of what `statements` gives by then: for changes that take
         something out of the answers, which a full disk must not prevent. The result is whether the write is on the
         disk; if not, it is repeated under this name until it is, whether or not somebody waits. Raises what `then`
-        raises; then nothing is written."""
+        raises; then nothing is written.
 
-        def write_again() -> bool:
-            self.commit_later(name, statements)
-            return False
-
+        It is written like `commit_later`: a write that was asked for before takes effect after this change, so it must
+        come after it on the disk as well."""
         then()
-        return self._ask_for(Write(statements(), lambda: True, write_again))
+        self.commit_later(name, statements)
+        return self._ask_for(Write([], lambda: True, lambda: False))
 
     def _ask_for(self, write: Write[Result]) -> Write[Result]:
         self.look()
