@@ -4,6 +4,7 @@ Owns: the reasons against. Never knows: how a copy begins.
 """
 
 from gossipreg.journal.effects import LogBase
+from gossipreg.journal.leaderless import highest_claim
 from gossipreg.journal.model import START, Configuration
 from gossipreg.journal.replica_data import ReplicaData
 from gossipreg.model import NodeId
@@ -29,8 +30,10 @@ def why_not(present: ReplicaData | None, *, leaves: bool, is_ours: bool, used_by
 
 def may_be_dismissed(data: ReplicaData, by: NodeId) -> bool:
     """Whether this copy may be removed, as that member says. An only voter may not: without it nobody has ended the
-    journal, or replaced it."""
-    if not data.configuration.has_majority({data.replica}):
+    journal, or replaced it. Where another replica leads, or was promised a ballot, ours is no only voter: its disk went
+    back to a time when it was."""
+    only_voter = data.configuration.has_majority({data.replica})
+    if not only_voter or data.promised.replica != data.replica or highest_claim(data) > data.promised:
         return True
     data.context.event("journal_not_dismissed", journal=data.journal.hex(), by=by.hex())
     return False

@@ -46,10 +46,10 @@ def grace_s(data: ReplicaData, last: LeaderClaim | None, refused: BootId | None)
     last leader that it knew, `refused` the process whose port was refused when this voter asked it."""
     context = data.context
     tuning = context.tuning
+    if context.membership.synced_at is None:
+        return None  # our disk may be an older one, also where it says that there is no other voter
     if data.configuration.has_majority({data.replica}):
         return 0.0  # nobody else can lead it
-    if context.membership.synced_at is None:
-        return None
     if last is None:
         return _without_leader(data, tuning)
     seen = context.membership.member(last.node)
