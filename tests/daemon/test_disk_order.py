@@ -65,7 +65,7 @@ def web(port: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("under_way", [True, False], ids=["under way", "queued"])
-async def test_a_registration_that_outlives_a_deregistration_is_on_the_disk(
+async def test_a_registration_that_outlives_its_end_is_on_the_disk(
     tmp_path: Path, directory: GatedDirectory, under_way: bool
 ) -> None:
     """The deregistration takes effect at once, and the registration before it with its commit: so it comes later."""
@@ -105,7 +105,7 @@ async def test_maintenance_of_a_deregistered_service_is_not_on_the_disk(
         assert after_a_start(directory) == here(sidecar) == ({}, {})
 
 
-async def test_a_check_of_the_node_that_is_set_while_it_is_dropped_is_on_the_disk(
+async def test_a_node_check_that_is_set_while_it_is_dropped_is_on_the_disk(
     tmp_path: Path, directory: GatedDirectory
 ) -> None:
     async with running(tmp_path, database=directory) as sidecar, trio.open_nursery() as nursery:

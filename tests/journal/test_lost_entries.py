@@ -63,7 +63,7 @@ def test_a_leader_does_not_ask_for_ever_whether_a_lost_owner_is_near() -> None:
     assert leader.journals.next_deadline() - cluster.now > 10.0, "the next step is to replace it"
 
 
-def test_an_owner_whose_copy_went_back_to_before_there_were_others_takes_a_new_one() -> None:
+def test_an_owner_whose_copy_went_back_to_one_voter_takes_a_new_one() -> None:
     """Its disk says that it is the only voter. So it led without asking anybody, and kept its copy when it was
     dismissed."""
     cluster = Cluster(3, 3)
@@ -91,7 +91,7 @@ def test_an_owner_whose_copy_went_back_to_before_there_were_others_takes_a_new_o
     assert owner.journals.replicas[journal].data.replica != old
 
 
-def test_the_only_voter_does_not_lead_before_its_sidecar_is_in_sync() -> None:
+def test_an_only_voter_does_not_lead_before_its_sidecar_is_in_sync() -> None:
     """Its disk may be an older one, of before there were others; the registry says so."""
     cluster = Cluster(1, 1)
     cluster.run(1.0)
