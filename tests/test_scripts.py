@@ -244,8 +244,8 @@ def test_what_failed_is_run_once_more_alone(clone: Clone, again: str, code: int,
     assert sorted(heads(err)) == sorted([*CHECKS, "what failed, alone"])
     first, second = [line for line in clone.traced("-m pytest") if "--collect-only" not in line and "-p tests" in line]
     note = f"{clone.root}/.venv/failed.json"
-    assert f"-p tests.unsteady --note-failed {note} " in first
-    assert second.endswith(f"-p tests.unsteady --failed-again {note}")
+    assert f"-p tests.unsteady --note-failed={note} " in first
+    assert second.endswith(f"-p tests.unsteady --failed-again={note}")
 
 
 @pytest.mark.parametrize("environment", [{"FAILS": "pytest"}, {"NOTES": "2"}, {"NOTES": "3"}])

@@ -24,9 +24,9 @@ def once(name, times=1):
 class Project:
     """A folder of tests, and the two runs of `scripts/test` over it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, outside: Path) -> None:
         self._folder = folder
-        self.failed = folder / "failed"
+        self.failed = outside / "failed"
         (folder / "pytest.ini").write_text("[pytest]\naddopts = -q\n")
 
     def write(self, source: str, name: str = "test_a.py") -> None:
@@ -41,15 +41,16 @@ class Project:
         return ended.returncode, ended.stdout + ended.stderr
 
     def first(self, *arguments: str) -> tuple[int, str]:
-        return self._run("--note-failed", str(self.failed), *arguments)
+        return self._run(f"--note-failed={self.failed}", *arguments)
 
     def again(self) -> tuple[int, str]:
-        return self._run("--failed-again", str(self.failed))
+        return self._run(f"--failed-again={self.failed}")
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    return Project(tmp_path)
+    (tmp_path / "project").mkdir()
+    return Project(tmp_path / "project", tmp_path)
 
 
 @pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n", "1")])

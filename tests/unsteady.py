@@ -1,8 +1,9 @@
 """Run the few tests that failed once more, alone; `scripts/test` loads it in both of its runs.
 
-The first run notes with `--note-failed FILE` what failed, and the second one runs that with `--failed-again FILE`: a
+The first run notes with `--note-failed=FILE` what failed, and the second one runs that with `--failed-again=FILE`: a
 test that passes then is unsteady, and is named with its first failure. FILE is written only where the second run could
-end well: tests failed and nothing else, and no more than UNSTEADY_MAX.
+end well: tests failed and nothing else, and no more than UNSTEADY_MAX. The `=` is needed: pytest takes a word by itself
+for a path of tests, and looks for its configuration there.
 """
 
 import json
