@@ -66,7 +66,7 @@ def test_a_lost_answer_is_asked_for_again(run: Run, events: EventSidecar) -> Non
         assert len({params["id"] for params in events.params("publish")}) == 1
         events.answers = ["close"]
         with pytest.raises(OutcomeUnknown):
-            await registry.publish("a.b", timeout=0.2)
+            await registry.publish("a.b", timeout=1.0)
         events.end()
         with pytest.raises(Unreachable):
             await registry.publish("a.b", timeout=0.1)
@@ -90,7 +90,7 @@ def test_a_silent_sidecar_does_not_hold_the_loop(run: Run, events: EventSidecar)
         await together(publish, other)
         over.clear()
         with pytest.raises(OutcomeUnknown):
-            await registry.publish("a.b", timeout=0.1)
+            await registry.publish("a.b", timeout=1.0)
         over.set()
 
     run_connected(run, events, use)
@@ -122,7 +122,7 @@ def test_a_cancelled_publish_leaves_no_answer_to_the_next(run: Run, events: Even
             return await registry.publish("a.b")
 
         with pytest.raises(TimeoutError):
-            await within(0.1, publish, None)
+            await within(1.0, publish, None)
         over.set()
         assert (await registry.publish("a.b")).id == "new"
 

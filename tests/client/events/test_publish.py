@@ -127,7 +127,7 @@ def test_a_final_refusal_is_raised_at_once(events: EventSidecar, registry: Regis
 def test_no_answer_in_time_is_an_unknown_outcome_with_the_id(events: EventSidecar, registry: Registry) -> None:
     events.answers = ["close"]
     with pytest.raises(OutcomeUnknown, match="publish it again with id='my-id'"):
-        registry.publish("a", id="my-id", timeout=0.3)
+        registry.publish("a", id="my-id", timeout=1.0)
 
 
 def test_a_silent_sidecar_is_an_unknown_outcome(events: EventSidecar, registry: Registry) -> None:
@@ -135,7 +135,7 @@ def test_a_silent_sidecar_is_an_unknown_outcome(events: EventSidecar, registry: 
     events.answers = [lambda _: over.wait(30) and "close"]
     try:
         with pytest.raises(OutcomeUnknown):
-            registry.publish("a", timeout=0.2)
+            registry.publish("a", timeout=1.0)
     finally:
         over.set()
 
@@ -147,7 +147,7 @@ def test_refusal_after_a_lost_answer_is_an_unknown_outcome(events: EventSidecar,
         registry.publish("a")
     events.answers = ["close", Unavailable("no leader")]
     with pytest.raises(OutcomeUnknown, match="no leader"):
-        registry.publish("a", timeout=0.3)
+        registry.publish("a", timeout=1.0)
 
 
 def test_bad_params_after_a_lost_answer_were_always_bad(events: EventSidecar, registry: Registry) -> None:
@@ -180,7 +180,7 @@ def test_publish_waits_for_a_sidecar_that_starts(events: EventSidecar, registry:
 def test_an_answer_that_is_none_is_no_success(events: EventSidecar, registry: Registry) -> None:
     events.answers = [{"id": 7}]
     with pytest.raises(OutcomeUnknown, match="not a sidecar"):
-        registry.publish("a", timeout=0.2)
+        registry.publish("a", timeout=1.0)
 
 
 def test_a_closed_registry_publishes_nothing(registry: Registry) -> None:

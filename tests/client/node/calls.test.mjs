@@ -72,9 +72,9 @@ describe("servers", () => {
       }),
     );
     const front = await service([port]);
-    await registry.fetch(url(front), { method: "POST" }, { deadlineMs: 500 }).catch(() => {});
+    await registry.fetch(url(front), { method: "POST" }, { deadlineMs: 1500 }).catch(() => {});
     await until(() => hung.stats().in_flight === 0 && hung.stats().calls === 1);
-    assert.ok(told <= 500, `${told} ms`);
+    assert.ok(told <= 1500, `${told} ms`);
   });
 });
 

@@ -8,7 +8,7 @@ import { FakeSidecar } from "./fake-sidecar.mjs";
 import { until } from "./sidecars.mjs";
 import { gate, withFakeSidecar } from "./with-fake-sidecar.mjs";
 
-const { Reject, Retry } = await client("index.mjs");
+const { Reject, Retry, connect } = await client("index.mjs");
 const now = withFakeSidecar();
 
 test("what the promise of a handler does decides", async () => {
@@ -58,11 +58,10 @@ test("options of a subscription go out by their names", async () => {
 
 test("acknowledgements that come together go out together", async () => {
   const end = gate();
-  await now.registry.subscribe("order.*", { group: "g", window: 200 }, () => end.passed);
+  const subscription = await now.registry.subscribe("order.*", { group: "g", window: 200 }, () => end.passed);
   const stream = await now.sidecar.stream();
   for (let n = 0; n < 150; n++) stream.event();
-  await until(async () => now.registry.stats && stream.number === 150);
-  await sleep(50);
+  await until(() => subscription.stats().running === 150);
   end.open();
   await until(() => stream.of("ack").length === 150);
   assert.deepEqual(
@@ -237,6 +236,8 @@ test("a sidecar that refuses for now, or is silent, is tried again", async () =>
     else if (number > 2) stream.accept(); // the second gets no answer
   };
   let handled = 0;
+  now.registry.close();
+  now.registry = await connect({ path: now.sidecar.path, timeoutMs: 1000 });
   const subscription = await now.registry.subscribe("order.*", { group: "g" }, () => handled++);
   assert.equal(subscription.isOpen, false);
   (await now.sidecar.stream(2)).event();
@@ -278,6 +279,7 @@ test("close gives up a handler that does not end in time", async () => {
   await subscription.close({ timeoutMs: 50 });
   const params = { delivery: 1, reason: "the program ended while it was handled" };
   const left = { method: "unsubscribe", params: { subscription: 1 } };
+  await until(() => stream.said.length === 2);
   assert.deepEqual(stream.said, [left, { method: "retry", params }]);
   assert.equal(subscription.isOpen, false);
 });

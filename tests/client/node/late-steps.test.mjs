@@ -13,7 +13,7 @@ let sidecar;
 let registry;
 beforeEach(async () => {
   sidecar = await new SagaSidecar().start();
-  registry = await connect({ path: sidecar.path, timeoutMs: 1000 });
+  registry = await connect({ path: sidecar.path, timeoutMs: 60_000 });
 });
 afterEach(async () => {
   registry.close();

@@ -21,7 +21,7 @@ beforeEach(async () => {
   warnings = [];
   process.on("warning", warned);
   sidecar = await new SagaSidecar().start();
-  registry = await connect({ path: sidecar.path, timeoutMs: 1000 });
+  registry = await connect({ path: sidecar.path, timeoutMs: 60_000 });
 });
 afterEach(async () => {
   registry.close();

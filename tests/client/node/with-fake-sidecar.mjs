@@ -14,7 +14,7 @@ export function withFakeSidecar() {
     now.warnings = [];
     process.on("warning", warned);
     now.sidecar = await new FakeSidecar().start();
-    now.registry = await connect({ path: now.sidecar.path, timeoutMs: 1000 });
+    now.registry = await connect({ path: now.sidecar.path, timeoutMs: 60_000 });
   });
   afterEach(async () => {
     now.registry.close();
