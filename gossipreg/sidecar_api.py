@@ -55,6 +55,9 @@ class Registrations(Protocol):
 
     def report(self, id: str) -> list[Shape]: ...
 
+    def names(self, id: str) -> list[str]:
+        """The name of the service with this id, if it is registered here; for an empty id the names of all of them."""
+
     def owned(self) -> list[tuple[RegisteredService, int | None]]:
         """All of them, each with the uid that it belongs to: see `rights.py`."""
 
@@ -94,7 +97,8 @@ class SidecarApi:
     after the changes of the same moment."""
     registrations: Registrations
     registered: Feed[str]
-    """The ids of services that were registered here, changed or taken out."""
+    """The ids of services that were registered here, changed or taken out; an empty one if the sidecar has other checks
+    of its own."""
     rights: Rights
     cluster: str
     """The datacenter, in Consul's words."""

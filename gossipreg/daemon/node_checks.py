@@ -34,10 +34,13 @@ class _NodeCheck(NamedTuple):
 
 
 class NodeChecks:
-    def __init__(self, store: Store, log: Log, checks: Checks, changed: Callable[[], None]) -> None:
-        """`changed()`: the common health changed."""
+    def __init__(
+        self, store: Store, log: Log, checks: Checks, changed: Callable[[], None], anew: Callable[[], None]
+    ) -> None:
+        """`changed()`: the common health changed; `anew()`: a check was set or removed."""
         self._checks = checks
         self._changed = changed
+        self._anew = anew
         self._store = store
         self._log = log
         self._held: dict[str, _NodeCheck] = {}
@@ -106,3 +109,4 @@ class NodeChecks:
         self._checks.set(NODE, specs, beginning)
         if self.health is not before:
             self._changed()
+        self._anew()

@@ -49,14 +49,15 @@ class Registrar:
         self.entries: dict[str, Entry] = {}
         """By id."""
         self.changed: Feed[str] = Feed(pump.bug)
-        """The ids of services that were registered, registered anew, or taken out."""
+        """The ids of services that were registered, registered anew, or taken out; NODE: one of the sidecar's own
+        checks was set or removed."""
         self.records = ServiceRecords(store, self.entries)
         self._announced = Announced(node, pump)
         self.admission = Admission(self._announced.host, self._checks_of, allow_cmd_checks=allow_cmd_checks)
         self.maintenance = Maintenance(node, pump, store, log, self.audit)
         self.health = ServiceHealth(
             node, self._announced, store, log, self.entries, self.maintenance,
-            rng=rng, runners=runners, now=now, bug=pump.bug, expired=self._expired,
+            rng=rng, runners=runners, now=now, bug=pump.bug, expired=self._expired, changed=self.changed.publish,
         )  # fmt: skip
 
     def claim(self, verb: str, id: str, by: Caller) -> int | None:

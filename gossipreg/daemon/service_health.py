@@ -33,8 +33,10 @@ class ServiceHealth:
         self, node: "Node", announced: Announced, store: Store, log: Log, entries: Mapping[str, Entry],
         maintenance: Maintenance, *, rng: Random, runners: Mapping[Kind, Runner], now: Callable[[], Moment],
         bug: Callable[[str, Exception], None], expired: Callable[[str, str], None],
+        changed: Callable[[str], None],
     ) -> None:  # fmt: skip
-        """`expired(id, why)`: a service failed for so long that it is to be taken out."""
+        """`expired(id, why)`: a service failed for so long that it is to be taken out. `changed(NODE)`: the sidecar has
+        other checks of its own."""
         self._announced = announced
         self._log = log
         self._entries = entries
@@ -46,7 +48,7 @@ class ServiceHealth:
             spoke=lambda *which: self.known.spoke(*which), runners={**runners, "alias": aliases.run},
         )  # fmt: skip
         self.known = KnownHealth(store, self.checks.statuses, now)
-        self.node_checks = NodeChecks(store, log, self.checks, self.announce_all)
+        self.node_checks = NodeChecks(store, log, self.checks, self.announce_all, lambda: changed(NODE))
 
     # -- what is announced -------------------------------------------------------------------------------------------
 

@@ -254,6 +254,11 @@ class Services:
         """The status of the checks of a service that is registered here, or ("") of this sidecar's. Never gossiped."""
         return report(self.health.checks, id)
 
+    def names(self, id: str) -> list[str]:
+        """The name of the service with this id, if it is registered here; for an empty id the names of all of them."""
+        wanted = self._entries.keys() & {id} if id else self._entries
+        return [self._entries[one].registration.service.name for one in wanted]
+
     def owned(self) -> list[tuple[RegisteredService, int | None]]:
         """The services that are registered here, each with the uid that it belongs to."""
         return [(entry.registration.service, entry.owner) for entry in self._entries.values()]

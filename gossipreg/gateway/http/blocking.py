@@ -34,8 +34,8 @@ KEPT_BYTES = 16 << 20
 """Bodies are kept as long as nothing that they depend on changes, and no more than so many bytes of all questions
 together: when there are more, all are dropped. One about 1,000 instances takes 1 MiB."""
 FRESH_S = 1.0
-"""How long a kept body is given out. Answers contain the output of this sidecar's own checks, and no change of that
-output is reported here."""
+"""How long a kept body is given out. Answers contain the output of the checks of what is registered here, and no
+change of that output is reported."""
 BROAD_S = 0.1
 """The shortest interval between two renderings of the questions about the whole cluster."""
 BROAD_SHARE = 0.1

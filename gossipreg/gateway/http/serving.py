@@ -63,6 +63,7 @@ class HttpRun:
         with (
             self._sidecar.changes.following("gateway_http", self._changed),
             self._sidecar.members.following("gateway_http", self._members_changed),
+            self._sidecar.registered.following("gateway_http", self._registered),
         ):
             try:
                 async with trio.open_nursery() as self._nursery:
@@ -87,6 +88,11 @@ class HttpRun:
         them."""
         catalog = self._sidecar.view.catalog
         names = dict.fromkeys(folded(one.service.name) for id in ids for one in catalog.of_node(id))
+        self.api.answers.changed([("name", name) for name in names])
+
+    def _registered(self, id: str) -> None:
+        """Answers about it show its single checks, which the catalog does not have: others may be equal there."""
+        names = dict.fromkeys(map(folded, self._sidecar.registrations.names(id)))
         self.api.answers.changed([("name", name) for name in names])
 
 

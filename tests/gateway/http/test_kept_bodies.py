@@ -86,6 +86,29 @@ async def test_a_large_body_is_made_once_a_change(served: Served, monkeypatch: p
     assert len(made) == 2
 
 
+@pytest.mark.parametrize("of", ["service", "sidecar"])
+async def test_a_check_that_changes_no_health_is_shown_at_once(
+    served: Served, monkeypatch: pytest.MonkeyPatch, of: str
+) -> None:
+    monkeypatch.setattr(blocking, "FRESH_S", 1e9)
+    client = await served.client()
+    web = {"Name": "web", "ID": "w", "Port": 1, "Check": {"TTL": "1h", "Name": "first", "Status": "passing"}}
+    assert (await client.put("/v1/agent/service/register", web)).status == 200
+    added = {"Name": "second", "ID": "second", "TTL": "1h", "Status": "passing"}
+    if of == "service":
+        added["ServiceID"] = "w"
+
+    async def names() -> set[str]:
+        reply = await client.get("/v1/health/service/web")
+        return {check["Name"] for check in reply.json[0]["Checks"]}
+
+    before = await names()
+    assert (await client.put("/v1/agent/check/register", added)).status == 200
+    assert await names() == before | {"second"}
+    assert (await client.put("/v1/agent/check/deregister/second")).status == 200
+    assert await names() == before
+
+
 async def test_too_many_bytes_of_bodies_are_dropped(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocking, "KEPT_BYTES", 10_000)
     for name in ("web", "db"):
