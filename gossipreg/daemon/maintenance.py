@@ -16,6 +16,7 @@ from gossipreg.daemon.audit import Audit
 from gossipreg.daemon.data_directory import drop_maintenance, keep_maintenance
 from gossipreg.daemon.kept import Statement
 from gossipreg.daemon.logs import Log
+from gossipreg.daemon.params import remark
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.store import Store, Write
 from gossipreg.errors import NotFound, TooLarge
@@ -72,7 +73,10 @@ class Maintenance:
 
     def set(self, id: str, reason: str | None, then: Callable[[], None], *, by: Caller) -> Write[bool]:
         """Begin maintenance with this reason, or (None) end it. `then` announces it at once, and it is written after
-        that: a full disk must not prevent anybody from taking a service out. The result is whether it is durable."""
+        that: a full disk must not prevent anybody from taking a service out. The result is whether it is durable.
+        Raises BadParams for a reason with characters that cannot be seen."""
+        if reason is not None:
+            remark("reason", reason)
 
         def apply() -> None:
             changed = self._reasons.get(id) != reason

@@ -91,16 +91,21 @@ def wait_seconds(name: str, value: Any) -> float:
 
 
 def text(name: str, value: Any, *, most_bytes: int = MAX_NAME_BYTES, least_bytes: int = 1) -> str:
-    """Any text without control characters. It may be empty only if `least_bytes` is 0."""
+    """Any text of characters that can be seen. It may be empty only if `least_bytes` is 0."""
     if type(value) is not str:
         raise _bad(name, value, "text")
     if not least_bytes <= _size_bytes(value) <= most_bytes:
         raise _bad(name, value, f"{least_bytes} to {most_bytes} bytes")
     if not value.isprintable():
-        raise _bad(name, value, "text without control characters")
+        raise _bad(name, value, f"text without control characters, such as {_unseen(value)}")
     if least_bytes and not value.strip():
         raise _bad(name, value, "text that is not blank")
     return value
+
+
+def remark(name: str, value: Any) -> str:
+    """What a person says to others, on one line. It may be empty."""
+    return text(name, value, most_bytes=MAX_NOTE_BYTES, least_bytes=0)
 
 
 def word(name: str, value: Any) -> str:
@@ -292,6 +297,14 @@ def registration_untrusted(method: str, params: dict[str, Any], *, default_host:
 
 def _size_bytes(value: str) -> int:
     return len(value.encode("utf-8", "surrogatepass"))
+
+
+def _unseen(value: str) -> str:
+    """The first character that cannot be seen, by its number and name: in the text it may not show, or reorder it."""
+    from unicodedata import name  # for this error alone
+
+    first = next(char for char in value if not char.isprintable())
+    return f"U+{ord(first):04X} {name(first, '')}".rstrip()
 
 
 def _bad(name: str, value: Any, wanted: str) -> BadParams:

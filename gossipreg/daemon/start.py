@@ -225,6 +225,9 @@ def _who(settings: Settings) -> tuple[str, str, tuple[tuple[str, str], ...]]:
     try:
         name = params.text("--name", default if settings.name is None else settings.name)
         zone = params.text("--zone", settings.zone, least_bytes=0)
+        params.text("--cluster", settings.cluster)  # two that look the same would never meet, and nobody would see why
+        if settings.host_id is not None:
+            params.text("--host-id", settings.host_id)
         for key, value in settings.labels:
             params.text("--label", key)
             params.text(f"--label {key}", value, least_bytes=0)

@@ -260,6 +260,8 @@ def start_error(tmp_path: Path, **settings: Any) -> str:
         ({"name": "a\nb"}, "--name"),
         ({"name": "x" * 256}, "--name"),
         ({"labels": (("", "v"),)}, "--label"),
+        ({"cluster": "prod\u200b"}, "--cluster is 'prod\\u200b': give text without control characters"),
+        ({"host_id": "rack\u202e7"}, "--host-id is 'rack\\u202e7': give text without control characters"),
         ({"key": "AAAA"}, "GOSSIPREG_KEY"),
         ({"key": ""}, "GOSSIPREG_KEY"),
         ({"key_file": "/nowhere/key"}, "/nowhere/key"),

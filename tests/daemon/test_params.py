@@ -74,6 +74,20 @@ def test_names_that_would_break_a_path_or_a_line_are_refused(name: Any) -> None:
         params.service_name("name", name)
 
 
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("disk\u202eswap", "U+202E RIGHT-TO-LEFT OVERRIDE"), ("a\u200bb", "U+200B ZERO WIDTH SPACE"),
+        ("\ufeffa", "U+FEFF ZERO WIDTH NO-BREAK SPACE"), ("a\x1b[31mb", "U+001B"), ("a\nb", "U+000A"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("check", [params.text, params.remark, params.zone, params.word])
+def test_a_character_that_cannot_be_seen_is_refused_by_name(check: params.Check, text: str, named: str) -> None:
+    with pytest.raises(BadParams) as caught:
+        check("reason", text)
+    assert str(caught.value) == f"reason is {text!r}: give text without control characters, such as {named}"
+
+
 @pytest.mark.parametrize("host", ["10.0.0.1", "fd00::1", "db.example.org", "localhost"])
 def test_hosts_that_can_be_connected_to_are_hosts(host: str) -> None:
     assert params.host("address", host) == host

@@ -10,7 +10,7 @@ from trio.testing import MockClock
 from gossipreg.daemon.data_directory import DataDirectory
 from gossipreg.daemon.health_report import ALL_LINES_A_MINUTE
 from gossipreg.daemon.kept import KeptService, keep_service
-from gossipreg.errors import BadConfig, NotFound, Refused, TooLarge
+from gossipreg.errors import BadConfig, BadParams, NotFound, Refused, TooLarge
 from gossipreg.model import MAX_SERVICES_A_ROW, Address, Health
 from tests.daemon.kept_services import CHECKED, ME, ROOT, WEB, Started
 
@@ -217,5 +217,9 @@ async def test_a_name_in_place_of_an_id_is_answered_with_its_ids(autojump_clock:
             await one.services.maintain("WEB", "", by=ROOT)
         with pytest.raises(NotFound, match="lookup NAME --all --json"):
             await one.services.maintain("nobody", "", by=ROOT)
+        for id in (None, "web-80"):
+            with pytest.raises(BadParams, match=r"such as U\+202E RIGHT-TO-LEFT OVERRIDE"):
+                await one.services.maintain(id, "disk \u202e paws", by=ROOT)
+        assert one.services.in_maintenance() == []
 
     await started.run(use)

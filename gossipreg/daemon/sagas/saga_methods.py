@@ -124,7 +124,8 @@ async def abort(sagas: LocalSagas, params: Params, client: SocketClient) -> byte
     _check_owner(sagas, "abort", saga, client, sagas.programs.uid(saga))
     by_hand = not sagas.programs.is_of(client, saga)
     if by_hand:
-        given["reason"] = _with_who(given.get("reason"), _who(sagas, client))
+        reason = check.text("reason", given.get("reason", ""), most_bytes=MAX_TEXT_BYTES, least_bytes=0)
+        given["reason"] = _with_who(reason, _who(sagas, client))
     result = _answered(sagas, saga, await sagas.ask("abort", given, client), ends=True)
     if by_hand:
         sagas.audit.record("saga-abort", str(saga), client.caller)
@@ -135,14 +136,9 @@ def _who(sagas: LocalSagas, client: SocketClient) -> str:
     return cut_text(f"{client.caller} at {sagas.name}", MAX_WHO_BYTES)
 
 
-def _with_who(reason: object, who: str) -> object:
-    """What is no text is left to whoever checks it."""
-    if reason is not None and type(reason) is not str:
-        return reason
+def _with_who(reason: str, who: str) -> str:
     if not reason:
         return f"aborted by {who}"
-    if len(reason.encode(errors="replace")) > MAX_TEXT_BYTES:
-        return reason
     by = f" (by {who})"
     return cut_text(reason, MAX_TEXT_BYTES - len(by.encode())) + by
 

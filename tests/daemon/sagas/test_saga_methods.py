@@ -218,14 +218,18 @@ async def test_an_abort_by_hand_says_who_it_was() -> None:
     await stub.call("saga-abort", person, saga=NAME)
     await stub.call("saga-abort", person, saga=NAME, reason="the customer has cancelled")
     await stub.call("saga-abort", person, saga=NAME, reason="é" * 256)
-    await stub.call("saga-abort", person, saga=NAME, reason="x" * 513)
+    with pytest.raises(BadParams, match="give 0 to 512 bytes"):
+        await stub.call("saga-abort", person, saga=NAME, reason="x" * 513)
+    with pytest.raises(BadParams, match=r"such as U\+202E RIGHT-TO-LEFT OVERRIDE"):
+        await stub.call("saga-abort", person, saga=NAME, reason="paid \u202e7 EUR")
     reasons = [params["reason"] for method, params in stub.asked if method == "abort"]
     assert reasons[:3] == [
         "out of tea", "aborted by user 700 at web-1", "the customer has cancelled (by user 700 at web-1)",
     ]  # fmt: skip
     assert reasons[3].endswith("é (by user 700 at web-1)")
-    assert len(reasons[3].encode()) <= MAX_TEXT_BYTES < len(reasons[4]), "what is too long is refused by the leader"
-    assert [shape["verb"] for shape in stub.audit.shapes()] == ["saga-abort"] * 4
+    assert len(reasons[3].encode()) <= MAX_TEXT_BYTES
+    assert [shape["verb"] for shape in stub.audit.shapes()] == ["saga-abort"] * 3
+    assert len(reasons) == 4
 
 
 @pytest.mark.parametrize("saga", ["order-7", "", 7, None, "zz.order-7"])

@@ -121,6 +121,8 @@ async def test_maintenance_stays_whatever_the_checks_of_a_service_say(served: Se
 async def test_maintenance_wants_a_known_service_and_a_clear_word(served: Served) -> None:
     await register(served)
     assert (await served.put("/v1/agent/service/maintenance/none?enable=true")).status == 404
+    hidden = await served.put("/v1/agent/service/maintenance/web?enable=true&reason=disk%E2%80%AEpaws")
+    assert (hidden.status, "U+202E RIGHT-TO-LEFT OVERRIDE" in hidden.error) == (400, True), hidden.error
     for query in ("", "?enable=", "?enable=perhaps", "?enable=true&enable=false"):
         status = (await served.put(f"/v1/agent/service/maintenance/web{query}")).status
         assert status == 400
