@@ -58,7 +58,7 @@ def test_a_client_command_loads_neither_trio_nor_cryptography(command: str, tmp_
         sidecar.answers["history"] = lambda _: {"lines": [], "more": False, "kept_from": None, "kept_in": "memory"}
         sidecar.answers["events-groups"] = lambda _: {"groups": [], "unanswered": []}
         sidecar.answers["xds-show"] = lambda _: {"clients": []}
-        sidecar.answers["saga-list"] = lambda _: {"sagas": [], "unanswered": []}
+        sidecar.answers["saga-list"] = lambda _: {"sagas": [], "unanswered": [], "more": False, "next": ""}
         sidecar.answers |= {"reload": lambda _: {}, "maint": lambda _: {}, "deregister": lambda _: {}}
         sidecar.answers["lookup"] = lambda _: [instance()]
         sidecar.changes, sidecar.watches = [{"kind": "current", "instances": [instance()]}, None], 1

@@ -51,7 +51,7 @@ def _members(client: "Client") -> list[str]:
 
 
 def _sagas(client: "Client") -> list[str]:
-    return [one["saga"].partition(".")[2] for one in client.call("saga-list", limit=MOST)["sagas"]]
+    return [one["saga"].partition(".")[2] for one in client.call("saga-list", limit=MOST, newest=True)["sagas"]]
 
 
 complete_service = _completes(_services)

@@ -1,19 +1,14 @@
 """`gossipreg saga`: run declared sagas, see what became of sagas, and decide what no program decides."""
 
-import time
-from typing import Any
-
 import click
 
 from gossipreg.cli.complete import complete_saga
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
-from gossipreg.cli.output import print_json, print_line, print_table, printable, say, short_duration
+from gossipreg.cli.output import print_json, print_line, printable, say
 from gossipreg.cli.saga_asking import ANSWER_S, full_name
+from gossipreg.cli.saga_list import list_
 from gossipreg.cli.saga_run import run
 from gossipreg.cli.saga_show import show
-
-PAGE = 1000
-STATES = ("running", "committed", "aborted", "ended", "stuck", "open")
 
 
 @click.group(
@@ -31,61 +26,7 @@ def saga() -> None:
 
 saga.add_command(run)
 saga.add_command(show)
-
-
-@saga.command(
-    name="list",
-    epilog="""\b
-    Example:
-      gossipreg saga list
-      gossipreg saga list --state stuck
-    """,
-)
-@click.option("--state", type=click.Choice(STATES), help="Those alone; `open` are all that have not ended.")
-@click.option("--limit", metavar="N", type=click.IntRange(1), help="The newest of them alone (all).")
-@client_options
-@pass_chosen
-def list_(chosen: Chosen, state: str | None, limit: int | None) -> None:
-    """List the sagas of all journals: those that are open, and those that ended within the last day.
-
-    The newest stands last. AGE is the time since the saga began; STUCK names the steps that a person should look at.
-    """
-    found: list[dict[str, Any]] = []
-    unanswered: set[str] = set()
-    params: dict[str, Any] = {} if state is None else {"state": state}
-    with chosen.client(ANSWER_S) as client:
-        while True:
-            page = client.call("saga-list", limit=PAGE, **params)
-            more = page["sagas"]
-            unanswered |= {*page["unanswered"]}
-            if not more or more[-1]["saga"] == params.get("after"):
-                break
-            found += more
-            params["after"] = found[-1]["saga"]
-    found = sorted(found, key=lambda one: (one["began"] or 0, one["saga"]))[-limit if limit else None :]
-    unled = sorted(name for name in unanswered if " " in name)
-    if names := ", ".join(sorted(unanswered.difference(unled))):
-        click.echo(f"no answer from {names}: the sagas of the journals that they lead are missing", err=True)
-    for journal in unled:
-        click.echo(f"{journal}: its sagas are missing", err=True)
-    if chosen.json:
-        print_json(found)
-        return
-    now_ms = time.time() * 1000
-    print_table(
-        ("NAME", "STATE", "DECISION", "STEPS", "AGE", "STUCK", "SAGA", "WHY"),
-        (
-            (
-                one["name"], one["state"], one["decision"], one["steps"], _age(one["began"], now_ms),
-                " ".join(one["stuck"]), one["saga"], one["reason"],
-            )
-            for one in found
-        ),
-    )  # fmt: skip
-
-
-def _age(began_ms: int | None, now_ms: float) -> str:
-    return "-" if not began_ms else short_duration(max(0.0, now_ms - began_ms) / 1000)
+saga.add_command(list_)
 
 
 # -- decisions ---------------------------------------------------------------------------------------------------------

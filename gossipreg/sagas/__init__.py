@@ -56,6 +56,7 @@ At whoever leads a journal:
     waiting_calls    calls whose answer waits for something
     saga_replies     what a call begins, and when it is answered
     decided_replies  the answers about sagas that are decided
+    saga_order       the orders of lists of sagas, and where their pages begin
     saga_questions   show and list
     saga_shapes      sagas as maps
 

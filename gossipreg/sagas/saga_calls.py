@@ -7,7 +7,7 @@
     commit   saga
     abort    saga, reason
     show     saga, or a bare id
-    list     state, limit, after
+    list     state, limit, after, newest, since_ms
     wait     saga, until, timeout_ms
     retry, skip, give_up   saga, step, who, why                 what a person decides
 
@@ -38,6 +38,7 @@ from gossipreg.sagas.saga_model import (
     SagaRef,
     read_saga,
 )
+from gossipreg.sagas.saga_order import START, Place, read_place
 from gossipreg.sagas.saga_templates import ordered_json, read_json_untrusted
 from gossipreg.sagas.saga_tuning import SagaTuning
 from gossipreg.sagas.step_template import StepTemplate, read_step
@@ -106,7 +107,12 @@ class ListAsked:
     state: str
     """Empty: all."""
     limit: int
-    after: str
+    after: Place = START
+    """Those behind this one."""
+    newest: bool = False
+    """In the order of time, the newest first; else in that of their names."""
+    since_ms: int = 0
+    """Without those that ended before this time of the wall."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,10 +293,12 @@ def _show(params: AskedParams, tuning: SagaTuning) -> ShowAsked:
 
 def _list(params: AskedParams, tuning: SagaTuning) -> ListAsked:
     del tuning
+    newest = params.flag("newest")
     return ListAsked(
         params.choice("state", LIST_STATES, default=""),
         params.whole("limit", 1, MAX_LISTED, default=LISTED_DEFAULT),
-        params.text("after", MAX_SAGA_BYTES + 64, default=""),
+        read_place(params.text("after", MAX_SAGA_BYTES + 64, default=""), newest=newest), newest,
+        params.whole("since_ms", 0, 1 << 53, default=0),
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ Owns: the answers, and who waits for a story that is on the disk. Never knows: w
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from gossipreg.sagas.ended_sagas import EndedSaga
 from gossipreg.sagas.live_sagas import SagaCaller
@@ -13,6 +14,7 @@ from gossipreg.sagas.saga_calls import ListAsked
 from gossipreg.sagas.saga_context import SagaContext
 from gossipreg.sagas.saga_effects import ReadEndedSagas
 from gossipreg.sagas.saga_model import SagaState
+from gossipreg.sagas.saga_order import Place, place_of
 from gossipreg.sagas.saga_shapes import Shape, short_ended, short_open, story, unrecorded_story
 from gossipreg.sagas.saga_story import decode_story, story_key
 from gossipreg.sagas.step_trials import step_trials
@@ -107,17 +109,29 @@ class SagaQuestions:
     # -- lists ---------------------------------------------------------------------------------------------------------
 
     def list(self, asked: ListAsked) -> Iterator[Shape]:
-        """The sagas of this journal behind `after`, by name: no more than asked for."""
-        machine, ref = self._context.machine, self._context.ref
-        sagas: dict[str, OpenSaga | EndedSaga] = {}
+        """The sagas of this journal behind `after`, in the order that is asked for, and no more than that."""
+        ref = self._context.ref
+        before, newest, after = str(ref("")), asked.newest, asked.after
+        placed: list[tuple[Place, OpenSaga | EndedSaga]] = [
+            (place, saga)
+            for saga, began_ms, ended_ms in self._listed(asked)
+            if (place := place_of(before + saga.id, began_ms, ended_ms, newest=newest)) > after
+        ]
+        placed.sort(key=itemgetter(0))
+        for _, saga in placed[: asked.limit]:
+            yield short_open(ref(saga.id), saga) if isinstance(saga, OpenSaga) else short_ended(ref(saga.id), saga)
+
+    def _listed(self, asked: ListAsked) -> Iterator[tuple[OpenSaga | EndedSaga, int, int]]:
+        """Yield each with the times of its beginning and its end; 0: it is open."""
+        machine, since_ms = self._context.machine, asked.since_ms
         if asked.state != "ended":
-            sagas |= {id: open for id, open in machine.open.items() if _is_listed(open, asked.state)}
+            for open in machine.open.values():
+                if _is_listed(open, asked.state):
+                    yield open, open.begun.wall_ms, 0
         if asked.state in ("", "ended"):
-            sagas |= {ended.id: ended for ended in machine.ended_last_first()}
-        names = sorted(id for id in sagas if str(ref(id)) > asked.after)
-        for id in names[: asked.limit]:
-            saga = sagas[id]
-            yield short_open(ref(id), saga) if isinstance(saga, OpenSaga) else short_ended(ref(id), saga)
+            for ended in machine.ended_last_first():
+                if ended.ended_wall_ms >= since_ms:
+                    yield ended, ended.began_wall_ms, ended.ended_wall_ms
 
 
 def _is_listed(saga: OpenSaga, state: str) -> bool:

@@ -24,6 +24,7 @@ from gossipreg.sagas.saga_model import (
     StepResult,
     StepState,
 )
+from gossipreg.sagas.saga_order import MOMENT_END_MS, Place, place_of
 
 Shape = dict[str, Any]
 Trials = Mapping[str, StepResult]
@@ -159,6 +160,16 @@ def _short(
         "saga": str(ref), "name": name, "kind": _KINDS[kind], "state": _name(state),
         "decision": None if decision is None else _name(decision), "reason": reason,
     }  # fmt: skip
+
+
+def shape_place(shape: Shape, *, newest: bool) -> Place:
+    """Where it stands in a list. A member has sent it: what is no time is none."""
+    began, ended = map(_moment, (shape.get("began"), shape.get("ended")))
+    return place_of(str(shape.get("saga", "")), began, ended, newest=newest)
+
+
+def _moment(value: object) -> int | None:
+    return value if type(value) is int and 0 < value < MOMENT_END_MS else None
 
 
 def fitting(shapes: Iterable[Shape], beside_bytes: int = 0) -> list[Shape]:

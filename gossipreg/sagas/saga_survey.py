@@ -9,14 +9,15 @@ A leader that is replaced and does not know it yet says what it has, too: of two
 membership says leads its journal is believed.
 
 A member sends as many sagas as fit a message, and says that its list was cut. A page then ends where the first such
-list ends, so that whoever asks for what comes `after` it jumps over none.
+list ends, so that whoever asks for what comes `after` it jumps over none. `saga_order.py` has the orders of lists.
 
     a member -> [short story ..., [cut, [id of a journal that it leads, or that has ended ...]]]
 
 A journal that is known to be there, and that nobody who answered leads, is named as well: its sagas are missing. Where
 it has ended nothing is: the row of a member that is gone claims it as long as that is remembered.
 
-    list    -> {"sagas": [short story ...], "unanswered": [id of a member | text about a journal ...], "more": bool}
+    list    -> {"sagas": [short story ...], "unanswered": [id of a member | text about a journal ...], "more": bool,
+                "next": `after` of the next page, or empty}
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -32,7 +33,8 @@ from gossipreg.sagas.saga_effects import SagaCallAnswered, SagaEffect, SendSagaM
 from gossipreg.sagas.saga_forwarding import failed
 from gossipreg.sagas.saga_messages import SagaCall, SagaReply
 from gossipreg.sagas.saga_model import read_saga
-from gossipreg.sagas.saga_shapes import Shape
+from gossipreg.sagas.saga_order import Place, place_text
+from gossipreg.sagas.saga_shapes import Shape, shape_place
 from gossipreg.timers import Timers
 from gossipreg.wire.packed import unpacked_untrusted
 
@@ -58,8 +60,8 @@ class _Survey:
     waits: set[NodeId]
     found: dict[str, Shape] = field(default_factory=dict)
     """By name."""
-    ends: list[str] = field(default_factory=list)
-    """The last names of the lists that were cut."""
+    ends: list[Place] = field(default_factory=list)
+    """The last places of the lists that were cut."""
     trimmed: bool = False
     """More was found than is asked for."""
     led: set[JournalId] = field(default_factory=set)
@@ -68,11 +70,14 @@ class _Survey:
     """They did not answer, or could not."""
 
     def trim(self) -> None:
-        """A list shows its first names alone: what comes behind them is not kept."""
+        """A list shows its first ones alone: what comes behind them is not kept."""
         if isinstance(self.asked, ListAsked) and len(self.found) > self.asked.limit:
-            first = sorted(self.found)[: self.asked.limit]
-            self.found = {name: self.found[name] for name in first}
+            first = sorted(self.found.values(), key=self.place)[: self.asked.limit]
+            self.found = {_name(story): story for story in first}
             self.trimmed = True
+
+    def place(self, story: Shape) -> Place:
+        return shape_place(story, newest=isinstance(self.asked, ListAsked) and self.asked.newest)
 
 
 class SagaSurveys:
@@ -114,7 +119,7 @@ class SagaSurveys:
                 if name not in survey.found or self._leads(node, name):
                     survey.found[name] = story
             survey.trim()
-            survey.ends += [_name(stories[-1])] if cut and stories else []
+            survey.ends += [survey.place(stories[-1])] if cut and stories else []
         elif reply.code != "not_found":
             survey.silent.add(node)
         return [] if survey.waits else self._over(reply.number, survey)
@@ -161,13 +166,7 @@ class SagaSurveys:
         self.abandon(ticket)
         unled = self._unled(survey)
         if isinstance(survey.asked, ListAsked):
-            end = min(survey.ends, default=None)
-            names = sorted(name for name in survey.found if end is None or name <= end)
-            told = {
-                "sagas": [survey.found[name] for name in names[: survey.asked.limit]],
-                "unanswered": [*sorted(survey.silent), *unled], "more": survey.trimmed or end is not None,
-            }  # fmt: skip
-            return [SagaCallAnswered(ticket, "", packb(told))]
+            return [SagaCallAnswered(ticket, "", packb(_page(survey, survey.asked, unled)))]
         id = survey.asked.id
         if len(survey.found) > 1:
             text = f"{len(survey.found)} journals have a saga {id!r}: name one of {', '.join(sorted(survey.found))}"
@@ -183,6 +182,14 @@ class SagaSurveys:
             text = f"no saga {id!r} where a journal is led, but {', '.join(unled[:3])}: ask again later"
             return [failed(ticket, "unavailable", text)]
         return [failed(ticket, "not_found", f"no journal that is led now has a saga {id!r}: it may be forgotten")]
+
+
+def _page(survey: _Survey, asked: ListAsked, unled: Sequence[str]) -> Shape:
+    end = min(survey.ends, default=None)
+    sagas = [one for one in sorted(survey.found.values(), key=survey.place) if end is None or survey.place(one) <= end]
+    shown, more = sagas[: asked.limit], survey.trimmed or end is not None
+    last = place_text(survey.place(shown[-1]), newest=asked.newest) if shown and more else ""
+    return {"sagas": shown, "unanswered": [*sorted(survey.silent), *unled], "more": more, "next": last}
 
 
 def member_answer(stories: Sequence[Shape], journals: Iterable[JournalId], *, cut: bool) -> list[object]:

@@ -9,6 +9,7 @@ is sent to this sidecar itself does not leave it: each input is complete, with a
 import random
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from typing import Any
@@ -54,7 +55,7 @@ from gossipreg.sagas.saga_forwarding import CallDeadline, CallsAgain, ForwardedC
 from gossipreg.sagas.saga_membership import SagaJournals, SagaMembership
 from gossipreg.sagas.saga_messages import CallAbandoned, ProgramHere, ProgramLost, SagaCall, SagaMessage, SagaReply
 from gossipreg.sagas.saga_model import SagaRef
-from gossipreg.sagas.saga_shapes import fitting
+from gossipreg.sagas.saga_shapes import fitting, shape_place
 from gossipreg.sagas.saga_survey import ALL_JOURNALS, MEMBER_ANSWER_BYTES, SagaSurveys, SurveyDeadline, member_answer
 from gossipreg.sagas.saga_tuning import SagaTuning
 from gossipreg.timers import Timers
@@ -193,10 +194,11 @@ class Sagas:
         except RequestError as error:
             return [_reply(node, call, error.code, {"text": str(error)})]
         if isinstance(asked, ListAsked):
-            shapes = (shape for led in self.led.values() for shape in led.questions.list(asked))
-            first = sorted(shapes, key=lambda shape: str(shape["saga"]))[: asked.limit]
-            told = fitting(first, MEMBER_ANSWER_BYTES)
-            cut = len(told) < len(first) or len(told) == asked.limit
+            one_more = replace(asked, limit=asked.limit + 1)
+            shapes = (shape for led in self.led.values() for shape in led.questions.list(one_more))
+            first = sorted(shapes, key=partial(shape_place, newest=asked.newest))[: one_more.limit]
+            told = fitting(first[: asked.limit], MEMBER_ANSWER_BYTES)
+            cut = len(told) < len(first)
             return [_reply(node, call, "", member_answer(told, self._spoken_for(), cut=cut))]
         if not isinstance(asked, ShowAsked):
             return [_reply(node, call, "bad_params", {"text": f"{call.method} is about one saga: name it"})]

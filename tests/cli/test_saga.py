@@ -75,45 +75,110 @@ def test_a_saga_that_is_not_there_is_4(sidecar: FakeSidecar, command: Command) -
     assert command("saga", "abort", "order-8") == (4, "", "Error: no saga order-8 in any journal\n")
 
 
+def pages(*rows: dict[str, Any], page: int = 1000, unanswered: tuple[str, ...] = ()) -> Any:
+    """The answers of a sidecar that has these sagas, the newest first; `next` is a number here."""
+
+    def answer(params: dict[str, Any]) -> dict[str, Any]:
+        begin = int(params.get("after", "0"))
+        end = begin + min(page, params["limit"])
+        more = end < len(rows)
+        shown = [*rows[begin:end]]
+        return {"sagas": shown, "unanswered": [*unanswered], "more": more, "next": str(end) if more else ""}
+
+    return answer
+
+
+def ended_sagas(count: int) -> list[dict[str, Any]]:
+    return [s.short(saga=f"{s.JOURNAL}.{number:04}", state="ended") for number in range(count)]
+
+
+def open_sagas(count: int) -> list[dict[str, Any]]:
+    return [s.short(saga=f"{s.JOURNAL}.open{number:04}", state="running", decision=None) for number in range(count)]
+
+
+OLDER = "older sagas are left out: choose them by --since, or a larger --limit\n"
+
+
 def test_list_is_an_aligned_table_or_one_array(sidecar: FakeSidecar, command: Command) -> None:
-    rows = [s.short(saga=f"{s.JOURNAL}.b", state="aborted", stuck=["reserve"], began=None, reason=""), s.short()]
-    sidecar.answers["saga-list"] = lambda params: {"sagas": [] if "after" in params else rows, "unanswered": []}
-    lines = command("saga", "list", "--state", "ended").out.splitlines()
+    rows = [s.short(), s.short(saga=f"{s.JOURNAL}.b", state="aborted", stuck=["reserve"], began=None, reason="")]
+    sidecar.answers["saga-list"] = pages(*rows)
+    ended = command("saga", "list", "--state", "ended")
+    lines = ended.out.splitlines()
     assert lines[0].split() == ["NAME", "STATE", "DECISION", "STEPS", "AGE", "STUCK", "SAGA", "WHY"]
     assert lines[2].split()[:4] == ["create-order", "ended", "abort", "2"]
     assert lines[1].split() == ["create-order", "aborted", "abort", "2", "-", "reserve", f"{s.JOURNAL}.b", "-"]
-    assert sidecar.seen[0] == ("saga-list", {"limit": 1000, "state": "ended"})
-    assert json.loads(command("saga", "list", "--json").out) == rows
+    assert sidecar.seen[0] == ("saga-list", {"limit": 1000, "newest": True, "state": "ended"})
+    assert (ended.code, ended.err) == (0, "")
+    assert json.loads(command("saga", "list", "--json").out) == rows[::-1]
     assert command("saga", "list", "--state", "lost").code == 2
 
 
-def test_list_asks_until_nothing_comes_and_shows_the_newest_last(sidecar: FakeSidecar, command: Command) -> None:
-    names = [f"{s.JOURNAL}.{number:04}" for number in range(2300)]
-    began = {name: s.BEGAN + number * 7 % 2300 for number, name in enumerate(names)}
-    in_order = sorted(names, key=lambda name: began[name])
-
-    def page(params: dict[str, Any]) -> dict[str, Any]:
-        later = [name for name in names if name > params.get("after", "")]
-        shown = later[: min(700, params["limit"])]  # as much as one answer takes
-        return {"sagas": [s.short(saga=name, began=began[name]) for name in shown], "unanswered": []}
-
-    sidecar.answers["saga-list"] = page
-    assert [one["saga"] for one in json.loads(command("saga", "list", "--json").out)] == in_order
-    newest = json.loads(command("saga", "list", "--json", "--limit", "750").out)
-    assert [one["saga"] for one in newest] == in_order[-750:]
-
-
-def test_list_names_the_members_that_did_not_answer(sidecar: FakeSidecar, command: Command) -> None:
-    sidecar.answers["saga-list"] = lambda _: {"sagas": [], "unanswered": ["web-2"]}
+def test_list_shows_all_that_are_open_and_the_newest_that_ended(sidecar: FakeSidecar, command: Command) -> None:
+    open, over = open_sagas(1200), ended_sagas(501)
+    sidecar.answers["saga-list"] = pages(*open, *over, page=700)
     ended = command("saga", "list", "--json")
-    assert (ended.code, json.loads(ended.out)) == (0, [])
-    assert ended.err == "no answer from web-2: the sagas of the journals that they lead are missing\n"
+    assert json.loads(ended.out) == [*open, *over[:500]][::-1]
+    assert (ended.code, ended.err) == (0, OLDER)
+    sidecar.answers["saga-list"] = pages(*open, *over[:500], page=700)
+    assert command("saga", "list", "--json").err == "", "nothing is left out"
 
 
-def test_list_names_the_journals_that_nobody_leads(sidecar: FakeSidecar, command: Command) -> None:
-    sidecar.answers["saga-list"] = lambda _: {"sagas": [], "unanswered": ["journal 5f5f5f5f: nobody leads it"]}
+@pytest.mark.parametrize(("limit", "left_out"), [(1, True), (750, True), (1999, True), (2000, False), (3000, False)])
+def test_list_shows_the_newest_alone_and_says_so(
+    sidecar: FakeSidecar, command: Command, limit: int, left_out: bool
+) -> None:
+    rows = [*open_sagas(5), *ended_sagas(1995)]
+    sidecar.answers["saga-list"] = pages(*rows, page=700)
+    ended = command("saga", "list", "--json", "--limit", str(limit))
+    assert json.loads(ended.out) == rows[:limit][::-1]
+    assert ended.err == OLDER * left_out
+
+
+def test_list_since_a_moment_has_no_other_bound(sidecar: FakeSidecar, command: Command) -> None:
+    rows = ended_sagas(1700)
+    sidecar.answers["saga-list"] = pages(*rows, page=700)
+    ended = command("saga", "list", "--json", "--since", "2026-11-30T02:00+00:00")
+    assert (ended.code, ended.err, json.loads(ended.out)) == (0, "", rows[::-1])
+    assert {params["since_ms"] for _, params in sidecar.seen} == {1_796_004_000_000}
+    assert len(json.loads(command("saga", "list", "--json", "--since", "8h", "--limit", "3").out)) == 3
+    assert command("saga", "list", "--since", "soon").code == 2
+
+
+def test_a_saga_that_ends_between_two_pages_is_listed_once(sidecar: FakeSidecar, command: Command) -> None:
+    open, over = open_sagas(2), ended_sagas(2)
+    sidecar.answers["saga-list"] = pages(*open, {**open[0], "state": "ended"}, *over, page=2)
+    assert json.loads(command("saga", "list", "--json").out) == [*open, *over][::-1]
+
+
+MISSING = "sagas are missing here: "
+
+
+@pytest.mark.parametrize(
+    ("unanswered", "text"),
+    [
+        (["web-2"], "no answer from web-2, which lead journals"),
+        (["journal 5f5f5f5f: nobody leads it"], "journal 5f5f5f5f: nobody leads it"),
+        (["web-3", "journal 5f5f5f5f: nobody leads it", "web-2"],
+         "no answer from web-2, web-3, which lead journals; journal 5f5f5f5f: nobody leads it"),
+    ],
+)  # fmt: skip
+def test_a_list_from_which_sagas_are_missing_is_4(
+    sidecar: FakeSidecar, command: Command, unanswered: list[str], text: str
+) -> None:
+    sidecar.answers["saga-list"] = pages(s.short(), unanswered=(*unanswered,))
+    ended = command("saga", "list")
+    assert (ended.code, len(ended.out.splitlines()), ended.err) == (4, 2, f"Error: {MISSING}{text}\n")
     ended = command("saga", "list", "--json")
-    assert ended.err == "journal 5f5f5f5f: nobody leads it: its sagas are missing\n"
+    assert (ended.code, json.loads(ended.out)) == (4, [s.short()])
+    assert json.loads(ended.err) == {"error": {"code": "unavailable", "message": f"{MISSING}{text}"}}
+
+
+def test_what_one_page_lacks_is_missing_from_the_list(sidecar: FakeSidecar, command: Command) -> None:
+    answer = pages(*ended_sagas(3), page=2)
+    sidecar.answers["saga-list"] = lambda params: {
+        **answer(params), "unanswered": [] if "after" in params else ["web-2"],
+    }  # fmt: skip
+    assert command("saga", "list").code == 4
 
 
 # -- decisions ---------------------------------------------------------------------------------------------------------

@@ -308,5 +308,5 @@ def test_a_list_names_the_member_that_did_not_answer() -> None:
     ticket = bench.call("list", other)
     bench.break_stream(other, leader)
     bench.until(lambda: ticket in bench.answers)
-    assert bench.answers[ticket] == ("", {"sagas": [], "unanswered": [leader.node], "more": False})
+    assert bench.answers[ticket] == ("", {"sagas": [], "unanswered": [leader.node], "more": False, "next": ""})
     assert bench.ok("list", other)["unanswered"] == []

@@ -31,7 +31,7 @@ def reply(result: object, code: str = "") -> SagaReply:
 def listed(answers: dict[NodeId, list[object]], asked: ListAsked | None = None) -> Any:
     """What comes of a list to which members answer this."""
     asking = surveys()
-    asking.ask(1, "list", b"", asked or ListAsked("", 1000, ""), [*answers], 0.0)
+    asking.ask(1, "list", b"", asked or ListAsked("", 1000), [*answers], 0.0)
     effects = [effect for node, answer in answers.items() for effect in asking.answered(node, reply(answer))]
     (answer,) = effects
     assert isinstance(answer, SagaCallAnswered)
@@ -198,12 +198,12 @@ def test_the_journals_of_a_silent_member_are_not_named_twice() -> None:
     bench.claimed.add(JOURNAL)
     ticket = bench.call("list", other)
     bench.break_stream(other, one)
-    assert bench.answers[ticket] == ("", {"sagas": [], "unanswered": [one.node], "more": False})
+    assert bench.answers[ticket] == ("", {"sagas": [], "unanswered": [one.node], "more": False, "next": ""})
 
 
 def test_an_answer_that_is_no_list_is_none() -> None:
     asking = surveys()
-    asking.ask(1, "list", b"", ListAsked("", 9, ""), [ONE], 0.0)
+    asking.ask(1, "list", b"", ListAsked("", 9), [ONE], 0.0)
     deep = SagaReply(journal=ALL_JOURNALS, number=1, code="", result=b"\x91" * 1000 + b"\x00")
     (answer,) = asking.answered(ONE, deep)
     assert isinstance(answer, SagaCallAnswered)
@@ -214,7 +214,7 @@ def test_a_list_keeps_no_more_than_it_shows() -> None:
     """Answers of many members, each as large as a message: what comes behind the page takes no memory."""
     nodes = [NodeId(bytes([number]) * 16) for number in range(1, 33)]
     asking = surveys()
-    asking.ask(1, "list", b"", ListAsked("", 5, ""), nodes, 0.0)
+    asking.ask(1, "list", b"", ListAsked("", 5), nodes, 0.0)
     tracemalloc.start()
     try:
         for place, node in enumerate(nodes[:-1]):

@@ -66,7 +66,7 @@ _STEP: dict[str, Check] = {"saga": _any, "step": _any}
 _SAGA: dict[str, Check] = {"saga": _any}
 _ABORT: dict[str, Check] = {"saga": _any, "reason": _any}
 _SHOW: dict[str, Check] = {"saga": _any, "program": check.boolean}
-_LIST: dict[str, Check] = {"state": _any, "limit": _any, "after": _any}
+_LIST: dict[str, Check] = {"state": _any, "limit": _any, "after": _any, "newest": _any, "since_ms": _any}
 _WAIT: dict[str, Check] = {"saga": _any, "until": _any, "timeout_ms": _any}
 _HAND: dict[str, Check] = {"saga": _any, "step": _any, "why": _why}
 
@@ -175,9 +175,9 @@ async def show(sagas: LocalSagas, params: Params, client: SocketClient) -> bytes
 
 
 async def list_(sagas: LocalSagas, params: Params, client: SocketClient) -> bytes:
-    """{state, limit, after} -> {sagas: [short story ...] of all journals, unanswered: names of members that lead
-    journals and did not say what is in them, and a text about each journal that nobody leads, more: whether there are
-    sagas behind the last one}"""
+    """{state, limit, after, newest, since_ms} -> {sagas: [short story ...] of all journals, unanswered: names of
+    members that lead journals and did not say what is in them, and a text about each journal that nobody leads, more:
+    whether there are sagas behind the last one, next: `after` of the next page}"""
     answer = await sagas.ask("list", take_untrusted("saga-list", params, _LIST), client)
     raise_error(answer)
     told = answer.fields

@@ -35,11 +35,11 @@ class AskedViews:
         })  # fmt: skip
 
     async def sagas(self) -> MadeView:
-        """Those that are open and those that ended have a limit each: the list is in the order of the names, and ended
-        ones must not keep away one that is stuck."""
+        """Those that are open and those that ended have a limit each: else many that are open would hide all that
+        ended."""
         open, ended = await together(
-            self._ask("saga-list", state="open", limit=SAGAS_SHOWN),
-            self._ask("saga-list", state="ended", limit=SAGAS_SHOWN),
+            self._ask("saga-list", state="open", limit=SAGAS_SHOWN, newest=True),
+            self._ask("saga-list", state="ended", limit=SAGAS_SHOWN, newest=True),
         )
         named = {one["saga"]: one for one in (*open["sagas"], *ended["sagas"])}
         return made({

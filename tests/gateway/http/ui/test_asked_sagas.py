@@ -13,10 +13,10 @@ STUCK: dict[str, Any] = {"saga": "j.zz", "state": "committed", "stuck": ["pay"]}
 
 
 class Sidecar:
-    """Lists in the order of the names, up to the limit, as sidecars do."""
+    """Lists the newest, up to the limit, as sidecars do."""
 
     async def ask(self, method: str, params: Mapping[str, Any], _caller: object) -> object:
-        assert method == "saga-list"
+        assert (method, params["newest"]) == ("saga-list", True)
         all = [one for one in (*ENDED, STUCK) if (one["state"] == "ended") == (params["state"] == "ended")]
         return {"sagas": all[: params["limit"]], "more": len(all) > params["limit"], "unanswered": ["two"]}
 

@@ -40,11 +40,11 @@ function whyCell(one) {
   return h("span", { title: text }, text);
 }
 
-/** The lists are in the order of the names, so what is left out are any, not the oldest. */
+/** What is left out is older than what is listed. */
 function leftOut({ more_open, more_ended }) {
   if (!more_open && !more_ended) return null;
   const which = [more_open && "open", more_ended && "ended"].filter(Boolean).join(" and ");
-  return note(more_open ? "trouble" : "plain", `There are more ${which} sagas than are listed here, which are the first by their ids. `, h("code", null, "gossipreg saga list"), " has all.");
+  return note(more_open ? "trouble" : "plain", `There are more ${which} sagas than are listed here, which are the newest. `, h("code", null, "gossipreg saga list --since 24h"), " has all.");
 }
 
 export function open(place, app) {
