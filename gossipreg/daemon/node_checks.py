@@ -83,7 +83,7 @@ class NodeChecks:
             self._log.info("check_registered", id=id, check=spec.shown)
             self._set(Beginning(said={} if said is None else {id: said}))
 
-        await self._store.commit([keep_node_check(KeptNodeCheck(id, trusted, packb(given)))], then)
+        await self._store.commit([keep_node_check(KeptNodeCheck(id, trusted, packb(given)))], then, name=_name(id))
 
     async def describe(self, id: str, name: str, notes: str) -> None:
         """Give this check another name and other notes; its question stays. Durable."""
@@ -98,7 +98,7 @@ class NodeChecks:
                 self._log.info("check_deregistered", id=id)
                 self._set(Beginning())
 
-        return await self._store.apply_first(f"node check {id}", lambda: self._dropped(id), then).result()
+        return await self._store.apply_first(_name(id), lambda: self._dropped(id), then).result()
 
     def _dropped(self, id: str) -> list[Any]:
         return [] if id in self._held else [drop_node_check(id)]
@@ -110,3 +110,7 @@ class NodeChecks:
         if self.health is not before:
             self._changed()
         self._anew()
+
+
+def _name(id: str) -> str:
+    return f"node check {id}"

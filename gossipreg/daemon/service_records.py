@@ -20,7 +20,7 @@ class ServiceRecords:
     def begin(self, entry: Entry, beside: Sequence[Statement], then: Callable[[], Answer]) -> Write[Answer]:
         """Write the record of an entry that must be durable together with the statements `beside`, then call `then`:
         see `Store.begin`."""
-        return self._store.begin([keep_service(entry.kept()), *beside], then)
+        return self._store.begin([keep_service(entry.kept()), *beside], then, name=_name(entry.id))
 
     async def register_first(self, entry: Entry, then: Callable[[], Answer]) -> Answer:
         """Call `then`, and after it write the record of an entry that need not be durable. Raises what `then`

@@ -9,7 +9,8 @@ what is written. Without a data directory there is nothing to wait for, and `the
 
 A disk that hangs neither takes a write nor refuses it. After HANGS_S `look` tells of it (`failed`); whoever waits for
 the write under way is told that its outcome is not known, and further writes are refused at once until the disk goes
-on.
+on. What was done at once meanwhile under the name of such a write stays: the write is not followed up, though it may be
+on the disk until the next one.
 
 Bounds: a client waits for one write, or for the changes that it sent at one time (`rpc_speaker.py`), so the queue is no
 longer than what all clients have in hand. A write of what was done already has a name, and only its last state is
@@ -45,12 +46,21 @@ class Database(Protocol):
 class Write(Generic[Result]):
     """A write that was asked for, with what follows it."""
 
-    __slots__ = ("_done", "_error", "_otherwise", "_result", "_then", "statements")
+    __slots__ = ("_done", "_error", "_otherwise", "_result", "_then", "name", "overtaken", "statements")
 
     def __init__(
-        self, statements: list[Statement], then: Callable[[], Result], otherwise: Callable[[], Result] | None = None
+        self,
+        statements: list[Statement],
+        then: Callable[[], Result],
+        otherwise: Callable[[], Result] | None = None,
+        *,
+        name: str = "",
     ) -> None:
-        """`otherwise` gives the result if the write is refused or the disk hangs; None: that is an error."""
+        """`otherwise` gives the result if the write is refused or the disk hangs; None: that is an error. `name` says
+        what is written, as in `Store.apply_first`."""
+        self.name = name
+        self.overtaken = False
+        """Nobody waits for it any more, and what it changes was changed meanwhile: nothing follows from it."""
         self.statements = statements
         self._then = then
         self._otherwise = otherwise
@@ -60,6 +70,8 @@ class Write(Generic[Result]):
 
     def finish(self, refused: Refused | None) -> None:
         """It is on the disk, or was refused: do what follows."""
+        if self.overtaken:
+            return
         try:
             if refused is None:
                 self._result = self._then()
@@ -72,7 +84,8 @@ class Write(Generic[Result]):
         self._done.set()
 
     def give_up(self) -> None:
-        """The disk hangs. What follows is still done if it goes on, and nobody waits for that any more."""
+        """The disk hangs, and nobody waits for this any more. What follows is still done if the disk goes on, unless it
+        is overtaken."""
         if self._otherwise is not None:
             self._result = self._otherwise()
         else:
@@ -111,21 +124,23 @@ class Store:
         self._busy_since: float | None = None
         """When the write under way began."""
         self._under_way: list[Write[Any]] = []
+        self._given_up: list[Write[Any]] = []
+        """Those under way that nobody waits for, since the disk hangs."""
         self._queue: list[Write[Any]] = []
         self._later: dict[str, Callable[[], list[Statement]]] = {}
         self._wake = trio.Event()
         self._thread = trio.CapacityLimiter(1)
         """A limiter of its own, so that other work in threads never delays the disk."""
 
-    async def commit(self, statements: list[Statement], then: Callable[[], Result]) -> Result:
+    async def commit(self, statements: list[Statement], then: Callable[[], Result], *, name: str = "") -> Result:
         """Write the statements, call `then`, and return its result. Raises Refused if they cannot be written: then
         nothing was, and `then` is not called. Raises what `then` raises, and OutcomeUnknown as `Write.result`. The
-        write goes on if the caller is cancelled."""
-        return await self.begin(statements, then).result()
+        write goes on if the caller is cancelled. `name` as in `apply_first`; empty: nothing else writes the same."""
+        return await self.begin(statements, then, name=name).result()
 
-    def begin(self, statements: list[Statement], then: Callable[[], Result]) -> Write[Result]:
+    def begin(self, statements: list[Statement], then: Callable[[], Result], *, name: str = "") -> Write[Result]:
         """Ask for the write, which has its place in the order from now on. See `commit`."""
-        return self._ask_for(Write(statements, then))
+        return self._ask_for(Write(statements, then, name=name))
 
     def apply_first(
         self, name: str, statements: Callable[[], list[Statement]], then: Callable[[], None]
@@ -154,6 +169,8 @@ class Store:
 
     def commit_later(self, name: str, statements: Callable[[], list[Statement]]) -> None:
         """Write soon what the function gives by then; asked again under this name before that, it is written once."""
+        for each in self._given_up:
+            each.overtaken |= each.name == name
         if self._database is not None:
             self._later[name] = statements
             self._wake.set()
@@ -198,6 +215,7 @@ class Store:
             each.finish(refused)
             if number % FOLLOWED_IN_A_TURN == 0:
                 await trio.lowlevel.cancel_shielded_checkpoint()
+        self._given_up = []
 
     def look(self) -> None:
         """Find out whether the disk hangs. To be called every few seconds: a timer for each write would cost more."""
@@ -205,7 +223,8 @@ class Store:
             return
         self._hangs = self._fails = True
         self._failed(HANGS)
-        for each in self._under_way:
+        self._given_up = self._under_way
+        for each in self._given_up:
             each.give_up()
         behind, self._queue = self._queue, []
         for each in behind:

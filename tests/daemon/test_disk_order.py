@@ -1,6 +1,7 @@
 """Changes of one service by several clients: the disk has them in the order in which they took effect."""
 
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -15,8 +16,9 @@ from msgpack import unpackb
 
 from gossipreg.daemon.data_directory import DataDirectory
 from gossipreg.daemon.kept import Statement
+from gossipreg.daemon.store import HANGS_S
 from gossipreg.wire.rpc import encode_request
-from tests.daemon.conftest import GENEROUS_S, ME, Sidecar, running
+from tests.daemon.conftest import GENEROUS_S, ME, Client, Sidecar, running
 
 
 class GatedDirectory(DataDirectory):
@@ -120,6 +122,53 @@ async def test_a_node_check_that_is_set_while_it_is_dropped_is_on_the_disk(
         directory.gate.set()
     assert "mail" in sidecar.services.health.node_checks
     assert [one.id for one in directory.node_checks()] == ["mail"]
+
+
+async def until_it_goes_on(directory: GatedDirectory, client: Client) -> None:
+    """The disk hangs no more, and another service is registered."""
+    directory.gate.set()
+    with trio.fail_after(GENEROUS_S):
+        while not isinstance(await client.call("register", name="mail", id="mail", port=1), dict):
+            await trio.sleep(0)
+
+
+async def test_what_is_deregistered_while_the_disk_hangs_stays_out(
+    tmp_path: Path, directory: GatedDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its registration was told that its outcome is not known, and must not come back with the disk."""
+    async with running(tmp_path, database=directory) as sidecar:
+        client = await sidecar.client()
+        for port in (1, 2):
+            assert "version" in await client.call("register", name="web", id=f"web-{port}", port=port)
+        await sidecar.store.flushed()
+        directory.shut()
+        for port in (1, 2):
+            await (await sidecar.client()).send("register", name="web", id=f"web-{port}", port=10 + port)
+            await directory.reached.wait()
+            await trio.testing.wait_all_tasks_blocked(0.01)
+        monkeypatch.setattr(sidecar.store, "_clock", lambda: time.monotonic() + 2 * HANGS_S)
+        sidecar.store.look()
+        assert await client.call("deregister", id="web-1") == {"durable": False}
+        assert await client.call("deregister", id="web-2") == {"durable": False}
+        await until_it_goes_on(directory, client)
+        await sidecar.store.flushed()
+        assert after_a_start(directory) == here(sidecar) == ({"mail": 1}, {})
+
+
+async def test_a_registration_goes_on_with_the_disk_if_nothing_overtook_it(
+    tmp_path: Path, directory: GatedDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path, database=directory) as sidecar:
+        client = await sidecar.client()
+        directory.shut()
+        await client.send("register", **web(1))
+        await directory.reached.wait()
+        monkeypatch.setattr(sidecar.store, "_clock", lambda: time.monotonic() + 2 * HANGS_S)
+        sidecar.store.look()
+        assert (await client.next())[2][0] == "outcome_unknown"
+        await until_it_goes_on(directory, client)
+        await sidecar.store.flushed()
+        assert after_a_start(directory) == here(sidecar) == ({"web": 1, "mail": 1}, {})
 
 
 IDS = st.sampled_from(["a", "b"])
