@@ -1,6 +1,7 @@
 """The commands of `gossipreg`: parse, call, print. Each has a file, which is imported only when the command is run.
 
 A client command loads click, msgpack and the client, and nothing else that takes time: no trio, no cryptography.
+`join` alone is started by `join_light.py`, which keeps click out of the sidecar.
 `commands.py` is the group and the way from exceptions to exit codes; `options.py`, `output.py` and `units.py` are what
 the commands share.
 """
@@ -20,6 +21,12 @@ def _occupy_standard_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
 
 
+def _is_light() -> bool:
+    """Whether the command line is that of a sidecar, as far as one can see without click. All others are run in the
+    usual way, among them a `join` behind options of the group, and one that asks for help."""
+    return sys.argv[1:2] == ["join"] and not {"--help", "-h"}.intersection(sys.argv)
+
+
 def main() -> int:
     """The console script: runs the command of `sys.argv`; the exit code is returned, or the process ends with it."""
     try:
@@ -37,7 +44,10 @@ def _main() -> int:
     interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if interruptible:
         signal.signal(signal.SIGINT, lambda *_: os._exit(130))
-    from gossipreg.cli.commands import run
+    if _is_light():
+        from gossipreg.cli.join_light import run_light as run
+    else:
+        from gossipreg.cli.commands import run
 
     if interruptible:
         signal.signal(signal.SIGINT, signal.default_int_handler)

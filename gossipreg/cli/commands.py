@@ -5,8 +5,10 @@
 """
 
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +17,9 @@ from gossipreg.cli.exit_codes import INTERRUPTED, READER_GONE, REFUSED, UNREACHA
 from gossipreg.cli.options import Chosen, client_options, in_flags
 from gossipreg.cli.output import ReaderGone, flush, lost, say_error
 from gossipreg.errors import BadConfig, BadParams, CannotStart, ChooseSocket, GossipregError, Unreachable
+
+if TYPE_CHECKING:
+    from gossipreg.cli.sidecar_line import SidecarLine
 
 COMMANDS = (
     "join", "register", "deregister", "heartbeat", "lookup", "services", "members", "watch", "wait", "call", "info",
@@ -54,9 +59,13 @@ def gossipreg() -> None:
     """A service registry without a server: the sidecars of your services find each other and hold the registry."""
 
 
-def run(args: list[str] | None = None) -> int:
-    """Run one command line, that of the process if `args` is None, and return its exit code. Raises nothing."""
+def run(args: list[str] | None = None, hand_over: "Callable[[SidecarLine], int] | None" = None) -> int:
+    """Run one command line, that of the process if `args` is None, and return its exit code. Raises nothing.
+
+    `hand_over` gets what the line of a `join` says, see `Chosen`.
+    """
     chosen, stdout = Chosen(), sys.stdout
+    chosen.hand_over = hand_over
     chosen.json = _asks_for_json(sys.argv[1:] if args is None else args)  # for errors before the options are known
     try:
         code = gossipreg.main(args, prog_name="gossipreg", standalone_mode=False, obj=chosen)
@@ -69,9 +78,7 @@ def run(args: list[str] | None = None) -> int:
     except ReaderGone:
         return READER_GONE
     except GossipregError as error:
-        code = _exit_code(error)
-        say_error("usage" if isinstance(error, ChooseSocket) else error.code, in_flags(str(error)), json=chosen.json)
-        return code
+        return show_error(error, json=chosen.json)
     except OSError as error:  # click writes help and completion by itself
         if "gossipreg.daemon.main" in sys.modules:
             raise
@@ -80,6 +87,12 @@ def run(args: list[str] | None = None) -> int:
         if sys.stdout is not stdout:  # click has replaced it, since nobody reads its help any more
             return READER_GONE
         return error.code if isinstance(error.code, int) else 1
+
+
+def show_error(error: GossipregError, *, json: bool) -> int:
+    """Print the error in one line, and return its exit code."""
+    say_error("usage" if isinstance(error, ChooseSocket) else error.code, in_flags(str(error)), json=json)
+    return _exit_code(error)
 
 
 def _asks_for_json(args: list[str]) -> bool:

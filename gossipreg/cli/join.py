@@ -1,4 +1,4 @@
-"""`gossipreg join`: runs the sidecar. The one command that loads the daemon, and only when it starts."""
+"""`gossipreg join`: its options, and what only a command line can get wrong. `sidecar_line.py` runs the sidecar."""
 
 import os
 from functools import partial
@@ -6,20 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gossipreg.cli.exit_codes import of_start
-from gossipreg.cli.options import Chosen, client_options, in_flags, pairs, pass_chosen, service_options, service_params
+from gossipreg.cli.options import Chosen, client_options, pairs, pass_chosen, service_options, service_params
 from gossipreg.cli.pid_one import split_where_pid_one
+from gossipreg.cli.sidecar_line import SidecarLine, run_sidecar
 from gossipreg.cli.sources import ConfiguredCommand, config_option, in_force, reread, sources_of
 from gossipreg.cli.units import Duration, OneOf, Size
-from gossipreg.daemon.lean_trio import load_trio
-from gossipreg.daemon.memory import collect_seldom
-from gossipreg.errors import BadConfig, CannotStart
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from gossipreg.net.addresses import Bind
-    from gossipreg.sidecar_api import GatewayOptions
+    from gossipreg.daemon.settings import OptionInForce
 
 
 class _File(click.Path):
@@ -218,62 +212,53 @@ def join(ctx: click.Context, chosen: Chosen, /, **flags: Any) -> int:
 
     Prints one line, `ready ...`, when its socket answers. Without --seed it is the first member of a cluster.
     """
-    split_where_pid_one()
-    collect_seldom()
-    load_trio()
     service = _take_service(flags)
     dns = {key.removeprefix("dns_"): flags.pop(key) for key in ("dns", "dns_domain", "dns_ttl", "dns_negative_ttl")}
-    from gossipreg.daemon.logs import Log
-
     http = {key: flags.pop(key) for key in ("http", "http_host", "http_token_file", "insecure_http", "ui_writes")}
     xds = {key: flags.pop(key) for key in ("xds", "xds_policy", "insecure_xds", "xds_tls")}
-    from gossipreg.daemon.main import run
-    from gossipreg.daemon.settings import Settings
-
-    log_format = flags.pop("log_format") or ("json" if chosen.json else "text")
-    labels = tuple(sorted(flags.pop("labels").items()))
+    flags["log_format"] = flags["log_format"] or ("json" if chosen.json else "text")
+    flags["labels"] = tuple(sorted(flags["labels"].items()))
     sources, key = sources_of(ctx), os.environ.get("GOSSIPREG_KEY") or None
     if key is not None and sources.found_in.get("key_file", ("", ""))[0] == "file":
         flags["key_file"] = None  # a variable goes before the file
-    group = flags["socket_group"] or flags["socket_admin_group"]
+    _refuse_without_place(dns, http, xds)
     _refuse_same_places({"--http": http["http"], "--xds": xds["xds"]}, {"--dns": dns["dns"], "--socket": chosen.socket})
     if xds["xds_tls"] and xds["xds"]:
         _check_mesh(xds["xds"], flags["cluster"], flags["key_file"] or key)
-    gateways = [*_dns_gateway(dns), *_http_gateway(http, group), *_xds_gateway(xds, group, dns["domain"])]
-    settings = Settings(
-        **flags,
-        labels=labels,
-        key=key,
-        socket=chosen.socket,
-        log_format=log_format,
-        service=service,
-        config=sources.file,
-        options=in_force(ctx),
-        ignored_variables=tuple(sources.ignored),
-        read_options_again=partial(reread, ctx),
-    )
-    try:
-        return run(settings, *gateways)
-    except (BadConfig, CannotStart) as error:
-        if log_format == "text" or chosen.json:
-            raise
-        Log(log_format).error(error.code, message=in_flags(str(error)))  # a program that reads JSON reads nothing else
-        return of_start(error)
+    settings = flags | {"key": key, "socket": chosen.socket, "service": service, "config": sources.file}
+    settings["ignored_variables"] = tuple(sources.ignored)
+    line = SidecarLine(settings, tuple(map(tuple, in_force(ctx))), dns, http, xds, chosen.json)
+    if chosen.hand_over is not None:
+        return chosen.hand_over(line)
+    split_where_pid_one()
+    return run_sidecar(line, partial(reread, ctx))
 
 
-def _dns_gateway(dns: dict[str, Any]) -> "list[GatewayOptions]":
-    """Make the DNS gateway, if --dns was given. Its modules are loaded only then."""
+def read_line_again(arguments: list[str], file: str | None) -> "tuple[OptionInForce, ...]":
+    """`reread` for a command line, and the file of its --config, that another process has read."""
+    with join.make_context("join", list(arguments), resilient_parsing=True) as ctx:
+        sources_of(ctx).file = file
+        return reread(ctx)
+
+
+def _refuse_without_place(dns: dict[str, Any], http: dict[str, Any], xds: dict[str, Any]) -> None:
+    """Raise UsageError for a flag about a gateway that is not asked for."""
     if dns["dns"] is None:
         for key in ("domain", "ttl", "negative_ttl"):
             if dns[key] is not None:
                 flag = key.replace("_", "-")
                 raise click.UsageError(f"--dns-{flag} is about DNS: say where to answer it with --dns HOST:PORT.")
-        return []
-    from gossipreg.gateway.dns.gateway import DEFAULT_PORT, DnsOptions
-    from gossipreg.net.addresses import listen_rule
-
-    where = listen_rule(dns["dns"], what="--dns", default_port=DEFAULT_PORT)
-    return [DnsOptions(where, domain=dns["domain"], ttl_s=dns["ttl"] or 0.0, negative_ttl_s=dns["negative_ttl"] or 0.0)]
+    if not http["http"]:
+        for key in ("http_host", "http_token_file", "insecure_http", "ui_writes"):
+            if http[key]:
+                flag = f"--{key.replace('_', '-')}"
+                raise click.UsageError(f"{flag} is about HTTP: say where to answer it with --http HOST:PORT.")
+    if not xds["xds"]:
+        for key in ("xds_policy", "insecure_xds", "xds_tls"):
+            if xds[key]:
+                flag = f"--{key.replace('_', '-')}"
+                place = "unix:PATH" if key == "xds_tls" else "HOST:PORT"
+                raise click.UsageError(f"{flag} is about xDS: say where to answer it with --xds {place}.")
 
 
 def _refuse_same_places(repeatable: dict[str, tuple[str, ...]], single: dict[str, str | None]) -> None:
@@ -298,24 +283,6 @@ def _has_port(flag: str, text: str) -> bool:
     return bool(text.strip()) and split_host_port(text, what=flag)[1] not in (None, 0)
 
 
-def _http_gateway(flags: dict[str, Any], group: str | None) -> "list[GatewayOptions]":
-    if not flags["http"]:
-        for key in ("http_host", "http_token_file", "insecure_http", "ui_writes"):
-            if flags[key]:
-                flag = f"--{key.replace('_', '-')}"
-                raise click.UsageError(f"{flag} is about HTTP: say where to answer it with --http HOST:PORT.")
-        return []
-    from gossipreg.gateway.http.gateway import DEFAULT_PORT, HttpOptions
-
-    tcp, unix = _places("--http", flags["http"], DEFAULT_PORT)
-    return [
-        HttpOptions(
-            tcp, unix, socket_group=group, names=flags["http_host"], token_file=flags["http_token_file"],
-            open_reads=flags["insecure_http"], page_writes=flags["ui_writes"],
-        )
-    ]  # fmt: skip
-
-
 def _check_mesh(places: tuple[str, ...], cluster: str, key: str | None) -> None:
     """Raise UsageError if --xds-tls cannot be had."""
     from gossipreg.gateway.xds.resources.mesh_ids import fault_of_cluster
@@ -329,44 +296,6 @@ def _check_mesh(places: tuple[str, ...], cluster: str, key: str | None) -> None:
         )
     if fault := fault_of_cluster(cluster):
         raise click.UsageError(f"--xds-tls: {fault}.")
-
-
-def _xds_gateway(flags: dict[str, Any], group: str | None, domain: str | None) -> "list[GatewayOptions]":
-    """Make the xDS gateway, if --xds was given. Its modules, and the libraries of the extra, are loaded only then."""
-    if not flags["xds"]:
-        for key in ("xds_policy", "insecure_xds", "xds_tls"):
-            if flags[key]:
-                flag = f"--{key.replace('_', '-')}"
-                place = "unix:PATH" if key == "xds_tls" else "HOST:PORT"
-                raise click.UsageError(f"{flag} is about xDS: say where to answer it with --xds {place}.")
-        return []
-    try:
-        from gossipreg.gateway.xds.gateway import DEFAULT_PORT, XdsOptions
-    except ModuleNotFoundError as error:
-        from gossipreg.extras import install_command
-
-        library = (error.name or "").partition(".")[0]
-        if library == "gossipreg":
-            raise
-        lacks = f"--xds needs libraries that are not installed here ({library})"
-        raise click.UsageError(f"{lacks}: {install_command('xds')}") from None
-    tcp, unix = _places("--xds", flags["xds"], DEFAULT_PORT)
-    return [
-        XdsOptions(
-            tcp, unix, socket_group=group, insecure=flags["insecure_xds"], policy_file=flags["xds_policy"],
-            domain=domain, tls=flags["xds_tls"],
-        )
-    ]  # fmt: skip
-
-
-def _places(flag: str, places: tuple[str, ...], default_port: int) -> "tuple[list[Bind], list[Path]]":
-    """The addresses and the paths among these."""
-    from pathlib import Path
-
-    from gossipreg.net.addresses import listen_rule
-
-    tcp = [listen_rule(text, what=flag, default_port=default_port) for text in places if not text.startswith("unix:")]
-    return tcp, [Path(text.removeprefix("unix:")) for text in places if text.startswith("unix:")]
 
 
 def _take_service(flags: dict[str, Any]) -> dict[str, Any] | None:

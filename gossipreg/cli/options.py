@@ -7,6 +7,7 @@ import click
 from click.core import ParameterSource
 
 if TYPE_CHECKING:
+    from gossipreg.cli.sidecar_line import SidecarLine
     from gossipreg.client import Client
 
 
@@ -20,6 +21,8 @@ class Chosen:
     def __init__(self) -> None:
         self.socket: str | None = None
         self.json = False
+        self.hand_over: Callable[[SidecarLine], int] | None = None
+        """Takes what the line of `join` says, and returns the exit code. None: the sidecar runs in this process."""
 
     def client(self, timeout_s: float = 10.0) -> "Client":
         """A client of the chosen sidecar; nothing is opened yet."""

@@ -169,7 +169,7 @@ def test_a_full_disk_refuses_registering_but_not_deregistering(cluster: Sidecars
 
 
 AS_NOBODY = """if True:
-    import os, sys, encodings.idna, sqlite3, gossipreg.daemon.main, gossipreg.cli.join
+    import os, sys, encodings.idna, sqlite3, gossipreg.daemon.main, gossipreg.cli.join, gossipreg.cli.join_light
     from cryptography.hazmat.primitives.asymmetric import ed25519
     if os.geteuid() == 0:
         os.setuid(65534)
