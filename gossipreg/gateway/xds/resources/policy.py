@@ -29,6 +29,8 @@ class Balancing(StrEnum):
     MAGLEV = "maglev"
 
 
+HASHING = (Balancing.RING_HASH, Balancing.MAGLEV)
+"""Those that choose by `hash_header`."""
 GRPC_BALANCING = (Balancing.ROUND_ROBIN, Balancing.RING_HASH)
 """gRPC clients refuse a cluster with any other; they get round robin instead."""
 

@@ -36,6 +36,7 @@ from gossipreg.durations import parse_duration
 from gossipreg.errors import BadConfig, cannot_start
 from gossipreg.gateway.xds.model import TAKEN_NAMES
 from gossipreg.gateway.xds.resources.policy import (
+    HASHING,
     LISTEN_HOST,
     LISTEN_PORT,
     RETRY_ON,
@@ -104,9 +105,11 @@ def read_policy_untrusted(data: bytes, where: str) -> XdsPolicy:
     for name in _OF_ONE:
         if name in default:
             raise BadConfig(f"{where}: [default] {name} is of one service: write it under [service.NAME]")
+    services = _services(where, top.get("service", {}), default)
+    if not any(_hashes_by(default.get("hash_header", ""), one) for one in (_policy(default), *services.values())):
+        _refuse_unused_header(f"{where}: [default]", default)
     return XdsPolicy(
-        listen.get("address", LISTEN_HOST), listen.get("port", LISTEN_PORT), _policy(default),
-        _services(where, top.get("service", {}), default),
+        listen.get("address", LISTEN_HOST), listen.get("port", LISTEN_PORT), _policy(default), services
     )  # fmt: skip
 
 
@@ -118,8 +121,22 @@ def _services(where: str, tables: Mapping[str, Any], default: Mapping[str, Any])
             raise BadConfig(f"{at} is no name of a service")
         if fold_name(name) in services:
             raise BadConfig(f"{at} is there twice, since names are compared in any case: make one table of them")
-        services[fold_name(name)] = _policy(_settings(at, _table(at, table), default))
+        settings = _settings(at, _table(at, table), default)
+        services[fold_name(name)] = policy = _policy(settings)
+        if "hash_header" in table and policy.lb not in HASHING:
+            _refuse_unused_header(at, settings)
     return services
+
+
+def _hashes_by(header: str, policy: ServicePolicy) -> bool:
+    return policy.lb in HASHING and policy.hash_header == header
+
+
+def _refuse_unused_header(where: str, settings: Mapping[str, Any]) -> None:
+    """A header by which nobody chooses: who wrote it believes that calls of one user go to one instance."""
+    if "hash_header" in settings:
+        lb, choices = settings.get("lb", Balancing.ROUND_ROBIN), " or ".join(f'"{one}"' for one in HASHING)
+        raise BadConfig(f'{where} hash_header has no effect with lb = "{lb}": write lb = {choices}, or leave it out')
 
 
 def _settings(where: str, table: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def test_a_cluster_has_all_that_the_policy_sets() -> None:
     assert [limits.max_connections.value, limits.max_pending_requests.value] == [1, 2]
     assert [limits.max_requests.value, limits.max_retries.value] == [3, 4]
     assert cluster.outlier_detection.consecutive_5xx.value == 5
-    assert cluster.lb_policy == cluster.LEAST_REQUEST
+    assert cluster.lb_policy == cluster.MAGLEV
     assert cluster.common_lb_config.HasField("healthy_panic_threshold")
     assert cluster.common_lb_config.healthy_panic_threshold.value == 0
 

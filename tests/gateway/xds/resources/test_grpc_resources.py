@@ -15,7 +15,7 @@ timeout = "3s"
 retries = { attempts = 3, on = ["unavailable", "5xx"], per_try_timeout = "1s" }
 limits = { connections = 1, pending = 2, requests = 3, retries = 4 }
 outlier = { consecutive_5xx = 5, failure_percentage = 50, minimum_hosts = 2, interval = "1.5s" }
-lb = "least_request"
+lb = "maglev"
 hash_header = "x-user"
 split = { v1 = 90, v2 = 10 }
 mirror = { to = "shadow", percent = 2.5 }
@@ -144,7 +144,7 @@ def test_what_is_ignored_is_said_once_for_each_kind_of_client() -> None:
             registry.ask(LISTENER, "web", kind)
     assert len(registry.notes) == 1
     assert registry.notes[0].startswith("xds: clients of grpc-js do not use retries on other faults, ")
-    assert registry.notes[0].endswith("lb = least_request, mirror of [service.web] in the policy")
+    assert registry.notes[0].endswith("lb = maglev, mirror of [service.web] in the policy")
 
 
 @pytest.mark.parametrize(("given", "ms"), [("999.6ms", 1000), ("1.9999s", 2000), ("1.4ms", 1), ("10.0006s", 10_001)])

@@ -126,6 +126,18 @@ def test_a_share_of_0_is_no_part_of_a_split() -> None:
         ("[service.web]\nlb = []", "lb is []: write one of"),
         ('[service.web]\nhash_header = "a b"', "hash_header is 'a b': write the name of a header"),
         ('[service.web]\nhash_header = "x-bin"', "hash_header is 'x-bin': write the name of a header"),
+        (
+            '[service.web]\nhash_header = "x"',
+            '[service.web] hash_header has no effect with lb = "round_robin": write lb = "ring_hash" or "maglev", or '
+            "leave it out",
+        ),
+        ('[service.web]\nlb = "random"\nhash_header = "x"', 'has no effect with lb = "random"'),
+        ('[default]\nlb = "ring_hash"\n[service.web]\nlb = "random"\nhash_header = "x"', "[service.web] hash_header"),
+        ('[default]\nhash_header = "x"\n[service.web]\ntimeout = 1', "[default] hash_header has no effect"),
+        (
+            '[default]\nhash_header = "x"\n[service.web]\nlb = "maglev"\nhash_header = "y"',
+            "[default] hash_header has no effect",
+        ),
         ("[service.web]\nsplit = {}", "split is {}: write a share above 0"),
         ("[service.web]\nsplit = { v1 = 0 }", "split is {'v1': 0}: write a share above 0"),
         ("[service.web]\nsplit = { v1 = 1.5 }", "split.v1 is 1.5: write a whole number from 0 to 1000000"),
@@ -193,6 +205,20 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
 def test_no_bytes_raise_anything_but_bad_config(data: bytes) -> None:
     with suppress(BadConfig):
         read_policy_untrusted(data, "file")
+
+
+@pytest.mark.parametrize(
+    ("text", "header"),
+    [
+        ('[service.web]\nlb = "maglev"\nhash_header = "x"', "x"),
+        ('[default]\nhash_header = "x"\n[service.web]\nlb = "ring_hash"', "x"),
+        ('[default]\nlb = "ring_hash"\n[service.web]\nhash_header = "x"', "x"),
+        ('[default]\nlb = "ring_hash"\nhash_header = "x"\n[service.web]\nlb = "round_robin"', "x"),
+        ('[service.web]\nlb = "ring_hash"', ""),
+    ],
+)
+def test_a_header_to_hash_by_may_come_from_either_table(text: str, header: str) -> None:
+    assert policy_of(text).of("web").hash_header == header
 
 
 def test_what_a_kind_of_client_ignores_is_named() -> None:

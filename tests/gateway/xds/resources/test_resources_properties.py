@@ -36,7 +36,8 @@ policies = st.lists(
     st.sampled_from([
         "timeout = 3", "retries = { attempts = 2 }", 'retries = { on = ["5xx"] }', "limits = { requests = 1 }",
         "limits = { pending = 1 }", "outlier = { consecutive_5xx = 3 }", "outlier = { failure_percentage = 3 }",
-        'lb = "ring_hash"', 'lb = "maglev"', 'hash_header = "x"', "split = { v1 = 9, V2 = 1 }", "split = { v1 = 1 }",
+        'lb = "ring_hash"', 'lb = "maglev"', 'lb = "ring_hash"\nhash_header = "x"',
+        'lb = "maglev"\nhash_header = "x"', "split = { v1 = 9, V2 = 1 }", "split = { v1 = 1 }",
         'mirror = { to = "b" }', 'route = [{ headers = { x = "1" }, tag = "a" }]',
     ]),
     max_size=6, unique_by=lambda line: line.partition(" ")[0],
