@@ -12,14 +12,14 @@ GREY = "getComputedStyle(document.querySelector('#main > div:last-child')).filte
 
 async def test_a_lost_stream_is_said_at_once(tab: Tab, sidecar: FakeSidecar) -> None:
     await tab.open(f"{sidecar.address}#/members")
-    await tab.wait_for_text("30 members")
+    await tab.wait_for_text("29 members and 1 that left")
     sidecar.refusing = True
     sidecar.cut()
     await tab.wait_for_text("No connection to the sidecar")
     await tab.wait_for_text("What is shown is of")
     assert await tab.evaluate(GREY) == "grayscale(1)"
     assert await tab.evaluate("document.querySelector('#pulse').innerText") == "no connection"
-    await tab.wait_for_text("30 members")  # what was known stays, as old
+    await tab.wait_for_text("29 members and 1 that left")  # what was known stays, as old
     tab.errors.clear()  # the failed requests
 
 
@@ -27,7 +27,7 @@ async def test_a_lost_stream_is_said_at_once(tab: Tab, sidecar: FakeSidecar) -> 
 async def test_it_comes_back_by_itself(tab: Tab, sidecar: FakeSidecar) -> None:
     await tab.call("Page.addScriptToEvaluateOnNewDocument", source=FASTER)
     await tab.open(f"{sidecar.address}#/members")
-    await tab.wait_for_text("30 members")
+    await tab.wait_for_text("29 members and 1 that left")
     sidecar.refusing = True
     sidecar.cut()
     await tab.wait_for_text("No connection to the sidecar")
@@ -35,7 +35,7 @@ async def test_it_comes_back_by_itself(tab: Tab, sidecar: FakeSidecar) -> None:
     await tab.wait_for("document.querySelector('#pulse').innerText === 'live'")
     assert await tab.evaluate("document.querySelector('#banner').hidden")
     assert await tab.evaluate(GREY) == "none"
-    await tab.wait_for_text("30 members")
+    await tab.wait_for_text("29 members and 1 that left")
     tab.errors.clear()
 
 

@@ -104,5 +104,16 @@ async def test_a_text_that_can_be_no_token_is_said_to_be_none(tab: Tab, sidecar:
     await tab.evaluate("document.querySelector('#token').value = ''")
     await tab.type(sidecar.token)
     await tab.press("Enter")
-    await tab.wait_for_text("30 members")
+    await tab.wait_for_text("29 members and 1 that left")
     tab.errors.clear()  # the browser reports the 401
+
+
+async def test_a_member_that_left_is_counted_beside_on_every_view(tab: Tab, sidecar: FakeSidecar) -> None:
+    await tab.open(sidecar.address)
+    await tab.wait_for_text("Members")
+    tile = "[...document.querySelectorAll('.tile')].find((one) => one.innerText.startsWith('Members'))"
+    await tab.wait_for(f"{tile}?.querySelector('.big')?.innerText === '29'")
+    assert "1\nleft" in await tab.evaluate(f"{tile}.querySelector('.counts').innerText")
+    assert (await tab.evaluate("document.querySelector('nav a[href=\"#/members\"]').innerText")).endswith("of 29")
+    await tab.open(f"{sidecar.address}#/members")
+    await tab.wait_for_text("29 members and 1 that left")

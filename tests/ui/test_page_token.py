@@ -17,9 +17,9 @@ async def test_the_page_asks_for_the_token_and_keeps_it(tab: Tab, sidecar: FakeS
     await tab.wait_for_text("This token is not accepted")
     await tab.type(TOKEN)
     await tab.press("Enter")
-    await tab.wait_for_text("30 members")
+    await tab.wait_for_text("29 members and 1 that left")
     await tab.call("Page.reload")
-    await tab.wait_for_text("30 members")
+    await tab.wait_for_text("29 members and 1 that left")
     assert await tab.evaluate("[localStorage.length, document.cookie]") == [0, ""]
     assert [url for url in tab.requests if TOKEN in url] == []
     tab.errors.clear()  # the browser reports each 401

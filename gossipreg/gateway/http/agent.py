@@ -1,5 +1,6 @@
 """The reads of what is registered with this sidecar, and of how it sees the cluster: /v1/agent and /v1/status."""
 
+from collections import Counter
 from dataclasses import replace
 
 from gossipreg.blake2 import blake2b
@@ -116,6 +117,7 @@ class AgentReads:
         sidecar, node = self._sidecar, self.own_node()
         own = self._view.member(self._view.id, sidecar.now())
         assert own is not None, "a member knows itself"
+        states = Counter(member.state for member in self._view.members(sidecar.now()))
         return {
             "Config": {
                 "Datacenter": sidecar.cluster, "PrimaryDatacenter": sidecar.cluster, "NodeName": node.name,
@@ -128,7 +130,9 @@ class AgentReads:
             "Stats": {
                 "agent": {"services": str(len(self.instances()))},
                 "runtime": {"version": f"gossipreg {sidecar.version}"},
-                "serf_lan": {"members": str(len(self._view.table.rows))},
+                "serf_lan": {  # in Serf's words a member that left is one of `members`
+                    "members": str(states.total()), "failed": str(states["dead"]), "left": str(states["left"]),
+                },
             },
             "DebugConfig": {},
             "xDS": {},

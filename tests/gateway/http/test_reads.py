@@ -61,6 +61,8 @@ async def test_a_dead_member_is_critical_and_its_services_are_gone(pair: tuple[S
     assert (check["Node"], check["CheckID"], check["Output"]) == ("two", "serfHealth", "Agent not live or unreachable")
     members = {member["Name"]: member["Status"] for member in (await client.get("/v1/agent/members")).json}
     assert members == {"one": 1, "two": 4}
+    counted = (await client.get("/v1/agent/self")).json["Stats"]["serf_lan"]
+    assert counted == {"members": "2", "failed": "1", "left": "0"}
     assert {node["Node"] for node in (await client.get("/v1/catalog/nodes")).json} == {"one", "two"}
 
 

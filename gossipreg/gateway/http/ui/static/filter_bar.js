@@ -23,9 +23,9 @@ export class FilterBar {
     this.element = h("div", { class: "filter-bar" }, this.field, this.switches, this.status);
   }
 
-  /** `counts` by state, of all items; `shown` of `total` match; `complete`: no further items are on their way; `known`:
-   * nobody who has items left out an answer. */
-  update({ query, counts, shown, total, complete, noun, known = true }) {
+  /** `counts` by state, of all items; `shown` of `total` match; `counted`: those of them that `noun` counts; `complete`:
+   * no further items are on their way; `known`: nobody who has items left out an answer. */
+  update({ query, counts, shown, total, counted = total, complete, noun, known = true }) {
     if (document.activeElement !== this.field) this.field.value = query.q ?? "";
     const chosen = query.state ?? "";
     const key = JSON.stringify([chosen, counts, known]);
@@ -35,7 +35,8 @@ export class FilterBar {
       fill(this.switches, this.states.map((state) => this.choice(state, `${number(counts[state] ?? 0)}${known ? "" : "+"}`, chosen)));
       if (focused) this.switches.querySelector(`[data-state="${focused}"]`)?.focus();
     }
-    const text = shown === total ? `${number(total)} ${noun}` : `${number(shown)} of ${number(total)} ${noun}`;
+    const all = `${number(counted)} ${noun}`;
+    const text = shown === total ? all : `${number(shown)} of ${all}`;
     const said = !known ? `at least ${text}` : complete ? text : `${text} so far, more are on their way`;
     if (this.status.textContent !== said) this.status.textContent = said;
   }

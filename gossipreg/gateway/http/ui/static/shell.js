@@ -2,7 +2,7 @@
 
 import { fill, h } from "./dom.js";
 import { address, section } from "./route.js";
-import { glyph } from "./states.js";
+import { glyph, memberCount } from "./states.js";
 import { troublesOf } from "./view_overview.js";
 import { counted, duration, number, timeOfDay } from "./words.js";
 
@@ -55,7 +55,7 @@ export class Shell {
     const troubles = troublesOf(overview).length;
     this.beside("overview", troubles ? [glyph("warning"), h("span", { class: "unseen" }, `${counted(troubles, "trouble")}: `), number(troubles)] : "");
     const { members, services, events, sagas } = overview;
-    const all = members && members.alive + members.suspect + members.dead;
+    const all = memberCount(members);
     this.beside("members", members && (members.dead ? part("dead", members.dead, all) : members.suspect ? part("suspect", members.suspect, all) : number(all)));
     this.beside("services", services && (services.down_count ? part("critical", services.down_count, services.names) : number(services.names)));
     // of events and sagas the overview knows those that are led at its own sidecar: no sum that stands for all

@@ -49,6 +49,11 @@ const STATES = {
 const WORDS = { commit: "committed", abort: "aborted", not_undone: "not undone", after_done: "done", after: "after the commit", intended: "under way" };
 
 export const MEMBER_STATES = ["alive", "suspect", "dead", "left"];
+/** How many members there are, from counts by state: those that left are none any more. null where they are not known. */
+export function memberCount(counts) {
+  return counts ? counts.alive + counts.suspect + counts.dead : null;
+}
+
 export const HEALTHS = ["passing", "warning", "critical", "maintenance"];
 
 export function tone(state) {

@@ -71,7 +71,7 @@ function ofItself({ member, load, troubles = [], failing_checks: failing = [], n
       ["Memory", typeof load.memory_bytes === "number" ? bytes(load.memory_bytes) : null],
       ["Journals led", typeof load.journals_led === "number" ? number(load.journals_led) : null],
       ["Local health", typeof load.health_score === "number" ? localHealth(load.health_score) : null],
-      ["Members known", typeof load.members === "number" ? number(load.members) : null],
+      ["Living members known", typeof load.members === "number" ? number(load.members) : null],
       ["Services there", typeof load.services === "number" ? number(load.services) : null],
       ...furtherFigures(load),
     ]),

@@ -7,7 +7,7 @@ import { FilterBar, matches } from "./filter_bar.js";
 import { MemberMap, SHAPES, TINTS } from "./member_map.js";
 import { heading, note, waiting } from "./parts.js";
 import { address, refine } from "./route.js";
-import { badge, MEMBER_STATES } from "./states.js";
+import { badge, MEMBER_STATES, memberCount } from "./states.js";
 import { Table } from "./table.js";
 import { number, roundTrip } from "./words.js";
 
@@ -71,7 +71,8 @@ export function open(place, app) {
     all.sort((a, b) => byName.compare(a.name, b.name)); // the order among equals
     const found = all.filter(wanted);
     const counts = Object.fromEntries(MEMBER_STATES.map((state) => [state, all.filter((one) => one.state === state).length]));
-    bar.update({ query, counts, shown: found.length, total: all.length, complete: members.complete, noun: "members" });
+    const gone = counts.left ? ` and ${number(counts.left)} that left` : "";
+    bar.update({ query, counts, shown: found.length, total: all.length, counted: memberCount(counts), complete: members.complete, noun: `members${gone}` });
     const [shape, tint] = [pick(query.map, SHAPES), pick(query.by, TINTS)];
     showChoices(shape, tint);
     if (members.complete) map.show(all, { shape, tint, wanted }); // it would be drawn anew with each piece

@@ -4,7 +4,7 @@ import { age, nowMs } from "./clock.js";
 import { fillIfChanged, h } from "./dom.js";
 import { card, figure, heading, note, waiting } from "./parts.js";
 import { address } from "./route.js";
-import { badge, glyph, HEALTHS, MEMBER_STATES, shareBar, tone } from "./states.js";
+import { badge, glyph, HEALTHS, MEMBER_STATES, memberCount, shareBar, tone } from "./states.js";
 import { counted, duration, number } from "./words.js";
 
 export const stream = () => ({ view: "overview" });
@@ -138,15 +138,11 @@ function troubleOf({ state, message, todo, since_s, href, why }, receivedMs) {
 function tilesOf(overview, hello) {
   const noDisk = hello?.data_dir === false && "This sidecar has no data directory, so no journal is kept here.";
   return [
-    tile("Members", "members", sum(overview.members, MEMBER_STATES), overview.members, MEMBER_STATES),
+    tile("Members", "members", memberCount(overview.members), overview.members, MEMBER_STATES),
     tile("Services", "services", overview.services?.names, overview.services, HEALTHS, overview.services && counted(overview.services.instances, "instance")),
     eventsTile(overview.events, noDisk),
     sagasTile(overview.sagas, noDisk),
   ];
-}
-
-function sum(counts, states) {
-  return counts ? states.reduce((total, state) => total + (counts[state] ?? 0), 0) : null;
 }
 
 function tile(title, view, total, counts, states, beside = null) {
@@ -156,7 +152,7 @@ function tile(title, view, total, counts, states, beside = null) {
     { class: "card tile" },
     h("h2", null, h("a", { href: address(view), data: { focus: view } }, title)),
     h("p", { class: "big" }, number(total), beside && h("span", { class: "soft" }, beside)),
-    shareBar(counts, states),
+    shareBar(counts, states.filter((state) => state !== "left")),
     h(
       "ul",
       { class: "counts" },
