@@ -135,7 +135,7 @@ def _begin(chosen: Chosen, id: str, definition: bytes, data: bytes) -> dict[str,
     try:
         with chosen.client(ANSWER_S) as client:
             trace = trace_of_environment()
-            more = {} if trace is None else {"traceparent": trace.parent}
+            more = {} if trace is None else dict(trace.headers())
             begun: dict[str, Any] = client.call("saga-run", definition=definition, id=id, input=data, **more)
     except OutcomeUnknown as error:
         raise OutcomeUnknown(f"{error}; run it again with --id {id}: it begins once") from None

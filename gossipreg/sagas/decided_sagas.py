@@ -55,8 +55,7 @@ class DecidedSagas:
     def _begin(self, open: OpenSaga, step: OpenStep, work: CommandWork, command: SagaCommand, due: float) -> None:
         context = self._context
         if CommandId(open.id, step.name, work) not in context.attempts:
-            traceparent = open.begun.traceparent
-            task = lasting_task(work, context.ref(open.id), step.intent, command, traceparent, context.tuning)
+            task = lasting_task(work, context.ref(open.id), step.intent, command, open.begun, context.tuning)
             task.attempts = step.attempts
             context.attempts.begin(task, due)
 

@@ -11,8 +11,8 @@ from gossipreg.sagas.saga_model import MAX_HEADER_BYTES, MAX_METHOD_BYTES, MAX_P
 from gossipreg.sagas.saga_templates import short
 
 OUR_HEADERS = frozenset((
-    "idempotency-key", "traceparent", "host", "content-length", "transfer-encoding", "connection", "keep-alive", "te",
-    "trailer", "upgrade", "expect", "proxy-connection", "proxy-authorization",
+    "idempotency-key", "traceparent", "tracestate", "host", "content-length", "transfer-encoding", "connection",
+    "keep-alive", "te", "trailer", "upgrade", "expect", "proxy-connection", "proxy-authorization",
 ))  # fmt: skip
 OUR_PREFIX = "gossipreg-"
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")

@@ -87,7 +87,7 @@ class RunningSagas:
         """A saga that a program takes the steps of. Raises Busy."""
         begun = BegunSaga(
             asked.id, asked.name, SagaKind.BY_CODE, asked.input, asked.timeout_ms, b"", self._context.now_wall_ms(),
-            asked.traceparent, asked.strict,
+            asked.traceparent, asked.strict, asked.tracestate,
         )  # fmt: skip
         self._room.check_saga(len(begun.input))
         self._add(LiveSaga(self._context.ref(asked.id), begun, caller))
@@ -98,7 +98,7 @@ class RunningSagas:
         definition = asked.definition
         begun = BegunSaga(
             asked.id, definition.name, SagaKind.DECLARED, asked.input, definition.timeout_ms, asked.encoded,
-            self._context.now_wall_ms(), asked.traceparent, definition.strict,
+            self._context.now_wall_ms(), asked.traceparent, definition.strict, asked.tracestate,
         )  # fmt: skip
         self._room.check_saga(len(begun.input) + len(begun.definition))
         live = LiveSaga(self._context.ref(asked.id), begun, caller, definition=definition)

@@ -1,7 +1,7 @@
 """The calls about sagas: what a program or a person asks of whoever leads the journal. Methods and parameters, checked.
 
-    begin    name, id, input, timeout_ms, traceparent, strict   a saga whose steps a program takes
-    run      definition, id, input, traceparent                 a saga that is declared
+    begin    name, id, input, timeout_ms, traceparent, tracestate, strict   a saga whose steps a program takes
+    run      definition, id, input, traceparent, tracestate                 a saga that is declared
     step     saga, step                                         take a step, and wait until it is settled
     after    saga, step                                         to be done once the saga has committed
     commit   saga
@@ -42,6 +42,7 @@ from gossipreg.sagas.saga_order import START, Place, read_place
 from gossipreg.sagas.saga_templates import ordered_json, read_json_untrusted
 from gossipreg.sagas.saga_tuning import SagaTuning
 from gossipreg.sagas.step_template import StepTemplate, read_step
+from gossipreg.trace_context import trace_context_untrusted
 from gossipreg.wire.packed import unpacked_untrusted
 
 NEEDS_NO_PROGRAM = frozenset(("not_found", "decided", "aborted", "committed"))
@@ -61,6 +62,7 @@ class BeginAsked:
     timeout_ms: int
     traceparent: str
     strict: bool
+    tracestate: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class RunAsked:
     encoded: bytes
     input: bytes
     traceparent: str
+    tracestate: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +228,14 @@ class AskedParams:
             )
         return found
 
+    def tracestate(self, traceparent: str) -> str:
+        """Empty where none is given, or it has not its form or belongs to no trace: the standard wants it left out."""
+        value = self._given.pop("tracestate", None)
+        if value is not None and type(value) is not str:
+            raise BadParams(f"{self._method}: tracestate is {_shown(value)}: give text")
+        context = trace_context_untrusted(traceparent, value)
+        return "" if context is None else context.state
+
     def step(self, *, after: bool = False) -> StepTemplate:
         value = self._given.pop("step", None)
         if type(value) is not dict:
@@ -267,10 +278,11 @@ def _begin(params: AskedParams, tuning: SagaTuning) -> BeginAsked:
     if not STEP_NAME.fullmatch(name):
         raise BadParams(f"begin: name is {name!r}: use letters, digits, _ and -, as create-order")
     least, most = (int(bound * 1000) for bound in tuning.BOUNDS["timeout_s"])
+    traceparent = params.traceparent()
     return BeginAsked(
         params.id(), name, params.json("input", MAX_INPUT_BYTES),
         params.whole("timeout_ms", least, most, default=int(tuning.timeout_s * 1000)),
-        params.traceparent(), params.flag("strict"),
+        traceparent, params.flag("strict"), params.tracestate(traceparent),
     )  # fmt: skip
 
 
@@ -279,7 +291,8 @@ def _run(params: AskedParams, tuning: SagaTuning) -> RunAsked:
     encoded = params.bytes("definition", MAX_DEFINITION_BYTES)
     definition, input = decode_definition(encoded), params.json("input", MAX_INPUT_BYTES)
     check_input(definition, input)
-    return RunAsked(params.id(), definition, encoded, input, params.traceparent())
+    traceparent = params.traceparent()
+    return RunAsked(params.id(), definition, encoded, input, traceparent, params.tracestate(traceparent))
 
 
 def _show(params: AskedParams, tuning: SagaTuning) -> ShowAsked:

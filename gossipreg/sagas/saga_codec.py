@@ -6,7 +6,7 @@ Owns: the form of each change and value, and the check of every part against its
 Each value is one msgpack array; elements behind the known ones are ignored.
 
     entry     [change ...]; a change: [operation, saga id, ...], with the fields of `saga_entries.py` in their order
-    begun     [name, kind, input, timeout ms, definition, wall ms, traceparent, strict]
+    begun     [name, kind, input, timeout ms, definition, wall ms, traceparent, strict, tracestate]
     command   [service, method, path, [[name, value] ...], body]
     options   [timeout ms, attempt timeout ms, optional, unknown, after]
     intent    [name, command, undo | nil, options, undo template, [need ...]]
@@ -76,6 +76,7 @@ from gossipreg.sagas.saga_model import (
     StepState,
     WhenUnknown,
 )
+from gossipreg.trace_context import MAX_STATE_BYTES
 from gossipreg.wire.values import known
 
 MAX_STATUS = 999
@@ -90,7 +91,7 @@ def pack_begun(saga: BegunSaga) -> tuple[object, ...]:
     """All but its id."""
     return (
         saga.name, int(saga.kind), saga.input, saga.timeout_ms, saga.definition, saga.wall_ms, saga.traceparent,
-        saga.strict,
+        saga.strict, saga.tracestate,
     )  # fmt: skip
 
 
@@ -100,7 +101,13 @@ def unpack_begun(id: object, raw: object) -> BegunSaga:
         _saga_id(id), _some_text(name, MAX_NAME_BYTES), _one_of(SagaKind, kind), data_untrusted(input, MAX_INPUT_BYTES),
         number_untrusted(timeout_ms), data_untrusted(definition, MAX_DEFINITION_BYTES), number_untrusted(wall_ms),
         text_untrusted(traceparent, MAX_TRACEPARENT_BYTES), flag_untrusted(strict),
+        text_untrusted(_added(raw, 8, ""), MAX_STATE_BYTES),
     )  # fmt: skip
+
+
+def _added(raw: object, place: int, default: object) -> object:
+    """An element that earlier releases did not write."""
+    return raw[place] if type(raw) is tuple and len(raw) > place else default
 
 
 def pack_command(command: SagaCommand) -> tuple[object, ...]:

@@ -49,7 +49,7 @@ class SendCommand:
     number: int
     command: SagaCommand
     headers: tuple[tuple[str, str], ...]
-    """To be added: `idempotency-key`, `traceparent`, `gossipreg-undoes`, `gossipreg-attempt`."""
+    """To be added: `idempotency-key`, `traceparent`, `tracestate`, `gossipreg-undoes`, `gossipreg-attempt`."""
     timeout_s: float
     avoid: tuple[str, ...]
     """Instances (`address:port`) that failed an attempt of this command: others first."""

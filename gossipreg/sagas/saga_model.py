@@ -233,3 +233,5 @@ class BegunSaga:
     traceparent: str = ""
     strict: bool = False
     """Undo one step after the other, in reverse; else what does not need each other is undone at the same time."""
+    tracestate: str = ""
+    """Goes with `traceparent`."""

@@ -22,7 +22,7 @@ def change_size(change: SagaChange) -> int:
     """What it takes in an entry, at most."""
     match change:
         case BeginSaga(saga):
-            texts = len(saga.id) + len(saga.name) + len(saga.traceparent)
+            texts = len(saga.id) + len(saga.name) + len(saga.traceparent) + len(saga.tracestate)
             return CHANGE_BYTES + texts + len(saga.input) + len(saga.definition)
         case IntendStep(saga, step):
             needs = sum(4 + len(name) for name in step.needs)

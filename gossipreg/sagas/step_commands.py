@@ -9,6 +9,7 @@ from gossipreg.sagas.command_attempts import CommandId, CommandTask, CommandWork
 from gossipreg.sagas.live_sagas import LiveSaga
 from gossipreg.sagas.saga_effects import CommandDone
 from gossipreg.sagas.saga_model import (
+    BegunSaga,
     SagaCommand,
     SagaRef,
     StepIntent,
@@ -18,6 +19,7 @@ from gossipreg.sagas.saga_model import (
     undo_key,
 )
 from gossipreg.sagas.saga_tuning import SagaTuning
+from gossipreg.trace_context import TRACE_PARENT, TRACE_STATE
 
 
 def step_task(
@@ -27,36 +29,37 @@ def step_task(
     options = intent.options
     return CommandTask(
         CommandId(live.ref.id, intent.name, CommandWork.STEP), intent.command,
-        _headers(live.ref, intent.name, live.begun.traceparent), options.attempt_timeout_ms / 1000, tuning.again,
+        _headers(live.ref, intent.name, live.begun), options.attempt_timeout_ms / 1000, tuning.again,
         now + options.timeout_ms / 1000, maybe_sent,
     )  # fmt: skip
 
 
 def lasting_task(
-    work: CommandWork, saga: SagaRef, intent: StepIntent, command: SagaCommand, traceparent: str, tuning: SagaTuning
+    work: CommandWork, saga: SagaRef, intent: StepIntent, command: SagaCommand, begun: BegunSaga, tuning: SagaTuning
 ) -> CommandTask:
     """A command of a decided saga: an undo, or what comes after the commit. It is tried until it is done."""
     if work is CommandWork.UNDO:
-        headers = _undo_headers(saga, intent.name, traceparent)
+        headers = _undo_headers(saga, intent.name, begun)
     else:
-        headers = _headers(saga, intent.name, traceparent)
+        headers = _headers(saga, intent.name, begun)
     return CommandTask(
         CommandId(saga.id, intent.name, work), command, headers, intent.options.attempt_timeout_ms / 1000,
         tuning.undo_again, inf, maybe_sent=True,
     )  # fmt: skip
 
 
-def _headers(saga: SagaRef, step: str, traceparent: str) -> tuple[tuple[str, str], ...]:
-    return (("idempotency-key", step_key(saga, step)), *_trace(traceparent))
+def _headers(saga: SagaRef, step: str, begun: BegunSaga) -> tuple[tuple[str, str], ...]:
+    return (("idempotency-key", step_key(saga, step)), *_trace(begun))
 
 
-def _undo_headers(saga: SagaRef, step: str, traceparent: str) -> tuple[tuple[str, str], ...]:
+def _undo_headers(saga: SagaRef, step: str, begun: BegunSaga) -> tuple[tuple[str, str], ...]:
     key = ("idempotency-key", undo_key(saga, step))
-    return (key, ("gossipreg-undoes", step_key(saga, step)), *_trace(traceparent))
+    return (key, ("gossipreg-undoes", step_key(saga, step)), *_trace(begun))
 
 
-def _trace(traceparent: str) -> tuple[tuple[str, str], ...]:
-    return (("traceparent", traceparent),) if traceparent else ()
+def _trace(begun: BegunSaga) -> tuple[tuple[str, str], ...]:
+    named = (TRACE_PARENT, begun.traceparent), (TRACE_STATE, begun.tracestate)
+    return tuple(header for header in named if header[1])
 
 
 def result_of(state: StepState, task: CommandTask, done: CommandDone | None) -> StepResult:

@@ -52,7 +52,7 @@ def undoes_at_once(decide: Any) -> Any:
         for step in found.steps.values():
             if step.state is StepState.DONE and step.intent.undo is not None:
                 undo = step.intent.undo
-                task = lasting_task(CommandWork.UNDO, live.ref, step.intent, undo, "", context.tuning)
+                task = lasting_task(CommandWork.UNDO, live.ref, step.intent, undo, live.begun, context.tuning)
                 if task.id not in context.attempts:
                     context.attempts.begin(task, context.now)
 

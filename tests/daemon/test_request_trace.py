@@ -25,8 +25,12 @@ def test_an_event_gets_the_trace_of_its_request() -> None:
 
 @pytest.mark.parametrize("method", ["saga-begin", "saga-run"])
 def test_a_saga_gets_the_trace_of_its_request(method: str) -> None:
-    assert with_trace(method, {"name": "a"}, head()) == {"name": "a", "traceparent": PARENT}
-    assert with_trace(method, {"traceparent": "mine"}, head()) == {"traceparent": "mine"}
+    both = {"traceparent": PARENT, "tracestate": "a=1"}
+    assert with_trace(method, {"name": "a"}, head()) == {"name": "a", **both}
+    assert with_trace(method, {"name": "a"}, head(state="")) == {"name": "a", "traceparent": PARENT}
+    assert with_trace(method, {"tracestate": "b=2"}, head()) == both, "it belongs to no trace"
+    for given in ({"traceparent": "mine"}, {"traceparent": PARENT, "tracestate": "b=2"}):
+        assert with_trace(method, given, head()) == given
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ def test_json_of_a_step_may_be_as_deep_as_json_can_be() -> None:
 
 
 NAMES = ("saga", "step", "id", "name", "input", "definition", "state", "limit", "after", "until", "timeout_ms", "why",
-         "who", "reason", "strict", "traceparent", "other")  # fmt: skip
+         "who", "reason", "strict", "traceparent", "tracestate", "newest", "since_ms", "other")  # fmt: skip
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(max_size=8)
     | st.binary(max_size=8) | st.sampled_from([SAGA, DEFINITION, STEP, "order-7", b"{}", "decided"]),

@@ -38,7 +38,7 @@ names = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,20}", fullmatch=True)
 data = st.binary(max_size=40)
 
 begun_sagas = st.builds(
-    BegunSaga, ids, some_text, st.sampled_from(SagaKind), data, numbers, data, numbers, texts, st.booleans()
+    BegunSaga, ids, some_text, st.sampled_from(SagaKind), data, numbers, data, numbers, texts, st.booleans(), texts
 )
 commands = st.builds(
     SagaCommand, some_text, some_text.map(lambda text: text[:7]), texts.map("/{}".format),

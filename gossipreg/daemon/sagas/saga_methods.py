@@ -59,9 +59,12 @@ def _why(name: str, value: Any) -> str:
 
 
 _BEGIN: dict[str, Check] = {
-    "name": _any, "id": _any, "input": _json, "timeout_ms": _any, "traceparent": _any, "strict": _any,
+    "name": _any, "id": _any, "input": _json, "timeout_ms": _any, "traceparent": _any, "tracestate": _any,
+    "strict": _any,
 }  # fmt: skip
-_RUN: dict[str, Check] = {"definition": _definition, "id": _any, "input": _json, "traceparent": _any}
+_RUN: dict[str, Check] = {
+    "definition": _definition, "id": _any, "input": _json, "traceparent": _any, "tracestate": _any,
+}  # fmt: skip
 _STEP: dict[str, Check] = {"saga": _any, "step": _any}
 _SAGA: dict[str, Check] = {"saga": _any}
 _ABORT: dict[str, Check] = {"saga": _any, "reason": _any}
@@ -72,8 +75,8 @@ _HAND: dict[str, Check] = {"saga": _any, "step": _any, "why": _why}
 
 
 async def begin(sagas: LocalSagas, params: Params, client: SocketClient) -> bytes:
-    """{name, id, input, timeout_ms, traceparent, strict} -> {saga, id, state, copies, takeover}, or with `exists` and
-    `decision` where it was begun before"""
+    """{name, id, input, timeout_ms, traceparent, tracestate, strict} -> {saga, id, state, copies, takeover}, or with
+    `exists` and `decision` where it was begun before"""
     given = take_untrusted("saga-begin", params, _BEGIN, "name")
     sagas.programs.check_room(client)
     answer = await sagas.ask("begin", given, client)
@@ -87,7 +90,7 @@ async def begin(sagas: LocalSagas, params: Params, client: SocketClient) -> byte
 
 
 async def run(sagas: LocalSagas, params: Params, client: SocketClient) -> bytes:
-    """{definition, id, input, traceparent} -> as `begin`"""
+    """{definition, id, input, traceparent, tracestate} -> as `begin`"""
     given = take_untrusted("saga-run", params, _RUN, "definition")
     return pack(_begun(await sagas.ask("run", given, client)))
 

@@ -5,9 +5,9 @@ an input, a result, a path or a text of a failure: paths are rendered of inputs.
 
     what the program was doing -> begin saga NAME, at the sidecar of the program -> saga NAME -> step STEP, undo STEP
 
-The record of a saga has the `traceparent` of its beginning. The id of the saga's own span follows from it and from the
-saga's name, so every leader finds the same, also after a takeover: attempts of all of them are in one trace. Whoever
-leads the journal when the saga ends exports its span.
+The record of a saga has `traceparent` and `tracestate` of its beginning. The id of the saga's own span follows from
+the first and from the saga's name, so every leader finds the same, also after a takeover: attempts of all of them are
+in one trace. Whoever leads the journal when the saga ends exports its span.
 """
 
 from typing import Any
@@ -18,6 +18,7 @@ from gossipreg.sagas.saga_model import Decision, SagaRef
 from gossipreg.trace_context import (
     SAMPLED,
     TRACE_PARENT,
+    TRACE_STATE,
     TraceContext,
     derived_span_id,
     derived_trace_id,
@@ -33,18 +34,19 @@ class SagaSpans:
     # -- the beginning -----------------------------------------------------------------------------------------------
 
     def begin(self, method: str, params: dict[str, Any]) -> Span:
-        """A call of a program here; one that begins a saga gets the `traceparent` of its span."""
+        """A call of a program here; one that begins a saga gets the trace of its span."""
         if not self._tracer.on or method not in ("begin", "run"):
             return Span(None)
-        given = params.get("traceparent")
-        if given is not None and type(given) is not str:
+        given, state = params.get(TRACE_PARENT), params.get(TRACE_STATE)
+        if not all(one is None or type(one) is str for one in (given, state)):
             return Span(None)  # whoever reads the call refuses it
-        parent = trace_context_untrusted(given)
+        parent = trace_context_untrusted(given, state)
         if given and parent is None:
             return Span(None)  # it goes on as it came
         span = self._tracer.begin(f"{method} saga", SpanKind.INTERNAL, parent)
         if span.context is not None:
-            params["traceparent"] = span.context.parent
+            params.pop(TRACE_STATE, None)
+            params.update(span.context.headers())
         return span
 
     # -- commands ----------------------------------------------------------------------------------------------------
@@ -53,19 +55,19 @@ class SagaSpans:
         """The span of an attempt, and the headers to send: those of the command, but with this span as the parent."""
         if not self._tracer.on or sent.saga is None:
             return Span(None), sent.headers
-        given = dict(sent.headers).get(TRACE_PARENT, "")
-        parent = trace_context_untrusted(given)
+        headers = dict(sent.headers)
+        given = headers.get(TRACE_PARENT, "")
+        parent = trace_context_untrusted(given, headers.get(TRACE_STATE))
         if given and parent is None:
             return Span(None), sent.headers
         context = self._saga_context(sent.saga, parent)
-        headers = dict(sent.headers)
         undo = sent.work == "undo"
         span = self._tracer.begin(f"{sent.work} {sent.step}", SpanKind.CLIENT, context, {
             "http.request.method": sent.command.method.upper(), "service.peer.name": fold_name(sent.command.service),
             "gossipreg.saga.id": str(sent.saga), "gossipreg.saga.step": sent.step,
             "gossipreg.saga.undo": undo, "gossipreg.saga.attempt": int(headers.get("gossipreg-attempt", "1")),
         })  # fmt: skip
-        rest = tuple((name, value) for name, value in sent.headers if name != TRACE_PARENT)
+        rest = tuple((name, value) for name, value in sent.headers if name not in (TRACE_PARENT, TRACE_STATE))
         return span, (*rest, *span.headers())
 
     def answered(self, span: Span, done: CommandDone) -> None:
@@ -85,7 +87,7 @@ class SagaSpans:
 
     def over(self, told: TellSagaOver) -> None:
         begun = told.begun
-        parent = trace_context_untrusted(begun.traceparent)
+        parent = trace_context_untrusted(begun.traceparent, begun.tracestate)
         if not self._tracer.on or (begun.traceparent and parent is None):
             return
         aborted = told.decision is Decision.ABORT

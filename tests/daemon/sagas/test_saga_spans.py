@@ -26,8 +26,9 @@ def recorded(seed: int = 7, share: float = 1.0) -> tuple[SagaSpans, list[Finishe
     return SagaSpans(Tracer(Sampler(share), Random(seed), seen.append)), seen
 
 
-def sent(traceparent: str = PARENT, work: str = "step", attempt: int = 1) -> SendCommand:
-    trace = (("traceparent", traceparent),) if traceparent else ()
+def sent(traceparent: str = PARENT, work: str = "step", attempt: int = 1, state: str = "") -> SendCommand:
+    named = ("traceparent", traceparent), ("tracestate", state)
+    trace = tuple(header for header in named if header[1])
     headers = (("idempotency-key", "k"), *trace, ("gossipreg-attempt", str(attempt)))
     return SendCommand(1, COMMAND, headers, 1.0, (), SAGA, "reserve", work)
 
@@ -36,8 +37,10 @@ def done(*, sent: bool = True, status: int = 200) -> CommandDone:
     return CommandDone(1, sent, status, b"secret", False, "", 0.0, "10.0.0.7:80" if sent else "", "secret")
 
 
-def over(traceparent: str = PARENT, decision: Decision = Decision.COMMIT) -> TellSagaOver:
-    begun = BegunSaga(SAGA.id, "create-order", SagaKind.DECLARED, b'"secret"', 1000, b"", 5000, traceparent)
+def over(traceparent: str = PARENT, decision: Decision = Decision.COMMIT, state: str = "") -> TellSagaOver:
+    begun = BegunSaga(
+        SAGA.id, "create-order", SagaKind.DECLARED, b'"secret"', 1000, b"", 5000, traceparent, tracestate=state
+    )  # fmt: skip
     return TellSagaOver(SAGA, begun, decision, 6000, 7500, 2)
 
 
@@ -117,6 +120,29 @@ def test_a_beginning_is_a_span_and_hands_itself_on(method: str) -> None:
     assert (begun.name, begun.parent_id) == (f"{method} saga", PARENT_ID)
     assert params["traceparent"] == begun.context.parent
     assert "secret" not in str(seen)
+
+
+def test_the_state_of_the_trace_goes_through_all_spans() -> None:
+    spans, seen = recorded()
+    params: dict[str, Any] = {"traceparent": PARENT, "tracestate": "a=1"}
+    spans.begin("begin", params).end()
+    assert params == {"traceparent": seen[0].context.parent, "tracestate": "a=1"}
+    for work in ("step", "undo", "after"):
+        span, headers = spans.attempt(sent(work=work, state="a=1"))
+        assert headers[2:] == (("traceparent", dict(headers)["traceparent"]), ("tracestate", "a=1"))
+        spans.answered(span, done())
+    spans.over(over(state="a=1"))
+    assert [one.context.state for one in seen] == ["a=1"] * 5
+
+
+def test_a_state_without_a_trace_is_of_none() -> None:
+    spans, seen = recorded()
+    params: dict[str, Any] = {"tracestate": "a=1"}
+    spans.begin("run", params).end()
+    assert params == {"traceparent": seen[0].context.parent}
+    given: dict[str, Any] = {"traceparent": PARENT, "tracestate": 7}
+    spans.begin("run", given).end()
+    assert given == {"traceparent": PARENT, "tracestate": 7}, "whoever reads it refuses it"
 
 
 @pytest.mark.parametrize("given_", ["mine", 7, b"x"])
