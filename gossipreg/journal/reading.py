@@ -66,6 +66,8 @@ class RecordReader:
         self._asked_of = state.records
         """The records that were looked for by that."""
         self._found: list[FoundForFollower] = []
+        self._lost: set[bytes] = set()
+        """The keys of records that the disk has lost, as far as they were asked for."""
 
     @property
     def full(self) -> bool:
@@ -118,11 +120,12 @@ class RecordReader:
             request.values.append(value)
         return room
 
-    def on_read(self, number: int, values: Sequence[bytes | None]) -> None:
-        """The disk has answered."""
+    def on_read(self, number: int, values: Sequence[bytes | None]) -> bool:
+        """The disk has answered. Returns whether it has lost a record of which that was not known yet."""
         if number != self._number or len(values) != len(self._reading):
-            return
+            return False
         reading, self._reading, self._number = self._reading, [], 0
+        known = len(self._lost)
         for (request, at), value in zip(reading, values, strict=True):
             request.values[at] = value
             if value is None:
@@ -130,11 +133,13 @@ class RecordReader:
             request.unread -= 1
             if request.done:
                 self._answer(request)
+        return len(self._lost) > known
 
     def _report_if_lost(self, key: bytes) -> None:
         """Say so if the disk does not have a record that was written, and that was not removed while it was read."""
         records = self._state.records
         if records is self._asked_of and key in records and records.in_memory(key) is None:
+            self._lost.add(key)
             self._context.event("journal_record_missing", journal=self._journal.hex(), record=key.hex())
 
     def end(self) -> None:

@@ -272,8 +272,9 @@ class Replica:
             data.reader.read(keys, number)
 
     def records_read(self, number: int, values: Sequence[bytes | None]) -> None:
-        """The disk has done a `ReadRecords`."""
-        self.data.reader.on_read(number, values)
+        """The disk has done a `ReadRecords`. If it has lost a record, the disk of another voter has it."""
+        if self.data.reader.on_read(number, values) and self.leading is not None and self.data.other_voters():
+            self.abdicate("the disk here has lost a record")
 
     def settle(self) -> None:
         """Begin the next write and the next read, and hand on what waits for none."""
@@ -369,13 +370,12 @@ class Replica:
             self.leading.acting = count
             self._look_after()
 
-    def abdicate(self) -> None:
-        """Give up the claim: we cannot commit. Another voter may, and is given time for it. If there is no other, we
-        lead again as soon as our disk writes."""
-        data, tuning = self.data, self.data.context.tuning
-        if not data.configuration.has_majority({data.replica}):
-            self._candidacy.forbid(tuning.abdicated_s)
-        self._step_down(f"nothing could be committed for {tuning.stuck_s:g} s")
+    def abdicate(self, why: str) -> None:
+        """Give up the claim. Another voter may lead, and is given time for it. If there is no other, we lead again as
+        soon as our disk writes."""
+        if not self.data.configuration.has_majority({self.data.replica}):
+            self._candidacy.forbid(self.data.context.tuning.abdicated_s)
+        self._step_down(why)
         self.look()
 
     # -- timers ------------------------------------------------------------------------------------------------------
@@ -392,7 +392,7 @@ class Replica:
             case QuestionTimer():
                 self._voting.on_question_over(name.number)
             case StuckTimer() if self._leads(name.ballot):
-                self.abdicate()
+                self.abdicate(f"nothing could be committed for {self.data.context.tuning.stuck_s:g} s")
             case FollowerTimer() | ReplayTimer() | TellTimer() if self.leading is not None:
                 self.leading.on_follower_timer(name)
             case HandOverTimer() | ReplaceTimer() | OrphanTimer():
