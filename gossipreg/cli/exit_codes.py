@@ -8,6 +8,7 @@ REFUSED = 4
 NOT_STARTED = 5
 NOT_STARTED_YET = 6
 NOT_WRITTEN = 7
+"""8 is of a sidecar whose disk did not take all at the end: `daemon/finishing.py`."""
 INTERRUPTED = 130
 READER_GONE = 141
 

@@ -9,6 +9,7 @@ Start, run and end:
     running         the tasks from the first line to the last;  first_lines: what the start says
     reactions       what follows from the core's events and changes
     ending          how it leaves;  notify: what systemd is told
+    finishing       the last writes to the disk, and an end that waits for no thread
     reload          keys, files and options, read again
     memory          what goes back to the system;  clock: seconds since boot
     lean_trio       trio without the parts that a plain sidecar never uses

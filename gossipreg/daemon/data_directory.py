@@ -204,8 +204,11 @@ class DataDirectory:
         return dict(self._database.execute("SELECT id, reason FROM maintenance ORDER BY rowid").fetchall())
 
     def close(self) -> None:
-        self._database.close()
-        os.close(self._lock_fd)
+        """Where a thread still waits for the disk all stays open until the process ends: nobody else may use the
+        directory before that."""
+        if self._one_at_a_time.acquire(blocking=False):
+            self._database.close()
+            os.close(self._lock_fd)
 
 
 _DRAWN = "INSERT OR REPLACE INTO generation (only_row, last, met, unmet) VALUES (1, ?, ?, ?)"

@@ -16,6 +16,7 @@ import trio
 
 from gossipreg.callers import Caller, the_sidecar
 from gossipreg.core.node import Node
+from gossipreg.daemon.finishing import end_at_once
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.notify import STOPPING, notify
 from gossipreg.daemon.pump import Pump
@@ -43,9 +44,11 @@ class Ending:
         hold_on_sigterm: bool,
         restart_job: Callable[[], str] = restart_job,
         leave_journals: Callable[[], Awaitable[None]] | None = None,
+        end_at_once: Callable[[int], object] = end_at_once,
     ) -> None:
         """`leave_s` bounds the time in which the core announces the leave; `restart_job` blocks, see there;
-        `leave_journals` hands over what others can go on with, and returns within a bound."""
+        `leave_journals` hands over what others can go on with, and returns within a bound; `end_at_once(code)` ends the
+        process."""
         self._node = node
         self._pump = pump
         self._services = services
@@ -55,27 +58,32 @@ class Ending:
         self._hold_on_sigterm = hold_on_sigterm
         self._restart_job = restart_job
         self._leave_journals = leave_journals
+        self._end_at_once = end_at_once
         self.leaving = False
         self._announced = trio.Event()
         self.over = trio.Event()
         """The process may end."""
-        self.exit_code = 0
-        """128 and the signal's number if a second signal ended it."""
 
     async def obey(
         self, signals: AsyncIterator[int], reload: Callable[[], Awaitable[None]], tasks: trio.Nursery
     ) -> None:
-        """Act on each signal."""
+        """Act on each signal. `tasks` runs what follows from it, until `over`."""
         asked_to_end = False
         async for number in signals:
             if number == signal.SIGHUP:
-                tasks.start_soon(reload)
+                if not self.over.is_set():
+                    tasks.start_soon(reload)
             elif asked_to_end:
-                self.exit_code = 128 + number
-                self.over.set()
+                self._log.warning(
+                    "ended_at_once", signal=signal.Signals(number).name,
+                    message="ended by a second signal: other members may find this one dead instead of gone, and what "
+                    "waited for the disk may be lost",
+                )  # fmt: skip
+                self._end_at_once(128 + number)
             else:
                 asked_to_end = True
-                tasks.start_soon(self._end_by, number)
+                if not self.over.is_set():
+                    tasks.start_soon(self._end_by, number)
 
     async def _end_by(self, number: int) -> None:
         hold_s, message = 0.0, ""

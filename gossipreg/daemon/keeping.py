@@ -16,6 +16,7 @@ import trio
 from gossipreg.core.node import Node
 from gossipreg.core.view import View
 from gossipreg.daemon.data_directory import NOTE_MET, TRIAL, DataDirectory, Peers, keep_generation, keep_peers
+from gossipreg.daemon.database_file import DATABASE
 from gossipreg.daemon.kept import KeptState
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.pump import Pump
@@ -27,6 +28,8 @@ from gossipreg.wire.messages import Delta
 if TYPE_CHECKING:
     from gossipreg.daemon.kept_table import KeptTable
 
+NAMED = 10
+"""Changes that one line names."""
 PEERS_S = 5.0
 """The interval at which the known members are compared with those on the disk."""
 
@@ -73,12 +76,26 @@ class Keeping:
                 self._reports.not_kept(str(error))
 
     async def run(self, view: View) -> None:
-        """Until cancelled."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.store.run)
-            if self._table is not None:
+        """Until cancelled. What it asks `store` for is written as long as that runs, too."""
+        if self._table is not None:
+            async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._keep_known_peers, view)
                 nursery.start_soon(self._table.run, view)
+
+    async def finish(self) -> None:
+        """The sidecar ends: write what waits, while `store` runs."""
+        await self.store.flushed()
+        if self._table is not None:
+            await self._table.finish()
+
+    def unwritten(self) -> str:
+        """What is not on the disk, in words."""
+        names = self.store.unwritten()
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        found = [f"{DATABASE} lacks {', '.join(names[:NAMED])}{more}"] if names else []
+        if self._table is not None and self._table.busy:
+            found.append("last-known may lack the present table")
+        return "; ".join(found)
 
     async def _keep_known_peers(self, view: View) -> None:
         """A member that ends alone keeps those that it knew last. The first one that this process has met is noted."""

@@ -14,8 +14,9 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
@@ -35,6 +36,8 @@ from gossipreg.wire.messages import Delta
 
 if TYPE_CHECKING:
     from gossipreg.core.view import View
+
+Result = TypeVar("Result")
 
 FILE = "last-known"
 KEEP_S = 10.0
@@ -112,7 +115,7 @@ class KeptTable:
         self._tried = True
         try:
             if fingerprint == self._written:
-                await trio.to_thread.run_sync(self._write_head, self._wall_ms(), limiter=self._thread)
+                await self._in_thread(partial(self._write_head, self._wall_ms()))
             else:
                 spent_s = await self._write_all(view)
                 self._written = fingerprint
@@ -135,9 +138,23 @@ class KeptTable:
         finally:
             os.close(fd)
 
+    async def _in_thread(self, work: Callable[[], Result]) -> Result:
+        """One at a time. It is cancelled only where the process ends; what the thread does then may still be done."""
+        return await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._thread)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a thread waits for the disk."""
+        return self._thread.borrowed_tokens > 0
+
+    async def finish(self) -> None:
+        """Return once no thread waits for the disk. What was being written is a file of its own, and is not used."""
+        async with self._thread:
+            pass
+
     async def _write_all(self, view: "View") -> float:
         synced_at_ms = self._wall_ms()
-        writing = await trio.to_thread.run_sync(_Writing, self._new, limiter=self._thread)
+        writing = await self._in_thread(partial(_Writing, self._new))
         spent_s = 0.0
         try:
             pieces: list[bytes] = []
@@ -151,18 +168,19 @@ class KeptTable:
                     continue
                 spent_s += took_s
                 if waiting_bytes >= WRITE_BYTES:
-                    await trio.to_thread.run_sync(writing.write, pieces, limiter=self._thread)
+                    await self._in_thread(partial(writing.write, pieces))
                     pieces, waiting_bytes = [], 0
                 else:
                     await trio.lowlevel.checkpoint()
                 turn_began = time.perf_counter()
             spent_s += time.perf_counter() - turn_began
-            await trio.to_thread.run_sync(writing.write, pieces, limiter=self._thread)
+            await self._in_thread(partial(writing.write, pieces))
             self._body_bytes, self._digest = writing.body_bytes, writing.digest.digest()
             head = encode_head(self._cluster, synced_at_ms, self._body_bytes, self._digest)
-            await trio.to_thread.run_sync(writing.finish, head, self._path, limiter=self._thread)
-        finally:
-            writing.close()
+            await self._in_thread(partial(writing.finish, head, self._path))
+        except OSError:
+            await self._in_thread(writing.discard)
+            raise
         self.written += 1
         return spent_s
 
@@ -189,10 +207,12 @@ class _Writing:
         os.pwrite(self._fd, head, 0)
         os.fsync(self._fd)
         os.replace(self._path, path)
-
-    def close(self) -> None:
-        """Remove the unfinished file."""
         os.close(self._fd)
+
+    def discard(self) -> None:
+        """Remove the unfinished file."""
+        with suppress(OSError):
+            os.close(self._fd)
         with suppress(OSError):
             os.unlink(self._path)
 

@@ -312,6 +312,16 @@ class Orchestration:
                     "journals_not_handed_over", message="leaving, though a journal still needs this sidecar"
                 )
 
+    async def finish(self) -> None:
+        """Nothing to do: the journals are written when what runs is cancelled (`JournalDisk.run`)."""
+
+    def unwritten(self) -> str:
+        """What of the journals is not on the disk, in words."""
+        disk = None if self.runtime is None else self.runtime.disk
+        if disk is None or not disk.unfinished:
+            return ""
+        return "journals.db may lack what was not acknowledged yet"
+
     def rekeyed(self, keyring: "Keyring") -> None:
         """The cluster has these keys now: streams with another one end."""
         if self.runtime is not None:

@@ -7,7 +7,7 @@ of the flags and those of the file.
 import os
 import random
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from gossipreg import __version__
 from gossipreg.callers import Caller
@@ -19,6 +19,7 @@ from gossipreg.daemon.client_calls import LocalApi
 from gossipreg.daemon.clock import boot_s, wall_ms
 from gossipreg.daemon.deliveries.following import DeliveriesToServices
 from gossipreg.daemon.ending import Ending
+from gossipreg.daemon.finishing import end_at_once
 from gossipreg.daemon.force_leave import ForceLeave
 from gossipreg.daemon.gateways import TROUBLE_S, counts_of, questions_of, reread_parts, shown_addresses
 from gossipreg.daemon.history.clock_watch import ClockWatch
@@ -92,6 +93,7 @@ class Sidecar:
         self.ending = Ending(
             self.node, self.pump, self.services, self.keeping.store, log, leave_s=config.leave_s,
             hold_on_sigterm=settings.on_sigterm == "hold", leave_journals=self.orchestration.leave_journals,
+            end_at_once=self.end_at_once,
         )  # fmt: skip
         self.addresses = FollowAddresses(
             opened.bind, opened.transport.local_addresses, fixed=opened.address_fixed, seeds=literals(opened.seeds),
@@ -218,6 +220,11 @@ class Sidecar:
             ask=GatewayCalls(self.methods, self.pump.bug).ask,
             dapr_app=self.opened.settings.dapr_app, mesh_secrets=self._mesh_keys.secrets, tracer=self.traces.tracer,
         )  # fmt: skip
+
+    def end_at_once(self, code: int) -> NoReturn:
+        """End the process, without waiting for the disk or for anybody."""
+        self.opened.close_sockets()
+        end_at_once(code)
 
     def _rekeyed(self, keyring: "Keyring") -> None:
         self.orchestration.rekeyed(keyring)

@@ -8,7 +8,7 @@ CannotStart or BadConfig with one line, and everything opened before is closed.
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,6 +86,14 @@ class OpenedSidecar:
     own_generations: frozenset[int] = frozenset()
     """See `DataDirectory`."""
     otlp: SpanExport | None = None
+
+    def close_sockets(self) -> None:
+        """Close what others see of this sidecar, where the process ends without an orderly end."""
+        listeners = (one.close for one in self.stream_listeners)
+        gateways = (one.close for one in self.gateways)
+        for close in (self.transport.close, *listeners, *gateways, self.local_socket.close):
+            with suppress(OSError):
+                close()
 
 
 @contextmanager

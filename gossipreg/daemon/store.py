@@ -33,6 +33,8 @@ AGAIN_S = 5.0
 HANGS_S = 5.0
 """A write that takes longer is one on a disk that hangs: a sound disk takes milliseconds, a busy one a second."""
 HANGS = f"the disk of the data directory hangs: a write takes more than {HANGS_S:g} s"
+TRIAL = "trial"
+"""The name of a write that changes nothing."""
 FOLLOWED_IN_A_TURN = 32
 """Committed writes that are followed up before other tasks have their turn: about the work of as many requests."""
 
@@ -126,6 +128,8 @@ class Store:
         self._under_way: list[Write[Any]] = []
         self._given_up: list[Write[Any]] = []
         """Those under way that nobody waits for, since the disk hangs."""
+        self._under_way_later: Iterable[str] = ()
+        """The names of what is written along with it."""
         self._queue: list[Write[Any]] = []
         self._later: dict[str, Callable[[], list[Statement]]] = {}
         self._wake = trio.Event()
@@ -180,6 +184,15 @@ class Store:
         with suppress(Refused, OutcomeUnknown):
             await self.commit([], lambda: None)
 
+    def unwritten(self) -> list[str]:
+        """What was asked for, and is not on the disk: the names of what nobody waits for, and how much else. For the
+        end, after `flushed`."""
+        asked = [one for one in (*self._under_way, *self._queue) if one.statements]
+        names = (*self._under_way_later, *self._later, *(one.name for one in asked))
+        others = sum(not one.name for one in asked)
+        found = [*dict.fromkeys(name for name in names if name not in ("", TRIAL))]
+        return [*found, f"changes that clients asked for: {others}"] if others else found
+
     async def run(self) -> None:
         """Until cancelled."""
         while True:
@@ -196,17 +209,18 @@ class Store:
         statements += [one for each in waiting for one in each.statements]
         assert self._database is not None, "without one nothing is asked for"
         refused = None
-        self._busy_since, self._under_way = self._clock(), waiting
-        try:
-            await trio.to_thread.run_sync(self._database.write, statements, limiter=self._thread)
+        self._busy_since, self._under_way, self._under_way_later = self._clock(), waiting, later
+        try:  # cancelled only where the process ends, see `finishing.py`
+            await trio.to_thread.run_sync(
+                self._database.write, statements, abandon_on_cancel=True, limiter=self._thread
+            )
         except Refused as error:
             refused = error
-        finally:
-            self._busy_since, self._under_way, self._hangs = None, [], False
+        self._busy_since, self._under_way, self._under_way_later, self._hangs = None, [], (), False
         if refused is not None:
             self._later = later | self._later
             if self._trial is not None:
-                self._later.setdefault("trial", lambda: self._trial or [])
+                self._later.setdefault(TRIAL, lambda: self._trial or [])
             self._failed(str(refused))
         if self._fails and refused is None:
             self._recovered()

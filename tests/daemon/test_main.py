@@ -43,11 +43,13 @@ sys.exit(code)
 
 
 class Process:
+    script = SCRIPT
+
     def __init__(self, folder: Path, name: str = "a", **settings: Any) -> None:
         self.socket = folder / f"{name}.sock"
         chosen = {"name": name, "bind": "127.0.0.1:0", "socket": str(self.socket), **settings}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, json.dumps(chosen)],
+            [sys.executable, "-c", self.script, json.dumps(chosen)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         self._watchdog = Timer(GENEROUS_S, self.process.kill)  # so that waiting for a line ends

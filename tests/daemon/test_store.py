@@ -151,7 +151,7 @@ async def test_a_disk_that_hangs_is_told_and_nobody_waits_for_it(autojump_clock:
         await store.flushed()
         await ask("after it")
         assert followed == ["out", "under way", "after it"]
-        assert disk.commits == [["under way"], ["out"], ["after it"]]
+        assert [each for each in disk.commits if each] == [["under way"], ["out"], ["after it"]]
         nursery.cancel_scope.cancel()
 
 

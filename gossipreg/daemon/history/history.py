@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ParamSpec
 
-import trio
-
 from gossipreg.daemon.history.clock_watch import ClockWatch
 from gossipreg.daemon.history.history_note import HistoryNote
 from gossipreg.daemon.history.line_rates import LineRates
@@ -27,8 +25,6 @@ Given = ParamSpec("Given")
 
 HOW_BEGAN = {"": "first", "stopped": "clean"}
 """By the kind of the last line of the run before."""
-LAST_WRITE_S = 2.0
-"""A disk that hangs holds up the end of the sidecar for so long at most."""
 MESSAGE_MAX = 500
 """Characters of a line's message, and of a fact: what others chose may be longer."""
 
@@ -104,13 +100,18 @@ class History:
         if self._disk is not None:
             await self._disk.run()
 
-    async def close(self) -> None:
-        """The sidecar ends: write what waits, for a bounded time."""
+    async def finish(self) -> None:
+        """The sidecar ends: write what waits."""
         for note in self._rates.summaries(self._clock.monotonic(), all=True):
             self._write(note)
         if self._disk is not None:
-            with trio.move_on_after(LAST_WRITE_S):
-                await self._disk.close()
+            await self._disk.close()
+
+    def unwritten(self) -> str:
+        """What is not on the disk, in words."""
+        if self._disk is None or not (self._disk.waiting or self._disk.busy):
+            return ""
+        return f"history.db lacks {self._disk.waiting} lines" if self._disk.waiting else "history.db is not closed"
 
     def _write(self, note: HistoryNote) -> None:
         self._seq += 1

@@ -108,6 +108,11 @@ class HistoryDisk:
         """Lines that are not written yet."""
         return len(self._queue) + len(self._batch)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a thread waits for the disk."""
+        return self._thread.borrowed_tokens > 0
+
     def _open_here(self) -> "HistoryDatabase":
         from gossipreg.daemon.history.history_database import HistoryDatabase  # not without a data directory
 

@@ -100,7 +100,7 @@ WORDS: dict[str, Words] = {
     "leaving": lambda fields: (
         f"leaving{caller(fields)}" + (f", to be back within {fields['hold_s']} s" if fields.get("hold_s") else "")
     ),
-    "stopped": _named("sidecar stopped"),
+    "stopped": _named("sidecar stopped"), "not_finished": _as_said, "ended_at_once": _as_said,
     "bug": _named("a failure inside this sidecar, which goes on: {where}; its log has more"),
     "stalled": _as_said, "moved": _named("this sidecar's address is {address} now"),
     "generation_raised": _named("this sidecar's generation was raised: another process used its identity"),

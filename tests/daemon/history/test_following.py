@@ -131,7 +131,7 @@ async def test_lines_that_come_while_the_disk_is_read_follow_the_page(tmp_path: 
             follows.end(page["follow"])
         nursery.cancel_scope.cancel()
     assert seen == list(range(1, 91))
-    await history.close()
+    await history.finish()
 
 
 async def note_later(history: History, number: int) -> None:
