@@ -77,6 +77,8 @@ class DataDirectory:
         self._one_at_a_time = Lock()
         self.unwritten = ""
         """Why the generation that is in use could not be written at the start; empty if it was."""
+        self._raised = 0
+        """The last generation that was chosen after the start; 0: none was."""
         self.generation_before = 0
         """The last one before that in use whose process has met another member; where none has, the first. 0: none."""
         self.own_generations: frozenset[int] = frozenset()
@@ -100,9 +102,12 @@ class DataDirectory:
         """All of them or none, on the disk when this returns. Raises CannotKeep with what the disk says."""
         import sqlite3
 
+        raised = self._raised
         try:
             self._write(statements)
         except sqlite3.Error as error:
+            if raised:
+                _note_generation(self._lock_fd, raised)
             raise CannotKeep(f"cannot write {self.path / DATABASE}: {error}; nothing was changed") from None
 
     def _write(self, statements: Iterable[Statement]) -> None:
@@ -161,13 +166,10 @@ class DataDirectory:
         except sqlite3.Error as error:
             raise cannot_use(path, f"cannot write {path}: {error}; {MEND}", error) from None
 
-    def keep_generation(self, generation: int) -> None:
-        """This one is in use; durable when this returns. Raises CannotKeep; the lock file has it then."""
-        try:
-            self.write([keep_generation(generation)])
-        except CannotKeep:
-            _note_generation(self._lock_fd, generation)
-            raise
+    def raised(self, generation: int) -> None:
+        """This higher one is in use from now on, and is about to be written. The lock file has it where the next write
+        fails. Never waits for the disk."""
+        self._raised = generation
 
     def kept(self) -> KeptState:
         return KeptState(self.services(), self.healths(), self.hold(), self.node_checks(), self.maintenance())

@@ -50,7 +50,7 @@ def reread_parts(gateways: Sequence[Gateway]) -> dict[str, Callable[[], Awaitabl
     """What a reload reads again of the gateways, by name."""
 
     def in_thread(reread: Reread) -> Callable[[], Awaitable[dict[str, Field]]]:
-        return partial(trio.to_thread.run_sync, reread)
+        return partial(trio.to_thread.run_sync, reread, abandon_on_cancel=True)
 
     return {name: in_thread(reread) for one in gateways for name, reread in one.rereads.items()}
 

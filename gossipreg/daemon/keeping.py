@@ -22,7 +22,6 @@ from gossipreg.daemon.logs import Log
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.reports import Reports
 from gossipreg.daemon.store import Store
-from gossipreg.errors import Refused
 from gossipreg.wire.messages import Delta
 
 if TYPE_CHECKING:
@@ -38,7 +37,6 @@ class Keeping:
     def __init__(self, data: DataDirectory | None, generation: int, cluster: str, log: Log, reports: Reports) -> None:
         """`generation` is the one in use, which a full disk may have kept from being written."""
         self._data = data
-        self._reports = reports
         self._table = None if data is None else _kept_table(data, cluster, log)
         self.store = Store(data, reports.not_kept, reports.kept_again, TRIAL)
         if data is not None and data.unwritten:
@@ -68,12 +66,12 @@ class Keeping:
         self._table.recall(counts_s, recall)
 
     def keep_generation(self, generation: int) -> None:
-        """The node has chosen a higher one; durable when this returns, if the disk can be written."""
+        """The node has chosen a higher one. It is written soon, and this does not wait: a slow disk must not stop the
+        answers. A crash before that costs the next start its copies of journals: it takes this generation, which others
+        hold, for one of another process."""
         if self._data is not None:
-            try:
-                self._data.keep_generation(generation)
-            except Refused as error:
-                self._reports.not_kept(str(error))
+            self._data.raised(generation)
+            self.store.commit_later(f"generation {generation}", lambda: [keep_generation(generation)])
 
     async def run(self, view: View) -> None:
         """Until cancelled. What it asks `store` for is written as long as that runs, too."""

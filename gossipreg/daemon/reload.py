@@ -119,7 +119,7 @@ async def _read_keys(
 async def _read_services(path: str, services: Services, allow_empty: bool) -> Fields:
     from gossipreg.daemon.services_file import read_services  # most sidecars have none
 
-    file = await trio.to_thread.run_sync(read_services, path)
+    file = await trio.to_thread.run_sync(read_services, path, abandon_on_cancel=True)
     try:
         changes = await services.follow_file(file, allow_empty=allow_empty)
     except GossipregError as error:
@@ -131,6 +131,6 @@ async def _read_services(path: str, services: Services, allow_empty: bool) -> Fi
 
 async def _read_options(in_force: OptionsInForce, read: Callable[[], tuple[OptionInForce, ...]]) -> Fields:
     """Apply what may change while the sidecar runs, and report the options that a restart would change."""
-    applied, waiting = in_force.read_again(await trio.to_thread.run_sync(read))
+    applied, waiting = in_force.read_again(await trio.to_thread.run_sync(read, abandon_on_cancel=True))
     found = {"applied": " ".join(applied), "restart_needed_for": " ".join(waiting)}
     return {name: names for name, names in found.items() if names} or {"changed": 0}

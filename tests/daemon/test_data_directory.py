@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gossipreg.daemon.data_directory import NOTE_MET, DataDirectory
+from gossipreg.daemon.data_directory import NOTE_MET, DataDirectory, keep_generation
 from gossipreg.daemon.database_file import _LAYOUTS, DATABASE
 from gossipreg.daemon.identity import draw_generation, draw_identity, identity_of
 from gossipreg.daemon.kept import (
@@ -319,8 +319,9 @@ def test_a_generation_that_had_no_room_is_known_all_the_same(
     if raised:
         monkeypatch.setattr(DataDirectory, "_write", no_room)
         unwritten += 1 << 20
+        data.raised(unwritten)
         with pytest.raises(CannotKeep):
-            data.keep_generation(unwritten)
+            data.write([keep_generation(unwritten)])
     data.close()
     monkeypatch.undo()
     _, own, now = started(tmp_path)
