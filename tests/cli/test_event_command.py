@@ -70,9 +70,11 @@ def test_command_ends_with_what_its_subscriber_raises(tmp_path: Path) -> None:
 
 
 SUBSCRIBER = """
-import sys
-from gossipreg.cli.event_command import ended_by_signals, run_command
+import signal, sys
+from gossipreg.cli.event_command import ENDING, ended_by_signals, run_command
 from tests.cli.test_event_command import event
+for number in ENDING:
+    signal.signal(number, signal.SIG_DFL)  # under nohup all processes of the tests ignore one
 with ended_by_signals():
     run_command(sys.argv[1], event(), lambda: None, 60.0)
 """
