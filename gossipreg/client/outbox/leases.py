@@ -64,15 +64,15 @@ class RelayLease:
 
     def hold(self) -> bool:
         """Whether this relay may send now; takes or renews the lease where that is needed and possible."""
-        now = self._now()
-        if self._until - now >= LEFT_S:
+        if self._until - self._now() >= LEFT_S:
             return True
         found = self._execute(f"SELECT holder, until FROM {self._table}").fetchone()
+        now = self._now()  # after the read, which may wait: a lease taken meanwhile is no lease of another clock
         if found is not None and found[0] != self._me and not _is_void(found[0], found[1], now):
             self._until = 0.0
             return False
         self._until = now + LEASE_S if self._take(found and found[0], now + LEASE_S) else 0.0
-        return self._until > 0
+        return self._until - self._now() >= LEFT_S  # to write may wait too
 
     def release(self) -> None:
         if not self._until:

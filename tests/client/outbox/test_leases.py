@@ -126,6 +126,35 @@ def test_a_lease_that_no_relay_writes_is_void(
     assert RelayLease(connection, TABLE, Clock()).hold()
 
 
+def test_a_lease_taken_while_another_relay_waits_to_read_counts(tmp_path: Path, connection: sqlite3.Connection) -> None:
+    clock = Clock()
+    first = RelayLease(connection, TABLE, clock)
+
+    class Waits(sqlite3.Connection):
+        def cursor(self) -> sqlite3.Cursor:  # type: ignore[override]
+            clock.now += 1.0
+            assert first.hold()
+            return super().cursor()
+
+    waits = sqlite3.connect(tmp_path / "l.db", isolation_level=None, factory=Waits)
+    assert not RelayLease(waits, TABLE, clock).hold()
+    waits.close()
+
+
+@pytest.mark.usefixtures("connection")
+def test_a_lease_whose_writing_waited_too_long_is_not_used(tmp_path: Path) -> None:
+    clock = Clock()
+
+    class Waits(sqlite3.Connection):
+        def cursor(self) -> sqlite3.Cursor:  # type: ignore[override]
+            clock.now += LEASE_S / 2 + 1.0
+            return super().cursor()
+
+    waits = sqlite3.connect(tmp_path / "l.db", isolation_level=None, factory=Waits)
+    assert not RelayLease(waits, TABLE, clock).hold()
+    waits.close()
+
+
 def test_of_two_that_see_the_same_free_lease_one_gets_it(tmp_path: Path, connection: sqlite3.Connection) -> None:
     """Both have read it before either writes."""
     first = RelayLease(connection, TABLE, Clock())
