@@ -20,7 +20,7 @@ from gossipreg.daemon.journals.journal_share import JournalShare
 from gossipreg.daemon.journals.led_journals import JournalsOfRuntime
 from gossipreg.daemon.part_timers import PartTimers
 from gossipreg.daemon.pump import Pump
-from gossipreg.daemon.sagas.saga_answer import DECISIONS, SagaAnswer, saga_answer_untrusted, unwanted_answer
+from gossipreg.daemon.sagas.saga_answer import SENT_ANYWAY, SagaAnswer, saga_answer_untrusted, unwanted_answer
 from gossipreg.daemon.sagas.saga_programs import SagaPrograms
 from gossipreg.daemon.sagas.saga_reports import SagaReports
 from gossipreg.daemon.sagas.saga_spans import SagaSpans
@@ -163,8 +163,8 @@ class LocalSagas:
 
     async def ask(self, method: str, params: Mapping[str, Any], client: SocketClient) -> SagaAnswer:
         """Make a call, and wait for what comes of it. A client that hangs up meanwhile is noticed: it may be the
-        program of sagas. Nothing is waited for on behalf of one that is gone, but what it has decided. Raises
-        RequestError."""
+        program of sagas. Nothing is waited for on behalf of one that is gone, but what it has begun or decided.
+        Raises RequestError."""
         if method in ("begin", "run") and self.share.runtime.disk is None:
             raise NoDataDirectory("this sidecar has no disk to keep sagas on: start it with --data-dir DIR")
         given = dict(params)
@@ -181,7 +181,7 @@ class LocalSagas:
         try:
             async with trio.open_nursery() as nursery:
                 over = nursery.cancel_scope
-                nursery.start_soon(self._notice_end, client, None if method in DECISIONS else over)
+                nursery.start_soon(self._notice_end, client, None if method in SENT_ANYWAY else over)
                 await waiter.event.wait()
                 over.cancel()
         finally:

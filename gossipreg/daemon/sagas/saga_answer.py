@@ -15,8 +15,9 @@ from gossipreg.wire.packed import one_line_untrusted, unpacked_untrusted
 NOT_ANSWERED = frozenset({Unavailable.code, OutcomeUnknown.code})
 READS = frozenset({"show", "list", "wait"})
 """These change nothing: there is nothing that may have been carried out."""
-DECISIONS = frozenset({"commit", "abort", "retry", "skip", "give_up"})
-"""These are sent until they are carried out, whether their client waits for that or not."""
+SENT_ANYWAY = frozenset({"begin", "commit", "abort", "retry", "skip", "give_up"})
+"""These are sent until they are answered, whether their client waits for that or not: decisions, and a beginning. Its
+answer says which saga has lost its program."""
 
 
 @dataclass(frozen=True, slots=True)

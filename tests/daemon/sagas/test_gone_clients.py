@@ -1,6 +1,6 @@
 """A client of sagas that goes away while its call waits: what is not waited for any more, and what is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,12 +10,15 @@ import trio.testing
 from msgpack import packb
 
 from gossipreg.callers import Caller
+from gossipreg.daemon.sagas import saga_methods
 from gossipreg.daemon.sagas.local_sagas import LocalSagas
-from gossipreg.daemon.sagas.saga_answer import DECISIONS, SagaAnswer
+from gossipreg.daemon.sagas.saga_answer import SENT_ANYWAY, SagaAnswer
 from gossipreg.daemon.socket_client import SocketClient
+from gossipreg.journal.model import JournalId
 from gossipreg.model import NodeId
 from gossipreg.sagas.saga_calls import METHODS
 from gossipreg.sagas.saga_effects import SagaCallAnswered, SagaEffect
+from gossipreg.sagas.saga_model import SagaRef
 from gossipreg.sagas.sagas import Sagas
 
 ANY: Any = SimpleNamespace()
@@ -69,7 +72,7 @@ class Case:
         self.sagas.on_journal(ANY)
 
 
-@pytest.mark.parametrize("method", sorted(set(METHODS) - DECISIONS))
+@pytest.mark.parametrize("method", sorted(set(METHODS) - SENT_ANYWAY))
 async def test_nothing_is_waited_for_on_behalf_of_a_closed_client(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
     case = Case(monkeypatch)
 
@@ -91,8 +94,8 @@ async def test_a_client_that_closed_its_side_alone_gets_its_answer(
     assert (case.abandoned, answer.code, answer.fields) == ([], "", {"state": "done"})
 
 
-@pytest.mark.parametrize("method", sorted(DECISIONS))
-async def test_a_decision_is_waited_for_without_its_client(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+@pytest.mark.parametrize("method", sorted(SENT_ANYWAY))
+async def test_what_begins_or_decides_needs_no_client(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
     case = Case(monkeypatch)
     case.client.half.set()
     case.client.whole.set()
@@ -106,3 +109,27 @@ async def test_a_call_that_is_cancelled_here_is_abandoned(monkeypatch: pytest.Mo
         scope.cancel()
         await case.sagas.ask("commit", {}, case.client)
     assert case.abandoned == [TICKET]
+
+
+async def test_a_saga_that_is_begun_for_a_closed_client_has_lost_its_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case(monkeypatch)
+    lost: list[SagaRef] = []
+
+    def note_lost(_: Sagas, sagas: Sequence[SagaRef], _now: float) -> list[SagaEffect]:
+        lost.extend(sagas)
+        return []
+
+    monkeypatch.setattr(Sagas, "program_here", lambda *_: [])
+    monkeypatch.setattr(Sagas, "program_lost", note_lost)
+    saga = SagaRef(JournalId(b"j" * 16), "s1")
+    begun = {"saga": str(saga), "id": "s1", "state": "running", "copies": 0, "takeover": False}
+    case.answer = SagaCallAnswered(TICKET, "", packb(begun))
+    case.client.half.set()
+    case.client.whole.set()
+    with trio.fail_after(10.0):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(saga_methods.begin, case.sagas, {"name": "order"}, case.client)
+            await trio.testing.wait_all_tasks_blocked()
+            case.reply()
+    case.sagas.client_gone(case.client)
+    assert lost == [saga]
