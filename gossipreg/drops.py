@@ -92,6 +92,7 @@ DROPS: dict[str, str] = {
     "xds_name_too_long": "a request for a resource whose name is longer than any name of a service",
     "xds_too_many_names": "a stream asked for more names than one stream may have",
     "xds_names_of_all": "a stream asked for a name beyond the limit of all streams together",
+    "xds_names_given_way": "a stream of the client with most names, when another needed some and none were left: ended",
     "xds_too_many_requests": "a stream sent requests without end that answer no response",
     "xds_unknown_nonce": "a stream answered a response that was never sent to it",
     "xds_too_many_streams": "a stream beyond the limit",

@@ -50,7 +50,7 @@ from gossipreg.gateway.http.eureka import documents, recent
 from gossipreg.gateway.http.ui import open_pages, page_tables
 from gossipreg.gateway.xds.resources import names_asked, policy_file, shown_names
 from gossipreg.gateway.xds.server import grpc_calls, grpc_connections, grpc_messages, http2_connection
-from gossipreg.gateway.xds.streams import ads_stream, discovery_requests, nack_log, stream_context
+from gossipreg.gateway.xds.streams import ads_stream, discovery_requests, nack_log, name_shares
 from gossipreg.gateway.xds.streams import xds_streams as xds_streams
 from gossipreg.history import disagreements, history_query
 from gossipreg.journal.tuning import JournalTuning
@@ -93,8 +93,8 @@ VALUES: dict[str, tuple[float, ...]] = {
     "a connection without a stream": (grpc_connections.IDLE_S,),
     "streams of all clients": (xds_streams.STREAMS,),
     "names of a stream": (ads_stream.NAMES,),
-    "names of all streams together": (stream_context.NAMES_OF_ALL,),
-    "characters in these names": (stream_context.CHARACTERS_OF_ALL,),
+    "names of all streams together": (name_shares.NAMES_OF_ALL,),
+    "characters in these names": (name_shares.CHARACTERS_OF_ALL,),
     "length of a name of xDS": (discovery_requests.NAME_CHARACTERS,),
     "requests that answer no response": (ads_stream.REQUESTS, ads_stream.REQUESTS_A_SECOND),
     "the reason of a refusal that is kept": (discovery_requests.TEXT_KEPT,),

@@ -40,6 +40,8 @@ class FakeCall:
         found, self.waiting = self.waiting, []
         if found == [b"bug later"]:
             raise ZeroDivisionError
+        if found == [b"give way"]:
+            raise BadRequest("xds_names_given_way", "others needed some")
         return found
 
     def close(self) -> None:

@@ -23,6 +23,7 @@ JS = "gRPC Node Pure JS"
 """@grpc/grpc-js-xds 1.14.1."""
 ENVOY = "envoy"
 """1.40.0."""
+PEER = "127.0.0.1:40000"
 
 
 class StreamsUnderTest:
@@ -35,22 +36,22 @@ class StreamsUnderTest:
         self.time = 0.0
         self.streams = XdsStreams(self.source, self.counts, self.log.append, lambda: self.time)
 
-    def sotw(self, agent: str, *, zone: str = "", id: str = "client-1") -> "SotwTalk":
-        return SotwTalk(self, SOTW, agent, zone, id)
+    def sotw(self, agent: str, *, zone: str = "", id: str = "client-1", peer: str = PEER) -> "SotwTalk":
+        return SotwTalk(self, SOTW, agent, zone, id, peer)
 
-    def delta(self, agent: str = ENVOY, *, zone: str = "", id: str = "client-1") -> "DeltaTalk":
-        return DeltaTalk(self, DELTA, agent, zone, id)
+    def delta(self, agent: str = ENVOY, *, zone: str = "", id: str = "client-1", peer: str = PEER) -> "DeltaTalk":
+        return DeltaTalk(self, DELTA, agent, zone, id, peer)
 
 
 class Talk:
     response: Any
 
-    def __init__(self, all: StreamsUnderTest, path: str, agent: str, zone: str, id: str) -> None:
+    def __init__(self, all: StreamsUnderTest, path: str, agent: str, zone: str, id: str, peer: str) -> None:
         self.all = all
         self.agent, self.zone, self.id = agent, zone, id
         self.wakes = 0
         self._is_new = True
-        stream = all.streams.open(path, "127.0.0.1:40000", self._wake)
+        stream = all.streams.open(path, peer, self._wake)
         assert stream is not None
         self.stream = stream
 

@@ -245,6 +245,9 @@ class GrpcConnection:
             call.woken = False
             try:
                 messages = call.xds.take()
+            except BadRequest as error:  # it gave way to others, and may come again
+                self._finish(call, GrpcStatus.RESOURCE_EXHAUSTED, str(error))
+                return 0
             except Exception as error:
                 self._bug("xds_response", error)
                 self._finish(call, GrpcStatus.INTERNAL, str(_of_a_bug()))

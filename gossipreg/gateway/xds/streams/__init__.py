@@ -9,6 +9,7 @@ One call from top to bottom:
     stream_context       what all streams share
     subscription         one type of resources on one stream
     subscription_index   which streams are subscribed to which names
+    name_shares          how many names all may have, and who gives way
     discovery_requests   bytes -> requests, and what is wrong with them
     client_node          what a client says of itself
     discovery_responses  resources -> bytes that all streams share

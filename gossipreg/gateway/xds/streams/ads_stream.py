@@ -17,7 +17,7 @@ from gossipreg.gateway.xds.model import ClientKind, Resource, ResourceKey, Resou
 from gossipreg.gateway.xds.streams.client_node import UNNAMED, ClientNode, read_node_untrusted
 from gossipreg.gateway.xds.streams.discovery_requests import SERVED, TEXT_KEPT, BadRequest, check_names, printable
 from gossipreg.gateway.xds.streams.discovery_responses import SentResponse, SharedResponse
-from gossipreg.gateway.xds.streams.stream_context import CHARACTERS_OF_ALL, NAMES_OF_ALL, StreamContext
+from gossipreg.gateway.xds.streams.stream_context import StreamContext
 from gossipreg.gateway.xds.streams.subscription import NONE, TypeSubscription
 
 NAMES = 8192
@@ -54,6 +54,7 @@ class AdsStream:
         self._context = context
         self._wake_up = wake
         self._woken = False
+        self._gave_way = False
         self._begun = False
         self._nonces = 0
         self._most_names = 0
@@ -64,6 +65,7 @@ class AdsStream:
 
     def receive_untrusted(self, message: bytes) -> None:
         """Raises BadRequest."""
+        self._end_if_it_gave_way()
         try:
             self._receive_untrusted(message)
         except BadRequest as error:
@@ -163,17 +165,8 @@ class AdsStream:
         total = sum(len(one.names) for one in self.subscriptions.values()) + len(added)
         if total > NAMES:
             raise BadRequest("xds_too_many_names", f"a stream may ask for {NAMES} names: use more streams")
-        index = self._context.index
-        if len(index) + len(added) > NAMES_OF_ALL:
-            raise BadRequest(
-                "xds_names_of_all", f"all clients together ask for more than {NAMES_OF_ALL} names: ask for fewer"
-            )
-        if index.characters + sum(map(len, added)) > CHARACTERS_OF_ALL:
-            raise BadRequest(
-                "xds_names_of_all",
-                f"the names of all clients have more than {CHARACTERS_OF_ALL} characters: ask for fewer",
-            )
-        index.add(self, subscription.type, subscription.take_in(added))
+        self._context.shares.make_room_untrusted(self, subscription.type, added)
+        self._context.index.add(self, subscription.type, subscription.take_in(added))
         if total > self._most_names:
             self._budget.spend(-REQUESTS_A_NAME * (total - self._most_names), self._context.now())
             self._most_names = total
@@ -213,8 +206,9 @@ class AdsStream:
     # -- out -----------------------------------------------------------------------------------------------------------
 
     def take(self) -> list[bytes]:
-        """Clusters before their endpoints and before the routes to them."""
+        """Clusters before their endpoints and before the routes to them. Raises BadRequest."""
         self._woken = False
+        self._end_if_it_gave_way()
         if not self._context.source.known:
             self._context.waiting[self] = None
             return []
@@ -251,7 +245,7 @@ class AdsStream:
             if names is None:
                 return False
             subscription.look = False
-            self._context.index.add(self, subscription.type, subscription.take_in_wild(names))
+            self._context.index.add(self, subscription.type, subscription.take_in_wild(names), by_name=False)
             gone = subscription.let_go(names)
             self._context.index.remove(self, subscription.type, gone)
             self._looked_at_wildcard(subscription, gone)
@@ -299,9 +293,25 @@ class AdsStream:
         self._context.streams.pop(self, None)
         self._context.waiting.pop(self, None)
         self._context.refusing.pop(self, None)
+        self._let_go()
+
+    def give_way(self) -> None:
+        """End, since others need its names; they have them at once, and the client is told when it reads."""
+        self._context.count("drop.xds_names_given_way")
+        self._gave_way = True
+        self._let_go()
+        self._wake()
+
+    def _let_go(self) -> None:
         for one in self.subscriptions.values():
             self._context.index.remove(self, one.type, one.covered())
         self.subscriptions = {}
+
+    def _end_if_it_gave_way(self) -> None:
+        """Raises BadRequest."""
+        if self._gave_way:
+            text = "this client asked for most names, and others needed some: ask for fewer"
+            raise BadRequest("xds_names_given_way", text)
 
     def withheld(self) -> list[str]:
         """Why the client does not get what it asks for, each reason once."""

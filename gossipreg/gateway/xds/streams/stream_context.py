@@ -7,14 +7,8 @@ from typing import TYPE_CHECKING
 from gossipreg.gateway.xds.model import ResourceKey, ResourceSource
 from gossipreg.gateway.xds.streams.discovery_responses import SharedResponses
 from gossipreg.gateway.xds.streams.nack_log import NackLog
+from gossipreg.gateway.xds.streams.name_shares import NameShares
 from gossipreg.gateway.xds.streams.subscription_index import SubscriptionIndex
-
-CHARACTERS_OF_ALL = 8 << 20
-"""In these names: 256 in each on average."""
-NAMES_OF_ALL = 32_768
-"""Different names that all streams together may be subscribed to, by type. The source keeps 2 to 3 kB for each; a name
-of many labels may take 30. A cluster of 2,000 services has 8,000."""
-
 
 if TYPE_CHECKING:
     from gossipreg.gateway.xds.streams.ads_stream import AdsStream
@@ -35,6 +29,7 @@ class StreamContext:
         self.responses = SharedResponses()
         self.streams: dict[AdsStream, None] = {}
         """All that are open."""
+        self.shares = NameShares(self.index, self.streams)
         self.waiting: dict[AdsStream, None] = {}
         """Those with a wildcard, or for which something was not known."""
         self.refusing: dict[AdsStream, None] = {}

@@ -35,7 +35,7 @@ class XdsStream(Protocol):
 
     def take(self) -> list[bytes]:
         """The messages to send now, oldest first; empty if there are none. They are made when they are asked for, so
-        a client that reads slowly gets the newest state, once."""
+        a client that reads slowly gets the newest state, once. Raises BadRequest; then the call ends."""
 
     def close(self) -> None:
         """The call has ended."""

@@ -225,6 +225,15 @@ def test_too_many_calls_are_an_exhausted_resource() -> None:
     assert ends.status(ends.call("/full")) == (GrpcStatus.RESOURCE_EXHAUSTED, "too many streams")
 
 
+def test_a_call_that_gives_way_to_others_is_told_so() -> None:
+    ends = Ends()
+    good = ends.call()
+    assert ends.status(ends.call(ADS, b"give way")) == (GrpcStatus.RESOURCE_EXHAUSTED, "others needed some")
+    ends.carry(ends.client.send(good, b"a"))
+    assert ends.client.messages[good] == [b"a"]
+    assert (ends.ours.calls, ends.streams.calls[1].closed, ends.bugs) == (1, 1, [])
+
+
 def test_a_bug_ends_one_call_and_is_reported() -> None:
     ends = Ends()
     good = ends.call()

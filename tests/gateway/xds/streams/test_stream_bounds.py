@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gossipreg.gateway.xds.model import ResourceKey
 from gossipreg.gateway.xds.resources import names_asked
-from gossipreg.gateway.xds.streams import ads_stream, stream_context
+from gossipreg.gateway.xds.streams import ads_stream, name_shares
 from gossipreg.gateway.xds.streams import xds_streams as streams
 from gossipreg.gateway.xds.streams.discovery_requests import NAME_CHARACTERS, TEXT_KEPT
 from gossipreg.gateway.xds.streams.nack_log import AGAIN_S, LINES, WITHIN_S
@@ -87,8 +87,7 @@ def test_a_client_that_claims_to_have_too_much_is_refused(monkeypatch: pytest.Mo
 
 
 def test_all_streams_have_a_bounded_number_of_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ads_stream, "NAMES_OF_ALL", 10)
-    assert stream_context.NAMES_OF_ALL > ads_stream.NAMES
+    monkeypatch.setattr(name_shares, "NAMES_OF_ALL", 10)
     under_test = StreamsUnderTest()
     first, second = under_test.sotw(PY), under_test.sotw(PY)
     first.ask(CLUSTER, *map(str, range(6)))
@@ -101,7 +100,7 @@ def test_all_streams_have_a_bounded_number_of_names(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_names_of_all_streams_have_bounded_characters(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ads_stream, "CHARACTERS_OF_ALL", 10)
+    monkeypatch.setattr(name_shares, "CHARACTERS_OF_ALL", 10)
     under_test = StreamsUnderTest()
     talk = under_test.sotw(PY)
     talk.ask(CLUSTER, "x" * 4)
