@@ -50,6 +50,7 @@ RUNS_MAX = 200
 AHEAD_S = 1.0
 """A clock that is further ahead, or behind, is worth a word."""
 ID_SHOWN = 8
+_NOT_SYNCED = "this sidecar is not synced yet and does not know who they are: see `gossipreg info`"
 
 EVERYWHERE: dict[str, Check] = {**FILTERS, "limit": Whole(1, LIMIT_MAX)}
 _ASKED: dict[str, Check] = {
@@ -150,6 +151,8 @@ class HistoryEverywhere:
                 gone.append({"id": id.hex(), "name": member.name, "why": "it is dead"})
             else:
                 others.append(id)
+        if not self._view.synced:
+            gone.append({"id": "", "name": "all other members", "why": _NOT_SYNCED})
         return others, gone
 
     async def _ask_all(self, others: list[NodeId], asked: Shape) -> "list[_Found]":

@@ -1,6 +1,7 @@
 """What members answer to questions about events: broken bytes of one member take nothing from the others."""
 
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -42,6 +43,7 @@ class Members:
         self._answers = answers
         self.running: dict[str, tuple[str, ...]] = {}
         self.away: list[str] = []
+        self.registry = SimpleNamespace(synced=True)
 
     async def ask_all(
         self, method: str, params: Mapping[str, Any], *, handlers: bool = False, journals: bool = True
@@ -155,3 +157,11 @@ def test_what_a_sidecar_that_is_not_synced_cannot_know_is_missing() -> None:
     assert unspoken([], "", synced=False) == [
         "all that other members have: this sidecar is not synced yet, see `gossipreg info`"
     ]
+
+
+async def test_trace_of_a_sidecar_that_is_not_synced_lacks_the_rest() -> None:
+    members = Members(web=("", packb(ASKED["events-trace"][1])))
+    members.registry.synced = False
+    told = await members.call("events-trace")
+    assert len(told["handled"]) == 1
+    assert told["unanswered"] == ["all that other members have: this sidecar is not synced yet, see `gossipreg info`"]

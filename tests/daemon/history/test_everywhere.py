@@ -79,6 +79,7 @@ class ViewOf:
         self.id = inside.node.id
         self._names = names
         self.dead: set[NodeId] = set()
+        self.synced = "not synced" not in names.values()
 
     def row_ids(self) -> list[NodeId]:
         return [self.id, *self._names]
@@ -206,3 +207,12 @@ async def test_many_calls_at_the_same_time_are_refused_and_then_taken_again() ->
         may_ask.set()
         with trio.move_on_after(0):
             await asked.everywhere({})
+
+
+async def test_a_sidecar_that_is_not_synced_says_that_the_others_are_missing() -> None:
+    members = FakeMembers()
+    members.histories[FIRST] = member_history("not synced", FIRST, "moved away")
+    found = await everywhere(members, ["not synced"])
+    assert [one["name"] for one in found["members"]] == ["own", "not synced"]
+    [missing] = found["unanswered"]
+    assert (missing["id"], missing["name"], "not synced yet" in missing["why"]) == ("", "all other members", True)
