@@ -16,7 +16,7 @@ from typing import Any
 from gossipreg.client.connection import Client
 from gossipreg.errors import GossipregError
 from scripts.tools.network import LinkedHosts
-from scripts.tools.programs import steady_port
+from scripts.tools.programs import free_port
 from scripts.tools.sidecars import COMMAND, Sidecar, Sidecars
 from scripts.tools.small_disk import SmallDisk
 
@@ -61,7 +61,7 @@ class MembersWorld:
         self.members: list[HostedMember] = []
         try:
             self._hosts = None if self._lacks else self._stack.enter_context(LinkedHosts(MEMBERS))
-            self._ports = [PORT if self._hosts else steady_port() for _ in range(MEMBERS)]
+            self._ports = [PORT if self._hosts else free_port() for _ in range(MEMBERS)]
             self._sidecars = self._stack.enter_context(Sidecars())
             self.notes = self._sidecars.folder / "notes"
             self.notes.mkdir()

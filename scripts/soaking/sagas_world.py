@@ -13,7 +13,7 @@ from gossipreg.errors import GossipregError, Unavailable
 from scripts.soaking.members_world import MEMBERS, HostedMember, MembersWorld
 from scripts.soaking.saga_notes import ENDING
 from scripts.soaking.sagas_judge import AFTER, STEPS
-from scripts.tools.programs import steady_port
+from scripts.tools.programs import free_port
 from scripts.tools.wait import wait_for
 
 PROGRAMS, INSTANCES = 4, 2
@@ -53,7 +53,7 @@ class SagasWorld(MembersWorld):
         """The services; the programs, once each sidecar knows all of them and its journal has its copies."""
         for number, name in enumerate((*STEPS, *AFTER)):
             for instance in range(INSTANCES):
-                member, port = self.members[(number * INSTANCES + instance) % MEMBERS], steady_port()
+                member, port = self.members[(number * INSTANCES + instance) % MEMBERS], free_port()
                 self.services.append(SagaProcess("saga_service", name, member, self._service(name, member, port), port))
         for member in self.members:
             wait_for(lambda member=member: _knows_all(member), READY_S, 0.2)  # type: ignore[misc]

@@ -16,28 +16,21 @@ _END_S = 5.0
 """A program that has not ended this long after SIGTERM is killed."""
 
 
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """A port that is free for UDP and TCP on 127.0.0.1."""
-    while True:
-        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            tcp.bind(("127.0.0.1", 0))
-            try:
-                udp.bind(tcp.getsockname())
-            except OSError:
-                continue
-            return int(tcp.getsockname()[1])
-
-
-def steady_port() -> int:
     """A port that is free for UDP and TCP on 127.0.0.1, and stays so while nobody listens on it: it is below those that
-    the kernel gives to connections. For what ends and starts again."""
+    the kernel gives to connections and to who binds port 0. This process gets another one each time."""
     rng, end = Random(), int(_EPHEMERAL.read_text().split()[0])
     while True:
         port = rng.randrange(10_000, max(10_001, end))
         with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp, suppress(OSError):
             tcp.bind(("127.0.0.1", port))
             udp.bind(("127.0.0.1", port))
-            return port
+            if port not in _given:
+                _given.add(port)
+                return port
 
 
 @contextmanager

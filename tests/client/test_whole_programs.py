@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from gossipreg.cli.docs import topics
+from scripts.tools.programs import free_port
 from scripts.tools.sidecars import Sidecar, Sidecars
 from tests.client.test_node_client import NODE_FAULT
 
@@ -42,7 +42,7 @@ class Host:
             "PATH": f"{bin}{os.pathsep}{os.environ['PATH']}",
             "GOSSIPREG_SOCKET": str(sidecar.socket),
         }
-        self._ports = {port: str(_free_port()) for port in {*re.findall(r"\b80\d\d\b", "".join(STARTS))}}
+        self._ports = {port: str(free_port()) for port in {*re.findall(r"\b80\d\d\b", "".join(STARTS))}}
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         for name, text in PROGRAMS.items():
             (folder / name).write_text(text)
@@ -79,12 +79,6 @@ class Host:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait(BOUND_S)
-
-
-def _free_port() -> int:
-    with socket.create_server(("0.0.0.0", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @pytest.fixture

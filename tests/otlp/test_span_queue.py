@@ -1,6 +1,5 @@
 """Spans on their way to a collector: in batches, and lost before anything else is."""
 
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from gossipreg.otlp.otlp_settings import otlp_settings
 from gossipreg.otlp.span_queue import BATCH_MAX, SpanQueue, SpanReceiver
 from gossipreg.trace_context import TraceContext
 from gossipreg.tracing import FinishedSpan, SpanKind
+from scripts.tools.programs import free_port
 from scripts.tools.wait import wait_for
 from tests.daemon.checks.test_runners import self_signed
 from tests.otlp.collector import Collector
@@ -135,9 +135,7 @@ def test_rejected_spans_of_a_taken_request_are_counted(collector: Collector) -> 
 
 
 def test_a_collector_that_is_not_there_is_named() -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
+    port = free_port()
     posted = Client(otlp_settings(f"http://127.0.0.1:{port}", None, {}), "g").post(b"")
     assert posted == Posted(f"http://127.0.0.1:{port}/v1/traces: Connection refused", again=True)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from scripts.tools.programs import free_port
 from scripts.tools.sidecars import COMMAND, Sidecar, Sidecars
 from scripts.tools.wait import BOUND_S, wait_for
 from tests.system.asker import Asker
@@ -73,9 +74,7 @@ def test_a_hold_takes_out_services_that_refuse_connections(cluster: Sidecars, li
     other = cluster.start("other").wait_ready()
     data = ("--data-dir", str(cluster.folder / "data"))
     web = cluster.start("web", *data).wait_ready()
-    with socket.create_server(("127.0.0.1", 0)) as ended:
-        dead_port = ended.getsockname()[1]
-    for id, port in (("lives", listening), ("dead", dead_port)):
+    for id, port in (("lives", listening), ("dead", free_port())):
         web.call("register", name="web", id=id, port=port, address="127.0.0.1")
     wait_for(lambda: len(other.lookup("web")) == 2)
     web.call("leave", hold=30)

@@ -12,7 +12,7 @@ import pytest
 
 from scripts.checks.mesh.check import missing
 from scripts.checks.mesh.mesh_caller import PEERS
-from scripts.tools.programs import steady_port
+from scripts.tools.programs import free_port
 from tests.system.test_readme import ROOT, free_ports, run
 
 PAGE = (ROOT / "gossipreg" / "docs" / "mesh.md").read_text()
@@ -40,11 +40,11 @@ def test_tour_of_the_mesh_does_what_it_says(tmp_path: Path) -> None:
     script = "".join(blocks())
     for port in PORTS:
         assert port in script
-    listen = steady_port()
-    listen, admin = steady_port(), steady_port()
+    listen = free_port()
+    listen, admin = free_port(), free_port()
     listens = rf"[listen]\nport = {listen}\n"
     for old, new in (
-        ("127.0.0.1:18000", f"127.0.0.1:{steady_port()}"),
+        ("127.0.0.1:18000", f"127.0.0.1:{free_port()}"),
         ("127.0.0.1:10000", f"127.0.0.1:{listen}"),
         ("127.0.0.1:9901", f"127.0.0.1:{admin}"),
         ("127.0.0.1:794", f"127.0.0.1:{free_ports(Random())}"),

@@ -9,7 +9,7 @@ import threading
 from random import Random
 from typing import Self
 
-from scripts.tools.programs import steady_port
+from scripts.tools.programs import free_port
 from scripts.tools.sidecars import Sidecar
 
 SERVICES = ("billing", "stock", "mail")
@@ -33,7 +33,7 @@ class Fleet:
         self.faults: list[str] = []
         self._sidecars = sidecars
         self._rng = rng
-        self._places = [(name, number, steady_port()) for name in SERVICES for number in range(INSTANCES)]
+        self._places = [(name, number, free_port()) for name in SERVICES for number in range(INSTANCES)]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "scripts.checks.client.instances"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scripts.checks.client.holdings import descendants
-from scripts.tools.programs import steady_port
+from scripts.tools.programs import free_port
 from scripts.tools.sidecars import COMMAND, Sidecar, Sidecars
 from scripts.tools.wait import wait_for
 
@@ -26,7 +26,7 @@ class Program:
 
     def __init__(self, service: str, host: "Host") -> None:
         self.service = service
-        self.port = steady_port()
+        self.port = free_port()
         self.id = f"{service}-{self.port}"
         self._host = host
         self._log = host.sidecars.folder / f"{self.id}.log"
@@ -114,7 +114,7 @@ class World:
     def __init__(self) -> None:
         self._sidecars = Sidecars()
         self.folder = self._sidecars.folder
-        ports = [steady_port() for _ in range(HOSTS)]
+        ports = [free_port() for _ in range(HOSTS)]
         self.hosts = [Host(number, self._sidecars, ports) for number in range(HOSTS)]
         self.programs = [program for host in self.hosts for program in host.programs]
 

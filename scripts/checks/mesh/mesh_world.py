@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from scripts.checks.mesh.mesh_caller import ROOT
-from scripts.tools.programs import free_port, steady_port
+from scripts.tools.programs import free_port
 from scripts.tools.sidecars import COMMAND, Sidecar, Sidecars
 from scripts.tools.wait import wait_for
 
@@ -52,8 +52,8 @@ class MeshWorld:
         self.sidecars = Sidecars("local")
         self.folder: Path = self.sidecars.folder
         self.policy = self.folder / "policy.toml"
-        self.xds_port, self.listen_port = steady_port(), steady_port()
-        self._gossip_port = steady_port()
+        self.xds_port, self.listen_port = free_port(), free_port()
+        self._gossip_port = free_port()
         self.ports: dict[str, int] = {}
         self.backends = Backends()
         self.write_policy()

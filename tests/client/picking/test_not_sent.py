@@ -22,6 +22,7 @@ from gossipreg.client.picking.outcomes import (
     Outcome,
     exception_outcome,
 )
+from scripts.tools.programs import free_port
 
 
 def raised(work: Callable[[], Any]) -> Exception:
@@ -81,12 +82,6 @@ def test_a_group_that_holds_itself_ends() -> None:
     assert exception_outcome(group) == NEUTRAL
 
 
-def refused_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port
-
-
 def get_with_httpx(port: int) -> None:
     pytest.importorskip("httpx").get(f"http://127.0.0.1:{port}")
 
@@ -124,7 +119,7 @@ LIBRARIES = [get_with_httpx, get_with_requests, get_with_urllib3, get_with_aioht
 
 @pytest.mark.parametrize("get", LIBRARIES, ids=lambda get: str(get.__name__))
 def test_a_refusal_is_known_through_each_library(get: Callable[[int], None]) -> None:
-    assert exception_outcome(raised(lambda: get(refused_port()))) == NEVER_SENT
+    assert exception_outcome(raised(lambda: get(free_port()))) == NEVER_SENT
 
 
 @pytest.mark.parametrize("get", LIBRARIES[:5], ids=lambda get: str(get.__name__))

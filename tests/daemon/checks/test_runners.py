@@ -2,7 +2,6 @@
 
 import datetime
 import os
-import socket
 import ssl
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from gossipreg.daemon.checks.parse import parse_check_untrusted
 from gossipreg.daemon.checks.schedule import RUNNERS
 from gossipreg.daemon.checks.spec import OUTPUT_MAX, CheckOutcome, Progress
 from gossipreg.model import Health
+from scripts.tools.programs import free_port
 
 GENEROUS_S = 30
 Handler = Callable[[trio.SocketStream], Awaitable[None]]
@@ -150,16 +150,9 @@ async def test_what_is_no_http_is_critical_in_one_line(data: bytes, words: str) 
     assert outcome.output.isprintable()
 
 
-def closed_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
-
-
 @pytest.mark.parametrize("scheme", ["http", "https", "tcp"])
 async def test_a_refused_connection_says_so(scheme: str) -> None:
-    outcome = await said(f"{scheme}://127.0.0.1:{closed_port()}")
+    outcome = await said(f"{scheme}://127.0.0.1:{free_port()}")
     assert outcome == CheckOutcome(Health.CRITICAL, "connection refused")
 
 

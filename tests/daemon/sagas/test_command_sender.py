@@ -1,7 +1,6 @@
 """What is known of a command, whatever its participant does: sent or not, answered or not."""
 
 import re
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +17,7 @@ from gossipreg.daemon.sagas.secrets_folder import SecretsFolder
 from gossipreg.model import NOTHING, CatalogInstance, Health, NodeId, RegisteredService
 from gossipreg.sagas.saga_effects import CommandDone, SendCommand
 from gossipreg.sagas.saga_model import MAX_RESULT_BYTES, SagaCommand
+from scripts.tools.programs import free_port
 from scripts.tools.wait import BOUND_S
 
 Serve = Callable[[trio.SocketStream], Awaitable[None]]
@@ -132,9 +132,7 @@ async def test_long_answer_is_cut_and_is_an_answer(participant: Participant) -> 
 
 async def test_refused_connection_is_not_sent(participant: Participant) -> None:
     del participant
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        place = unused.getsockname()
+    place = ("127.0.0.1", free_port())
     done = await Sending(place).send()
     assert (done.sent, done.status, done.instance) == (False, 0, f"127.0.0.1:{place[1]}")
     assert "takes no connection: Connection refused" in done.text

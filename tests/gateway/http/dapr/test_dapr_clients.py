@@ -6,7 +6,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.tools.programs import free_port
 from scripts.tools.sidecars import Sidecar, Sidecars
 from scripts.tools.wait import BOUND_S, wait_for
 
@@ -88,12 +88,6 @@ def hello(name: str, a: str = ""):
 
 uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="error")
 """
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @contextmanager
