@@ -1,8 +1,8 @@
 """`dataclass`, as the standard library has it, made in a fifth of the time.
 
 A sidecar has some 150 dataclasses with slots. The standard library compiles six methods for each, which took a quarter
-of the CPU time of a start. Here `__init__` is compiled, comparing and hashing at their first use, and all classes share
-the other methods. A frozen value is also made faster, since each field is set by its own slot.
+of the CPU time of a start. Here `__init__`, comparing and hashing are compiled at their first use, and all classes
+share the other methods. A frozen value is also made faster, since each field is set by its own slot.
 
 Owns the methods. The fields, the slots, `dataclasses.replace` and all else are the standard library's. What is not made
 here (a class without slots, one that extends a dataclass, an order, `InitVar`) is made by the standard library alone.
@@ -62,7 +62,7 @@ def _make(cls: type, *, frozen: bool, eq: bool, kw_only: bool) -> type:
     params.init = params.repr = True
     params.eq, params.frozen = eq, frozen  # whoever extends it has to be frozen too
     fields = dataclasses.fields(made)
-    methods: dict[str, Method | None] = {"__init__": _init(made, fields, frozen), "__repr__": _repr}
+    methods: dict[str, Any] = {"__init__": _LaterInit(made, fields, frozen), "__repr__": _repr}
     if frozen:
         methods |= {"__setattr__": _refuse_to_set, "__delattr__": _refuse_to_delete}
         methods |= {"__getstate__": _state, "__setstate__": _set_state}
@@ -75,6 +75,20 @@ def _make(cls: type, *, frozen: bool, eq: bool, kw_only: bool) -> type:
 
 
 # -- compiled ----------------------------------------------------------------------------------------------------------
+
+
+class _LaterInit:
+    """In the place of `__init__` until somebody asks for it: most classes have no instance in an idle sidecar."""
+
+    __slots__ = ("_cls", "_fields", "_frozen")
+
+    def __init__(self, cls: Any, fields: Fields, frozen: bool) -> None:
+        self._cls, self._fields, self._frozen = cls, fields, frozen
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        method: Any = _init(self._cls, self._fields, self._frozen)
+        self._cls.__init__ = method
+        return method.__get__(instance, owner)
 
 
 def _init(cls: Any, fields: Fields, frozen: bool) -> Method:

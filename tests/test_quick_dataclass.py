@@ -191,3 +191,20 @@ def test_a_field_that_only_the_init_takes_is_left_to_the_standard_library() -> N
             self.a *= scale
 
     assert (Scaled(3).a, Scaled(3, 5).a) == (6, 15)
+
+
+def test_init_is_compiled_for_the_first_instance() -> None:
+    @quick_dataclass.dataclass(frozen=True, slots=True)
+    class Late:
+        a: int
+
+    class Below(Late):
+        def __init__(self) -> None:
+            super().__init__(7)
+
+    assert not inspect.isfunction(vars(Late)["__init__"])
+    assert Below().a == 7
+    assert inspect.isfunction(vars(Late)["__init__"])
+    assert Late(1) == Late(a=1)
+    with pytest.raises(TypeError, match=r"Late.__init__\(\) missing 1 required positional argument: 'a'"):
+        Late()  # type: ignore[call-arg]

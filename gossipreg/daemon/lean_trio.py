@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any
 
 OF_TRIO = {f"trio.{name}" for name in ("_dtls", "_highlevel_ssl_helpers", "_path", "_ssl", "_subprocess")}
-LATER = OF_TRIO | {"ctypes.util", "idna", "inspect", "traceback"}
+LATER = OF_TRIO | {"ctypes.util", "idna", "inspect", "logging", "platform", "traceback"}
 _TAKERS = ("trio", "trio.lowlevel")
 """Modules that take names out of those `OF_TRIO` and have no code that uses them."""
 
@@ -34,9 +34,28 @@ def _find_library(name: str) -> str:
     return f"lib{name}.so.0"
 
 
+def _python_implementation() -> str:
+    """In place of `platform.python_implementation`, as far as libraries compare it."""
+    return {"cpython": "CPython", "pypy": "PyPy"}.get(sys.implementation.name, sys.implementation.name)
+
+
+class _LaterLogger:
+    """In place of a logger of trio, which writes to it only after a fault in a program."""
+
+    def __init__(self, name: str | None = None) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        import logging
+
+        return getattr(logging.getLogger(self._name), attribute)
+
+
 _MEANWHILE: dict[str, dict[str, Any]] = {
     "inspect": {"signature": _signature},
     "ctypes.util": {"find_library": _find_library},
+    "platform": {"python_implementation": _python_implementation},
+    "logging": {"getLogger": _LaterLogger},
 }
 """What these modules have while trio is loaded, so that they need not be run."""
 

@@ -22,7 +22,7 @@ def printed(program: str, *arguments: str, path: Path = ROOT) -> str:
 
 
 def test_nothing_that_is_for_later_is_run() -> None:
-    missing = {"ast", "ssl", "subprocess", "pathlib", "tempfile", "_hashlib"}
+    missing = {"ast", "string", "ssl", "subprocess", "pathlib", "tempfile", "_hashlib"}
     assert printed(LEAN + RUN.format(names=sorted(LATER | missing))) == "[]"
 
 
@@ -49,8 +49,24 @@ def test_a_name_that_trio_does_not_have_is_an_error() -> None:
 
 
 def test_what_trio_was_given_meanwhile_is_gone_afterwards() -> None:
-    asked = "import inspect, ctypes.util; print(inspect.signature(int.__add__), ctypes.util.find_library('nonsense'))"
-    assert printed(LEAN + asked) == printed(asked) == "(self, value, /) None"
+    asked = (
+        "import inspect, ctypes.util, logging, platform; print(inspect.signature(int.__add__), "
+        "ctypes.util.find_library('nonsense'), type(logging.getLogger('a')).__name__, platform.python_implementation())"
+    )
+    assert printed(LEAN + asked) == printed(asked) == "(self, value, /) None Logger CPython"
+
+
+def test_what_trio_logs_is_logged() -> None:
+    program = """if True:
+        import logging, sys, trio
+        logging.basicConfig(stream=sys.stdout, format="%(name)s %(levelname)s %(exc_info)s")
+        class Broken(trio.abc.Instrument):
+            def before_run(self): raise ValueError("broken")
+        async def main(): pass
+        trio.run(main, instruments=[Broken()])
+    """
+    logged = printed(LEAN + "\n" + program).splitlines()
+    assert logged[0].startswith("trio.abc.Instrument ERROR (<class 'ValueError'>, ValueError('broken')")
 
 
 def test_threads_have_the_names_that_trio_gives_them() -> None:
