@@ -173,6 +173,7 @@ class Store:
 
     def commit_later(self, name: str, statements: Callable[[], list[Statement]]) -> None:
         """Write soon what the function gives by then; asked again under this name before that, it is written once."""
+        self.look()
         for each in self._given_up:
             each.overtaken |= each.name == name
         if self._database is not None:
@@ -204,7 +205,7 @@ class Store:
     async def _write(self) -> None:
         waiting, self._queue = self._queue, []
         later, self._later = self._later, {}
-        # What is written later shows how things are now, so it comes before what is about to change them.
+        # Writes of what was done already show how things are now, so they come before those that will change that.
         statements = [one for each in later.values() for one in each()]
         statements += [one for each in waiting for one in each.statements]
         assert self._database is not None, "without one nothing is asked for"

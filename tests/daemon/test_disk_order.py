@@ -147,7 +147,6 @@ async def test_what_is_deregistered_while_the_disk_hangs_stays_out(
             await directory.reached.wait()
             await trio.testing.wait_all_tasks_blocked(0.01)
         monkeypatch.setattr(sidecar.store, "_clock", lambda: time.monotonic() + 2 * HANGS_S)
-        sidecar.store.look()
         assert await client.call("deregister", id="web-1") == {"durable": False}
         assert await client.call("deregister", id="web-2") == {"durable": False}
         await until_it_goes_on(directory, client)
