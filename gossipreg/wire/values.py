@@ -9,12 +9,11 @@ value. Each is one msgpack array, with room at the end: elements behind the know
     health   [health, reason]
     address  [packed IP, 4 or 16 bytes; port]
 
-The empty array of a member is kept for the releases that read an array there; whatever is in it is ignored.
-
-Elements for people come last: a reason (why an operator put the member or the service in maintenance), the key ids, 4
-bytes each (of the keys that the member opens: they show how far a change of keys has come), and the software (the
-release that the member runs). Such an element is left out if there is nothing to say, or nil if another one follows it.
-One that cannot be read counts as left out, so that it never makes the rest unreadable.
+The empty array of a member is kept for the releases that read an array there; whatever is in it is ignored. Elements
+for people come last: a reason (why an operator put the member or the service in maintenance), the key ids, 4 bytes each
+(of the keys that the member opens: they show how far a change of keys has come), and the software (the release that the
+member runs). Such an element is left out if there is nothing to say, or nil if another one follows it. One that cannot
+be read counts as left out, so that it never makes the rest unreadable.
 
 A tag of more than 255 bytes is a long tag. Earlier releases refuse a service with such a tag in `tag`; so they show the
 service without its long tags. Tags and long tags are sorted. If the owner gave them in another order, `order` has a
@@ -26,8 +25,10 @@ whoever wrote it, and what was written can be read.
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from itertools import pairwise
+from sys import intern
 from typing import Any, TypeVar
 
 import msgpack
@@ -45,7 +46,7 @@ from gossipreg.model import (
     RegisteredService,
     Status,
 )
-from gossipreg.wire.sharing import with_shared_parts
+from gossipreg.wire.sharing import REMEMBERED, remembering
 
 MAX_ADDRESSES = 16
 """Of a member. All of them may be called, so a row must not be able to point at many."""
@@ -197,26 +198,33 @@ def decode_service_untrusted(value: bytes) -> RegisteredService:
 
 def _service_fields(service: RegisteredService) -> tuple[object, ...]:
     meta = tuple(sorted(service.meta))
-    _check_service(service, meta)
+    _check_service(service.id, service.name, service.address, service.port, service.weight)
+    _check_pairs("meta", meta)
     short, *more = _tag_fields(tuple(dict.fromkeys(service.tags)))
     return (service.id, service.name, service.address, service.port, short, meta, service.weight, *more)
 
 
-def _service_of(raw: object) -> RegisteredService:
-    id, name, address, port, short, meta, weight = known(raw, 7)
-    more: tuple[Any, ...] = raw[7:9] if type(raw) is tuple else ()
-    service = RegisteredService(id, name, address, port, _tags_of(short, *more), _pairs(meta, "meta"), weight)
-    _check_service(service, service.meta)
-    return with_shared_parts(service)
+def _service_of(raw: Any) -> RegisteredService:
+    known(raw, 7)
+    fields: tuple[Any, ...] = (*raw[:9], *((), b"")[len(raw) - 7 :])
+    id, name, address, port, short, meta, weight, *more = fields
+    _check_service(id, name, address, port, weight)
+    return RegisteredService(id, intern(name), intern(address), port, _tags_of((short, *more)), _meta_of(meta), weight)
 
 
-def _check_service(service: RegisteredService, meta: tuple[tuple[str, str], ...]) -> None:
-    _check_name("service id", service.id)
-    _check_name("service name", service.name)
-    _check_name("service address", service.address)
-    _check_int("service port", service.port, 0, 65_535)  # the first release does not show a service with port 0
+def _check_service(id: object, name: object, address: object, port: object, weight: object) -> None:
+    _check_name("service id", id)
+    _check_name("service name", name)
+    _check_name("service address", address)
+    _check_int("service port", port, 0, 65_535)  # the first release does not show a service with port 0
+    _check_int("weight", weight, 0, MAX_WEIGHT)
+
+
+@remembering
+def _meta_of(raw: object) -> tuple[tuple[str, str], ...]:
+    meta = _pairs(raw, "meta")
     _check_pairs("meta", meta)
-    _check_int("weight", service.weight, 0, MAX_WEIGHT)
+    return tuple((intern(key), intern(text)) for key, text in meta)
 
 
 def _tag_fields(tags: tuple[str, ...]) -> tuple[Any, ...]:
@@ -232,7 +240,9 @@ def _tag_fields(tags: tuple[str, ...]) -> tuple[Any, ...]:
     return (short, long) if long else (short,)
 
 
-def _tags_of(short: object, long: object = (), order: object = b"") -> tuple[str, ...]:
+@remembering
+def _tags_of(fields: tuple[object, ...]) -> tuple[str, ...]:
+    short, long, order = fields
     tags = _array(short, MAX_ITEMS, "tags")
     longer = _array(long, MAX_ITEMS, "long tags")
     for tag in tags:
@@ -241,7 +251,7 @@ def _tags_of(short: object, long: object = (), order: object = b"") -> tuple[str
         _check_name("long tag", tag, least=MAX_NAME_BYTES + 1, most=MAX_TAG_BYTES)
     _check_rising("tags", tags)
     _check_rising("long tags", longer)
-    both = (*tags, *longer)
+    both = tuple(map(intern, (*tags, *longer)))
     _check_count("tags", both, MAX_ITEMS)
     if order == b"":
         return both
@@ -262,6 +272,7 @@ def encode_health(health: Health, reason: str = "") -> bytes:
     return _pack((health, *_reason_fields(reason)))
 
 
+@lru_cache(REMEMBERED)
 def decode_health_untrusted(value: bytes) -> Health:
     """BadDatagram("bad_value") where it is none."""
     return _decoded(lambda raw: Health(_check_int("health", known(raw, 1)[0], 0, max(Health))), value)
@@ -270,9 +281,6 @@ def decode_health_untrusted(value: bytes) -> Health:
 def decode_reason_untrusted(value: bytes) -> str:
     """The reason in a health entry that `decode_health_untrusted` has accepted; "" if there is none."""
     return _words_of(msgpack.unpackb(value, use_list=False, max_array_len=MAX_ITEMS, max_map_len=0, max_ext_len=0), 1)
-
-
-# -- reasons ---------------------------------------------------------------------------------------------------------
 
 
 def _reason_fields(reason: str) -> tuple[str, ...]:
@@ -369,6 +377,8 @@ def _check_text(what: str, value: object) -> str:
 
 
 def _check_name(what: str, value: object, least: int = 1, most: int = MAX_NAME_BYTES) -> None:
+    if type(value) is str and value.isascii() and value.isprintable() and least <= len(value) <= most:
+        return  # nearly all names, in a fifth of the time
     name = _check_text(what, value)
     if not least <= len(name.encode()) <= most:
         raise ValueError(f"{what} is {name!r:.40}: choose {least} to {most} bytes")

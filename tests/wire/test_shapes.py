@@ -19,9 +19,7 @@ from gossipreg.model import (
 from gossipreg.wire.shapes import change_shape, current_shape, instance_shape, member_shape, service_shape
 
 SERVICE = RegisteredService("web-80", "web", "10.0.0.1", 80, ("a", "b"), (("k", "v"),), 3)
-INSTANCE = CatalogInstance(
-    SERVICE, Health.MAINTENANCE, NodeId(bytes(range(16))), "n", "z", Version(1 << 63, 7), stale=True
-)
+INSTANCE = CatalogInstance(SERVICE, Health.MAINTENANCE, NodeId(bytes(range(16))), "n", "z", 1 << 63, 7, stale=True)
 INSTANCE_SHAPE = {
     "service": "web", "id": "web-80", "node": "000102030405060708090a0b0c0d0e0f", "node_name": "n",
     "address": "10.0.0.1", "port": 80, "tags": ["a", "b"], "meta": {"k": "v"}, "weight": 3, "health": "maintenance",

@@ -2,14 +2,16 @@
 
 from dataclasses import replace
 
+import msgpack
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gossipreg.core.table.content import SMALL_BYTES, Content
 from gossipreg.core.table.layout import KIND_HEALTH, WHOLE, key_of
+from gossipreg.errors import BadDatagram
 from gossipreg.model import NodeId, RegisteredService
 from gossipreg.wire.messages import Delta
-from gossipreg.wire.sharing import with_shared_parts
 from gossipreg.wire.values import decode_service_untrusted, encode_service
 
 WORDS = st.text("abc", min_size=1, max_size=3)
@@ -27,7 +29,6 @@ SERVICES = st.builds(
 
 @given(service=SERVICES)
 def test_sharing_parts_changes_nothing(service: RegisteredService) -> None:
-    assert with_shared_parts(service) == service
     assert decode_service_untrusted(encode_service(service)) == service
 
 
@@ -40,6 +41,27 @@ def test_decoded_instances_hold_the_same_parts(service: RegisteredService, id: s
         for part in ("name", "address", "tags", "meta"):
             assert getattr(found, part) is getattr(one, part)
     assert one.meta[-1][1] is one.name
+
+
+@pytest.mark.parametrize("meta", [[["k", 1]], [["k", True]], [["k", {}]], {}, [["k", b"v"]], ["k"]])
+def test_meta_that_is_none_is_refused_each_time(meta: object) -> None:
+    """1 and True are equal, and {} cannot be hashed: nothing of that may be found as what was read before."""
+    value = msgpack.packb(["id", "web", "h", 1, ["a"], meta, 1])
+    for _ in range(2):
+        with pytest.raises(BadDatagram):
+            decode_service_untrusted(value)
+
+
+@pytest.mark.parametrize("name", ["a\x1fb", "a\x7fb", "a\x9fb", "", "a" * 256, "\u00e4" * 128])
+def test_a_name_out_of_its_bounds_is_refused(name: str) -> None:
+    value = msgpack.packb([name, "web", "h", 1, [], [], 1])
+    with pytest.raises(BadDatagram):
+        decode_service_untrusted(value)
+
+
+@pytest.mark.parametrize("name", ["a", "~ !", "a" * 255, "\u00e4" * 127, "\u2028"])
+def test_a_name_within_its_bounds_is_accepted(name: str) -> None:
+    assert decode_service_untrusted(msgpack.packb([name, "web", "h", 1, [], [], 1])).id == name
 
 
 def test_the_health_of_all_services_is_the_same_bytes() -> None:

@@ -290,7 +290,7 @@ def test_a_reason_is_cut_and_cleaned_and_then_comes_back(reason: str) -> None:
         assert told == reason
 
 
-DECODERS = (decode_member_untrusted, decode_service_untrusted, decode_health_untrusted)
+DECODERS: tuple[Any, ...] = (decode_member_untrusted, decode_service_untrusted, decode_health_untrusted)
 ENCODERS: tuple[Any, ...] = (encode_member, encode_service, encode_health)
 
 
