@@ -69,6 +69,7 @@ def _adopt(node: Node, first: Node) -> None:
         catalog._shown[first.id].content = None
     catalog._names = {name: instances.copy() for name, instances in shown._names.items()}
     catalog._index, catalog._clock = shown._index.copy(), shown._clock
+    catalog._numbered = shown._numbered
 
 
 def _bind_first(node: Node, first: Node) -> None:

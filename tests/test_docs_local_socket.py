@@ -43,7 +43,7 @@ PARAMETERS = {
 }  # fmt: skip
 
 INSTANCE = CatalogInstance(
-    RegisteredService("a", "a", "h", 1), Health.PASSING, NodeId(bytes(16)), "n", "", NOTHING, reason="why"
+    RegisteredService("a", "a", "h", 1), Health.PASSING, NodeId(bytes(16)), "n", "", 0, 0, reason="why"
 )
 MEMBER = MemberInfo(NodeId(bytes(16)), "n", None, "alive", "", (), None, 0, NOTHING, 0.0)
 

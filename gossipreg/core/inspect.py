@@ -8,6 +8,7 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING, NamedTuple
 
 from gossipreg.core.failure.detector import FailureDetector
+from gossipreg.core.table.shown_row import slot_of
 from gossipreg.model import Address, BootId, CatalogInstance, Member, NodeId
 
 if TYPE_CHECKING:
@@ -188,4 +189,4 @@ class Inspection:
     def instances(self, id: NodeId) -> dict[int, CatalogInstance]:
         """The instances of this member that lookups give out, by their slot in its row."""
         shown = self._view.catalog._shown.get(id)
-        return {} if shown is None else shown.instances.copy()
+        return {} if shown is None else {slot_of(handle): one for handle, one in shown.instances.items()}

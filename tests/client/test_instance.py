@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gossipreg.client.instance import Instance, InstanceKey, instance_untrusted
-from gossipreg.model import CatalogInstance, Health, NodeId, RegisteredService, Version
+from gossipreg.model import CatalogInstance, Health, NodeId, RegisteredService
 from gossipreg.wire.shapes import instance_shape
 from tests.client.fake_sidecar import instance as shape
 
@@ -16,7 +16,7 @@ from tests.client.fake_sidecar import instance as shape
 def test_every_field_comes_from_the_sidecars_shape() -> None:
     service = RegisteredService("web-1", "Web", "10.0.0.5", 8080, ("v2", "blue"), (("tls_name", "web.example"),), 7)
     node = NodeId(bytes(range(16)))
-    theirs = CatalogInstance(service, Health.MAINTENANCE, node, "host-1", "eu", Version(1 << 62, 9), True, "disk")
+    theirs = CatalogInstance(service, Health.MAINTENANCE, node, "host-1", "eu", 1 << 62, 9, True, "disk")
     ours = instance_untrusted(instance_shape(theirs))
     assert ours == Instance(
         "web-1", "Web", node.hex(), "host-1", "10.0.0.5", 8080, ("v2", "blue"), {"tls_name": "web.example"}, 7,

@@ -15,14 +15,14 @@ from gossipreg.daemon.logs import Log
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.udp import BATCH
 from gossipreg.errors import NotFound
-from gossipreg.model import Address, CatalogInstance, Change, ChangeKind, Health, NodeId, RegisteredService, Version
+from gossipreg.model import Address, CatalogInstance, Change, ChangeKind, Health, NodeId, RegisteredService
 from tests.daemon.memory_network import MemoryNetwork, MemoryTransport
 
 STALL_S = 0.1
 ID = NodeId(bytes(16))
 CHANGE = Change(
     ChangeKind.ADDED,
-    CatalogInstance(RegisteredService("web", "web", "10.0.0.9", 80), Health.PASSING, ID, "n", "", Version(1, 1)),
+    CatalogInstance(RegisteredService("web", "web", "10.0.0.9", 80), Health.PASSING, ID, "n", "", 1, 1),
 )
 
 

@@ -10,7 +10,7 @@ import trio.testing
 from gossipreg.core.effects import Changed
 from gossipreg.daemon import client_calls
 from gossipreg.daemon.watches import RpcForm
-from gossipreg.model import CatalogInstance, Change, ChangeKind, Health, NodeId, RegisteredService, Version
+from gossipreg.model import CatalogInstance, Change, ChangeKind, Health, NodeId, RegisteredService
 from gossipreg.wire.rpc import (
     MAX_QUEUE_BYTES,
     MAX_WATCHES,
@@ -20,7 +20,7 @@ from tests.daemon.conftest import GENEROUS_S, Sidecar
 
 def change(name: str, *, note: str = "") -> Changed:
     service = RegisteredService(id=name, name=name, address="10.0.0.9", port=80, meta=(("note", note),))
-    instance = CatalogInstance(service, Health.PASSING, NodeId(bytes(16)), "n", "", Version(1, 1))
+    instance = CatalogInstance(service, Health.PASSING, NodeId(bytes(16)), "n", "", 1, 1)
     return Changed((Change(ChangeKind.UPDATED, instance),))
 
 

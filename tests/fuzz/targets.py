@@ -47,7 +47,7 @@ from gossipreg.gateway.http.filter import compile_filter_untrusted
 from gossipreg.gateway.http.guard import Guard
 from gossipreg.journal.codec import decode_message_untrusted, encode_message
 from gossipreg.journal.model import JournalId
-from gossipreg.model import Address, CatalogInstance, Health, NodeId, RegisteredService, Version
+from gossipreg.model import Address, CatalogInstance, Health, NodeId, RegisteredService
 from gossipreg.net.http_framing import BODY_MAX_BYTES, HEAD_MAX_BYTES, Reader
 from gossipreg.net.http_message import Head, HttpError, Request, target_untrusted
 from gossipreg.sagas import saga_tuning
@@ -268,7 +268,7 @@ def eureka(data: bytes) -> None:
         document = read_document_untrusted(data, "", "instance")
         lease = lease_untrusted("web", document)
         registration = registration_untrusted("register", lease.params, default_host="127.0.0.1")
-        shown = CatalogInstance(registration.service, Health.PASSING, NodeId(bytes(16)), "one", "", Version(1, 1))
+        shown = CatalogInstance(registration.service, Health.PASSING, NodeId(bytes(16)), "one", "", 1, 1)
         listed = applications([("ADDED", shown)], version=1, hash_code=hash_code([shown]))
         json.loads(write_document("applications", listed, as_json=True).body)
         root = ElementTree.fromstring(write_document("applications", listed, as_json=False).body)

@@ -5,7 +5,7 @@ import pytest
 from simulations.cli import main
 from simulations.crossing import one_datagram
 
-FILES_MAX = 21
+FILES_MAX = 22
 """Lower it when a change makes the way shorter. The last file, `wire/sharing.py`, halves the memory of a service."""
 
 

@@ -24,6 +24,7 @@ What follows the table:
     names          members by name
     announcements  what members announce for other parts of their sidecars
     catalog        the instances by name, as lookups give them out
+    shown_row      the instances of one row, made of its content
     gone_services  the services of dead members
     kept_rows      rows of the last run, which answer until this member is synced
 """

@@ -1,12 +1,16 @@
 """The catalog: the instances by name, as lookups give them out.
 
-Owns: the instances made of the rows' entries, their changes, and an index for each name that grows exactly when an
-answer for that name could have changed. Never knows: how rows come and go, or what the caller of a lookup does with it.
+Owns: the index of the rows' instances by name, their changes, and a number for each name that grows exactly when an
+answer for that name could have changed. Never knows: how rows come and go, how an instance is made (`shown_row.py`), or
+what the caller of a lookup does with it.
 
 After a row has changed, `refresh` reads what changed in it: single slots, or all slots if its content was replaced, if
 it began or ceased to answer, or if its member's own entry changed. The service and the health of a slot are two
 entries, so a change of the health alone is a small delta. A service without health is critical. All services of a
 member in maintenance are in maintenance.
+
+A full row comes in many pages, and is in the answers as a whole once the last one is here. Its instances are made as
+the pages come, so that this last step does not keep lookups waiting.
 
 Answers are tuples. They are kept until the index of their name grows, so the same lookup again costs two accesses to
 dictionaries.
@@ -21,23 +25,17 @@ from dataclasses import replace
 
 from gossipreg.core.table.content import Content
 from gossipreg.core.table.gone_services import GoneServices
-from gossipreg.core.table.layout import KIND_HEALTH, KIND_SERVICE, split_key
 from gossipreg.core.table.row import Row, State
-from gossipreg.errors import BadDatagram
+from gossipreg.core.table.shown_row import ShownRow, slot_of
 from gossipreg.model import (
     CatalogInstance,
     Change,
     ChangeKind,
     Health,
-    Member,
     NodeId,
-    RegisteredService,
     ServiceSummary,
-    Status,
-    Version,
     fold_name,
 )
-from gossipreg.wire.values import decode_health_untrusted, decode_reason_untrusted, decode_service_untrusted
 
 ANSWERS_MAX = 4096
 """Answers that are kept. If there are more, all are dropped."""
@@ -48,42 +46,20 @@ index above those that were forgotten: it may grow although no answer changed, b
 _Query = tuple[str, tuple[str, ...], bool, str | None]
 
 
-class _Shown:
-    """What answers show of one row."""
-
-    __slots__ = ("content", "instances", "name", "overrides", "reason", "zone")
-
-    def __init__(self) -> None:
-        self.content: Content | None = None
-        self.instances: dict[int, CatalogInstance] = {}
-        """By slot."""
-        self.name = ""
-        self.zone = ""
-        self.overrides: Health | None = None
-        """The health of all its services, in place of their own; None: each has its own."""
-        self.reason = ""
-        """The operator's reason if `overrides` is maintenance."""
-
-    def describe(self, member: Member | None) -> bool:
-        """Copy from the member's own entry what its instances repeat; return whether that changed."""
-        before = self.name, self.zone, self.overrides, self.reason
-        if member is not None:
-            self.name, self.zone = member.name, member.zone
-            self.overrides = Health.MAINTENANCE if member.status is Status.DRAINING else None
-            self.reason = "" if self.overrides is None else member.reason
-        return before != (self.name, self.zone, self.overrides, self.reason)
-
-
 class Catalog:
     def __init__(self, own_id: NodeId) -> None:
         self.own_id = own_id
         self.stale = False
         self.gone = GoneServices()
-        self.undecodable = 0
-        """Service and health values that could not be decoded, counted at each attempt."""
-        self._shown: dict[NodeId, _Shown] = {}
-        self._names: dict[str, dict[tuple[NodeId, int], CatalogInstance]] = {}
-        """By folded name, then by node and slot."""
+        self.counts: Counter[str] = Counter()
+        """undecodable: service and health values that could not be decoded, at each attempt."""
+        self._shown: dict[NodeId, ShownRow] = {}
+        self._coming: dict[NodeId, ShownRow] = {}
+        """Rows of which a full row is being pulled: their instances are made page by page."""
+        self._numbered = 0
+        """The rows that got a number so far."""
+        self._names: dict[str, dict[int, CatalogInstance]] = {}
+        """By folded name, then by handle."""
         self._clock = 0
         self._index: dict[str, int] = {}
         self._gone: dict[str, int] = {}
@@ -97,11 +73,12 @@ class Catalog:
     def refresh(self, row: Row, slots: Sequence[int] = ()) -> tuple[Change, ...]:
         """Bring the instances of one row up to date; return the changes of the answers, in order. `slots` are the keys
         (part 0) of the slots that may read differently since the last call."""
+        coming = self._read_coming(row) if row.shadow is not None or row.id in self._coming else None
         recalled = self.recalled.get(row.id)
         if recalled is not None and recalled is not row:
             if not (row.answers or row.dead or row.left):
                 return ()  # the new row is not whole yet, so the kept one goes on answering
-            self._replace_recalled(row)
+            coming = self._replace_recalled(row, coming)
         if not row.answers:
             return self._withdraw(row)
         content = row.content
@@ -111,91 +88,61 @@ class Catalog:
             self.gone.forget(row.id)
             if not content.services:
                 return ()
-            shown = self._shown[row.id] = _Shown()
+            shown = self._shown[row.id] = self._new_row(row.id) if coming is None else coming.emptied()
+        shown.stale = (self.stale and row.id != self.own_id) or row.id in self.recalled
         described_anew = shown.describe(row.member)
         changes: list[Change] = []
         if content is not shown.content or described_anew:
             shown.content = content
-            for slot in dict.fromkeys([*shown.instances, *content.slots(KIND_SERVICE)]):
-                self._show(row.id, shown, slot, self._read(content, slot), changes)
+            usable = coming is not None and coming.content is content and coming.repeated == shown.repeated
+            for handle, instance in coming.replacing(shown) if coming is not None and usable else shown.all():
+                self._put(shown, handle, instance, changes)
         else:
-            self._refresh_slots(row.id, shown, content, slots, changes)
+            for handle, instance in shown.changed(slots):
+                self._put(shown, handle, instance, changes)
         return tuple(changes)
 
-    def _refresh_slots(
-        self, id: NodeId, shown: _Shown, content: Content, slots: Sequence[int], changes: list[Change]
-    ) -> None:
-        changed = [split_key(key)[:2] for key in slots]
-        services = dict.fromkeys(slot for kind, slot in changed if kind == KIND_SERVICE)
-        for slot in services:
-            self._show(id, shown, slot, self._read(content, slot), changes)
-        for kind, slot in changed:
-            if kind == KIND_HEALTH and slot not in services and slot in shown.instances:
-                self._show(id, shown, slot, shown.instances[slot].service, changes)
+    def _new_row(self, id: NodeId) -> ShownRow:
+        """A row without instances, of the number that this row has already, if it has one."""
+        known = self._shown.get(id) or self._coming.get(id)
+        if known is None:
+            self._numbered += 1
+        return ShownRow(id, self._numbered if known is None else known.number, self.counts)
 
-    def _read(self, content: Content, slot: int) -> RegisteredService | None:
-        value = content.view(KIND_SERVICE, slot)
-        if value is None:
-            return None
-        try:
-            return decode_service_untrusted(value)
-        except BadDatagram:
-            self.undecodable += 1
-            return None
+    def _read_coming(self, row: Row) -> ShownRow | None:
+        """Make the instances of the pages that have come of a full row. Returns them if the last page is here, and the
+        row has them as its content now."""
+        content = row.content if row.shadow is None else row.shadow
+        coming = self._coming.get(row.id)
+        if coming is None or coming.content is not content:
+            self._coming.pop(row.id, None)
+            if row.shadow is None or not row.active:
+                return None
+            coming = self._coming[row.id] = self._begin(row, row.shadow)
+        coming.read_on(row.member)
+        return None if row.shadow is not None else self._coming.pop(row.id)
 
-    def _read_health(self, content: Content, slot: int) -> tuple[Health, str]:
-        """The health in this slot, and the reason if that is maintenance."""
-        value = content.view(KIND_HEALTH, slot)
-        if value is None:
-            return Health.CRITICAL, ""
-        try:
-            health = decode_health_untrusted(value)
-        except BadDatagram:
-            self.undecodable += 1
-            return Health.CRITICAL, ""
-        return health, decode_reason_untrusted(value) if health is Health.MAINTENANCE else ""
+    def _begin(self, row: Row, content: Content) -> ShownRow:
+        coming = self._new_row(row.id)
+        coming.content, coming.stale = content, self.stale
+        return coming
 
-    def _show(
-        self, id: NodeId, shown: _Shown, slot: int, service: RegisteredService | None, changes: list[Change]
-    ) -> None:
-        """Show this service in this slot from now on; None: show nothing there."""
-        content = shown.content
-        if service is None or content is None:
-            self._put(id, shown, slot, None, changes)
-            return
-        counter = max(content.changed_at(KIND_SERVICE, slot), content.changed_at(KIND_HEALTH, slot))
-        health, reason = self._read_health(content, slot)
-        if shown.overrides is not None:
-            health, reason = shown.overrides, shown.reason
-        instance = CatalogInstance(
-            service=service,
-            health=health,
-            node=id,
-            node_name=shown.name,
-            zone=shown.zone,
-            version=Version(content.generation, counter),
-            stale=(self.stale and id != self.own_id) or id in self.recalled,
-            reason=reason,
-        )
-        self._put(id, shown, slot, instance, changes)
-
-    def _put(
-        self, id: NodeId, shown: _Shown, slot: int, instance: CatalogInstance | None, changes: list[Change]
-    ) -> None:
-        before = shown.instances.get(slot)
+    def _put(self, shown: ShownRow, handle: int, instance: CatalogInstance | None, changes: list[Change]) -> None:
+        """Show this instance in this slot from now on; None: show nothing there."""
+        before = shown.instances.get(handle)
         if before == instance:
             return
         moved = before is not None and (instance is None or _identity(before) != _identity(instance))
         if before is not None and moved:
-            del shown.instances[slot]
+            del shown.instances[handle]
             name = fold_name(before.service.name)
-            del self._names[name][id, slot]
+            del self._names[name][handle]
             changes.append(Change(ChangeKind.REMOVED, before))
             self._touch(name)
         if instance is not None:
-            shown.instances[slot] = instance
+            shown.instances[handle] = instance
             name = fold_name(instance.service.name)
-            self._names.setdefault(name, {})[id, slot] = instance
+            self._names.setdefault(name, {})[handle] = instance
             kind = ChangeKind.ADDED if before is None or moved else ChangeKind.UPDATED
             changes.append(Change(kind, instance))
             self._touch(name)
@@ -224,6 +171,7 @@ class Catalog:
     def forget(self, id: NodeId) -> tuple[Change, ...]:
         """Take everything of this row out of the answers, and do not keep it."""
         self.gone.forget(id)
+        self._coming.pop(id, None)
         return self._take_out(id)
 
     def _take_out(self, id: NodeId) -> tuple[Change, ...]:
@@ -231,8 +179,8 @@ class Catalog:
         shown = self._shown.pop(id, None)
         changes: list[Change] = []
         if shown is not None:
-            for slot in list(shown.instances):
-                self._put(id, shown, slot, None, changes)
+            for handle in list(shown.instances):
+                self._put(shown, handle, None, changes)
         return tuple(changes)
 
     def recall(self, rows: dict[NodeId, Row]) -> tuple[Change, ...]:
@@ -244,21 +192,25 @@ class Catalog:
         """Answer with the table alone."""
         return tuple(change for id in list(self.recalled) for change in self.forget(id))
 
-    def _replace_recalled(self, row: Row) -> None:
+    def _replace_recalled(self, row: Row, coming: ShownRow | None) -> ShownRow | None:
         """Put the table's row in the place of the kept row. The owner may have written the same services in other slots
-        since then. An instance with the same id is the same instance: it is updated, not removed and added."""
+        since then. An instance with the same id is the same instance: it is updated, not removed and added. Returns the
+        instances of the row's content, if they are made."""
         kept = self.recalled.pop(row.id)
         shown, content = self._shown.get(row.id), row.content
         if shown is None or content is None or (kept.content and kept.content.generation == content.generation):
-            return
-        services = ((slot, self._read(content, slot)) for slot in content.slots(KIND_SERVICE))
-        slots = {service.id: slot for slot, service in services if service is not None}
-        before, shown.instances = shown.instances, {}
-        for slot, instance in before.items():
-            del self._names[fold_name(instance.service.name)][row.id, slot]
-        for slot, instance in before.items():
-            new = slots.get(instance.service.id, -1 - slot)  # a slot below 0 is empty: `refresh` removes it
-            shown.instances[new] = self._names[fold_name(instance.service.name)][row.id, new] = instance
+            return coming
+        if coming is None:
+            coming = self._begin(row, content)
+            coming.read_on(row.member)
+        names = {handle: fold_name(one.service.name) for handle, one in shown.instances.items()}
+        slots = {one.service.id: slot_of(handle) for handle, one in coming.instances.items()}
+        moved = shown.renumber(slots)
+        for handle, _ in moved:
+            del self._names[names[handle]][handle]
+        for handle, new in moved:
+            self._names[names[handle]][new] = shown.instances[new]
+        return coming
 
     def set_stale(self, stale: bool) -> tuple[Change, ...]:
         """Mark the instances of other members as stale, or as fresh again; return the changes of the answers."""
@@ -267,8 +219,8 @@ class Catalog:
             self.stale = stale
             for id, shown in self._shown.items():
                 if id != self.own_id and id not in self.recalled:
-                    for slot, instance in list(shown.instances.items()):
-                        self._put(id, shown, slot, replace(instance, stale=stale), changes)
+                    for handle, instance in list(shown.instances.items()):
+                        self._put(shown, handle, replace(instance, stale=stale), changes)
         return tuple(changes)
 
     # -- lookups -----------------------------------------------------------------------------------------------------
@@ -339,16 +291,16 @@ class Catalog:
         return 0 if shown is None else len(shown.instances)
 
 
-def _order(item: tuple[tuple[NodeId, int], CatalogInstance]) -> tuple[NodeId, str, int]:
-    (node, slot), instance = item
-    return node, instance.service.id, slot
+def _order(item: tuple[int, CatalogInstance]) -> tuple[NodeId, str, int]:
+    handle, instance = item
+    return instance.node, instance.service.id, slot_of(handle)
 
 
 def _identity(instance: CatalogInstance) -> tuple[str, str]:
     return fold_name(instance.service.name), instance.service.id
 
 
-def _summary(instances: dict[tuple[NodeId, int], CatalogInstance]) -> ServiceSummary:
+def _summary(instances: dict[int, CatalogInstance]) -> ServiceSummary:
     names = list(dict.fromkeys(instance.service.name for instance in instances.values()))
     name = names[0] if len(names) == 1 else min(instances.items(), key=_order)[1].service.name
     healths = Counter(instance.health for instance in instances.values())

@@ -180,7 +180,7 @@ class Content:
         room = sizes.room_for(Delta, limit_bytes)
         reached = self.counter
         page: list[Entry] = []
-        for key in self._keys_after(base):
+        for key in self.keys_after(base):
             counter, value = self.entries[key]
             room -= sizes.entry_bytes(key, counter, value)
             if page and room < 0:
@@ -189,9 +189,11 @@ class Content:
             page.append((key, counter, value))
         return Delta(id, self.generation, base, reached, self.head, self.head_digest, self.floor, tuple(page))
 
-    def _keys_after(self, base: int) -> Iterator[int]:
+    def keys_after(self, base: int) -> Iterator[int]:
         """The keys whose last change is after `base`, in order. The newest changes are at the end. The pages of a full
         row begin anywhere, so for those an index is made, which is valid until the next change."""
+        if base <= 0:
+            return iter(self.entries)
         recent: list[int] = []
         for key in islice(reversed(self.entries), _RECENT):
             if self.entries[key][0] <= base:

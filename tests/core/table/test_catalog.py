@@ -14,7 +14,6 @@ from gossipreg.model import (
     Health,
     RegisteredService,
     ServiceSummary,
-    Version,
     fold_name,
 )
 from tests.core.table.catalogs import ADDED, HERE, THERE, TwoTables, seen
@@ -32,7 +31,8 @@ def test_a_registered_service_is_found_with_all_its_fields() -> None:
             node=THERE,
             node_name="web-1",
             zone="east",
-            version=Version(5, 4),
+            generation=5,
+            counter=4,
         ),
     )
 

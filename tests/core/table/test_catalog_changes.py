@@ -3,14 +3,17 @@
 import pytest
 
 from gossipreg.config import lan
+from gossipreg.core.table import shown_row
+from gossipreg.core.table.catalog import Catalog
 from gossipreg.core.table.layout import KIND_HEALTH, KIND_SERVICE
 from gossipreg.core.table.table import Table
 from gossipreg.model import (
     Health,
+    RegisteredService,
     Status,
 )
-from gossipreg.wire.values import encode_health
-from tests.core.table.catalogs import ADDED, REMOVED, THERE, UPDATED, TwoTables, seen
+from gossipreg.wire.values import decode_service_untrusted, encode_health
+from tests.core.table.catalogs import ADDED, HERE, REMOVED, THERE, UPDATED, TwoTables, seen
 
 
 def test_a_name_that_changes_its_case_alone_is_an_update() -> None:
@@ -142,7 +145,7 @@ def test_an_unreadable_service_is_counted_and_not_given_out() -> None:
     two.there.write(KIND_SERVICE, 0, b"\xff", 0.0)
     two.there.write(KIND_HEALTH, 1, b"\xff", 0.0)
     assert seen(two.refresh()) == [(REMOVED, "web-0", Health.PASSING), (UPDATED, "web-1", Health.CRITICAL)]
-    assert two.catalog.undecodable == 2
+    assert two.catalog.counts["undecodable"] == 2
 
 
 def test_a_forgotten_row_is_out_of_the_answers() -> None:
@@ -152,3 +155,54 @@ def test_a_forgotten_row_is_out_of_the_answers() -> None:
     assert seen([*two.catalog.forget(THERE)]) == [(REMOVED, "web-0", Health.PASSING)]
     assert two.catalog.forget(THERE) == ()
     assert two.catalog.services() == []
+
+
+def test_a_row_that_comes_in_pages_is_read_as_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is in the answers as a whole, and the page that completes it costs no more than another one."""
+    read: list[bytes] = []
+
+    def decoded(value: bytes) -> RegisteredService:
+        read.append(value)
+        return decode_service_untrusted(value)
+
+    monkeypatch.setattr(shown_row, "decode_service_untrusted", decoded)
+    two = TwoTables()
+    for slot in range(100):
+        two.register(two.there, slot, "web")
+    two.there.next_generation(6, 0.0)
+    of_page: list[int] = []
+    while two.row.version < two.there.own.version:
+        assert two.catalog.lookup("web") == ()
+        read.clear()
+        two.pull(700)
+        changes = two.refresh(pull=False)
+        of_page.append(len(read))
+    assert seen(changes) == [(ADDED, f"web-{slot}", Health.PASSING) for slot in range(100)]
+    assert len(of_page) > 5
+    assert sum(of_page) == 100
+    assert max(of_page) <= 20
+
+
+@pytest.mark.parametrize("stale", [False, True])
+def test_a_row_read_in_pages_shows_how_its_member_is_in_the_end(stale: bool) -> None:
+    two = TwoTables()
+    for slot in range(30):
+        two.register(two.there, slot, "web")
+    two.there.next_generation(6, 0.0)
+    for _ in range(2):
+        two.pull(700)
+        two.refresh(pull=False)
+    two.catalog.set_stale(stale)
+    two.register(two.there, 3, "api")
+    two.say(two.there, "other", zone="east", status=Status.DRAINING)
+    while two.row.version < two.there.own.version:
+        two.pull(700)
+        two.refresh(pull=False)
+    anew = Catalog(HERE)
+    anew.stale = stale
+    anew.refresh(two.row)
+    assert list(two.catalog.instances()) == list(anew.instances())
+    assert {one.zone for one in two.catalog.instances()} == {"east"}
+    assert [one.stale for one in two.catalog.instances()] == [stale] * 30
+    assert two.ids("web", all=True)[:1] == ["web-0"]
+    assert two.ids("api", all=True) == ["api-3"]

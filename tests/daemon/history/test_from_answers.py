@@ -8,7 +8,7 @@ from gossipreg.core.view import View
 from gossipreg.daemon.history.from_answers import AnswerNotes
 from gossipreg.daemon.history.history import History
 from gossipreg.history.history_line import HistoryLine, NamedMember
-from gossipreg.model import NOTHING, CatalogInstance, Change, ChangeKind, Health, NodeId, RegisteredService
+from gossipreg.model import CatalogInstance, Change, ChangeKind, Health, NodeId, RegisteredService
 
 OWN, OTHER = NodeId(b"o" * 16), NodeId(b"w" * 16)
 
@@ -50,7 +50,7 @@ class World:
     def look(self, kind: ChangeKind, health: Health, node: NodeId = OTHER, reason: str = "", weight: int = 1) -> None:
         service = RegisteredService("billing-8101", "billing", "10.0.0.1", 8101, weight=weight)
         name = "own" if node == OWN else "web-3"
-        self.notes.look((Change(kind, CatalogInstance(service, health, node, name, "", NOTHING, reason=reason)),))
+        self.notes.look((Change(kind, CatalogInstance(service, health, node, name, "", 0, 0, reason=reason)),))
 
     def told(self) -> list[str]:
         told, self.lines[:] = [line.message for line in self.lines], []

@@ -14,7 +14,7 @@ import trio
 from gossipreg.daemon.sagas import command_sender
 from gossipreg.daemon.sagas.command_sender import CommandSender
 from gossipreg.daemon.sagas.secrets_folder import SecretsFolder
-from gossipreg.model import NOTHING, CatalogInstance, Health, NodeId, RegisteredService
+from gossipreg.model import CatalogInstance, Health, NodeId, RegisteredService
 from gossipreg.sagas.saga_effects import CommandDone, SendCommand
 from gossipreg.sagas.saga_model import MAX_RESULT_BYTES, SagaCommand
 from scripts.tools.programs import free_port
@@ -31,7 +31,7 @@ class Catalog:
         self.found = [
             CatalogInstance(
                 RegisteredService(f"stock-{number}", "stock", *place, weight=dict(enumerate(weights)).get(number, 1)),
-                Health.PASSING, NodeId(bytes(16)), "n", "", NOTHING,
+                Health.PASSING, NodeId(bytes(16)), "n", "", 0, 0,
             )
             for number, place in enumerate(places)
         ]  # fmt: skip
@@ -188,7 +188,7 @@ async def test_service_without_a_passing_instance_is_not_sent() -> None:
     assert (await Sending().send()).text == "no instance of stock is registered"
     sending = Sending(("127.0.0.1", 1))
     sending.sender._view.catalog.found[0] = CatalogInstance(  # type: ignore[attr-defined]
-        RegisteredService("a", "stock", "127.0.0.1", 1), Health.CRITICAL, NodeId(bytes(16)), "n", "", NOTHING
+        RegisteredService("a", "stock", "127.0.0.1", 1), Health.CRITICAL, NodeId(bytes(16)), "n", "", 0, 0
     )
     done = await sending.send()
     assert (done.sent, done.text) == (False, "none of the 1 instances of stock passes its checks")

@@ -17,7 +17,6 @@ from gossipreg.model import (
     Health,
     NodeId,
     RegisteredService,
-    Version,
     fold_name,
 )
 from tests.gateway.beside import api_of
@@ -30,7 +29,7 @@ def instance(
     weight: int = 1, zone: str = "", health: Health = Health.PASSING, node: int = 1,
 ) -> CatalogInstance:  # fmt: skip
     service = RegisteredService(id or f"{name}-{address}-{port}", name, address, port, tags, (), weight)
-    return CatalogInstance(service, health, NodeId(node.to_bytes(16, "big")), f"node-{node}", zone, Version(1, 1))
+    return CatalogInstance(service, health, NodeId(node.to_bytes(16, "big")), f"node-{node}", zone, 1, 1)
 
 
 class _Catalog:
