@@ -7,11 +7,13 @@ between two turns of the task: so there is one writer and no lock.
 
 A turn gives the node the datagrams that have arrived, up to a limit, and calls `advance` if its deadline has come. When
 nothing is left to do, the task sleeps until a datagram comes or the next deadline. If the loop was late, the turn reads
-all datagrams from the socket before it calls `advance`: one may be the ack for a probe that is about to time out.
+all datagrams from the socket before it calls `advance`: one may be the ack for a probe that is about to time out. Other
+turns end after `TURN_S`, since a page of a large row takes as long as 20 lookups; the rest of the batch comes first in
+the next turn, and before `advance`.
 """
 
 import traceback
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from functools import partial
 from math import inf
@@ -39,6 +41,8 @@ from gossipreg.model import NOTHING, Address, Change, NodeId
 DRAIN_MAX = 4096
 """The most datagrams in one turn after the loop was late: more than a socket's buffer holds. In other turns the limit
 is BATCH, so that a flood of datagrams does not delay the timers."""
+TURN_S = 0.002
+"""After this time of handing over datagrams other tasks run: clients wait for their answers meanwhile."""
 AFTER_BUG_S = 0.1
 """How long to wait before `advance` is called again after it raised. Its deadline may stay in the past, and the loop
 must not spin."""
@@ -91,6 +95,8 @@ class Pump:
         self._transport = transport
         self._log = log
         self._stall_s = stall_s
+        self._arrived: deque[tuple[bytes, Address]] = deque()
+        """The rest of the last batch."""
         self._sleep: trio.CancelScope | None = None
         self._not_before = -inf
         self._bugs: set[tuple[str, str]] = set()
@@ -166,7 +172,8 @@ class Pump:
             self._attempt("refused", partial(self._node.refused, address))
         for address in self._transport.too_large():
             self._attempt("too_large", partial(self._node.too_large, address))
-        if self._deadline() <= self.now() and not self._attempt("advance", self._node.advance):
+        due = not self._arrived and self._deadline() <= self.now()
+        if due and not self._attempt("advance", self._node.advance):
             self._not_before = self.now() + AFTER_BUG_S
         return more or self._deadline() <= self.now()
 
@@ -175,15 +182,22 @@ class Pump:
         return []
 
     def _receive(self, limit: int) -> bool:
-        """Hand over the datagrams that have arrived, up to `limit`. Returns True if there may be more."""
+        """Hand over the datagrams that have arrived: up to `limit`, or as many as `TURN_S` allows if that is BATCH.
+        Returns True if there may be more."""
+        until = inf if limit > BATCH else self.now() + TURN_S
         taken = 0
         while taken < limit:
-            batch = self._transport.receive_nowait()
-            for datagram, source in batch:
-                self._receive_one(datagram, source)
-            if len(batch) < BATCH:
+            more = bool(self._arrived)
+            if not more:
+                self._arrived.extend(self._transport.receive_nowait())
+                more = len(self._arrived) >= BATCH
+            taken += len(self._arrived)
+            while self._arrived:
+                self._receive_one(*self._arrived.popleft())
+                if self.now() >= until:
+                    return more or bool(self._arrived)
+            if not more:
                 return False
-            taken += len(batch)
         return True
 
     def _receive_one(self, datagram: bytes, source: Address) -> None:

@@ -3,6 +3,7 @@
 import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from math import inf
 
 import pytest
@@ -12,7 +13,7 @@ from trio.testing import MockClock
 
 from gossipreg.core.effects import Changed, Departed, Effect, Event, MembersChanged, Send, Stop
 from gossipreg.daemon.logs import Log
-from gossipreg.daemon.pump import Pump
+from gossipreg.daemon.pump import TURN_S, Pump
 from gossipreg.daemon.udp import BATCH
 from gossipreg.errors import NotFound
 from gossipreg.model import Address, CatalogInstance, Change, ChangeKind, Health, NodeId, RegisteredService
@@ -33,9 +34,13 @@ class NotingNode:
         self.period_s = inf
         self.answers: dict[bytes, list[Effect]] = {}
         self.bugs: set[str] = set()
+        self.takes_s = 0.0
+        """How long it takes for a datagram, on the pump's clock."""
+        self.took_s = 0.0
 
     def receive(self, datagram: bytes, source: Address, now: float) -> list[Effect]:
         self.calls.append(("receive", datagram, source, now))
+        self.took_s += self.takes_s
         if "receive" in self.bugs:
             raise ZeroDivisionError("a bug in receive")
         return self.answers.get(datagram, [])
@@ -77,7 +82,10 @@ class Bench:
         self.changes: list[Change] = []
         self.members: list[NodeId] = []
         self.events: list[Event] = []
-        self.pump = Pump(self.node, self.transport, Log(stream=self.log), now=clock.current_time, stall_s=STALL_S)
+        self.pump = Pump(
+            self.node, self.transport, Log(stream=self.log), now=lambda: clock.current_time() + self.node.took_s,
+            stall_s=STALL_S,
+        )  # fmt: skip
         self.pump.changes.follow("changes", self.changes.extend)
         self.pump.members.follow("members", self.members.extend)
         self.pump.events.follow("events", self.events.append)
@@ -176,6 +184,48 @@ async def test_who_was_late_drains_the_socket_before_it_advances(autojump_clock:
         await trio.sleep(1)
         kinds = [call[0] for call in bench.node.calls]
         assert kinds == ["lag", *["receive"] * (3 * BATCH), "advance"]
+
+
+async def test_other_tasks_run_while_many_datagrams_wait(autojump_clock: MockClock) -> None:
+    async with running(autojump_clock) as bench:
+        bench.node.takes_s = TURN_S / 4
+        for number in range(BATCH):
+            bench.tell(number.to_bytes(2, "big"))
+        autojump_clock.jump(1)
+        handed_over: list[int] = []
+        for _ in range(BATCH):
+            handed_over.append(len(bench.node.calls))
+            await trio.lowlevel.checkpoint()
+        steps = [after - before for before, after in pairwise(handed_over)]
+        assert 0 < max(steps) <= 8  # two turns, since trio runs its tasks in any order
+        assert [call[1] for call in bench.node.of("receive")] == [n.to_bytes(2, "big") for n in range(BATCH)]
+
+
+async def test_the_node_advances_after_the_rest_of_a_batch(autojump_clock: MockClock) -> None:
+    """An ack for a probe that is about to time out may be in it."""
+    async with running(autojump_clock) as bench:
+        bench.node.takes_s = TURN_S / 4
+        bench.node.deadline = trio.current_time()
+        for number in range(BATCH):
+            bench.tell(number.to_bytes(2, "big"))
+        await trio.sleep(1)
+        kinds = [call[0] for call in bench.node.calls if call[0] != "lag"]
+        assert kinds == [*["receive"] * BATCH, "advance"]
+
+
+async def test_a_late_pump_drains_the_socket_behind_the_rest_of_a_batch(autojump_clock: MockClock) -> None:
+    async with running(autojump_clock) as bench:
+        bench.node.takes_s = TURN_S
+        for number in range(2 * BATCH):
+            bench.tell(number.to_bytes(2, "big"))
+        autojump_clock.jump(1)
+        for _ in range(BATCH // 2):
+            await trio.lowlevel.checkpoint()
+        assert 0 < len(bench.node.of("receive")) < BATCH
+        bench.node.deadline = bench.pump.now() - 2 * STALL_S
+        await trio.sleep(1)
+        kinds = [call[0] for call in bench.node.calls if call[0] != "lag"]
+        assert kinds == [*["receive"] * (2 * BATCH), "advance"]
 
 
 async def test_the_measured_lag_is_given_to_the_node(autojump_clock: MockClock) -> None:
