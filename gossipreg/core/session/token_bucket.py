@@ -5,6 +5,8 @@ Owns: the tokens that are left. Never knows: what a token is; the caller decides
 
 
 class TokenBucket:
+    __slots__ = ("_a_second", "_filled_at", "_tokens", "depth")
+
     def __init__(self, depth: float, a_second: float, now: float) -> None:
         """Make a full bucket. It holds at most `depth` tokens, and `a_second` tokens are added each second."""
         self.depth = depth

@@ -58,30 +58,37 @@ class LineRates:
     def admit(self, note: HistoryNote, now: float) -> bool:
         """Whether to write this note now; otherwise it is counted, and `summaries` tells of it. `now` is monotonic."""
         key = note.rate_key
-        subject = self._subject(key, now)
+        subject = self._subjects.get(key)
+        if subject is None:
+            return self._admit_new(note, now)
+        self._subjects.move_to_end(key)
         if subject.left_out or not subject.bucket.take(now):
             subject.left_out += 1
             subject.last = note
             self._waiting[key] = None
             return False
+        return self._admit_to_kind(note, now)
+
+    def _admit_new(self, note: HistoryNote, now: float) -> bool:
+        """A subject has a rate of its own from its first line on. In a storm of thousands hardly any has a line, and
+        their rates would take 600 bytes each."""
+        if not self._admit_to_kind(note, now):
+            return False
+        subject = self._subjects[note.rate_key] = _Subject(TokenBucket(SUBJECT_BURST, SUBJECT_A_S, now))
+        subject.bucket.take(now)
+        if len(self._subjects) > SUBJECTS_MAX:
+            oldest, forgotten = self._subjects.popitem(last=False)
+            self._waiting.pop(oldest, None)
+            if forgotten.last is not None:
+                self._leave_out(self._kind(forgotten.last.kind, now), forgotten.last, now, forgotten.left_out)
+        return True
+
+    def _admit_to_kind(self, note: HistoryNote, now: float) -> bool:
         kind = self._kind(note.kind, now)
         if kind.left_out or not kind.bucket.take(now):
             self._leave_out(kind, note, now)
             return False
         return True
-
-    def _subject(self, key: tuple[str, str, str], now: float) -> _Subject:
-        subject = self._subjects.get(key)
-        if subject is None:
-            subject = self._subjects[key] = _Subject(TokenBucket(SUBJECT_BURST, SUBJECT_A_S, now))
-            if len(self._subjects) > SUBJECTS_MAX:
-                oldest, forgotten = self._subjects.popitem(last=False)
-                self._waiting.pop(oldest, None)
-                if forgotten.last is not None:
-                    self._leave_out(self._kind(forgotten.last.kind, now), forgotten.last, now, forgotten.left_out)
-        else:
-            self._subjects.move_to_end(key)
-        return subject
 
     def _kind(self, name: str, now: float) -> _LinesOfKind:
         kind = self._kinds.get(name)

@@ -45,6 +45,12 @@ def test_a_thousand_deaths_at_once_are_a_hundred_lines_and_a_count() -> None:
     assert rates.summaries(20.0) == []
 
 
+def test_a_storm_keeps_nothing_of_each_subject_in_it() -> None:
+    rates = LineRates()
+    written_of(rates, [dead(f"web-{number}") for number in range(4000)])
+    assert len(rates._subjects) == KIND_BURST
+
+
 def test_a_member_that_flaps_does_not_hide_another_one() -> None:
     rates = LineRates()
     flaps = [dead("web-1", at / 10, kind) for at in range(600) for kind in ("member_dead", "member_alive")]
@@ -99,7 +105,7 @@ def test_an_hour_of_storm_stays_within_the_rate_of_its_kind() -> None:
 def test_subjects_that_are_forgotten_are_still_counted() -> None:
     rates = LineRates()
     written_of(rates, [dead("web-0") for _ in range(SUBJECT_BURST + 5)])
-    written_of(rates, [dead(f"other-{number}", 1.0, "another") for number in range(SUBJECTS_MAX)])
+    written_of(rates, [dead(f"other-{number}", 1.0, f"of_{number // KIND_BURST}") for number in range(SUBJECTS_MAX)])
     of_kind = [one for one in rates.summaries(1.0, all=True) if one.kind == "member_dead"]
     assert [one.more["left_out"] for one in of_kind] == [5]
     assert SUBJECT_A_S < KIND_A_S
