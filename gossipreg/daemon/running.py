@@ -12,7 +12,7 @@ import trio
 from gossipreg.daemon.finishing import NOT_FINISHED, finish
 from gossipreg.daemon.first_lines import log_start, print_ready
 from gossipreg.daemon.gateways import run_gateways
-from gossipreg.daemon.memory import give_back_memory, settle_memory
+from gossipreg.daemon.memory import give_back_memory, settle_memory, settling
 from gossipreg.daemon.names import Names
 from gossipreg.daemon.notify import READY, notify
 from gossipreg.daemon.sidecar import Sidecar
@@ -93,7 +93,7 @@ async def _run_pump(sidecar: Sidecar) -> None:
 async def _say_ready(sidecar: Sidecar) -> None:
     print_ready(sidecar.opened, next(iter(sidecar.node.addresses), sidecar.opened.transport.local_addresses[0]))
     settle_memory()
-    with trio.move_on_after(READY_AT_LATEST_S):
+    with settling(), trio.move_on_after(READY_AT_LATEST_S):
         await sidecar.reactions.synced.wait()
     notify(READY)
     await sidecar.reactions.synced.wait()
