@@ -37,9 +37,11 @@ def one_datagram() -> Crossing:
     world = World(1, sealed=True)
     writer, reader = world.form(2, services=1)
     world.run(5)
+    service = next(iter(writer.node.own_services))
+    world.act(writer, writer.node.set_health(service, Health.CRITICAL, world.now)[1])
+    world.run(5)  # the first change compiles methods that later ones find
     now = world.now
     reader.node.advance(now)  # it runs all the time: only an input after a pause looks whether it was stalled
-    service = next(iter(writer.node.own_services))
     effects = writer.node.set_health(service, Health.WARNING, now)[1] + writer.node.advance(now)
     sent = [effect for effect in effects if isinstance(effect, Send) and effect.destination == reader.address]
     assert len(sent) == 1, "one change is one datagram"
