@@ -1,8 +1,8 @@
 """What a port of HTTP answers to a client that speaks another protocol: at once, with the name of what it speaks.
 
 A request begins with a request line (RFC 9112, section 3). Bytes that cannot become one are refused as soon as that
-shows: at the first byte, or at the end of the first line. Without this, a TLS client and a server that waits for the
-end of a head would wait for each other until one gives up. Never knows what follows the first line.
+shows: most often at the first one. Without this, a TLS client and a server that waits for the end of a head would wait
+for each other until one gives up. Never knows what follows the first line.
 """
 
 import re
@@ -11,7 +11,10 @@ from gossipreg.net.http_message import HttpError
 
 _REQUEST_LINE = re.compile(rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+ [\x21-\x7e]+ HTTP/[0-9]\.[0-9]\r?\n")
 """As h11 reads it."""
-_METHOD_BYTES = frozenset(b"-!#$%&'*+.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+_BEGINNING = re.compile(rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+(?: [\x21-\x7e]*(?: [HTP/0-9.]{0,8}\r?)?)?")
+"""What a request line may be as long as its end has not come."""
+LOOKED_AT_BYTES = 256
+"""Of a line whose end has not come: it is looked at again with each piece that comes."""
 _OTHERS = {
     b"PROXY ": ("the PROXY protocol", "the proxy before it must not send that (haproxy: no send-proxy)"),
     b"\0\r\nQUIT\n": ("the PROXY protocol", "the proxy before it must not send that (haproxy: no send-proxy-v2)"),
@@ -37,7 +40,8 @@ class OtherProtocol(HttpError):
 def refuse_other_protocols_untrusted(data: bytes) -> None:
     """`data` is all that has come of a request, without empty lines before it. Raises OtherProtocol if no request can
     begin so."""
-    if data and (data[0] not in _METHOD_BYTES or (b"\n" in data and not _REQUEST_LINE.match(data))):
+    fits = _REQUEST_LINE.match(data) if b"\n" in data else _BEGINNING.fullmatch(data, 0, LOOKED_AT_BYTES)
+    if data and not fits:
         raise _named(data)
 
 

@@ -36,6 +36,14 @@ def test_a_first_line_is_refused_exactly_where_h11_refuses_it(line: bytes) -> No
     assert refused(line) is not read
 
 
-@pytest.mark.parametrize("whole", [b"GET /v1/status/leader HTTP/1.1\r\nHost: a\r\n", b"PRI * HTTP/2.0\r\n"])
+@given(LINES.filter(lambda line: line.lstrip(b"\r\n") == line), st.integers(0, 60))
+def test_no_beginning_of_a_good_line_is_refused(line: bytes, at: int) -> None:
+    assert refused(line) or not refused(line[:at])
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [b"GET /v1/status/leader HTTP/1.1\r\nHost: a\r\n", b"PRI * HTTP/2.0\r\n", b"GET /" + b"a" * 500 + b" HTTP/1.1\r\n"],
+)
 def test_no_part_of_a_request_is_refused(whole: bytes) -> None:
     assert not [at for at in range(len(whole) + 1) if refused(whole[:at])]

@@ -22,6 +22,8 @@ from tests.gateway.http.conftest import Served
         (bytes([CLEAR_FORMAT]) + bytes(300), "not gossip", "http_not_http"),
         (b"\0\x1d\x12\x34\x01\0\0\x01", "METHOD TARGET HTTP/1.1", "http_not_http"),  # DNS over TCP
         (b"*1\r\n$4\r\nPING\r\n", "METHOD TARGET HTTP/1.1", "http_not_http"),  # Redis
+        (b"AMQP\0\0\x09\x01", "METHOD TARGET HTTP/1.1", "http_not_http"),
+        (b"OPTIONS rtsp://a/ RTSP/", "METHOD TARGET HTTP/1.1", "http_not_http"),
         (b"GET /\r\n", "METHOD TARGET HTTP/1.1", "http_not_http"),  # HTTP/0.9
     ],
     ids=lambda value: repr(value)[:30],
