@@ -117,7 +117,7 @@ export class MemberMap {
     const turn = (index) => (((index - own) / living.length) * 360 + 360) % 360; // our own member stands on top
     const marks = living.map((member, index) =>
       living.length > TICKS_FROM ? this.tick(member, turn(index)) : this.bead(member, turn(index), living.length));
-    const text = `${counted(living.length, "member")} in the order of their ids`;
+    const text = `${counted(living.length, "living member")} in the order of their ids`;
     const beyond = others ? `${number(others)} dead or left are not on the ring` : "each probes and gossips with its neighbours";
     return h(
       "figure",
