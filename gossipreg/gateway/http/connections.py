@@ -7,8 +7,8 @@ waiting read may take.
 The bounds, and what happens at each:
 - 16,384 connections, or what the process may have descriptors for: the one idle for longest gives way; if none is idle,
   the next one gets a 503 and is closed
-- a request that is not whole after 10 s, a response that is not read for 30 s, a connection without a request for 2
-  minutes: closed
+- a request that is not whole after 10 s: 408, and closed
+- a response that is not read for 30 s, a connection without a request for 2 minutes: closed
 - 16 MiB of requests that are not whole, of all connections together: the connection that exceeds it is closed
 - 64 MiB of responses that are not read, of all connections together: the connection that exceeds it is closed
 - 1 MiB that the reader of a stream has not taken: closed
@@ -211,8 +211,8 @@ class Connections:
         self.due_in(connection, IDLE_S)
 
     def end_of_time(self, connection: HttpConnection) -> None:
-        """Close a connection whose time is up; one that is not idle was too slow."""
-        if not connection.reader.between or connection.out:
+        """Close a connection whose time is up; one that has not read its response was too slow."""
+        if connection.out:
             self._counts["cut.too_slow"] += 1
         self.close(connection)
 

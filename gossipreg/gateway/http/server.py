@@ -227,8 +227,18 @@ class Server:
             parked, connection.parked = connection.parked, None
             parked.leave(connection)
             self._finish(connection, parked.now())
-            return
-        self.connections.end_of_time(connection)
+        elif connection.reader.between or connection.out:
+            self.connections.end_of_time(connection)
+        else:
+            self._counts["cut.too_slow"] += 1
+            error = _not_whole(connection.reader.in_body)
+            self._respond(connection, self._instead(error, connection.reader.target), last=True)
+
+
+def _not_whole(in_body: bool) -> HttpError:
+    """A wrong Content-Length, most often: the client waits for an answer and believes that it has sent all."""
+    part = "its body has fewer bytes than it says" if in_body else "its head does not end with an empty line"
+    return HttpError(408, "too_slow", f"the request is not whole after {connections.REQUEST_S:g} s: {part}", close=True)
 
 
 def _too_many() -> Response:

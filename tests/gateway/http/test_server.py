@@ -165,6 +165,8 @@ async def test_slow_loris_is_cut_off_and_costs_no_task(served: Served, mock_cloc
     await wait_all_tasks_blocked(0.05)
     mock_clock.jump(REQUEST_S + 0.1)
     for client in clients:
+        reply = await client.reply()
+        assert (reply.status, "its head does not end" in reply.error) == (408, True), reply.error
         assert await client.closed()
     assert served.gateway.counts()["http.cut.too_slow"] == 50
 
@@ -174,7 +176,12 @@ async def test_a_body_that_does_not_come_is_cut_off(served: Served, mock_clock: 
     await client.send(request_bytes("PUT", "/v1/agent/service/register", Content_Length="100") + b"{")
     await wait_all_tasks_blocked(0.05)
     mock_clock.jump(REQUEST_S + 0.1)
+    reply = await client.reply("PUT")
+    assert reply.status == 408
+    assert reply.error == "the request is not whole after 10 s: its body has fewer bytes than it says"
     assert await client.closed()
+    assert served.gateway.counts()["http.cut.too_slow"] == 1
+    assert served.bugs == []
 
 
 async def test_a_body_after_100_continue_has_no_extra_time(served: Served, mock_clock: MockClock) -> None:
@@ -183,6 +190,7 @@ async def test_a_body_after_100_continue_has_no_extra_time(served: Served, mock_
     assert (await client.stream.receive_some(100)).startswith(b"HTTP/1.1 100")
     await wait_all_tasks_blocked(0.05)
     mock_clock.jump(REQUEST_S + 0.1)
+    assert (await client.reply("PUT")).status == 408
     assert await client.closed()
 
 
