@@ -60,9 +60,10 @@ class BrokenStreams:
 
     def not_opened(self, node: NodeId, now: float) -> float | None:
         """An attempt to open a stream to this member failed. Returns when to try again; None: that is not needed, since
-        the other end knows that the last stream is over."""
+        the other end knows that the last stream is over, or the next attempt is set already: messages that cannot be
+        sent set no more of them."""
         before = self._broken.get(node)
-        return self.broke(node, now) if before is not None and (before.closed or before.due != inf) else None
+        return self.broke(node, now) if before is not None and (before.closed or before.due <= now) else None
 
     def is_due(self, node: NodeId, due: float) -> bool:
         """Whether a stream is still to be opened at this time, which `broke` or `not_opened` returned."""
