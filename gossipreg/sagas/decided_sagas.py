@@ -152,7 +152,8 @@ class DecidedSagas:
     def by_hand(self, saga: str, step: str, decision: HandDecision) -> None:
         """A person has decided about a step."""
         self._noted.discard(CommandId(saga, step, CommandWork.UNDO))
-        self._context.late_answers.discard((saga, step))
+        if decision is not HandDecision.RETRY:  # a retry waits for an answer that is on its way
+            self._context.late_answers.discard((saga, step))
         for work in _WORKS:
             id = CommandId(saga, step, work)
             if decision is HandDecision.RETRY:

@@ -53,6 +53,28 @@ def test_a_command_whose_refusal_is_on_its_way_is_not_repeated() -> None:
     assert late_answer(Answer(422)).names == ["reserve"]
 
 
+def test_a_retry_by_hand_does_not_overtake_an_answer_that_is_on_its_way() -> None:
+    """The retry was asked for before the answer came, so it is committed before it."""
+    bench = Bench()
+    saga = bench.begin()
+    bench.participants["reserve"] = lambda attempt: Answer() if attempt.undoes else None
+    undo = {"method": "DELETE", "path": "/reservations/{result.reserve.id}"}
+    bench.call("step", saga=saga, step=step("reserve", unknown="repeat", undo=undo))
+    bench.run(0.1)
+    assert bench.ok("abort", saga=saga) == {"state": "aborted"}
+    bench.auto = False
+    bench.call("retry", saga=saga, who="ann", why="")
+    bench.run(0.1)
+    bench.answer(bench.attempts[0], Answer(422))
+    bench.commit()
+    bench.run(0.1)
+    assert bench.names == ["reserve"]
+    bench.auto = True
+    bench.commit()
+    bench.run(5.0)
+    assert bench.names == ["reserve"]
+
+
 def test_a_repeat_after_the_abort_needs_a_proof_of_its_own() -> None:
     """Found by the laboratory, seeds 4022 and 4032: the attempt was over between the proposal of the abort and its
     commitment; the repeat was sent with that proposal as its proof, though it was due later."""
