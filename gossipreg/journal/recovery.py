@@ -75,6 +75,9 @@ def _refuse_if_it_can_be_led(data: ReplicaData, lost: Collection[ReplicaId]) -> 
         raise ProposalRefused("unavailable", f"this replica takes no part: {data.out.value}")
     if data.log.last == START:
         raise ProposalRefused("empty", "this replica holds nothing yet: recover another one")
+    if data.context.membership.synced_at is None:
+        why = "this sidecar is not in sync yet, so it does not know which voters live: see `gossipreg info`"
+        raise ProposalRefused("not_synced", why)
     leader = leader_of(data)
     if leader is not None:
         raise ProposalRefused("led", f"member {leader.node.hex()} leads this journal: there is nothing to recover")

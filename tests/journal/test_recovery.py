@@ -208,3 +208,17 @@ def test_voters_that_said_to_be_lost_count_as_gone() -> None:
     s2.act(s2.journals.receive(s3.node, lost, bench.now))
     done, _ = s2.journals.recover(JOURNAL, bench.now)
     assert len(done.replaced.voters) == 3
+
+
+def test_a_sidecar_that_is_not_in_sync_recovers_nothing() -> None:
+    """It sees no other voter yet, though a majority may live and have a leader."""
+    cluster, journal, owner = opened()
+    follower = next(cluster.sidecars[number] for number in cluster.voters(journal) if number != owner.number)
+    cluster.crash(follower)
+    cluster.run(1.0)
+    cluster.start(follower)
+    assert follower.view.synced_at is None
+    with pytest.raises(ProposalRefused, match="not in sync"):
+        recover(cluster, follower, journal)
+    cluster.run(5.0)
+    assert cluster.leader(journal) is owner
