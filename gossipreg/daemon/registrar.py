@@ -83,7 +83,7 @@ class Registrar:
 
     def _then(self, entry: Entry, by: Caller, fresh: Health | None, said: Mapping[str, Health], *,
               known: bool) -> Callable[[], Answer]:  # fmt: skip
-        """What registers the entry once its record may be written."""
+        """Return the function that registers the entry once its record may be written."""
         id = entry.id
 
         def then() -> Answer:

@@ -31,8 +31,8 @@ class LedJournal:
         return self.dispatch.lag(now)
 
     def acts(self) -> list[EventEffect]:
-        """What is under way, so that the journal is not handed over meanwhile: told at once where it begins or ends,
-        and each number while it is about to be."""
+        """Tell the journal how many acts are under way, so that it is not handed over meanwhile: at once when they
+        begin or end, and each number while it is about to be handed over."""
         acting = self.dispatch.acting
         if acting == self.told or not (self.paused or bool(acting) != bool(self.told)):
             return []

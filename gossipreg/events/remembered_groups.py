@@ -34,7 +34,7 @@ _Effects = list[AnnounceSubscription | KeepGroups | LogEvents]
 
 
 def announced_groups(kept: Iterable[RanGroup], declared: Sequence[KnownGroup] = ()) -> tuple[KnownGroup, ...]:
-    """What the row says of these, behind the groups that were declared."""
+    """The groups that the row names for these, behind those that were declared."""
     patterns: dict[str, set[str]] = {}
     for one in _remembered(kept):
         patterns.setdefault(one.group, set()).add(one.pattern)

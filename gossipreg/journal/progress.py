@@ -68,7 +68,7 @@ class _Installing:
     reading: tuple[bytes, ...] = ()
     """The keys of the large records that are being read, for the piece with this number."""
     read_number: int = 0
-    """Of that read; 0: none is under way. What another one has found is for a state that is sent no more."""
+    """The number of that read; 0: none is under way. Another read is for a state that is not sent any more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -227,7 +227,7 @@ def _head_of(event: h11.Request) -> Head:
 
 @lru_cache(maxsize=KEPT_HEADS)
 def _head_without_body(data: bytes) -> Head | None:
-    """What h11 makes of a whole head. None: a body follows, or something may be wrong: read it step by step."""
+    """The whole head as h11 reads it. None: a body follows, or something may be wrong: read it step by step."""
     parser = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_MAX_BYTES)
     parser.receive_data(data)
     try:

@@ -80,7 +80,7 @@ class CommandTask:
     maybe_sent: bool = False
     """An attempt, here or of an earlier leader, may have reached a participant."""
     attempts: int = 0
-    """That were begun here, and those that earlier leaders noted."""
+    """Attempts that were begun here, and those that earlier leaders noted."""
     wait_s: float = 0.0
     since: float = 0.0
     """When its first attempt was due here, or a person last asked for one."""

@@ -82,8 +82,8 @@ class OpenStep:
     by_hand: tuple[HandNote, ...] = ()
     """The last MAX_HAND_NOTES of them."""
     attempts: int = 0
-    """Of its undo, or of what comes after the commit, in vain, as far as leaders have noted them. A person who has it
-    tried again has it counted anew."""
+    """Failed attempts of its undo, or of its command after the commit, as far as leaders have noted them. A person's
+    retry begins the count anew."""
 
     @property
     def name(self) -> str:

@@ -31,7 +31,7 @@ class _Broken:
     since: float
     """When the last stream, or the last attempt, ended."""
     closed: bool = False
-    """We closed the last stream, and none was open since."""
+    """We closed the last stream, and none has been open since."""
 
 
 class BrokenStreams:

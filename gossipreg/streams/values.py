@@ -43,9 +43,9 @@ ENDS = {
 """Why a stream ends, or does not open, though nobody broke a rule; what does break one is in `drops.py`."""
 
 ONE_SIDED = frozenset((BROKE, "stream_stalled", "stream_late"))
-"""Ends of open streams of which the other end may know nothing: it has said none itself, and ours may not arrive."""
+"""Ends of open streams that the other end may not know: it has said none itself, and ours may not arrive."""
 TOLD = frozenset((BY_PEER, GONE, "crossed", "replaced"))
-"""Ends of which the other end knows: it has closed the stream, or has another one to us. Of all others it is told."""
+"""Ends that the other end knows: it has closed the stream, or has another one to us. It is told of all others."""
 
 
 def meaning_of_end(reason: str) -> str:

@@ -38,7 +38,7 @@ class AskedMembers:
     async def ask(
         self, method: str, params: Mapping[str, Any], *, handlers: bool, journals: bool
     ) -> list[MemberAnswer]:
-        """What all that lead a journal say, or with `handlers` also all that subscribe or remember groups. Those that
+        """Ask all that lead a journal, or with `handlers` also all that subscribe or remember groups. Those that
         do not answer in time are `unavailable`, and so, with `journals`, is each journal that nobody can speak for."""
         members = self._registry.participants() if handlers else self._registry.leaders()
         answers = await self.ask_these(members, method, params)

@@ -31,8 +31,8 @@ from gossipreg.net.http_message import HttpError, Response, error_response, json
 KEPT_MAX = 4096
 """Questions without waiters whose index is kept."""
 KEPT_BYTES = 16 << 20
-"""Bodies are kept as long as nothing that they depend on changes, and no more than so many bytes of all questions
-together: when there are more, all are dropped. One about 1,000 instances takes 1 MiB."""
+"""Bodies are kept as long as nothing that they depend on changes. Those of all questions together take at most these
+bytes: when there are more, all are dropped. One about 1,000 instances takes 1 MiB."""
 FRESH_S = 1.0
 """How long a kept body is given out. Answers contain the output of the checks of what is registered here, and no
 change of that output is reported."""
