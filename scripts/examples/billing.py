@@ -43,7 +43,7 @@ class Billing(http.server.BaseHTTPRequestHandler):
     def order(self) -> None:
         depth = int(self.headers.get("Gossipreg-Attempt", "1"))  # a retry is not retried further down
         try:
-            answer = stock.call(ask, idempotent=True, deadline=2.0, depth=depth)
+            answer = stock.call(ask, idempotent=True, deadline=10.0, depth=depth)
         except (OSError, http.client.HTTPException, gossipreg.GossipregError) as error:
             print(f"{NAME}: no order: {error}", file=sys.stderr, flush=True)
             self.answer(503, str(error))

@@ -54,6 +54,7 @@ def send(thread: int, start: float) -> None:
 def main() -> None:
     for service in services:
         service.wait(3, timeout=30)
+    print("all instances are found: orders are sent", flush=True)
     threads = [threading.Thread(target=send, args=(number, monotonic())) for number in range(THREADS)]
     for thread in threads:
         thread.start()

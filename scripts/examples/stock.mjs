@@ -14,7 +14,7 @@ const registry = await connect();
 
 async function order(response) {
   try {
-    const answer = await registry.fetch("http://billing.service/", {}, { deadlineMs: 2000 });
+    const answer = await registry.fetch("http://billing.service/", {}, { deadlineMs: 10_000 });
     if (!answer.ok) throw new Error(`billing answered ${answer.status}`);
     response.end(`${name} ${await answer.text()}`);
   } catch (error) {
@@ -31,7 +31,7 @@ const server = createServer(
 );
 
 server.listen(port, "127.0.0.1", async () => {
-  const check = `http://127.0.0.1:${port}/,interval=1s,timeout=500ms`;
+  const check = `http://127.0.0.1:${port}/,interval=1s,timeout=5s`;
   const held = await registry.register({ name: "stock", port, address: "127.0.0.1", check });
   process.once("SIGTERM", () => {
     held.close(); // first out of the answers, then served to the end

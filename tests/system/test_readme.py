@@ -79,6 +79,9 @@ def test_orders_of_the_manual_go_on_while_a_host_dies() -> None:
     for begin in ("795", "810", "820"):
         assert f"{begin}$n" in script
         script = re.sub(rf"\b{begin}(?=\$n|\d\b)", free_ports(rng), script)
+    assert " 10 & LOAD=$!\n" in script
+    sent = "until grep -q 'orders are sent' $D/load || ! kill -0 $LOAD; do sleep 0.1; done"  # it may start late
+    script = script.replace(" 10 & LOAD=$!\n", f" 10 >$D/load & LOAD=$!\n{sent}\n") + "cat $D/load\n"
     out, told = run(script)
     orders = re.search(r"^(\d+) orders, (\d+) failed;", out, re.MULTILINE)
     assert orders is not None, told

@@ -15,7 +15,7 @@ from scripts.tools.sidecars import Sidecar, Sidecars
 from scripts.tools.wait import BOUND_S, wait_for
 from tests.otlp.collector import Collector
 from tests.system.participants import Participant
-from tests.system.test_sagas import ORDER, PAY, RESERVE, client, state_anywhere
+from tests.system.test_sagas import ORDER, PAY, RESERVE, client, has_ended
 
 TRACE, PARENT_ID = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 PARENT = f"00-{TRACE}-{PARENT_ID}-01"
@@ -149,7 +149,7 @@ def test_a_saga_is_one_trace_also_when_another_leads_it(collector: Collector, tm
         shop.members[0].kill()
         shutil.rmtree(tmp_path / "data0")
         shop.payment.slow.set()
-        wait_for(lambda: state_anywhere(shop.members[1:], saga) == "ended")
+        wait_for(lambda: has_ended(shop.members[1], saga))
         wait_for(lambda: any(one.trace == TRACE for one in collector.named("saga create-order")))
         wait_for(lambda: any(one.trace == TRACE for one in collector.named("after mail")))
     mine = {name: [one for one in collector.named(name) if one.trace == TRACE] for name in
