@@ -88,19 +88,19 @@ class AsyncRegistry:
 
     def saga(
         self, name: str, *, id: str | None = None, input: object = None, timeout: float = 60.0, strict: bool = False,
-        traceparent: str | None = None,
+        traceparent: str | None = None, tracestate: str | None = None,
     ) -> "AsyncSaga":  # fmt: skip
         """`async with registry.saga("create-order") as saga:`; as `Registry.saga`. A block that is cancelled aborts."""
         return self._sagas.saga(
-            name, id=id, input=input, timeout=timeout, strict=strict, traceparent=traceparent
+            name, id=id, input=input, timeout=timeout, strict=strict, traceparent=traceparent, tracestate=tracestate
         )  # fmt: skip
 
     async def run_saga(
         self, definition: Mapping[str, Any] | str, input: object = None, *, id: str | None = None,
-        traceparent: str | None = None, timeout: float = 10.0,
+        traceparent: str | None = None, tracestate: str | None = None, timeout: float = 10.0,
     ) -> "BegunAnswer":  # fmt: skip
         """As `Registry.run_saga`. If it is cancelled, the saga may be begun or not."""
-        return await self._sagas.run(definition, input, id, traceparent, timeout)
+        return await self._sagas.run(definition, input, id, traceparent, timeout, tracestate)
 
     def saga_of(self, saga: str) -> "AsyncSagaHandle":
         """As `Registry.saga_of`."""

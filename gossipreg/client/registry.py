@@ -186,7 +186,7 @@ class Registry:
 
     def saga(
         self, name: str, *, id: str | None = None, input: object = None, timeout: float = 60.0, strict: bool = False,
-        traceparent: str | None = None,
+        traceparent: str | None = None, tracestate: str | None = None,
     ) -> "Saga":  # fmt: skip
         """`with registry.saga("create-order") as saga:`: its steps are either all done, or those that may have happened
         are undone. The end of the block commits; an exception in it aborts, and is raised on.
@@ -199,12 +199,12 @@ class Registry:
         OutcomeUnknown if it cannot be learned whether it is committed: ask `saga_of(error.saga)`.
         """
         return self.saga_parts.saga(
-            name, id=id, input=input, timeout=timeout, strict=strict, traceparent=traceparent
+            name, id=id, input=input, timeout=timeout, strict=strict, traceparent=traceparent, tracestate=tracestate
         )  # fmt: skip
 
     def run_saga(
         self, definition: Mapping[str, Any] | str, input: object = None, *, id: str | None = None,
-        traceparent: str | None = None, timeout: float = 10.0,
+        traceparent: str | None = None, tracestate: str | None = None, timeout: float = 10.0,
     ) -> "BegunAnswer":  # fmt: skip
         """Begin a declared saga, and return once it is durable: this program is not needed any more. `definition` is a
         map, or TOML or JSON as text. The same id, name and input again is the same saga, which is not begun again:
@@ -213,7 +213,7 @@ class Registry:
         If the connection breaks, or the sidecar has no leader yet, it is sent again with the same id, until `timeout`
         seconds have passed. Raises SagaConflict if another saga has the id, OutcomeUnknown if it may be begun or not.
         """
-        return self.saga_parts.run(definition, input, id, traceparent, timeout)
+        return self.saga_parts.run(definition, input, id, traceparent, timeout, tracestate)
 
     def saga_of(self, saga: str) -> "SagaHandle":
         """A saga that somebody has begun, by its full name, JOURNAL.ID, or its id: `wait()` and `show()` of it."""

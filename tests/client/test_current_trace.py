@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from gossipreg.client.current_trace import current_trace, trace_headers
-from gossipreg.client.events.inheriting import HANDLED, inherited_traceparent, with_inherited
+from gossipreg.client.events.inheriting import HANDLED, inherited_trace, with_inherited
 from gossipreg.client.sagas.program_saga import ProgramSaga
 from gossipreg.client.sagas.running import run_call
+from gossipreg.errors import BadParams
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+HEADERS = ("traceparent", "tracestate")
 PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
 trace = pytest.importorskip("opentelemetry.trace")
 sdk = pytest.importorskip("opentelemetry.sdk.trace")
@@ -70,8 +72,22 @@ def test_sagas_that_are_begun_within_a_span_are_children_of_it(in_span: Any) -> 
 
 def test_a_handler_begins_sagas_in_the_trace_of_its_event(handled: None) -> None:
     del handled
-    assert inherited_traceparent() == PARENT
-    assert run_call({}, None, None, None, 1.0).params["traceparent"] == PARENT
+    both = {"traceparent": PARENT, "tracestate": "a=1"}
+    assert inherited_trace() == both
+    assert begun() == [both, both]
+    assert begun(traceparent="mine") == [{"traceparent": "mine"}] * 2, "its state belongs to another trace"
+    assert begun(traceparent="mine", tracestate="b=2") == [{"traceparent": "mine", "tracestate": "b=2"}] * 2
+    with pytest.raises(BadParams, match="tracestate 7 is no text"):
+        begun(traceparent="mine", tracestate=7)
+
+
+def begun(traceparent: str | None = None, tracestate: Any = None) -> list[dict[str, str]]:
+    """The traces of a saga by code and of a declared one."""
+    saga = ProgramSaga(
+        "order", id=None, input=None, timeout=60, strict=False, traceparent=traceparent, tracestate=tracestate
+    )  # fmt: skip
+    run = run_call({}, None, None, traceparent, 1.0, tracestate)
+    return [{name: params[name] for name in HEADERS if name in params} for params in (saga._params, run.params)]
 
 
 def test_a_request_has_one_trace(in_span: Any, handled: None) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Protocol
 
+from gossipreg.client.checks import check_text
 from gossipreg.client.current_trace import current_trace
 from gossipreg.errors import BadParams
 from gossipreg.events.cloud_event import CAUSATION, CORRELATION
@@ -58,11 +59,21 @@ def trace_of_handling() -> dict[str, str]:
     return {} if found is None else dict(found.headers())
 
 
-def inherited_traceparent() -> str:
-    """The `traceparent` of what follows from what the program does now; "" if there is none: strangers write events,
-    and what has not its form goes no further."""
-    found = trace_context_untrusted(_trace(HANDLED.get()).get(TRACE_PARENT))
-    return "" if found is None else found.parent
+def inherited_trace() -> dict[str, str]:
+    """`traceparent` and `tracestate` of what follows from what the program does now; empty if there is none: strangers
+    write events, and what has not its form goes no further."""
+    trace = _trace(HANDLED.get())
+    found = trace_context_untrusted(trace.get(TRACE_PARENT), trace.get(TRACE_STATE))
+    return {} if found is None else dict(found.headers())
+
+
+def given_trace(traceparent: str | None, tracestate: str | None) -> dict[str, str]:
+    """The trace that a program names, or else the inherited one. Raises BadParams for what is no text."""
+    check_text("traceparent", traceparent, "a traceparent")
+    check_text("tracestate", tracestate, "what goes with the traceparent")
+    if not traceparent:
+        return inherited_trace()
+    return {TRACE_PARENT: traceparent, **({TRACE_STATE: tracestate} if tracestate else {})}
 
 
 def _checked(extensions: Mapping[str, str]) -> dict[str, str]:

@@ -10,6 +10,8 @@ export interface SagaOptions {
   /** Whether steps are undone one after the other (false). */
   strict?: boolean;
   traceparent?: string;
+  /** Goes with `traceparent`, up to 512 bytes. */
+  tracestate?: string;
 }
 
 export interface RunSagaOptions {
@@ -18,6 +20,8 @@ export interface RunSagaOptions {
   /** As of `SagaOptions`. */
   id?: string;
   traceparent?: string;
+  /** Goes with `traceparent`, up to 512 bytes. */
+  tracestate?: string;
   /** Until it is durable, for all attempts (10,000). */
   timeoutMs?: number;
 }

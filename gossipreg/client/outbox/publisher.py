@@ -23,7 +23,7 @@ class SagaStarter(Protocol):
 
     def run_saga(
         self, definition: Mapping[str, Any] | str, input: object = None, *, id: str | None = None,
-        traceparent: str | None = None, timeout: float = 10.0,
+        traceparent: str | None = None, tracestate: str | None = None, timeout: float = 10.0,
     ) -> object:  # fmt: skip
         """Begin a declared saga, and return once it is durable; one that was begun before is fine. Raises
         GossipregError, as `Publisher.publish`."""

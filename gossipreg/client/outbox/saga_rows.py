@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from gossipreg.client.checks import check_text
-from gossipreg.client.events.inheriting import inherited_traceparent
+from gossipreg.client.events.inheriting import inherited_trace
 from gossipreg.client.outbox.rows import SAGA, OutboxRow
 from gossipreg.errors import BadParams, TooLarge
 from gossipreg.sagas.saga_definition import check_input, definition_map, definition_untrusted, read_definition
@@ -39,8 +39,7 @@ def make_saga_row(definition: Definition, input: object, id: str | None) -> Outb
     text = _json(input)
     check_input(found, text)
     kept = {"definition": definition_map(found, binary=False), "input": json.loads(text)}
-    if traceparent := inherited_traceparent():
-        kept["traceparent"] = traceparent
+    kept |= inherited_trace()
     time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     row = json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode()
     return OutboxRow(id or uuid4().hex, found.name, None, None, None, None, time, None, SAGA, row)
@@ -53,6 +52,7 @@ def saga_call(row: OutboxRow) -> dict[str, Any]:
         return {
             "definition": kept["definition"], "input": kept["input"], "id": row.id,
             "traceparent": kept.get("traceparent"),
+            **({"tracestate": kept["tracestate"]} if "tracestate" in kept else {}),
         }  # fmt: skip
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"this row of the outbox is damaged: {error}") from error

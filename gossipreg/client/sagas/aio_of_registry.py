@@ -26,10 +26,10 @@ class AsyncRegistrySagas:
 
     async def run(
         self, definition: Mapping[str, Any] | str, input: object, id: str | None, traceparent: str | None,
-        timeout_s: float,
+        timeout_s: float, tracestate: str | None = None,
     ) -> BegunAnswer:  # fmt: skip
         """See `Registry.run_saga`."""
-        call = run_call(definition, input, id, traceparent, timeout_s)
+        call = run_call(definition, input, id, traceparent, timeout_s, tracestate)
         try:
             return BegunAnswer.read_untrusted("saga-run", await self._caller.call(call))
         except GossipregError as error:

@@ -10,8 +10,8 @@ from collections.abc import Generator
 from time import monotonic
 from typing import Any, NoReturn, TypeVar
 
-from gossipreg.client.checks import check_bool, check_text, id_or_drawn
-from gossipreg.client.events.inheriting import inherited_traceparent
+from gossipreg.client.checks import check_bool, id_or_drawn
+from gossipreg.client.events.inheriting import given_trace
 from gossipreg.client.log import log_warning
 from gossipreg.client.sagas.saga_answers import DONE, REFUSED, BegunAnswer, StepAnswer
 from gossipreg.client.sagas.saga_call import CALL_S, LATER_S, LOST_S, ProgramCall
@@ -53,12 +53,12 @@ class ProgramSaga:
     """What `Saga` and `AsyncSaga` have in common."""
 
     def __init__(
-        self, name: str, *, id: str | None, input: object, timeout: float, strict: bool, traceparent: str | None
+        self, name: str, *, id: str | None, input: object, timeout: float, strict: bool, traceparent: str | None,
+        tracestate: str | None = None,
     ) -> None:  # fmt: skip
         """See `Registry.saga`. Raises BadParams."""
         if not isinstance(name, str):
             raise BadParams(f"name is {name!r}: give a text that says what kind of saga it is, such as create-order")
-        check_text("traceparent", traceparent, "a traceparent")
         check_bool("strict", strict, "whether steps are undone one after the other")
         self.name = name
         self.id = id_or_drawn(id, "what names the saga")
@@ -81,9 +81,7 @@ class ProgramSaga:
             params["input"] = json_text("input", input).encode()
         if strict:
             params["strict"] = True
-        if traceparent := traceparent or inherited_traceparent():
-            params["traceparent"] = traceparent
-        self._params = params
+        self._params = params | given_trace(traceparent, tracestate)
 
     def __repr__(self) -> str:
         how = "not begun" if not self.saga else "open" if self.is_open else "over"

@@ -4,20 +4,24 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import Any
 
-from gossipreg.client.checks import check_number, check_text, id_or_drawn
-from gossipreg.client.events.inheriting import inherited_traceparent
+from gossipreg.client.checks import check_number, id_or_drawn
+from gossipreg.client.events.inheriting import given_trace
 from gossipreg.client.sagas.saga_call import ProgramCall
 from gossipreg.client.sagas.saga_step import json_text
 from gossipreg.errors import BadParams, Conflict, GossipregError, OutcomeUnknown, SagaConflict, Unreachable
 
 
 def run_call(
-    definition: Mapping[str, Any] | str, input: object, id: str | None, traceparent: str | None, timeout_s: float
+    definition: Mapping[str, Any] | str,
+    input: object,
+    id: str | None,
+    traceparent: str | None,
+    timeout_s: float,
+    tracestate: str | None = None,
 ) -> ProgramCall:
     """Raises BadParams."""
     if not isinstance(definition, Mapping | str):
         raise BadParams(f"definition is {definition!r:.100}: give a map, or TOML or JSON as text")
-    check_text("traceparent", traceparent, "a traceparent")
     check_number("timeout", timeout_s, "the seconds that a begin may take")
     params: dict[str, Any] = {
         "definition": definition if isinstance(definition, str) else _as_text(definition),
@@ -25,8 +29,7 @@ def run_call(
     }
     if input is not None:
         params["input"] = json_text("input", input).encode()
-    if traceparent := traceparent or inherited_traceparent():
-        params["traceparent"] = traceparent
+    params |= given_trace(traceparent, tracestate)
     return ProgramCall("saga-run", params, monotonic(), timeout_s)
 
 

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "./sidecars.mjs";
 import { gate, withFakeSidecar } from "./with-fake-sidecar.mjs";
-import { handling, tracedNow } from "../../../gossipreg/client/node/events/handled.mjs";
+import { givenTrace, handling, tracedNow } from "../../../gossipreg/client/node/events/handled.mjs";
 
 const now = withFakeSidecar();
 
@@ -125,7 +125,10 @@ test("event.run does in a loop what a handler does", async () => {
 
 test("what follows from a handling has its trace, if that has its form", () => {
   const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-  assert.equal(handling({ traceparent }, tracedNow), traceparent);
-  assert.equal(handling({ traceparent: "00-1-2-01" }, tracedNow), undefined);
-  assert.equal(tracedNow(), undefined);
+  assert.deepEqual(handling({ traceparent }, tracedNow), { traceparent });
+  assert.deepEqual(handling({ traceparent, tracestate: "a=1" }, tracedNow), { traceparent, tracestate: "a=1" });
+  assert.deepEqual(handling({ traceparent, tracestate: "a=1" }, () => givenTrace("mine")), { traceparent: "mine" });
+  assert.deepEqual(givenTrace("mine", "b=2"), { traceparent: "mine", tracestate: "b=2" });
+  assert.deepEqual(handling({ traceparent: "00-1-2-01", tracestate: "a=1" }, tracedNow), {});
+  assert.deepEqual(tracedNow(), {});
 });

@@ -11,6 +11,7 @@ import pytest
 import gossipreg
 from gossipreg import BadParams, Outbox, Refused, SagaConflict, TooLarge, relay_once
 from gossipreg.client.events.inheriting import HANDLED
+from gossipreg.client.outbox.rows import OutboxRow
 from gossipreg.client.outbox.saga_rows import make_saga_row, saga_call
 from gossipreg.client.sagas.saga_answers import BegunAnswer
 from gossipreg.errors import Conflict, NotAllowed, OutcomeUnknown, Unavailable
@@ -79,12 +80,17 @@ PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 )
 def test_a_saga_inherits_a_trace_that_has_its_form(given: str, kept: str | None) -> None:
     """A stranger has written the event: its handler must not fail for ever."""
-    token = HANDLED.set(SimpleNamespace(id="e1", extensions={}, traceparent=given, tracestate=""))
+    call = saga_call(row_of_handler(given, "a=1"))
+    assert (call["traceparent"], call.get("tracestate")) == (kept, kept and "a=1")
+    assert "tracestate" not in saga_call(row_of_handler(given, "")), "a publisher of before takes none"
+
+
+def row_of_handler(traceparent: str, tracestate: str) -> OutboxRow:
+    token = HANDLED.set(SimpleNamespace(id="e1", extensions={}, traceparent=traceparent, tracestate=tracestate))
     try:
-        row = make_saga_row(TOML, {"item": "tea"}, None)
+        return make_saga_row(TOML, {"item": "tea"}, None)
     finally:
         HANDLED.reset(token)
-    assert saga_call(row)["traceparent"] == kept
 
 
 def test_a_saga_that_is_rolled_back_is_not_begun(database: Database) -> None:

@@ -2,6 +2,7 @@
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import { serving } from "../calling/served.mjs";
+import { requireText } from "../given.mjs";
 
 const CORRELATION = "correlationid";
 const CAUSATION = "causationid";
@@ -22,11 +23,20 @@ export function handledNow() {
   return handled.getStore();
 }
 
-/** The `traceparent` of what follows from what the program does now; undefined if there is none. Strangers write
- * events: a text without its form is not passed on. */
+/** `traceparent` and `tracestate` of what follows from what the program does now; empty if there is none. Strangers
+ * write events: a text without its form is not passed on. */
 export function tracedNow() {
-  const found = handledNow()?.traceparent;
-  return found && TRACE_PARENT.test(found) ? found : undefined;
+  const { traceparent, tracestate } = handledNow() ?? {};
+  if (!traceparent || !TRACE_PARENT.test(traceparent)) return {};
+  return tracestate ? { traceparent, tracestate } : { traceparent };
+}
+
+/** The trace that a program names, or else the one of what it does now. Throws BadParams. */
+export function givenTrace(traceparent, tracestate) {
+  if (traceparent !== undefined) requireText("traceparent", traceparent);
+  if (tracestate !== undefined) requireText("tracestate", tracestate);
+  if (!traceparent) return tracedNow();
+  return tracestate ? { traceparent, tracestate } : { traceparent };
 }
 
 /** These extensions, and those that come from the event that is handled now. */

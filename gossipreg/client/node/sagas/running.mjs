@@ -1,24 +1,22 @@
 // The call that begins a declared saga, and what its failure says. As `gossipreg/client/sagas/running.py` decides.
 
 import { monotonic } from "../clock.mjs";
-import { tracedNow } from "../events/handled.mjs";
+import { givenTrace } from "../events/handled.mjs";
 import { BadParams, Conflict, OutcomeUnknown, SagaConflict, Unreachable } from "../errors.mjs";
-import { requireText, shown } from "../given.mjs";
+import { shown } from "../given.mjs";
 import { refuseUnknown } from "../unknown-options.mjs";
 import { CALL_S, ProgramCall } from "./program-call.mjs";
 import { jsonText, newSagaId, wholeMs } from "./saga-step.mjs";
 
-const OPTIONS = ["input", "id", "traceparent", "timeoutMs"];
+const OPTIONS = ["input", "id", "traceparent", "tracestate", "timeoutMs"];
 
 /** Throws BadParams. */
 export function runCall(definition, options = {}) {
   refuseUnknown("runSaga", options, OPTIONS);
-  const { input, id, traceparent, timeoutMs = CALL_S * 1000 } = options;
-  if (traceparent !== undefined) requireText("traceparent", traceparent);
+  const { input, id, traceparent, tracestate, timeoutMs = CALL_S * 1000 } = options;
   const params = { definition: definitionText(definition), id: newSagaId(id) };
   if (input !== undefined) params.input = jsonText("input", input);
-  const traced = traceparent || tracedNow();
-  if (traced) params.traceparent = traced;
+  Object.assign(params, givenTrace(traceparent, tracestate));
   return new ProgramCall("saga-run", params, monotonic(), wholeMs("timeoutMs", timeoutMs) / 1000);
 }
 

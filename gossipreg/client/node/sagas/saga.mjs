@@ -4,7 +4,7 @@
 // sidecar.
 
 import { monotonic, idleTimer } from "../clock.mjs";
-import { tracedNow } from "../events/handled.mjs";
+import { givenTrace } from "../events/handled.mjs";
 import {
   BadParams,
   Conflict,
@@ -36,7 +36,7 @@ const MAX_BEGINS = 4;
 const MAX_REASON_BYTES = 512;
 /** How often it is looked whether a connection is left, while the program is busy with something else. */
 const LOOK_S = 1;
-const OPTIONS = ["id", "input", "timeoutMs", "strict", "traceparent"];
+const OPTIONS = ["id", "input", "timeoutMs", "strict", "traceparent", "tracestate"];
 
 export class Saga {
   #caller;
@@ -61,8 +61,7 @@ export class Saga {
   constructor(caller, name, options, lostS = LOST_S) {
     requireText("the name of a saga:", name);
     refuseUnknown("saga", options, OPTIONS);
-    const { id, input, timeoutMs = SAGA_MS, strict = false, traceparent } = options;
-    if (traceparent !== undefined) requireText("traceparent", traceparent);
+    const { id, input, timeoutMs = SAGA_MS, strict = false, traceparent, tracestate } = options;
     requireBoolean("strict", strict);
     this.#caller = caller;
     this.#lostS = lostS;
@@ -72,8 +71,7 @@ export class Saga {
     this.#params = { name, id: this.id, timeout_ms: wholeMs("timeoutMs", timeoutMs) };
     if (input !== undefined) this.#params.input = jsonText("input", input);
     if (strict) this.#params.strict = true;
-    const traced = traceparent || tracedNow();
-    if (traced) this.#params.traceparent = traced;
+    Object.assign(this.#params, givenTrace(traceparent, tracestate));
   }
 
   get isOpen() {
