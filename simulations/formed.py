@@ -56,6 +56,7 @@ def _adopt(node: Node, first: Node) -> None:
     ring = node.ring
     ring._ids = first.ring._ids.copy()
     ring._at = ring._ids.index(node.id)
+    ring._neighbours.clear()
     peers, known = node._sessions, first._sessions
     peers._by_row, peers._boot_of = known._by_row.copy(), known._boot_of.copy()
     peers.forget(node.id)

@@ -348,7 +348,7 @@ class NodeOrder(NodeCommands):
         if self._context.synced and not self._was_synced:
             self._was_synced = True
             self._anti_entropy.on_synced()
-        for fact in self._membership.refresh():
+        for fact in self._membership.refresh() if self.table.changes.pending else ():
             match fact:
                 case ProcessNamed(id, boot_id, generation, addresses):
                     self._sessions.bind_by_row(boot_id, id, generation, addresses)

@@ -4,6 +4,7 @@ Resolves a host name that the user wrote for this machine; never asks for any ot
 """
 
 import socket
+from functools import lru_cache
 
 from gossipreg.errors import BadConfig, CannotStart, CannotStartYet
 from gossipreg.quick_dataclass import dataclass
@@ -97,7 +98,9 @@ def family_of(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
+@lru_cache(4096)
 def is_literal(host: str) -> bool:
+    """Whether this is an IP address. Kept, since it is asked for each datagram that is sent."""
     try:
         socket.inet_pton(family_of(host), host.partition("%")[0])
     except (OSError, ValueError):  # ValueError: a NUL byte

@@ -159,6 +159,7 @@ BOUNDS: dict[str, Bound] = {
     "RoundTrips._zones": _exactly(256),
     "RowAcks._acked": _known,
     "RowAcks._requested": _known,
+    "Ring._neighbours": _exactly(5),
     "Dissemination._queue": lambda node, ever: ever * (2 + getattr(node.config, "suspicion_confirmations", 0)),
     "Dissemination._receipts": _known,
     "Dissemination._unacked": lambda _node, ever: min(ever, dissemination._UNACKED_MAX),

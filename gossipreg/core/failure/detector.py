@@ -185,7 +185,7 @@ class FailureDetector:
         if address in self._checked or len(self._checked) >= CHECKS_MAX:
             return
         self._checked[address] = None
-        for id in self._ring.neighbours(self._context.config.fanout_ring) + list(self._ring.successors()):
+        for id in (*self._ring.neighbours(self._context.config.fanout_ring), *self._ring.successors()):
             if self._channel.address(id) == address:
                 self._prober.probe(id)
                 return

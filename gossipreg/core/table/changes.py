@@ -29,6 +29,8 @@ class TableChanges:
     def __init__(self) -> None:
         self._rows: dict[NodeId, RowChange] = {}
         """Those that are not followed are at the end."""
+        self.pending = False
+        """Whether some are not followed. Most messages change no row, and each asks for this."""
 
     @property
     def ids(self) -> list[NodeId]:
@@ -42,6 +44,7 @@ class TableChanges:
 
     def note(self, id: NodeId, slots: Iterable[int] = (), *, shown_differently: bool) -> None:
         """This row has changed, or was removed."""
+        self.pending = True
         change = self._rows.get(id)
         if change is None or change.followed:
             self._rows.pop(id, None)
@@ -53,6 +56,7 @@ class TableChanges:
 
     def follow(self) -> list[tuple[NodeId, RowChange]]:
         """The rows that changed since the last call, in the order of their first change."""
+        self.pending = False
         new: list[tuple[NodeId, RowChange]] = []
         for id in reversed(self._rows):
             change = self._rows[id]

@@ -18,6 +18,8 @@ class Ring:
         self._ids: list[NodeId] = [own_id]
         self._at = 0
         """Our own index in it."""
+        self._neighbours: dict[int, tuple[NodeId, ...]] = {}
+        """By the number on each side, until the ring changes: each update asks for them."""
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -32,12 +34,16 @@ class Ring:
     def add(self, id: NodeId) -> None:
         if id not in self:
             insort(self._ids, id)
-            self._at = bisect_left(self._ids, self._own)
+            self._changed()
 
     def remove(self, id: NodeId) -> None:
         if id in self and id != self._own:
             del self._ids[bisect_left(self._ids, id)]
-            self._at = bisect_left(self._ids, self._own)
+            self._changed()
+
+    def _changed(self) -> None:
+        self._at = bisect_left(self._ids, self._own)
+        self._neighbours.clear()
 
     def after(self, id: bytes, most: int) -> list[NodeId]:
         """Up to `most` ids above `id`, in order. b"" is below all ids."""
@@ -58,14 +64,20 @@ class Ring:
         """The next member below us on the ring; None if there is no other."""
         return self._ids[self._at - 1] if len(self._ids) > 1 else None
 
-    def neighbours(self, each_side: int) -> list[NodeId]:
+    def neighbours(self, each_side: int) -> tuple[NodeId, ...]:
         """The nearest `each_side` members on both sides, without duplicates in a small ring, never ourselves."""
+        known = self._neighbours.get(each_side)
+        if known is None:
+            known = self._neighbours[each_side] = self._nearest(each_side)
+        return known
+
+    def _nearest(self, each_side: int) -> tuple[NodeId, ...]:
         ids = self._ids
         reach = min(each_side, len(ids) - 1)
         found = {ids[(self._at + step) % len(ids)]: None for step in range(1, reach + 1)}
         found |= {ids[(self._at - step) % len(ids)]: None for step in range(1, reach + 1)}
         found.pop(self._own, None)
-        return list(found)
+        return tuple(found)
 
     def sample(self, rng: random.Random, wanted: int, excluded: Sequence[NodeId] = ()) -> list[NodeId]:
         """Up to `wanted` different other members at random, none of `excluded`."""

@@ -111,3 +111,14 @@ def test_in_a_large_ring_everyone_is_sampled_about_equally() -> None:
     assert len(drawn) == 99
     assert sum(drawn) == 20_000
     assert 130 < min(drawn) <= max(drawn) < 280, "about 202 each, give or take five deviations"
+
+
+@settings(max_examples=examples(30), deadline=None)
+@given(ids, others, others)
+def test_neighbours_follow_each_change_of_the_ring(own: NodeId, members: list[NodeId], removed: list[NodeId]) -> None:
+    ring = Ring(own)
+    for change, id in [*((ring.add, id) for id in members), *((ring.remove, id) for id in removed)]:
+        ring.neighbours(1)
+        change(id)
+        around = list(ring.successors())
+        assert set(ring.neighbours(1)) == {*around[:1], *around[-1:]}
