@@ -60,11 +60,13 @@ class Config:
     gather_s: float = 0.005
     """Updates are gossiped at most once in this time; those in between are gathered. A longer one saves datagrams under
     load."""
-    receipt_gather_s: float = 0.01
-    """Receipts are gathered for this time. Choose it well below `repeat_floor_s`, or senders retransmit for nothing."""
-    repeat_floor_s: float = 0.05
-    """The least retransmit timeout to a ring neighbour. It may be far below `rtt_floor_s`: a retransmission for nothing
-    costs one datagram, while a late one delays every member behind the neighbour."""
+    receipt_gather_s: float = 0.025
+    """Receipts wait for at most this time, for other messages to go with. A longer one saves datagrams. Choose it below
+    `repeat_floor_s`, or senders of earlier releases retransmit for nothing."""
+    repeat_floor_s: float = 0.035
+    """The least retransmit timeout to a ring neighbour, to which `receipt_gather_s` is added. It may be far below
+    `rtt_floor_s`: a retransmission for nothing costs one datagram, while a late one delays every member behind the
+    neighbour."""
     fanout_random: int = 1
     """The number of random members that an update is gossiped to, beside the neighbours."""
     fanout_ring: int = 1

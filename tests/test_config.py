@@ -104,7 +104,7 @@ def test_values_of_a_group_that_must_rise_do(room: str, small: str, large: str) 
         ({"rtt_ceiling_s": 1.5}, "choose rtt_floor_s <= .* not 0.2, 0.3, 1.5, 1.0"),
         ({"compare_s": 1.5}, "compare_s is 1.5: choose at most period_s, 1.0"),
         ({"helpers": 0}, "reports_needed is 2, and helpers is 0: choose helpers from 1 on"),
-        ({"receipt_gather_s": 0.05}, "receipt_gather_s is 0.05: choose less than 0.05"),
+        ({"receipt_gather_s": 0.035}, "receipt_gather_s is 0.035: choose less than 0.035"),
         ({"repeat_floor_s": 1.0}, "repeat_floor_s is 1.0: choose at most rtt_ceiling_s, 0.9"),
     ],
 )

@@ -8,9 +8,10 @@ from gossipreg.core.failure.flap_damping import Return
 from gossipreg.core.failure.isolation import AloneOver
 from gossipreg.core.failure.prober import Period
 from gossipreg.core.failure.quarantine import ProbeOwners
-from gossipreg.core.gossip.dissemination import Disseminate, Retransmit, SendReceipts
+from gossipreg.core.gossip.dissemination import Disseminate, Retransmit
 from gossipreg.core.gossip.join import ListAgain, MissingAgain
 from gossipreg.core.gossip.pulls import PullAgain
+from gossipreg.core.gossip.receipts import SendReceipts
 from gossipreg.core.gossip.reconcile import Compare
 from gossipreg.core.gossip.row_acks import RequestAcks
 from gossipreg.core.local.identity_conflict import RaiseGeneration
@@ -36,7 +37,7 @@ class NodeTimers(NodeOrder):
             case Retransmit():
                 self._dissemination.on_retransmit(name.peer)
             case SendReceipts():
-                self._dissemination.on_send_receipts(name.peer)
+                self._receipts.on_send_receipts()
             case PullAgain():
                 self._pulls.on_pull_again(name.id)
                 self._ping_if_quarantined(name.id)

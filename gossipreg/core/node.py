@@ -25,6 +25,7 @@ from gossipreg.core.gossip.answered_requests import AnsweredRequests
 from gossipreg.core.gossip.dissemination import Dissemination
 from gossipreg.core.gossip.join import Joining
 from gossipreg.core.gossip.pulls import Pulls
+from gossipreg.core.gossip.receipts import Receipts
 from gossipreg.core.gossip.reconcile import AntiEntropy
 from gossipreg.core.gossip.row_acks import RowAcks
 from gossipreg.core.local.about_us import AboutUs
@@ -109,6 +110,7 @@ class Node(NodeTimers):
         self._reconnect = Reconnect(context, table, ring, sessions, outbox, channel)
         self._paths = paths = PathMtu(context, sessions, outbox, channel)
         self._dissemination = self._make_dissemination()
+        self._receipts = Receipts(context, ring, channel)
         self._pulls = Pulls(context, table, ring, channel, AnsweredRequests(channel, paths))
         self._joining = Joining(
             context, table, ring, channel, self._dissemination, self._pulls, AnsweredRequests(channel, paths)
@@ -291,6 +293,7 @@ class Node(NodeTimers):
         self._departure.check()
         self._row_acks.check()
         self._paths.check()
+        self._receipts.join_others()
         sends = self._outbox.flush(context.now)
         effects: list[Effect] = [*sends, *context.effects]
         context.effects = []

@@ -21,6 +21,7 @@ from gossipreg.core.commands import NodeCommands
 from gossipreg.core.failure.facts import Acked, CutOff, DeclaredDead, FailureFact, Hidden
 from gossipreg.core.failure.quarantine import Quarantine
 from gossipreg.core.gossip.dissemination import Topic
+from gossipreg.core.gossip.receipts import Receipts
 from gossipreg.core.gossip.reconcile import AntiEntropy
 from gossipreg.core.local.about_us import AboutUs
 from gossipreg.core.local.identity_conflict import IdentityConflict
@@ -66,6 +67,7 @@ from gossipreg.wire.messages import (
 class NodeOrder(NodeCommands):
     _handshake: Handshake
     _anti_entropy: AntiEntropy
+    _receipts: Receipts
     _quarantine: Quarantine
     _own_address: OwnAddress
     _about_us: AboutUs
@@ -196,9 +198,10 @@ class NodeOrder(NodeCommands):
                 delta, from_owner=peer == id, synced=self._context.synced, now=self._context.now
             )
             self._follow_table()
-        self._dissemination.row_acked_by(peer, id, reached)
-        if not self._pulls.pulling(id):
-            self._dissemination.queue_receipt(peer, counter, joins=joins)
+        crossed = self._dissemination.row_acked_by(peer, id, reached)
+        if not crossed and not self._pulls.pulling(id):
+            row = self.table.rows.get(id)
+            self._receipts.queue(peer, counter, joins=joins, urgent=peer == id and row is not None and row.left)
         if id == self.id:
             self._about_us.on_version(peer, Version(delta.generation, delta.head))
         elif merged is not None:
@@ -226,8 +229,8 @@ class NodeOrder(NodeCommands):
     def _on_announce(self, peer: NodeId, announce: Announce, counter: int) -> None:
         """A member has a version of a row that is too large for a datagram: pull what we lack."""
         id, head = announce.id, Version(announce.generation, announce.head)
-        self._dissemination.queue_receipt(peer, counter)
-        self._dissemination.row_acked_by(peer, id, head)
+        if not self._dissemination.row_acked_by(peer, id, head):
+            self._receipts.queue(peer, counter)
         if id == self.id:
             self._about_us.on_version(peer, head)
             return
@@ -300,12 +303,13 @@ class NodeOrder(NodeCommands):
     def _merge_claim(self, peer: NodeId, claim: Claim, counter: int) -> None:
         """Merge a claim about another member, and gossip it if it is new here."""
         id = claim.id
-        self._dissemination.queue_receipt(peer, counter)
         if self._too_far_ahead(peer, id, claim.generation):
+            self._receipts.queue(peer, counter)
             return
         level = Liveness(claim.generation, claim.incarnation, claim.rank)
         merged = self.table.merge_claim(claim, self._context.now)
-        self._dissemination.acked_by(peer, Topic(id, True), level)
+        if not self._dissemination.acked_by(peer, Topic(id, True), level):
+            self._receipts.queue(peer, counter)
         row = self.table.rows.get(id)
         if merged.claim is not None:
             if claim.rank is Rank.DEAD and (suspicion := self._detector.suspicion(id)):

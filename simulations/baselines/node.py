@@ -92,7 +92,7 @@ class BaselineNode(SharingNode):
         if row is None or row.dead or row.liveness <= level:
             self._merge_claim(peer, claim, counter)
         else:
-            self._dissemination.queue_receipt(peer, counter)
+            self._receipts.queue(peer, counter)
             self._dissemination.acked_by(peer, Topic(claim.id, True), level)
 
     def _hold(self, claim: Claim) -> None:

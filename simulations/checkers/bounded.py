@@ -159,9 +159,9 @@ BOUNDS: dict[str, Bound] = {
     "RoundTrips._zones": _exactly(256),
     "RowAcks._acked": _known,
     "RowAcks._requested": _known,
-    "Ring._neighbours": _exactly(5),
     "Dissemination._queue": lambda node, ever: ever * (2 + getattr(node.config, "suspicion_confirmations", 0)),
-    "Dissemination._receipts": _known,
+    "Receipts._waiting": _known,
+    "Ring._neighbours": _exactly(5),
     "Dissemination._unacked": lambda _node, ever: min(ever, dissemination._UNACKED_MAX),
     "Timers._due": _timers,
     "Timers._heap": lambda node, ever: 2 * _timers(node, ever) + 16,
@@ -178,7 +178,7 @@ BOUNDS: dict[str, Bound] = {
     "GossipedSuspicions._ping_reqs[]": lambda node, _ever: node.config.helpers,
     "Catalog._names[]": lambda _node, ever: ever * MAX_SERVICES_A_ROW,
     "MembershipIndex._hidden[]": _exactly(4),
-    "Dissemination._receipts[]": _exactly(_DATAGRAMS_GATHERED),
+    "Receipts._waiting[]": _exactly(_DATAGRAMS_GATHERED),
     "Dissemination._unacked[]": _exactly(dissemination._UNACKED_MAX),
 }
 """The bound of each container, by class and attribute. A name with [] is for the containers that are the values of that

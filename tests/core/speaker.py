@@ -12,7 +12,7 @@ from gossipreg.core.table.own_content import OwnContent
 from gossipreg.generation import generation_of
 from gossipreg.model import PROTOCOL, Address, BootId, Health, Member, NodeId, ProtocolRange, RegisteredService
 from gossipreg.wire import codec, values
-from gossipreg.wire.messages import Delta, Hello, Message
+from gossipreg.wire.messages import Delta, Hello, Message, Receipt
 from gossipreg.wire.seal import Keyring, Opener, Sealer
 from simulations.checkers.bounded import containers
 from tests.core.cluster import KEY, START, WALL_MS
@@ -127,7 +127,12 @@ class Speaker:
         return node.receive(self.sealed(*messages), at or self.address, now)
 
     def received(self, effects: Iterable[Effect], at: Address | None = None) -> list[Message]:
-        """Return the messages in these effects that were sent to this peer's address, or to `at`, in order."""
+        """Return the messages in these effects that were sent to this peer's address, or to `at`, in order; but no
+        receipts, which go with any other message."""
+        return [one for one in self.received_all(effects, at) if type(one) is not Receipt]
+
+    def received_all(self, effects: Iterable[Effect], at: Address | None = None) -> list[Message]:
+        """Return those messages, and the receipts."""
         found: list[Message] = []
         for effect in effects:
             if isinstance(effect, Send) and effect.destination == (at or self.address):

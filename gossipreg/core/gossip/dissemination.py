@@ -1,14 +1,14 @@
 """Dissemination: queue updates, send them to other members, and retransmit them to ring neighbours until those ack.
 
-Owns: the updates that are queued for the next few milliseconds, the updates that ring neighbours have not acked, and
-the receipts that we have to send. Never knows: why an update was made, or how a row is merged.
+Owns: the updates that are queued for the next few milliseconds, and the updates that ring neighbours have not acked.
+Never knows: why an update was made, how a row is merged, or when receipts are sent (`receipts.py`).
 
 SWIM piggybacks updates on pings and acks (section 4.1). Here an update is sent at once, in datagrams of its own. The
 first update after a pause is sent immediately, and those that follow within `gather_s` are sent together. If each hop
 waited for `gather_s` first, an update would spend most of its way waiting.
 
 - Each member sends an update once: to its ring neighbours, so that it certainly arrives, and to `fanout_random` random
-  members, so that it arrives fast.
+  members, so that it arrives fast. Updates that are sent together go to the same random members, in one datagram each.
 - A neighbour acks with a Receipt that names the datagram, by sending that version or a higher one itself, or with an
   equal fingerprint. Without an ack the update is retransmitted a few times. After that anti-entropy finds the
   difference.
@@ -18,7 +18,7 @@ waited for `gather_s` first, an update would spend most of its way waiting.
   receiver pulls it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from gossipreg.core.context import Context
@@ -29,13 +29,11 @@ from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.table import Table
 from gossipreg.model import Liveness, NodeId, Version
 from gossipreg.quick_dataclass import dataclass
-from gossipreg.wire.messages import Announce, Claim, Message, Receipt
+from gossipreg.wire.messages import Announce, Claim, Message
 
 _UNACKED_MAX = 4096
 """(neighbour, topic) pairs without an ack. Beyond it, the pairs of the neighbour that was sent the first of them are
 forgotten: anti-entropy brings it what it lacks."""
-_RECEIPT_COUNTERS_MAX = 64
-"""Datagrams that one Receipt names: so it fits the smallest datagram."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +44,6 @@ class Disseminate:
 @dataclass(frozen=True, slots=True)
 class Retransmit:
     """Timer: some update was not acked by this neighbour within its timeout."""
-
-    peer: NodeId
-
-
-@dataclass(frozen=True, slots=True)
-class SendReceipts:
-    """Timer: send the gathered receipts to this member."""
 
     peer: NodeId
 
@@ -104,8 +95,6 @@ class Dissemination:
         """Pairs of (neighbour, topic) in it."""
         self._last_at = float("-inf")
         """When queued updates were last sent."""
-        self._receipts: dict[NodeId, dict[int, None]] = {}
-        """By member, the counters of its datagrams that the next Receipt names."""
 
     # -- queue updates -----------------------------------------------------------------------------------------------
 
@@ -148,32 +137,38 @@ class Dissemination:
         self._queue = {topic: update for topic, update in self._queue.items() if topic not in updates}
         if self._queue:
             context.timers.set(Disseminate(), context.now + context.config.gossip.throttled_s)
-        messages: dict[tuple[Topic, int], Message | None] = {}
-
-        def message_to(peer: NodeId, topic: Topic) -> Message | None:
-            key = topic, self._channel.limit(peer)
-            if key not in messages:
-                messages[key] = self._message(topic, updates[topic].base, key[1])
-            return messages[key]
-
-        skipped = {topic: self._skipped(topic) for topic in updates}
         neighbours = self._ring.neighbours(context.config.fanout_ring)
-        for peer in neighbours:
-            for topic, update in updates.items():
-                if peer not in update.acked_by and peer != skipped[topic]:
-                    self._send_until_acked(peer, topic, update.base, message_to(peer, topic))
+        random = self._ring.sample(context.rng, context.config.fanout_random, neighbours)
         for topic, update in updates.items():
-            if message_to(context.id, topic) is None:  # the row was forgotten after the update was queued
-                continue
-            excluded = [context.id, skipped[topic], *neighbours, *update.acked_by]
-            for peer in self._ring.sample(context.rng, context.config.fanout_random, excluded):
-                self._send(peer, message_to(peer, topic))
-            if topic.claim and self._accuses(topic):
-                self._send(topic.id, message_to(topic.id, topic))
+            self._spread(topic, update, neighbours, random)
 
-    def _send(self, peer: NodeId, message: Message | None) -> None:
-        if message is not None:
-            self._channel.to(peer, message)
+    def _spread(self, topic: Topic, update: QueuedUpdate, neighbours: Sequence[NodeId], random: list[NodeId]) -> None:
+        """Send one update to the neighbours and to these random members. In place of those of them that need it not,
+        draw others."""
+        excluded = {self._skipped(topic): None, **update.acked_by}
+        messages: dict[int, Message | None] = {}
+
+        def message_to(peer: NodeId) -> Message | None:
+            limit = self._channel.limit(peer)
+            if limit not in messages:
+                messages[limit] = self._message(topic, update.base, limit)
+            return messages[limit]
+
+        if message_to(self._context.id) is None:  # the row was forgotten after the update was queued
+            return
+        for peer in neighbours:
+            if peer not in excluded:
+                self._send_until_acked(peer, topic, update.base, message_to(peer))
+        if any(peer in excluded for peer in random):
+            random = self._ring.sample(
+                self._context.rng, self._context.config.fanout_random, [*neighbours, *excluded]
+            )  # fmt: skip
+        if topic.claim and self._accuses(topic):
+            random = [*random, topic.id]
+        for peer in random:
+            message = message_to(peer)
+            if message is not None:
+                self._channel.to(peer, message)
 
     def _refutes(self, topic: Topic) -> bool:
         """Whether this is the claim that we ourselves live. It is sent even if the byte budget is used up."""
@@ -275,19 +270,27 @@ class Dissemination:
             named = frozenset(counters)
             self._remove(peer, [topic for topic, unacked in topics.items() if unacked.counter in named])
 
-    def acked_by(self, peer: NodeId, topic: Topic, level: Version | Liveness) -> None:
-        """This member sent that version or claim itself: an ack for it and for each lower one."""
-        unacked = self._unacked.get(peer, {}).get(topic)
-        if unacked is not None and level >= unacked.level:
-            self._remove(peer, [topic])
+    def acked_by(self, peer: NodeId, topic: Topic, level: Version | Liveness) -> bool:
+        """This member sent that version or claim itself: an ack for it and for each lower one. Returns whether we have
+        sent it that version or a higher one, without an ack so far: the two messages have crossed, and ours is the ack
+        for its."""
         update = self._queue.get(topic)
-        row = self._table.rows.get(topic.id)
-        if update is not None and row is not None and level >= (row.liveness if topic.claim else row.version):
-            update.acked_by[peer] = None
+        if update is not None:
+            row = self._table.rows.get(topic.id)
+            if row is not None and level >= (row.liveness if topic.claim else row.version):
+                update.acked_by[peer] = None
+        topics = self._unacked.get(peer)
+        unacked = None if topics is None else topics.get(topic)
+        if unacked is None:
+            return False
+        sent = unacked.level
+        if level >= sent:
+            self._remove(peer, [topic])
+        return sent >= level
 
-    def row_acked_by(self, peer: NodeId, id: NodeId, version: Version) -> None:
-        """This member sent that version of the row itself: an ack for it and for each lower one."""
-        self.acked_by(peer, Topic(id, False), version)
+    def row_acked_by(self, peer: NodeId, id: NodeId, version: Version) -> bool:
+        """This member sent that version of the row itself: see `acked_by`."""
+        return self.acked_by(peer, Topic(id, False), version)
 
     def tables_equal(self, peer: NodeId) -> None:
         """The fingerprint of this member's table equals ours: an ack for everything that is in the fingerprint."""
@@ -326,26 +329,3 @@ class Dissemination:
     def _remove_all(self, peer: NodeId) -> None:
         self._unacked_pairs -= len(self._unacked.pop(peer, {}))
         self._context.timers.cancel(Retransmit(peer))
-
-    # -- receipts for others -----------------------------------------------------------------------------------------
-
-    def queue_receipt(self, peer: NodeId, counter: int, *, joins: bool = False) -> None:
-        """Queue a receipt for the update in this datagram. Ring neighbours retransmit what they send us, and so do
-        members that have just left the ring or, with `joins`, that this update has put on it; other senders need no
-        receipt."""
-        context = self._context
-        if not joins and peer in self._ring and peer not in self._ring.neighbours(context.config.fanout_ring):
-            return
-        self._receipts.setdefault(peer, {})[counter] = None
-        context.timers.set_earlier(SendReceipts(peer), context.now + context.config.receipt_gather_s)
-
-    def on_send_receipts(self, peer: NodeId) -> None:
-        """Send the queued receipts to this member."""
-        counters = self._receipts.pop(peer, None)
-        if counters:
-            for chunk in _chunks(list(counters), _RECEIPT_COUNTERS_MAX):
-                self._channel.to(peer, Receipt(tuple(chunk)))
-
-
-def _chunks(values: list[int], size: int) -> Iterable[list[int]]:
-    return (values[at : at + size] for at in range(0, len(values), size))

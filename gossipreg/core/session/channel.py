@@ -47,6 +47,10 @@ class Channel:
             self._large[id] = None
         return True
 
+    def sends_to(self, id: NodeId) -> bool:
+        """Whether the current input sends this member anything."""
+        return self._outbox.sends_to(self.address(id))
+
     def sends_large(self, id: NodeId) -> bool:
         """Whether the current input sends this member more than fits the smallest datagram."""
         return id in self._large

@@ -79,6 +79,8 @@ class DatagramOutbox:
         """By class, the part of the budget that must be left for a message to be sent, bytes."""
         self._waiting: dict[Address, _Waiting] = {}
         self._waiting_bytes = 0
+        self._last_encoded: tuple[Message | None, bytes] = None, b""
+        """The message that was encoded last, and its bytes: an update goes to several members, one after the other."""
         self._size_probes: list[tuple[Address, bytes]] = []
         self._allowance: dict[Address, int] = {}
         """The bytes that may still be sent to an unproven address in this input."""
@@ -124,6 +126,10 @@ class DatagramOutbox:
         self._waiting_bytes += len(body)
         return waiting.size_bytes
 
+    def sends_to(self, to: Address | None) -> bool:
+        """Whether any message waits for this address."""
+        return to in self._waiting
+
     def put_alone(self, to: Address, probe: Probe, datagram_bytes: int = 0) -> None:
         """Send a probe at the end of this input in a datagram of its own, padded to `datagram_bytes` if it is
         smaller."""
@@ -137,7 +143,10 @@ class DatagramOutbox:
     def _encoded(self, message: Message) -> bytes:
         name = _COUNTED_AS[type(message)]
         self.sent_kinds[name] = self.sent_kinds.get(name, 0) + 1
-        body = codec.encode(message)
+        last, body = self._last_encoded
+        if message is not last:
+            body = codec.encode(message)
+            self._last_encoded = message, body
         self.sent_kind_bytes[name] = self.sent_kind_bytes.get(name, 0) + len(body)
         return body
 

@@ -159,7 +159,7 @@ def _state(node: Node, of: Speaker, now: float) -> str | None:
 
 def test_a_recovered_prober_declares_nobody_dead_on_old_reports() -> None:
     """Found by swarm: rounds keep their spacing, so the next one was due only after the declaration of death."""
-    cluster = Cluster(seed=1)
+    cluster = Cluster(seed=5)
     watcher, suspect, *_ = hosts = cluster.grow(24)
     inside.take_round_trip(watcher.node, suspect.id, 5.0)
     inside.lower_local_health(watcher.node, 8)
