@@ -153,6 +153,17 @@ class Node(NodeTimers):
 
     def receive(self, datagram: bytes, source: Address, now: float) -> list[Effect]:
         """A datagram came from `source`. No content of it makes this raise; each drop is counted with its reason."""
+        self.take(datagram, source, now)
+        return self._end()
+
+    def finish(self, now: float) -> list[Effect]:
+        """The effects of the datagrams taken since the last input, by `take`. What they send to one member goes in as
+        few datagrams as hold it. Every other input does this too."""
+        self._begin(now)
+        return self._end()
+
+    def take(self, datagram: bytes, source: Address, now: float) -> None:
+        """Receive a datagram, and leave its effects to `finish`: for a runtime that has read several at once."""
         context = self._begin(now)
         context.received_datagrams += 1
         context.received_bytes += len(datagram)
@@ -160,22 +171,22 @@ class Node(NodeTimers):
             opened = self._opener.open_untrusted(datagram)
         except BadDatagram as error:
             self._on_unopened(error.reason, datagram, source)
-            return self._end()
+            return
         if opened.boot_id == self._boot_id:
             context.count("drop.own")
             if self._reconnect.own_seed(source) and not self.synced:
                 context.event("own_seed", address=str(source))
                 self._joining.start_alone()
-            return self._end()
+            return
         peer = self._sessions.of_boot(opened.boot_id)
         if peer is not None and not peer.window.accept(opened.counter):
             context.count("drop.replay")
-            return self._end()
+            return
         try:
             messages, unknown = codec.decode_untrusted(opened.body)
         except BadDatagram as error:
             context.count(f"drop.{error.reason}")
-            return self._end()
+            return
         if unknown:
             context.counts["unknown_kinds"] = context.counts.get("unknown_kinds", 0) + unknown
         if peer is None:
@@ -199,7 +210,6 @@ class Node(NodeTimers):
             else:
                 self._take(peer, message, source, opened.counter)
             self._follow_table()  # so the next message of this datagram finds no member that this one took out
-        return self._end()
 
     def advance(self, now: float) -> list[Effect]:
         """Fire the timers that are due. Call it after `receive` was called for all datagrams that have arrived."""

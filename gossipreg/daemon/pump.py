@@ -9,7 +9,8 @@ A turn gives the node the datagrams that have arrived, up to a limit, and calls 
 nothing is left to do, the task sleeps until a datagram comes or the next deadline. If the loop was late, the turn reads
 all datagrams from the socket before it calls `advance`: one may be the ack for a probe that is about to time out. Other
 turns end after `TURN_S`, since a page of a large row takes as long as 20 lookups; the rest of the batch comes first in
-the next turn, and before `advance`.
+the next turn, and before `advance`. The effects of all datagrams of a turn are one list, so what the node sends to one
+member shares datagrams.
 """
 
 import traceback
@@ -55,7 +56,8 @@ Result = TypeVar("Result")
 class Core(Protocol):
     """The part of `core.node.Node` that the pump drives."""
 
-    def receive(self, datagram: bytes, source: Address, now: float) -> list[Effect]: ...
+    def take(self, datagram: bytes, source: Address, now: float) -> None: ...
+    def finish(self, now: float) -> list[Effect]: ...
     def advance(self, now: float) -> list[Effect]: ...
     def next_deadline(self) -> float: ...
     def refused(self, address: Address, now: float) -> list[Effect]: ...
@@ -99,6 +101,8 @@ class Pump:
         """The rest of the last batch."""
         self._sleep: trio.CancelScope | None = None
         self._not_before = -inf
+        self._taken = False
+        """Whether the node has taken datagrams whose effects have not been carried out."""
         self._bugs: set[tuple[str, str]] = set()
 
     @property
@@ -173,7 +177,9 @@ class Pump:
         for address in self._transport.too_large():
             self._attempt("too_large", partial(self._node.too_large, address))
         due = not self._arrived and self._deadline() <= self.now()
-        if due and not self._attempt("advance", self._node.advance):
+        if not due:
+            self._finish()
+        elif not self._attempt("advance", self._node.advance):
             self._not_before = self.now() + AFTER_BUG_S
         return more or self._deadline() <= self.now()
 
@@ -193,23 +199,28 @@ class Pump:
                 more = len(self._arrived) >= BATCH
             taken += len(self._arrived)
             while self._arrived:
-                self._receive_one(*self._arrived.popleft())
+                self._take(*self._arrived.popleft())
                 if self.now() >= until:
                     return more or bool(self._arrived)
             if not more:
                 return False
+            self._finish()  # the acks of a full batch wait for no other
         return True
 
-    def _receive_one(self, datagram: bytes, source: Address) -> None:
+    def _take(self, datagram: bytes, source: Address) -> None:
+        self._taken = True
         try:
-            effects = self._node.receive(datagram, source, self.now())
+            self._node.take(datagram, source, self.now())
         except Exception as error:
             self.bug("receive", error)
-        else:
-            if effects:
-                self._carry_out(effects)
+
+    def _finish(self) -> None:
+        """Carry out the effects of the datagrams that were taken, if there are any."""
+        if self._taken:
+            self._attempt("finish", self._node.finish)
 
     def _attempt(self, where: str, call: Callable[[float], list[Effect]]) -> bool:
+        self._taken = False  # each input of the node returns the effects of what it has taken, too
         try:
             effects = call(self.now())
         except Exception as error:

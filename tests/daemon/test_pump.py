@@ -36,21 +36,34 @@ class NotingNode:
         self.bugs: set[str] = set()
         self.takes_s = 0.0
         """How long it takes for a datagram, on the pump's clock."""
+        self.taken: list[list[Effect]] = []
+        """The answers to the datagrams that it took, and whose effects were not asked for yet."""
+        self.finished: list[tuple[int, float]] = []
+        """When it was asked for them, and of how many datagrams; not counted where it advanced."""
         self.took_s = 0.0
 
-    def receive(self, datagram: bytes, source: Address, now: float) -> list[Effect]:
+    def take(self, datagram: bytes, source: Address, now: float) -> None:
         self.calls.append(("receive", datagram, source, now))
         self.took_s += self.takes_s
         if "receive" in self.bugs:
             raise ZeroDivisionError("a bug in receive")
-        return self.answers.get(datagram, [])
+        self.taken.append(self.answers.get(datagram, []))
+
+    def finish(self, now: float) -> list[Effect]:
+        self.finished.append((len(self.taken), now))
+        return self._effects()
+
+    def _effects(self) -> list[Effect]:
+        effects = [effect for answer in self.taken for effect in answer]
+        self.taken.clear()
+        return effects
 
     def advance(self, now: float) -> list[Effect]:
         self.calls.append(("advance", now))
         if "advance" in self.bugs:
             raise ZeroDivisionError("a bug in advance")
         self.deadline = now + self.period_s
-        return []
+        return self._effects()
 
     def next_deadline(self) -> float:
         return self.deadline
@@ -111,6 +124,45 @@ async def test_a_datagram_reaches_the_node_and_its_answer_the_peer(autojump_cloc
         await bench.peer.wait_readable()
         assert bench.peer.receive_nowait() == [(b"pong", bench.transport.address)]
         assert [call[:3] for call in bench.node.calls] == [("receive", b"ping", bench.peer.address)]
+
+
+async def test_datagrams_of_one_turn_are_answered_together(autojump_clock: MockClock) -> None:
+    async with running(autojump_clock) as bench:
+        for number in range(3):
+            bench.node.answers[b"%d" % number] = [Send(b"pong", bench.peer.address)]
+            bench.tell(b"%d" % number)
+        await trio.sleep(1)
+        assert [number for number, _ in bench.node.finished] == [3]
+        assert bench.peer.receive_nowait() == [(b"pong", bench.transport.address)] * 3
+
+
+async def test_datagrams_of_the_turn_that_advances_are_answered_by_it(autojump_clock: MockClock) -> None:
+    async with running(autojump_clock) as bench:
+        bench.node.deadline = trio.current_time()
+        bench.node.answers[b"ping"] = [Send(b"pong", bench.peer.address)]
+        bench.tell(b"ping")
+        await trio.sleep(1)
+        assert [call[0] for call in bench.node.calls] == ["lag", "receive", "advance"]
+        assert bench.node.finished == []
+        assert bench.peer.receive_nowait() == [(b"pong", bench.transport.address)]
+
+
+async def test_a_turn_that_ends_early_answers_what_it_took(autojump_clock: MockClock) -> None:
+    async with running(autojump_clock) as bench:
+        bench.node.takes_s = TURN_S / 4
+        for number in range(BATCH):
+            bench.tell(number.to_bytes(2, "big"))
+        await trio.sleep(1)
+        assert [number for number, _ in bench.node.finished] == [4] * (BATCH // 4)
+
+
+async def test_a_late_pump_answers_each_batch_at_once(autojump_clock: MockClock) -> None:
+    async with running(autojump_clock) as bench:
+        bench.node.deadline = trio.current_time() - 2 * STALL_S
+        for number in range(3 * BATCH):
+            bench.tell(number.to_bytes(2, "big"))
+        await trio.sleep(1)
+        assert [number for number, _ in bench.node.finished] == [BATCH] * 3
 
 
 async def test_the_node_advances_at_its_deadline_and_not_before(autojump_clock: MockClock) -> None:

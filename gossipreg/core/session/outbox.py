@@ -151,8 +151,8 @@ class DatagramOutbox:
         return body
 
     def allow(self, source: Address, received_bytes: int) -> None:
-        """Allow three times `received_bytes` to be sent to this unproven address in this input."""
-        self._allowance[source] = AMPLIFICATION * received_bytes
+        """Allow three times `received_bytes` more to be sent to this unproven address in this input."""
+        self._allowance[source] = self._allowance.get(source, 0) + AMPLIFICATION * received_bytes
 
     def proven(self, source: Address) -> None:
         """End the allowance of this address, since it is proven now."""
