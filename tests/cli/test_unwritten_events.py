@@ -10,7 +10,7 @@ from gossipreg.cli.unwritten_events import UnwrittenEvents
 from gossipreg.client.event_stream import EventStream
 from gossipreg.errors import Unreachable
 
-BOUND_S = 20
+BOUND_S = 60
 
 
 class Stream:

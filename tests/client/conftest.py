@@ -11,7 +11,7 @@ from gossipreg.client.watching.watcher import WATCHER
 from tests.client.fake_sidecar import FakeSidecar
 from tests.client.talking_sidecar import TalkingSidecar, at
 
-BOUND_S = 30.0
+BOUND_S = 60.0
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from gossipreg import aio
 from gossipreg.errors import NotSynced, Refused
 from tests.client.talking_sidecar import TalkingSidecar, at
 
-BOUND_S = 30.0
+BOUND_S = 60.0
 
 Program = Callable[[], Awaitable[None]]
 Run = Callable[[Program], None]

@@ -18,7 +18,7 @@ from gossipreg.errors import BreakerOpen, NotSynced
 from tests.client.talking_sidecar import TalkingSidecar, at
 from tests.client.test_aio import Run, loops
 
-BOUND_S = 30.0
+BOUND_S = 60.0
 FOREVER_S = 1000.0
 
 

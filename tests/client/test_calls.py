@@ -17,7 +17,7 @@ from gossipreg.client.service import Service
 from gossipreg.errors import DeadlineExceeded
 from tests.client.talking_sidecar import TalkingSidecar, at
 
-BOUND_S = 30.0
+BOUND_S = 60.0
 
 
 @pytest.fixture(autouse=True)

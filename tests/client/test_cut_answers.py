@@ -15,7 +15,7 @@ from gossipreg.client.picked import PickedInstance
 from gossipreg.client.service import Service
 from tests.client.talking_sidecar import TalkingSidecar, at
 
-BOUND_S = 30.0
+BOUND_S = 60.0
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole"
 CUTS = [b"", b"HTTP/1", WHOLE[:-5], WHOLE[:-3]]
 """Headers that break off are missing: http.client takes them for all, and gives an empty body."""

@@ -19,7 +19,7 @@ from gossipreg.errors import BadParams, BreakerOpen, NoInstance, NotSynced, Refu
 from scripts.tools.wait import wait_for
 from tests.client.talking_sidecar import TalkingSidecar, at
 
-BOUND_S = 30.0
+BOUND_S = 60.0
 
 
 def test_a_pick_records_its_outcome_when_the_block_is_left(web: Service) -> None:

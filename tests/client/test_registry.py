@@ -15,7 +15,7 @@ from gossipreg.errors import BadParams, NotSynced, Refused
 from scripts.tools.wait import wait_for
 from tests.client.talking_sidecar import TalkingSidecar, at
 
-BOUND_S = 30.0
+BOUND_S = 60.0
 B = "0b" * 16
 
 

@@ -17,7 +17,7 @@ from gossipreg.errors import NotSynced, TooStale
 from scripts.tools.wait import wait_for
 from tests.client.talking_sidecar import OWN, Shape, TalkingSidecar, at
 
-BOUND_S = 30.0
+BOUND_S = 60.0
 B, C = "0b" * 16, "0c" * 16
 OTHER = at(2, B, address="10.0.0.2")
 

@@ -39,7 +39,7 @@ from gossipreg.rights import Rights
 from gossipreg.wire.rpc import MAX_REPLY_BYTES, Decoder, encode_request
 from tests.daemon.memory_network import MemoryNetwork
 
-GENEROUS_S = 10
+GENEROUS_S = 60
 ME = Caller(os.geteuid(), os.getpid(), door="socket", trusted=True)
 NOWHERE = Address("10.9.9.9", 7940)
 """A seed that is down."""

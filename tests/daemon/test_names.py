@@ -16,7 +16,7 @@ from gossipreg.daemon.checks.parse import parse_check_untrusted
 from gossipreg.daemon.checks.spec import Progress
 from gossipreg.daemon.names import Names
 
-GENEROUS_S = 30
+GENEROUS_S = 60
 FOUND = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 80))]
 
 

@@ -17,7 +17,7 @@ from gossipreg.model import Address
 from gossipreg.net.addresses import LOOPBACKS, Bind
 from tests.daemon.memory_network import Faults, MemoryNetwork
 
-GENEROUS_S = 10
+GENEROUS_S = 60
 
 NewTransport = Callable[[], Transport]
 

@@ -15,7 +15,7 @@ from gossipreg.demo.ports import HOST, FreePorts
 from gossipreg.demo.socket_owner import owner_of
 from gossipreg.errors import CannotStartYet
 
-BOUND_S = 20.0
+BOUND_S = 60.0
 NAMES = ("one", "two", "three")
 
 

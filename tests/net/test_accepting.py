@@ -11,7 +11,7 @@ import trio
 from gossipreg.net.accepting import NO_ROOM_S, accept_connections
 from gossipreg.net.listening import open_sockets
 
-GENEROUS_S = 20
+GENEROUS_S = 60
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from gossipreg.otlp.otlp_post import Collector as Client
 from gossipreg.otlp.otlp_post import Posted
 from gossipreg.otlp.otlp_settings import otlp_settings
 
-GENEROUS_S = 20.0
+GENEROUS_S = 60.0
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from typing import Any
 import grpc
 
 METHOD = "/test.Echo/Name"
-BOUND_S = 30.0
+BOUND_S = 60.0
 
 
 def _plain(data: bytes) -> bytes:

@@ -14,7 +14,7 @@ import pytest
 from tests.system.hosts import Host, Hosts, cut, missing
 
 ROOT = Path(__file__).parent.parent.parent
-BOUND_S = 30
+BOUND_S = 60
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
 

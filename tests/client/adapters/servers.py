@@ -17,7 +17,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
-BOUND_S = 30.0
+BOUND_S = 60.0
 
 
 class HttpInstance:

@@ -24,7 +24,7 @@ from gossipreg.client.registry import Registry
 from gossipreg.errors import DeadlineExceeded
 
 ROOT = Path(__file__).parents[3]
-BOUND_S = 30.0
+BOUND_S = 60.0
 
 ASGI = """
 import json

@@ -12,7 +12,7 @@ from gossipreg.errors import RequestError
 from gossipreg.wire import rpc
 
 Shape = dict[str, Any]
-BOUND_S = 30.0
+BOUND_S = 60.0
 
 
 def event_shape(id: str, **changed: Any) -> Shape:

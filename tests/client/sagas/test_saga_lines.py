@@ -9,7 +9,7 @@ from gossipreg.client.pool import Loan, StreamPool
 from gossipreg.client.sagas.saga_lines import SagaLines
 from gossipreg.errors import Unreachable
 
-BOUND_S = 30.0
+BOUND_S = 60.0
 
 
 class Stream:

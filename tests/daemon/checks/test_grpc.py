@@ -22,7 +22,7 @@ from gossipreg.daemon.checks.spec import CheckOutcome, Progress
 from gossipreg.model import Health
 from tests.daemon.checks.test_runners import self_signed
 
-GENEROUS_S = 30
+GENEROUS_S = 60
 
 
 def message(status: int) -> bytes:

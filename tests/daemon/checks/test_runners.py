@@ -20,7 +20,7 @@ from gossipreg.daemon.checks.spec import OUTPUT_MAX, CheckOutcome, Progress
 from gossipreg.model import Health
 from scripts.tools.programs import free_port
 
-GENEROUS_S = 30
+GENEROUS_S = 60
 Handler = Callable[[trio.SocketStream], Awaitable[None]]
 
 

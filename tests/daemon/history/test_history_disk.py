@@ -15,7 +15,7 @@ from gossipreg.history.history_line import HistoryLine
 from gossipreg.history.history_query import HistoryQuery
 
 ALL = HistoryQuery(after=0, limit=5000)
-GENEROUS_S = 20
+GENEROUS_S = 60
 
 
 class Told:

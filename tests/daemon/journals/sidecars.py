@@ -28,7 +28,7 @@ from gossipreg.journal.model import EntryKind, JournalId, LogEntry
 from gossipreg.journal.state import Records, StateMachine
 from gossipreg.model import Address, NodeId
 
-BOUND_S = 30.0
+BOUND_S = 60.0
 
 
 class Notes:

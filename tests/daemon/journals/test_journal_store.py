@@ -31,7 +31,7 @@ from gossipreg.model import NodeId
 from tests.daemon.journals.images import WAL
 from tests.daemon.journals.test_journals_that_went_back import BASE, A, B, R, S
 
-BOUND_S = 30.0
+BOUND_S = 60.0
 
 
 def begun(number: int, journal: JournalId = A) -> WriteJournal:

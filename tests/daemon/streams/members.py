@@ -18,7 +18,7 @@ from gossipreg.streams.values import StreamSelf
 from gossipreg.wire.seal import Keyring
 from tests.streams.ends import RING, an_end
 
-GENEROUS_S = 20.0
+GENEROUS_S = 60.0
 JOURNAL, SENDER, RECEIVER = JournalId(b"j" * 16), ReplicaId(b"s" * 16), ReplicaId(b"r" * 16)
 
 

@@ -24,7 +24,7 @@ from tests.core.speaker import a_node
 from tests.gateway.beside import api_of
 from tests.gateway.dns.registry import data_of
 
-GENEROUS_S = 20
+GENEROUS_S = 60
 QUERY = dns.message.make_query("web.service.consul", "SRV")
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from scripts.tools.programs import free_port
 from scripts.tools.sidecars import Sidecars
-from scripts.tools.wait import wait_for
+from scripts.tools.wait import BOUND_S, wait_for
 
 HOW = "is not installed: scripts/check --clients installs it"
 
@@ -31,7 +31,7 @@ def running(log: Path, *command: str) -> Iterator[None]:
 def get(url: str) -> str:
     """The answer of Prometheus; empty if it gives none."""
     try:
-        with urlopen(url, timeout=5) as reply:
+        with urlopen(url, timeout=BOUND_S) as reply:
             return str(reply.read().decode())
     except (URLError, OSError):
         return ""
