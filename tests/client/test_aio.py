@@ -73,6 +73,7 @@ def test_wait_ends_with_an_error_after_its_timeout(run: Run, talking: TalkingSid
     async def program() -> None:
         async with aio.connect(str(talking.path)) as registry:
             web = registry.service("web")
+            await web.lookup()
             with pytest.raises(NotSynced, match="1 of 2 instances of web pass"):
                 await web.wait(2, timeout=0.05)
 

@@ -236,7 +236,7 @@ def test_wait_counts_only_confirmed_instances(talking: TalkingSidecar) -> None:
         with pytest.raises(NotSynced, match=r"1 of 2 instances of web pass after 0\.05 s: it is isolated"):
             web.wait(2, timeout=0.05)
         talking.end()
-        wait_for(lambda: not registry.stats()["connected"])
+        wait_for(lambda: "no sidecar answers" in registry.stats()["why_not"])
         with pytest.raises(NotSynced, match=r"0 of 1 .*: no sidecar answers"):
             web.wait(1, timeout=0.05)
         assert len(web.instances) == 2

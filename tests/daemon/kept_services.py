@@ -14,7 +14,7 @@ from gossipreg.daemon.checks.spec import CheckOutcome, CheckSpec, Progress
 from gossipreg.daemon.data_directory import DataDirectory
 from gossipreg.daemon.kept import Moment
 from gossipreg.model import Health
-from tests.daemon.conftest import Inside
+from tests.daemon.conftest import Inside, close_once_written
 from tests.daemon.memory_network import MemoryNetwork
 
 WEB: dict[str, Any] = {"name": "web", "port": 80}
@@ -82,7 +82,7 @@ class Started:
                 await use(self)
                 nursery.cancel_scope.cancel()
         finally:
-            data.close()
+            close_once_written(data)
         assert not self.inside.pump.counts, self.inside.log.getvalue()
 
     async def register(self, params: dict[str, Any]) -> None:

@@ -169,7 +169,12 @@ def a_sidecar(folder: Path, name: str, *, durable: bool = True, **chosen: Any) -
         **chosen,
     )  # fmt: skip
     with opened(settings) as open_things:
-        yield LiveSidecar(open_things)
+        try:
+            yield LiveSidecar(open_things)
+        finally:
+            if open_things.data is not None:
+                with open_things.data._one_at_a_time:  # the write that a cancelled store may have left to its thread
+                    pass
 
 
 @asynccontextmanager

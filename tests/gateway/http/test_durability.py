@@ -10,6 +10,7 @@ import trio
 from gossipreg.daemon.data_directory import DataDirectory
 from gossipreg.errors import CannotKeep
 from gossipreg.model import Health
+from tests.daemon.conftest import close_once_written
 from tests.daemon.memory_network import MemoryNetwork
 from tests.gateway.http.conftest import Served
 from tests.gateway.http.consul import WEB, health_of, register
@@ -49,7 +50,7 @@ async def test_a_write_is_on_the_disk_before_it_is_answered(tmp_path: Path, kept
         await served.store.flushed()
         assert data.maintenance() == {}
         nursery.cancel_scope.cancel()
-    data.close()
+    close_once_written(data)
 
 
 async def test_header_values_and_bodies_are_in_no_answer_and_no_log(served: Served) -> None:
@@ -106,7 +107,7 @@ async def test_a_write_that_the_disk_refuses_is_marked_or_refused(tmp_path: Path
             nursery.cancel_scope.cancel()
     finally:
         served.close()
-        data.close()
+        close_once_written(data)
 
 
 def full(*_: object) -> None:
