@@ -5,7 +5,8 @@ The map of the package. A module imports only from lines above its own, which a 
     quick_dataclass  dataclasses with slots, made faster than by the standard library
     errors, model    the exceptions; the frozen values that all parts use
     drops            the reasons for dropping something: each is counted, and explained here
-    blake2           BLAKE2b without OpenSSL
+    blake2, sha2     BLAKE2b and SHA-256 without the standard library's OpenSSL
+    narrow_cryptography  one cipher and one kind of keys of the library, without its other modules
     extras           how to install an optional part
     durations        250ms, 5s, 2m, 1h, 7d
     sizes            4KiB, 512MiB, 1GiB

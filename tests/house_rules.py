@@ -60,7 +60,7 @@ def reaches(tree: ast.AST, private: frozenset[str]) -> Iterator[Fault]:
 
 WITH_SOCKETS = ("net", "daemon", "gateway", "demo", "cli")
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("quick_dataclass", "blake2"),
+    ("quick_dataclass", "blake2", "sha2", "narrow_cryptography"),
     (
         *("errors", "model", "generation", "drops", "durations", "sizes", "strict_json", "retry", "weights"),
         *("tuning", "socket_path", "systemd_job", "callers", "rights", "timers", "extras", "trace_context"),

@@ -21,13 +21,14 @@ A receiver ignores what stands behind the elements that it knows.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
 import msgpack
 
 from gossipreg.errors import BadDatagram
 from gossipreg.model import BOOT_ID_BYTES, MAX_NAME_BYTES, NODE_ID_BYTES, BootId, NodeId, ProtocolRange
+from gossipreg.narrow_cryptography import ed25519_private_key
+from gossipreg.sha2 import sha256
 from gossipreg.streams.stream_seal import (
     LENGTH_BYTES,
     derived_key,
@@ -206,9 +207,7 @@ def check_signature(member: StreamMember, signed: bytes, signature: bytes) -> No
 
 
 def _sign(own: StreamSelf, signed: bytes) -> bytes:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-    return Ed25519PrivateKey.from_private_bytes(own.private_key).sign(signed)
+    return ed25519_private_key(own.private_key).sign(signed)
 
 
 def _prefix(form: int, length: int) -> bytes:

@@ -20,11 +20,12 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from gossipreg.blake2 import blake2b
+from gossipreg.narrow_cryptography import chacha20_poly1305
 from gossipreg.streams.values import StreamFault
 from gossipreg.wire.seal import KEY_BYTES, NO_KEY, TAG_BYTES, Keyring, key_id
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+    pass
 
 LENGTH_BYTES = 2
 """Stands before a frame, in the clear and authenticated: the bytes that follow, the tag included."""
@@ -85,15 +86,9 @@ def derived_key(key: bytes, purpose: str, transcript: bytes) -> bytes:
     ).digest()
 
 
-def _cipher(key: bytes) -> "ChaCha20Poly1305":
-    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-
-    return ChaCha20Poly1305(key)
-
-
 def seal_once(key: bytes, header: bytes, body: bytes) -> bytes:
     """Seal the only message for which this key is ever used."""
-    return _cipher(key).encrypt(bytes(_NONCE_BYTES), body, header)
+    return chacha20_poly1305(key).encrypt(bytes(_NONCE_BYTES), body, header)
 
 
 def open_once(key: bytes, header: bytes, sealed: bytes) -> bytes | None:
@@ -101,7 +96,7 @@ def open_once(key: bytes, header: bytes, sealed: bytes) -> bytes | None:
     from cryptography.exceptions import InvalidTag
 
     try:
-        return _cipher(key).decrypt(bytes(_NONCE_BYTES), sealed, header)
+        return chacha20_poly1305(key).decrypt(bytes(_NONCE_BYTES), sealed, header)
     except InvalidTag:
         return None
 
@@ -112,7 +107,7 @@ class FrameSealer:
     def __init__(self, key: bytes, transcript: bytes, direction: StreamDirection) -> None:
         self.frames = 0
         """Sealed so far."""
-        self._cipher = _cipher(derived_key(key, f"frames {direction.value}", transcript))
+        self._cipher = chacha20_poly1305(derived_key(key, f"frames {direction.value}", transcript))
 
     def seal(self, body: bytes) -> bytes:
         """A frame of at most MAX_BODY_BYTES. OverflowError after MAX_FRAMES: no nonce is used twice."""
@@ -132,7 +127,7 @@ class FrameOpener:
 
         self._frames = 0
         self._invalid_tag = InvalidTag
-        self._cipher = _cipher(derived_key(key, f"frames {direction.value}", transcript))
+        self._cipher = chacha20_poly1305(derived_key(key, f"frames {direction.value}", transcript))
 
     def open_untrusted(self, frame: bytes) -> bytes:
         """The body of a whole frame. StreamFault if it was changed, or is not the next one of this stream."""

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from gossipreg.blake2 import blake2b
 from gossipreg.errors import BadConfig, BadDatagram
 from gossipreg.model import BOOT_ID_BYTES, BootId
+from gossipreg.narrow_cryptography import chacha20_poly1305
 from gossipreg.quick_dataclass import dataclass
 
 if TYPE_CHECKING:
@@ -99,10 +100,7 @@ def key_id(key: bytes) -> bytes:
 
 
 def _cipher(key: bytes, boot_id: bytes) -> "ChaCha20Poly1305":
-    # Imported here, because a cluster without a key must not pay for it.
-    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-
-    return ChaCha20Poly1305(blake2b(boot_id, key=key, digest_size=KEY_BYTES, person=b"gossipreg subkey").digest())
+    return chacha20_poly1305(blake2b(boot_id, key=key, digest_size=KEY_BYTES, person=b"gossipreg subkey").digest())
 
 
 class Sealer:
