@@ -99,7 +99,6 @@ async def test_the_note_of_a_check_may_have_lines(served: Served) -> None:
     note = quote("all is well\nand \U0001f468\u200d\U0001f469 too")
     assert (await served.put(f"/v1/agent/check/pass/service:web?note={note}")).status == 200
     assert "all is well and" in (await served.get("/v1/agent/checks")).json["service:web"]["Output"]
-    assert (await served.put(f"/v1/agent/service/maintenance/web?enable=true&reason={note}")).status == 200
 
 
 @pytest.mark.parametrize(

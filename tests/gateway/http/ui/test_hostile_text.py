@@ -131,10 +131,10 @@ async def test_a_view_may_have_a_hostile_name(hostile: Served) -> None:
         assert [one["id"] for one in shown["instances"]] == [f"{named(text)}{number}"]
 
 
-async def test_a_line_end_in_a_text_begins_no_event(served: Served) -> None:
+@pytest.mark.parametrize("line_end", ["\n", "\r"])
+async def test_a_line_end_in_a_text_begins_no_event(served: Served, line_end: str) -> None:
     await served.services.register({"name": "web", "port": 1, "checks": ["ttl:1h"]}, by=ME, holder=None)
-    served.services.heartbeat("web-1", Health.CRITICAL, EVENT, by=ME)
-    await served.services.maintain("web-1", EVENT.replace("\n", "\r"), by=ME)
+    served.services.heartbeat("web-1", Health.CRITICAL, EVENT.replace("\n", line_end), by=ME)
     page = await open_page(served, "service", name="web")
     kinds = [(await page.event())[0] for _ in range(3)]
     assert sorted(kinds) == ["hello", "overview", "service"]
