@@ -18,6 +18,7 @@ from gossipreg.sagas.live_sagas import LiveSaga
 from gossipreg.sagas.open_saga import OpenSaga
 from gossipreg.sagas.program_leases import ProgramLeases
 from gossipreg.sagas.running_sagas import RunningSagas
+from gossipreg.sagas.saga_forwarding import SagaForwarding
 from gossipreg.sagas.saga_model import StepState
 from gossipreg.sagas.saga_replies import SagaReplies
 from gossipreg.sagas.step_commands import lasting_task
@@ -126,6 +127,14 @@ def told_too_early(look: Any) -> Any:
     return broken
 
 
+def waits_on(_: Any) -> Any:
+    return lambda _self, _caller: None
+
+
+def tells_nobody(abandon: Any) -> Any:
+    return lambda self, ticket: abandon(self, ticket)[:0]
+
+
 def timer_kept(arm: Any) -> Any:
     return lambda self, work, due: arm(self, work, due if due != inf else 1e6)
 
@@ -158,6 +167,7 @@ _EXPIRES_BY_WALL = (
     _break("... as soon as it says so", ("nothing_early",), JournalSagas, "_expire_due", looks_at_once),
 )
 _PROVEN, _UNDONE, _REFUSED = ("attempts_proven",), ("abort_first",), ("refusals_certain",)
+_FORGOTTEN = ("abandoned_forgotten",)
 
 SAGA_BREAKS: tuple[tuple[Break, ...], ...] = (
     (_break("a repeat without proof of leadership", _PROVEN, LeadershipProof, "covers", proven_at_once),),
@@ -171,6 +181,8 @@ SAGA_BREAKS: tuple[tuple[Break, ...], ...] = (
     (_break("a lease that is forgotten", ("sagas_end",), ProgramLeases, "begin", never_over),),
     (_break("a do after its undo", ("whole_or_nothing",), KeyLedger, "begin", does_what_was_undone),),
     (_break("a commit that is told too early", ("truth_told",), SagaReplies, "_look_commit", told_too_early),),
+    (_break("an abandoned call that goes on waiting", _FORGOTTEN, SagaReplies, "abandoned", waits_on, 12),),
+    (_break("... of which no leader is told", _FORGOTTEN, SagaForwarding, "abandon", tells_nobody, 12),),
     (_break("a timer of sagas at rest", ("saga_silence",), JournalSagas, "_arm", timer_kept),),
     (_break("a command that is never over", ("sagas_bounded",), CommandAttempts, "done", one_kept),),
 )

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from gossipreg.journal.effects import JournalEffect
+from gossipreg.model import NodeId
 from gossipreg.sagas.saga_effects import CommandDone, LogSagas, ProposeSagas, ProveLeadership, SendCommand
+from gossipreg.sagas.saga_messages import SagaMessage
 
 if TYPE_CHECKING:
     from simulations.orchestrating.participant import Instance
@@ -43,6 +45,18 @@ class SagaObserver:
 
     def on_call(self, process: SagaProcess, method: str, params: Mapping[str, Any]) -> None:
         """A program calls a method next."""
+
+    def on_abandon(self, process: SagaProcess, ticket: int) -> None:
+        """The sidecar is told next that nobody waits for this call any more."""
+
+    def on_send(self, process: SagaProcess, node: NodeId, message: SagaMessage) -> None:
+        """The sagas of this process send this over a stream next."""
+
+    def on_message(self, process: SagaProcess, node: NodeId, message: SagaMessage) -> None:
+        """This came over a stream; the sagas of this process have not handled it yet."""
+
+    def on_closed(self, process: SagaProcess, node: NodeId) -> None:
+        """The stream of this process to this member is closed; its sagas have not handled it yet."""
 
     def on_told(self, process: SagaProcess, told: Told) -> None:
         """A program got an answer."""
@@ -97,6 +111,22 @@ class SagaObservers(SagaObserver):
     def on_call(self, process: SagaProcess, method: str, params: Mapping[str, Any]) -> None:
         for observer in self.all:
             observer.on_call(process, method, params)
+
+    def on_abandon(self, process: SagaProcess, ticket: int) -> None:
+        for observer in self.all:
+            observer.on_abandon(process, ticket)
+
+    def on_send(self, process: SagaProcess, node: NodeId, message: SagaMessage) -> None:
+        for observer in self.all:
+            observer.on_send(process, node, message)
+
+    def on_message(self, process: SagaProcess, node: NodeId, message: SagaMessage) -> None:
+        for observer in self.all:
+            observer.on_message(process, node, message)
+
+    def on_closed(self, process: SagaProcess, node: NodeId) -> None:
+        for observer in self.all:
+            observer.on_closed(process, node)
 
     def on_told(self, process: SagaProcess, told: Told) -> None:
         for observer in self.all:

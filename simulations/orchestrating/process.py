@@ -168,10 +168,12 @@ class SagaProcess(Follower):
     def on_message(self, node: NodeId, message: object) -> None:
         assert isinstance(message, SagaMessage)
         if self.runs:
+            self._watcher.on_message(self, node, message)
             self.act(self.sagas.received(node, message, self.now))
 
     def on_closed(self, node: NodeId) -> None:
         if self.runs:
+            self._watcher.on_closed(self, node)
             self.act(self.sagas.closed(node, self.now))
 
     def on_members(self, ids: Iterable[NodeId]) -> None:
@@ -209,6 +211,7 @@ class SagaProcess(Follower):
     def abandon(self, ticket: int) -> None:
         """The connection of whoever called is closed: nobody waits for this answer any more."""
         if self._waiting.pop(ticket, None) is not None:
+            self._watcher.on_abandon(self, ticket)
             self.act(self.sagas.abandon(ticket, self.now))
 
     def program(self, saga: SagaRef, *, here: bool) -> None:
@@ -266,6 +269,7 @@ class SagaProcess(Follower):
             world = self.process.world
             world.after(0.0, lambda: world.to_process(self.host, deliver, network=False) if self.runs else None)
         else:
+            self._watcher.on_send(self, effect.node, effect.message)
             self.process.send(effect.node, effect.message)
 
     def _send_command(self, effect: SendCommand) -> None:

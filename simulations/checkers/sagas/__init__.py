@@ -3,6 +3,7 @@
 `SagaCheckers` has all of them; `checker.py` defines one, `saga_ledger.py` has what several need to know.
 """
 
+from simulations.checkers.sagas.abandoned import AbandonedForgotten
 from simulations.checkers.sagas.abort_first import AbortFirst
 from simulations.checkers.sagas.answers import TruthTold
 from simulations.checkers.sagas.at_rest import SagasBounded, SagaSilence
@@ -34,6 +35,7 @@ class SagaCheckers:
             WholeOrNothing(orchestrating, ledger),
             NothingEarly(orchestrating, ledger),
             TruthTold(orchestrating, ledger),
+            AbandonedForgotten(orchestrating, ledger),
             SagasBounded(orchestrating, ledger),
             self.ends,
         ]
