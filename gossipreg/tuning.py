@@ -8,7 +8,7 @@ These are no settings, but constants beside the code that uses them: bounds of m
 bounds of memory, which hold whatever other members send; rules by which two processes must decide alike.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from gossipreg.errors import BadConfig
 from gossipreg.quick_dataclass import dataclass
@@ -29,9 +29,13 @@ def check_bounds(values: object, bounds: Bounds, group: str = "") -> None:
             raise BadConfig(f"{group}{field} is {value}: choose from {low} to {high}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RoomTuning:
-    """The base of all groups. It checks the bounds of the fields, and the order of those that depend on each other."""
+    """The base of all groups. It checks the bounds of the fields, and the order of those that depend on each other. It
+    is no dataclass: one that extends another is made by the standard library, which takes 0.5 ms."""
+
+    __slots__ = ()
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+    """Of each group."""
 
     room: ClassVar[str]
     rising: ClassVar[tuple[tuple[str, str], ...]] = ()

@@ -113,6 +113,24 @@ def test_the_running_daemon_loads_nothing_that_only_others_need(tmp_path: Path) 
     assert slow == [], "use gossipreg.quick_dataclass: see contributing.md"
 
 
+def test_the_daemon_has_the_standard_library_make_one_dataclass() -> None:
+    """That is one with an order: see `quick_dataclass.py`."""
+    program = """if True:
+        import dataclasses
+        import gossipreg.quick_dataclass
+        standard = dataclasses.dataclass
+        def dataclass(cls=None, **options):
+            if "init" not in options:
+                return lambda cls: print(cls.__qualname__) or standard(**options)(cls)
+            return standard(cls, **options)
+        dataclasses.dataclass = dataclass
+        from gossipreg.cli.sidecar_line import load_sidecar
+        load_sidecar()
+    """
+    made = subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.PIPE, text=True, timeout=60)
+    assert made.stdout.split() == ["LocalAddress"]
+
+
 def _source(name: str) -> str:
     """The source of a module of ours; empty for those of others."""
     if name.partition(".")[0] != "gossipreg":

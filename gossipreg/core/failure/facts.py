@@ -70,9 +70,10 @@ class Suspicion(NamedTuple):
 # -- from the detector to the node -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class FailureFact:
-    """A fact that other parts of the node act on."""
+    """A fact that other parts of the node act on. No dataclass: those that extend one are made slowly."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
