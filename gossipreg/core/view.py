@@ -103,11 +103,9 @@ class View:
         """How much is known of the whole cluster. Ask this before you answer that there is nothing."""
         if self.catalog.recalled:
             return Knowledge.LAST_KNOWN
-        if not self.synced:
+        if not self._context.synced or self._isolation.given_up:
             return Knowledge.NOT_SYNCED
-        if self._isolation.given_up:
-            return Knowledge.NOT_SYNCED
-        return Knowledge.ISOLATED if self.alone else Knowledge.SYNCED
+        return Knowledge.ISOLATED if self._isolation.alone else Knowledge.SYNCED
 
     def why_not_synced(self, now: float) -> str:
         """Why questions about the whole cluster have no certain answer, in words; empty if they have one."""

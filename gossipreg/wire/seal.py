@@ -110,15 +110,12 @@ class Sealer:
         self.counter = 0
         """Of the datagram sealed last; 0 before the first."""
         self.boot_id = boot_id
+        self.overhead = HEADER_BYTES
+        """Bytes that a datagram is longer than its body."""
         self._cipher: ChaCha20Poly1305 | None = None
         self._prefix = bytes((CLEAR_FORMAT,)) + NO_KEY + boot_id
         if keyring is not None:
             self.rekey(keyring)
-
-    @property
-    def overhead(self) -> int:
-        """Bytes that a datagram is longer than its body."""
-        return HEADER_BYTES if self._cipher is None else HEADER_BYTES + TAG_BYTES
 
     def names(self, key_id: bytes, boot_id: bytes) -> bool:
         """Whether a header with these is of this process, and of the key that it seals with now."""
@@ -128,6 +125,7 @@ class Sealer:
         """Seal with the first of these from now on. The counter goes on: the old key may come back."""
         key = keyring.keys[0]
         self._cipher = _cipher(key, self.boot_id)
+        self.overhead = HEADER_BYTES + TAG_BYTES
         self._prefix = bytes((SEALED_FORMAT,)) + key_id(key) + self.boot_id
 
     def seal(self, body: bytes) -> bytes:

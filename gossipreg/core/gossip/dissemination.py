@@ -128,7 +128,7 @@ class Dissemination:
         """Send the queued updates to the ring neighbours and to random members, as far as the byte budget allows."""
         context = self._context
         self._last_at = context.now
-        claims, rows = (self._channel.room(klass) for klass in (Class.CLAIM, Class.DELTA))
+        claims, rows = self._channel.room(Class.CLAIM), self._channel.room(Class.DELTA)
         updates = {
             topic: update
             for topic, update in self._queue.items()

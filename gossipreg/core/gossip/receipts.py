@@ -41,9 +41,10 @@ class Receipts:
         context = self._context
         if not joins and peer in self._ring and peer not in self._ring.neighbours(context.config.fanout_ring):
             return
+        if urgent or not self._waiting:  # else the timer is set, and no later receipt is due before
+            wait_s = 0.0 if urgent else context.config.receipt_gather_s
+            context.timers.set_earlier(SendReceipts(), context.now + wait_s)
         self._waiting.setdefault(peer, {})[counter] = None
-        wait_s = 0.0 if urgent else context.config.receipt_gather_s
-        context.timers.set_earlier(SendReceipts(), context.now + wait_s)
 
     def join_others(self) -> None:
         """At the end of each input: add the receipts for the members that it sends something else."""

@@ -171,8 +171,9 @@ class DatagramOutbox:
             self._allowance.clear()
             return []
         sends: list[Send] = []
+        overhead, sent_bytes = self._sealer.overhead, 0
         for to, body, callbacks in self._datagrams():
-            size = len(body) + self._sealer.overhead
+            size = len(body) + overhead
             allowance = self._allowance.get(to)
             if allowance is not None:
                 if size > allowance:
@@ -180,10 +181,11 @@ class DatagramOutbox:
                     continue
                 self._allowance[to] = allowance - size
             sends.append(Send(self._sealer.seal(body), to))
-            self.sent_bytes += size
-            self._budget.spend(size, now)
+            sent_bytes += size
             for on_sent in callbacks:
                 on_sent(self._sealer.counter)
+        self._budget.spend(sent_bytes, now)
+        self.sent_bytes += sent_bytes
         self.sent_datagrams += len(sends)
         self._waiting.clear()
         self._size_probes.clear()

@@ -163,12 +163,13 @@ class Table:
         row = self.rows.get(delta.id)
         if row is None:
             return self._add_row(delta, from_owner=from_owner, synced=synced, now=now)
-        held, before, answered = row.liveness, row.content_version, row.answers
+        held, before = row.liveness, row.content_version
         if row is self.own or delta.generation < held.generation or _is_known(row, before, delta):
             return Merged(MergeOutcome.NOTHING, before, before)
         refused = self._refused_as(row, delta, now)
         if refused is not None:
             return Merged(refused, before, before)
+        answered = row.answers
         row = self._to_change(row)
         if delta.generation > held.generation:
             row.liveness, row.reporter, row.shadow = Liveness(delta.generation, 0, Rank.ALIVE), None, None
