@@ -1,5 +1,6 @@
 """A disk that hangs is noticed, and so is its end; nothing wakes up for a disk of which nothing is asked."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import cast
 
@@ -8,6 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from gossipreg.daemon.journals import hung_disk
+from gossipreg.daemon.journals import store as store_module
 from gossipreg.daemon.journals.hung_disk import HungDisk
 from gossipreg.daemon.journals.journal_reports import JournalReports
 from gossipreg.daemon.journals.results import StoreStatistics
@@ -92,3 +94,21 @@ async def test_a_hung_disk_is_a_trouble_until_it_answers(tmp_path: Path, monkeyp
             await until(lambda: one.shown_troubles() == "")
         await until(lambda: 1 in one.follows.settled)
     assert "journal_disk_answers" in one.log.getvalue()
+
+
+async def test_an_end_says_that_a_hung_disk_did_not_take_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "CLOSE_S", 0.05)
+    with ExitStack() as hung:
+        async with alone(tmp_path, "a") as one:
+            journal = await one.open_journal()
+            disk = hung.enter_context(held())
+            one.propose(journal, b"x", 1)
+            await disk.entered()
+            assert one.orchestration.unwritten() == ""
+        assert one.orchestration.unwritten() == "journals.db may lack what was not acknowledged yet"
+
+
+async def test_an_end_says_nothing_of_a_disk_that_took_all(tmp_path: Path) -> None:
+    async with alone(tmp_path, "a") as one:
+        await one.commit(await one.open_journal(), b"x", 1)
+    assert one.orchestration.unwritten() == ""
