@@ -14,6 +14,7 @@ The faults, by name, so that the end of a fault removes its own:
                (`network.between`): a stall, or "UDP passes and TCP does not" in silence
     rejecting  answer segments with a reset, as a firewall does: "UDP passes and TCP is refused"
     break_     end one stream now
+    reset_next the next message of one end meets a reset: that end is over, its message lost, the other end is not told
 """
 
 from collections.abc import Callable
@@ -45,6 +46,8 @@ class Connections:
         """By the number of the host: the process that takes streams now."""
         self._sockets: dict[tuple[int, int], Socket] = {}
         """By the numbers of its host and of the peer: the socket of a stream that is open, or being opened."""
+        self._resetting: set[tuple[int, int]] = set()
+        """By the numbers of sender and receiver: whose next message meets a reset."""
         self._broken: dict[int, BrokenStreams] = {}
         """By the number of the host: the streams of its process that broke at this end."""
         world.on_end.append(self._on_end)
@@ -91,6 +94,11 @@ class Connections:
             if socket is not None:
                 self.after(self._world.network.latency_s(peer, host, self._rng), socket.reset)
 
+    def reset_next(self, sender: Host, receiver: Host) -> None:
+        """Answer the next message that goes this way over an open stream with a reset, as a firewall does that has
+        forgotten the stream. The receiver holds its end for open until it sends something itself."""
+        self._resetting.add((sender.number, receiver.number))
+
     def _on_end(self, host: Host) -> None:
         self._processes.pop(host.number, None)
         self._broken.pop(host.number, None)
@@ -132,6 +140,10 @@ class Connections:
         return None if queued is None else queued + network.latency_s(sender, receiver, rng)
 
     def rejects(self, sender: Host, receiver: Host) -> bool:
+        way = sender.number, receiver.number
+        if way in self._resetting and self.open_between(sender, receiver):
+            self._resetting.remove(way)
+            return True
         return bool(self.rejecting) and lost_by(self.rejecting, sender, receiver, self._rng)
 
     def accept(self, caller: Socket) -> None:

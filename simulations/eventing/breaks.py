@@ -24,6 +24,7 @@ from gossipreg.events.publishing import Publishing
 from gossipreg.events.receiving import Receiving
 from gossipreg.events.remembered_groups import RememberedGroups
 from gossipreg.events.subscriptions import Subscription, Subscriptions
+from gossipreg.streams.broken import BrokenStreams
 from simulations.breaks import Break
 from simulations.scenario import Case
 from simulations.scenarios import events
@@ -146,6 +147,10 @@ def not_remembered(_: Any) -> Any:
     return lambda _self, _slot, _now: []
 
 
+def not_opened_again(_: Any) -> Any:
+    return lambda _self, _node, _now: inf
+
+
 _CASE = Case(nodes=3, duration_s=12.0)
 
 
@@ -181,5 +186,14 @@ EVENT_BREAKS: tuple[Break, ...] = (
     ),
     _break("a group without its past", ("kept_events",), EventStore, "begin_in_the_past", no_past),
     _break("a broadcast that comes twice", ("broadcast_once",), Receiving, "_broadcast", broadcast_twice),
+    Break(
+        "a stream that broke at one end",
+        _HANDLED,
+        BrokenStreams,
+        "broke",
+        not_opened_again,
+        replace(_CASE, label="one_end=1"),
+        events.run,
+    ),
     _break("payloads that stay in memory", ("events_bounded",), PayloadCache, "drop", payloads_kept),
 )

@@ -4,6 +4,7 @@ Owns: what is broken, each by replacing one function of `gossipreg.journal`. Nev
 """
 
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 from gossipreg.journal import progress
@@ -21,6 +22,7 @@ from gossipreg.journal.replica_data import ReplicaData
 from gossipreg.journal.standing import Candidacy, LookTimer
 from gossipreg.journal.state import Records
 from gossipreg.journal.values import encode_configuration
+from gossipreg.streams.broken import BrokenStreams
 from simulations.breaks import Break
 from simulations.scenario import Case
 from simulations.scenarios import journal
@@ -130,6 +132,10 @@ def looks_for_ever(look: Any) -> Any:
     return broken
 
 
+def not_opened_again(_: Any) -> Any:
+    return lambda _self, _node, _now: inf
+
+
 _CASE = Case(nodes=5, duration_s=60.0)
 
 
@@ -160,6 +166,15 @@ JOURNAL_BREAKS: tuple[Break, ...] = (
         "_holds_nothing",
         ends_what_holds_something,
         68,
+    ),
+    Break(
+        "a stream that broke at one end",
+        ("journal_liveness",),
+        BrokenStreams,
+        "broke",
+        not_opened_again,
+        Case(nodes=4, seed=7, duration_s=20.0, label="one_end=1"),
+        journal.run,
     ),
     _break("timers at rest", ("journal_silence",), Candidacy, "look", looks_for_ever),
 )

@@ -80,6 +80,7 @@ class JournalDoer(Doer):
             "lose": self._lose,
             "firewall": self._firewall,
             "break": self._break,
+            "break one end": self._break_one_end,
         }
 
     def perform(self, action: Action) -> None:
@@ -236,6 +237,12 @@ class JournalDoer(Doer):
             rule = into(numbers) if way == "into" else out_of(numbers)
         streams = self.world.connections
         self._rule(action, streams.rejecting if how == "reset" else streams.rules, rule)
+
+    def _break_one_end(self, action: Action) -> None:
+        hosts = self._of(action)
+        if len(hosts) == 2:
+            self.world.connections.reset_next(*hosts)
+            self.world.fault(str(action), *hosts)
 
     def _break(self, action: Action) -> None:
         hosts = self._of(action)

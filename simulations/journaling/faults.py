@@ -5,6 +5,7 @@ fault is carried out, or whether a disk may be lost now (`doer.py`). Everything 
 for good is one whose disk is lost.
 """
 
+import random
 from collections.abc import Callable
 
 from simulations.faults import Draw, Faults, bridge, network, one_way, pair, partition, slow_member
@@ -65,6 +66,21 @@ def _firewall(draw: Draw) -> Action:
 
 def _broken_stream(draw: Draw) -> Action:
     return draw.action("break", hosts=tuple(draw.rng.sample(range(draw.members), 2)))
+
+
+ONE_END_S = 5.0
+"""How long after the other faults streams still break at one end: then little is sent, so little makes good for it."""
+
+
+def broken_at_one_end(rng: random.Random, members: int, phase_s: float) -> list[Action]:
+    """Streams that break at one end alone, when the other faults end. The first member's next message to the second one
+    meets a reset, of which the second one learns nothing before it sends something: what it waits for is lost, and it
+    has no timer for that."""
+    if members < 2:
+        return []
+    ways = [(one, other) for one in range(members) for other in range(members) if one != other]
+    chosen = rng.sample(ways, rng.randint(1, len(ways)))
+    return [Action(at_s=phase_s + rng.uniform(-1.0, ONE_END_S), what="break one end", hosts=way) for way in chosen]
 
 
 JOURNAL_FAULTS: Faults = (

@@ -12,7 +12,7 @@ faults are on. One event in ten is kept, for a group that begins late with what 
 broadcast.
 
 `nodes` 0: the number of members is drawn, 3 to 7. `duration_s` is the length of the phase of faults. Keys of the label:
-`publishers=N` (3), `gap=` mean seconds between two events of one (0.4).
+`publishers=N` (3), `gap=` mean seconds between two events of one (0.4), `one_end=1` as for `journal`.
 
     acked        events whose publishers were told that they are durable
     again        publishes of an event that was published before
@@ -45,7 +45,7 @@ from simulations.failure import Recorder, described, from_exception
 from simulations.faults import Draw, Faults, draw_faults
 from simulations.host import Host
 from simulations.journaling.doer import JournalDoer
-from simulations.journaling.faults import JOURNAL_FAULTS
+from simulations.journaling.faults import JOURNAL_FAULTS, broken_at_one_end
 from simulations.plan import Action, Part, Plan, numbered
 from simulations.randomness import Randomness
 from simulations.scenario import Case, Figure, Scenario
@@ -96,6 +96,8 @@ def draw(case: Case) -> EventsDrawn:
     rng = randomness.of("events", "topology")
     members = case.nodes or rng.randint(3, 7)
     faults = draw_faults(randomness.of("events", "faults"), lan, members, case.duration_s, EVENT_FAULTS)
+    if case.value("one_end", 0):
+        faults += broken_at_one_end(randomness.of("events", "one end"), members, case.duration_s)
     plan, part = numbered(faults), Part.parse(case.word("only", ""))
     part.check(plan, members)
     rates = tuple(1 + rng.choice([0.0, 0.0, rng.uniform(-0.02, 0.02)]) for _ in range(members))
@@ -194,7 +196,7 @@ class Run:
         self._drop_all()
         world.until(self._quiet, SETTLED_S, _STILL_S)
         self.settled_s = world.now - healed
-        self.journal_checkers.at_rest()
+        self.journal_checkers.settled()
         self.checkers.at_rest()
         self.journal_checkers.silence.begin()
         self.checkers.silence.begin()
@@ -272,7 +274,7 @@ SCENARIO = Scenario(
     "do events keep their promises under random faults?",
     run,
     Case(nodes=0, duration_s=90.0),
-    numbers={"publishers": (1, inf), "gap": (0.001, inf)},
+    numbers={"publishers": (1, inf), "gap": (0.001, inf), "one_end": (0, 1)},
     nodes_min=1,
     draw=draw,
 )

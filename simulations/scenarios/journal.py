@@ -4,10 +4,12 @@ Some members have a journal, and publish to it as fast as `gap=` says. Everythin
 step, power losses, disks that hang, fail, are full, lost, unlinked or put back in time (of a minority: the next one
 only when every journal has again three voters that hold all of it), partitions, one-way loss, firewalls that let
 datagrams pass and streams not, members that leave or crash again and again. All checkers run. Then everything is
-healed: each journal must be led within the bound, have everything that was acknowledged, and come to rest.
+healed: each journal must be led within the bound, have everything that was acknowledged, and come to rest, with all of
+its voters up to date.
 
 `nodes` 0: the number of members is drawn, 3 to 7. `duration_s` is the length of the phase of faults. Keys of the label:
-`journals=N` (3), `gap=` mean seconds between two entries of a journal (0.25).
+`journals=N` (3), `gap=` mean seconds between two entries of a journal (0.25), `one_end=1`: when the other faults end,
+streams break at one end alone (0).
 
     acked, unknown      entries that were acknowledged; those whose outcome their proposer was not told
     lost                acknowledged entries that are gone (the run fails if there are any)
@@ -32,7 +34,7 @@ from simulations.failure import Recorder, described, from_exception
 from simulations.faults import draw_faults
 from simulations.host import Host
 from simulations.journaling.doer import JournalDoer
-from simulations.journaling.faults import JOURNAL_FAULTS
+from simulations.journaling.faults import JOURNAL_FAULTS, broken_at_one_end
 from simulations.journaling.journaling import Journaling
 from simulations.journaling.observer import JournalObserver
 from simulations.journaling.process import JournalProcess
@@ -81,6 +83,8 @@ def draw(case: Case) -> JournalDrawn:
     rng = randomness.of("journal", "topology")
     members = case.nodes or rng.randint(3, 7)
     faults = draw_faults(randomness.of("journal", "faults"), lan, members, case.duration_s, JOURNAL_FAULTS)
+    if case.value("one_end", 0):
+        faults += broken_at_one_end(randomness.of("journal", "one end"), members, case.duration_s)
     plan, part = numbered(faults), Part.parse(case.word("only", ""))
     part.check(plan, members)
     rates = tuple(1 + rng.choice([0.0, 0.0, rng.uniform(-0.02, 0.02)]) for _ in range(members))
@@ -180,7 +184,7 @@ class Run:
         self.checkers.at_rest()
         world.until(self._quiet, SETTLED_S, _STILL_S)
         self.settled_s = world.now - healed
-        self.checkers.at_rest()
+        self.checkers.settled()
         self.checkers.silence.begin()
         world.run(IDLE_S)
         self.checkers.silence.at_rest()
@@ -218,7 +222,7 @@ SCENARIO = Scenario(
     "do journals keep their promises under random faults?",
     run,
     Case(nodes=0, duration_s=90.0),
-    numbers={"journals": (1, inf), "gap": (0.001, inf)},
+    numbers={"journals": (1, inf), "gap": (0.001, inf), "one_end": (0, 1)},
     nodes_min=1,
     draw=draw,
 )

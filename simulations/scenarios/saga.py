@@ -10,7 +10,7 @@ journals too. Then everything is healed: each saga must end, what its decision s
 must come to rest.
 
 `nodes` 0: the number of members is drawn, 3 to 7. `duration_s` is the length of the phase of faults. Keys of the label:
-`programs=N` (3), `gap=` mean seconds between two sagas of one (1.0).
+`programs=N` (3), `gap=` mean seconds between two sagas of one (1.0), `one_end=1` as for `journal`.
 
     sagas        sagas that a journal has
     committed    ... in percent
@@ -39,6 +39,7 @@ from simulations.failure import Recorder, described, from_exception
 from simulations.faults import draw_faults
 from simulations.host import Host
 from simulations.journaling.doer import JournalDoer
+from simulations.journaling.faults import broken_at_one_end
 from simulations.orchestrating.orchestrating import Orchestrating
 from simulations.plan import Part, Plan, numbered
 from simulations.randomness import Randomness
@@ -81,6 +82,8 @@ def draw(case: Case) -> SagasDrawn:
     rng = randomness.of("sagas", "topology")
     members = case.nodes or rng.randint(3, 7)
     faults = draw_faults(randomness.of("sagas", "faults"), lan, members, case.duration_s, EVENT_FAULTS)
+    if case.value("one_end", 0):
+        faults += broken_at_one_end(randomness.of("sagas", "one end"), members, case.duration_s)
     plan, part = numbered(faults), Part.parse(case.word("only", ""))
     part.check(plan, members)
     rates = tuple(1 + rng.choice([0.0, 0.0, rng.uniform(-0.02, 0.02)]) for _ in range(members))
@@ -169,7 +172,7 @@ class Run:
         self.checkers.ends.at_rest()
         world.until(self._quiet, SETTLED_S, _STILL_S)
         self.settled_s = world.now - healed
-        self.journal_checkers.at_rest()
+        self.journal_checkers.settled()
         self.checkers.at_rest()
         self.journal_checkers.silence.begin()
         self.checkers.silence.begin()
@@ -220,7 +223,7 @@ SCENARIO = Scenario(
     "do sagas keep their promises under random faults?",
     run,
     Case(nodes=0, duration_s=90.0),
-    numbers={"programs": (1, inf), "gap": (0.001, inf)},
+    numbers={"programs": (1, inf), "gap": (0.001, inf), "one_end": (0, 1)},
     nodes_min=1,
     draw=draw,
 )

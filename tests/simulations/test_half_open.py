@@ -114,3 +114,19 @@ def test_a_lost_answer_to_a_piece_of_state_holds_no_turn(monkeypatch: pytest.Mon
     assert leader is not None
     assert leader.journals is not None
     assert leader.journals.replays == (0, 0)
+
+
+def test_the_next_message_alone_may_meet_a_reset() -> None:
+    """The other end holds its own for open until the stream is opened again."""
+    world, one, other, here, there = connected()
+    world.connections.reset_next(one, other)
+    world.run(5.0)
+    assert (here.notes, there.notes) == ([], [])
+    here.send(other, "lost")
+    world.run(0.5)
+    assert (here.notes, there.notes) == ([("closed", "n1")], [])
+    world.run(15.0)
+    here.send(other, "arrives")
+    world.run(0.5)
+    assert here.notes == [("closed", "n1"), ("opened", "n1")]
+    assert there.notes == [("closed", "n0"), ("opened", "n0"), ("received", "arrives")]

@@ -24,6 +24,7 @@ class JournalCheckers:
         """Watch these journals. Create it before the first process starts."""
         disks = Disks()
         self.silence = JournalSilence(journaling)
+        self.liveness = JournalLiveness(journaling)
         self.all: list[JournalChecker] = [
             OneLeader(journaling),
             LogMatching(journaling),
@@ -34,7 +35,7 @@ class JournalCheckers:
             JointChanges(journaling),
             Fenced(journaling),
             AckedSurvives(journaling),
-            JournalLiveness(journaling),
+            self.liveness,
         ]
         journaling.observers.all += [disks, *self.all]
 
@@ -42,3 +43,8 @@ class JournalCheckers:
         """Check what must hold once faults have ended, and the bound for a leader has passed."""
         for checker in self.all:
             checker.at_rest()
+
+    def settled(self) -> None:
+        """Check what must hold once nothing has a timer, and nothing is sent any more."""
+        self.at_rest()
+        self.liveness.settled()

@@ -1,5 +1,5 @@
-"""Invariant: of a leaderless journal with a majority of living, reaching voters, somebody leads within a bound; and
-journals at rest are silent."""
+"""Invariants: of a leaderless journal with a majority of living, reaching voters, somebody leads within a bound; who is
+behind is caught up, also when idle; and journals at rest are silent."""
 
 from math import inf
 
@@ -26,6 +26,20 @@ class JournalLiveness(JournalChecker):
             if len(leaders) > 1:
                 names = " and ".join(process.host.name for process in leaders)
                 self.fail(f"{names} believe to lead journal {journal.hex()[:8]}", *(one.host for one in leaders))
+
+    def settled(self) -> None:
+        """Check that nobody waits for what does not come: where nothing is sent any more, each voter holds all that is
+        committed, and its leader knows that."""
+        for journal in self.journaling.ids:
+            replica = self.journaling.replica(journal)
+            if replica is None or replica.leading is None:
+                continue  # `at_rest` tells
+            voters, joint = len(replica.data.configuration.voters), replica.data.configuration.joint
+            holders = replica.leading.copies(replica.data.committed)
+            if joint:
+                self.fail(f"at rest the voters of journal {journal.hex()[:8]} are still being changed")
+            if holders != voters:
+                self.fail(f"at rest {holders} of {voters} voters are known to hold all of journal {journal.hex()[:8]}")
 
 
 class JournalSilence(JournalChecker):
