@@ -12,10 +12,13 @@ If a question was forgotten and is asked again, its answer gets the newest index
 index is answered at once, perhaps with the answer that it has already. A client with an index larger than the answer's
 has it from another sidecar, and is answered at once too.
 
+A body is kept with what all answers depend on (`basis`: how much of the cluster is known). It is given out only
+while that is the same: an empty list that was true says too much once the cluster is not known.
+
 Bounds: 4,096 questions without waiting connections, and at most one question for each connection that waits.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from math import inf
 from typing import Any, NamedTuple
@@ -61,7 +64,7 @@ class Question(NamedTuple):
 
 
 class Record:
-    __slots__ = ("body", "digest", "index", "looked_at", "question", "topics", "waiting")
+    __slots__ = ("basis", "body", "digest", "index", "looked_at", "question", "topics", "waiting")
 
     def __init__(self, question: Question, topics: tuple[Topic, ...]) -> None:
         self.question = question
@@ -70,6 +73,8 @@ class Record:
         self.index = 0
         self.body: bytes | None = None
         """The answer as it was sent last; None: something may have changed, or too much is kept."""
+        self.basis: Hashable = None
+        """With which the body was made."""
         self.looked_at = 0.0
         self.waiting: dict[Any, Waiting] = {}
 
@@ -115,11 +120,12 @@ class Waiting:
 class Answers:
     def __init__(
         self, render: Callable[[Question], Any], topics: Callable[[Question], tuple[Topic, ...]],
-        *, send: Callable[[Any, Waiting, Response], None], clock_us: Callable[[], int],
-        bug: Callable[[str, Exception], None],
+        *, basis: Callable[[], Hashable], send: Callable[[Any, Waiting, Response], None],
+        clock_us: Callable[[], int], bug: Callable[[str, Exception], None],
     ) -> None:  # fmt: skip
-        """`render` gives a question's answer as it is now, ready for JSON; `send(connection, waiting, response)` sends
-        the response for which a connection waits."""
+        """`render` gives a question's answer as it is now, ready for JSON; `basis` gives what every answer depends on,
+        beside its topics; `send(connection, waiting, response)` sends the response for which a connection waits."""
+        self._basis = basis
         self._send = send
         self.woken = 0
         """Waiting questions that were answered because their answer changed."""
@@ -145,7 +151,7 @@ class Answers:
     def ask(self, question: Question) -> Found:
         record = self._record(question)
         now = trio.current_time()
-        if record.body is not None and now - record.looked_at < FRESH_S:
+        if record.body is not None and now - record.looked_at < FRESH_S and record.basis == self._basis():
             return Found(record.index, None, record.body)
         return self._look(record, now)
 
@@ -216,7 +222,7 @@ class Answers:
                 self._dirty[record] = None
                 self._wake.set()
             record.digest = digest
-        record.looked_at = now
+        record.looked_at, record.basis = now, self._basis()
         self._keep(record, body if record.topics else None)
         return Found(record.index, value, body)
 

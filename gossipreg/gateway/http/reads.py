@@ -41,7 +41,9 @@ class Reads:
         self._view: View = sidecar.view
         self._parts = parts
         self._rng = rng
-        self.answers = Answers(self._render, topics, send=send, clock_us=clock_us, bug=sidecar.bug)
+        self.answers = Answers(
+            self._render, topics, basis=lambda: self._view.knowledge, send=send, clock_us=clock_us, bug=sidecar.bug
+        )  # fmt: skip
 
     def answer(self, route: Route, request: Request, args: tuple[str, ...]) -> Answer:
         """Raises HttpError."""

@@ -116,8 +116,9 @@ async def test_indexes_go_on_above_those_of_the_life_before() -> None:
     def answers(clock_us: int) -> tuple[Answers, dict[str, Any]]:
         said: dict[str, Any] = {"answer": 0}
         made = Answers(
-            lambda _: said["answer"], lambda _: (), send=nobody, clock_us=lambda: clock_us, bug=lambda *_: None
-        )
+            lambda _: said["answer"], lambda _: (), basis=lambda: None, send=nobody, clock_us=lambda: clock_us,
+            bug=lambda *_: None,
+        )  # fmt: skip
         return made, said
 
     question = Question(ROUTES[0], ("q",))
@@ -219,7 +220,9 @@ async def test_answers_about_everything_keep_to_their_share_of_time(
     monkeypatch: pytest.MonkeyPatch,
     autojump_clock: MockClock,  # noqa: ARG001  # sleeping takes no time with it
 ) -> None:
-    answers = Answers(lambda _: 0, lambda _: (ALL,), send=nobody, clock_us=lambda: 1, bug=lambda *_: None)
+    answers = Answers(
+        lambda _: 0, lambda _: (ALL,), basis=lambda: None, send=nobody, clock_us=lambda: 1, bug=lambda *_: None
+    )  # fmt: skip
     answers.ask(Question(ROUTES[0], ()))
     answers.wait(Question(ROUTES[0], ()), lambda _: Response(200, b""), inf).park("somebody")
     looked: list[float] = []

@@ -2,11 +2,14 @@
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from gossipreg.daemon.socket_client import SocketClient
+from gossipreg.gateway.http import blocking
 from simulations import inside
 from tests.daemon.conftest import ME
 from tests.gateway.http.conftest import Client, Reply, Served, Unsynced, request_bytes
+from tests.gateway.http.test_blocking import waits
 
 OF_ALL = (
     "/v1/health/service/web", "/v1/health/checks/web", "/v1/health/state/any", "/v1/health/node/other",
@@ -79,6 +82,31 @@ async def test_a_waiting_query_is_refused_when_sync_is_lost(served: Served) -> N
     await served.methods.deregister({"id": "web-80"}, SocketClient(ME))
     with trio.fail_after(60):
         assert has_no_leader(await client.reply())
+
+
+async def test_a_kept_empty_list_is_not_given_out_when_sync_is_lost(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocking, "FRESH_S", 1e9)
+    await served.register("web", 80)
+    client = await served.client()
+    assert (await client.get("/v1/health/service/web?tag=none")).json == []
+    inside.unsync(served.node)
+    assert has_no_leader(await client.get("/v1/health/service/web?tag=none"))
+
+
+async def test_a_wait_that_is_over_gets_no_kept_empty_list(
+    mock_clock: MockClock, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name is not registered here, and nothing changes but what is known."""
+    monkeypatch.setattr(blocking, "FRESH_S", 1e9)
+    client = await served.client()
+    index = (await client.get("/v1/health/service/other")).index
+    await client.send(request_bytes("GET", f"/v1/health/service/other?index={index}&wait=1s"))
+    await waits(served)
+    inside.unsync(served.node)
+    mock_clock.jump(2.0)
+    assert has_no_leader(await client.reply())
 
 
 async def test_targets_for_prometheus_are_503(unsynced: Unsynced) -> None:

@@ -73,8 +73,8 @@ class ServiceCalls:
         if at != index:
             found = self._view.catalog.lookup(name, all=True)
             service.balancer.update(tuple(map(_instance, found)), trio.current_time())
-            if not found and self._view.knowledge.partial:
-                raise _failed(f"this sidecar is not synced yet, and knows no service {name!r}")
+        if self._view.knowledge.partial and not self._view.catalog.lookup(name, all=True):
+            raise _failed(f"this sidecar is not synced yet, and knows no service {name!r}")
         if len(self._services) >= SERVICES_MAX:
             del self._services[next(iter(self._services))]
         self._services[folded] = service, index

@@ -12,6 +12,7 @@ from gossipreg.gateway.http.routes import is_open_untrusted
 from gossipreg.gateway.http.tokens import Tokens
 from gossipreg.model import Health
 from gossipreg.net.http_message import Head, HttpError
+from simulations import inside
 from tests.daemon.memory_network import MemoryNetwork
 from tests.gateway.http.conftest import Reply, Served, running
 from tests.net.test_http_client import server
@@ -194,3 +195,10 @@ async def test_our_token_reaches_no_service_and_the_callers_does(tmp_path: Path)
     assert TOKEN.decode() not in first + second
     assert "authorization" not in first
     assert "authorization: Bearer of-the-caller\r\n" in second
+
+
+async def test_what_is_not_known_any_more_is_not_said_to_be_missing(served: Served) -> None:
+    path = "/v1.0/invoke/none/method/a"
+    assert "no instance of none is registered" in (await served.get(path)).body.decode()
+    inside.unsync(served.node)
+    assert "is not synced yet" in (await served.get(path)).body.decode()
