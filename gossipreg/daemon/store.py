@@ -9,8 +9,9 @@ what is written. Without a data directory there is nothing to wait for, and `the
 
 A disk that hangs neither takes a write nor refuses it. After HANGS_S `look` tells of it (`failed`); whoever waits for
 the write under way is told that its outcome is not known, and further writes are refused at once until the disk goes
-on. What was done at once meanwhile under the name of such a write stays: the write is not followed up, though it may be
-on the disk until the next one.
+on. Only time in which this process ran counts: while it was stopped, or its machine was, the thread could not go on
+either, and its result may come just after `look`. What was done at once meanwhile under the name of a write that hangs
+stays: the write is not followed up, though it may be on the disk until the next one.
 
 Bounds: a client waits for one write, or for the changes that it sent at one time (`rpc_speaker.py`), so the queue is no
 longer than what all clients have in hand. A write of what was done already has a name, and only its last state is
@@ -32,6 +33,10 @@ AGAIN_S = 5.0
 """The pause before a failed write that nobody waits for is repeated."""
 HANGS_S = 5.0
 """A write that takes longer is one on a disk that hangs: a sound disk takes milliseconds, a busy one a second."""
+LOOK_S = 1.0
+"""The interval at which a write under way is looked at."""
+LOOK_COUNTS_S = 2 * LOOK_S
+"""The most that counts of the time between two looks: where more has passed, this process did not run meanwhile."""
 HANGS = f"the disk of the data directory hangs: a write takes more than {HANGS_S:g} s"
 TRIAL = "trial"
 """The name of a write that changes nothing."""
@@ -123,8 +128,12 @@ class Store:
         self._trial = trial
         self._fails = False
         self._hangs = False
-        self._busy_since: float | None = None
-        """When the write under way began."""
+        self._looked_at: float | None = None
+        """When the write under way was looked at last; None: there is none."""
+        self._busy_s = 0.0
+        """How long it has taken so far, of the time that counts."""
+        self._begun = trio.Event()
+        """Set by a write while nobody looks."""
         self._under_way: list[Write[Any]] = []
         self._given_up: list[Write[Any]] = []
         """Those under way that nobody waits for, since the disk hangs."""
@@ -196,6 +205,21 @@ class Store:
 
     async def run(self) -> None:
         """Until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._keep_looking)
+            await self._keep_writing()
+
+    async def _keep_looking(self) -> None:
+        """Look at each write that takes long. One timer a second is enough, one for each write would cost more."""
+        while True:
+            await self._begun.wait()
+            self._begun = trio.Event()
+            await trio.sleep(LOOK_S)
+            while self._looked_at is not None:
+                self.look()
+                await trio.sleep(LOOK_S)
+
+    async def _keep_writing(self) -> None:
         while True:
             with trio.move_on_after(AGAIN_S if self._later else inf):
                 await self._wake.wait()
@@ -210,14 +234,15 @@ class Store:
         statements += [one for each in waiting for one in each.statements]
         assert self._database is not None, "without one nothing is asked for"
         refused = None
-        self._busy_since, self._under_way, self._under_way_later = self._clock(), waiting, later
+        self._looked_at, self._busy_s, self._under_way, self._under_way_later = self._clock(), 0.0, waiting, later
+        self._begun.set()
         try:  # cancelled only where the process ends, see `finishing.py`
             await trio.to_thread.run_sync(
                 self._database.write, statements, abandon_on_cancel=True, limiter=self._thread
             )
         except Refused as error:
             refused = error
-        self._busy_since, self._under_way, self._under_way_later, self._hangs = None, [], (), False
+        self._looked_at, self._under_way, self._under_way_later, self._hangs = None, [], (), False
         if refused is not None:
             self._later = later | self._later
             if self._trial is not None:
@@ -233,8 +258,13 @@ class Store:
         self._given_up = []
 
     def look(self) -> None:
-        """Find out whether the disk hangs. To be called every few seconds: a timer for each write would cost more."""
-        if self._busy_since is None or self._clock() - self._busy_since < HANGS_S or self._hangs:
+        """Find out whether the disk hangs."""
+        if self._looked_at is None:
+            return
+        now = self._clock()
+        self._busy_s += min(now - self._looked_at, LOOK_COUNTS_S)
+        self._looked_at = now
+        if self._busy_s < HANGS_S or self._hangs:
             return
         self._hangs = self._fails = True
         self._failed(HANGS)

@@ -16,7 +16,7 @@ from msgpack import unpackb
 
 from gossipreg.daemon.data_directory import DataDirectory
 from gossipreg.daemon.kept import Statement
-from gossipreg.daemon.store import HANGS_S
+from gossipreg.daemon.store import HANGS_S, LOOK_S, Store
 from gossipreg.wire.rpc import encode_request
 from tests.daemon.conftest import GENEROUS_S, ME, Client, Sidecar, running
 
@@ -60,6 +60,18 @@ def here(sidecar: Sidecar) -> tuple[dict[str, int], dict[str, str]]:
     maintained = {str(one["service"]): str(one["reason"]) for one in sidecar.services.in_maintenance()}
     kept = {one.id: one.registration.service.port for one in entries if one.source == "socket"}
     return kept, maintained
+
+
+def hang(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the write under way take so long that the next look finds out that the disk hangs."""
+    for looks in range(int(HANGS_S / LOOK_S) + 1):
+        if looks:
+            store.look()
+        monkeypatch.setattr(store, "_clock", partial(_later, looks * LOOK_S))
+
+
+def _later(by_s: float) -> float:
+    return time.monotonic() + by_s
 
 
 def web(port: int) -> dict[str, Any]:
@@ -146,7 +158,7 @@ async def test_what_is_deregistered_while_the_disk_hangs_stays_out(
             await (await sidecar.client()).send("register", name="web", id=f"web-{port}", port=10 + port)
             await directory.reached.wait()
             await trio.testing.wait_all_tasks_blocked(0.01)
-        monkeypatch.setattr(sidecar.store, "_clock", lambda: time.monotonic() + 2 * HANGS_S)
+        hang(sidecar.store, monkeypatch)
         assert await client.call("deregister", id="web-1") == {"durable": False}
         assert await client.call("deregister", id="web-2") == {"durable": False}
         await until_it_goes_on(directory, client)
@@ -162,7 +174,7 @@ async def test_a_registration_goes_on_with_the_disk_if_nothing_overtook_it(
         directory.shut()
         await client.send("register", **web(1))
         await directory.reached.wait()
-        monkeypatch.setattr(sidecar.store, "_clock", lambda: time.monotonic() + 2 * HANGS_S)
+        hang(sidecar.store, monkeypatch)
         sidecar.store.look()
         assert (await client.next())[2][0] == "outcome_unknown"
         await until_it_goes_on(directory, client)
