@@ -162,4 +162,22 @@ SAGA_MUTATIONS = [
         "raise",
         likely="codec",
     ),
+    Mutation(
+        "commit_whose_call_was_abandoned_is_not_made",
+        "if call is None or isinstance(call.asked, _DECIDES):",
+        "if call is None:",
+        likely="abandoned_calls",
+    ),
+    Mutation(
+        "step_that_was_abandoned_is_not_missed",
+        "if not call.joined:",
+        "if call.joined:",
+        likely="abandoned_calls",
+    ),
+    Mutation(
+        "leader_waits_on_after_the_time_of_a_call",
+        "return [] if call is None else [*_tell_leader(ticket, call), *self._give_up(ticket, call)]",
+        "return [] if call is None else self._give_up(ticket, call)",
+        likely="abandoned_calls",
+    ),
 ]
