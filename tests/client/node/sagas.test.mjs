@@ -243,8 +243,8 @@ test("a saga is asked for by its name or its id", async () => {
   assert.deepEqual([isDecided, isCommitted, isEnded, reason], [true, false, true, "no tea"]);
   assert.deepEqual(new Set(sidecar.params("wait").map(({ saga }) => saga)), new Set([`${JOURNAL}.s1`]));
   sidecar.usual.wait = () => story();
-  const late = registry.sagaOf(`${JOURNAL}.s1`).wait({ timeoutMs: 30 });
-  await assert.rejects(late, { name: "DeadlineExceeded", message: /not decided after 0.03 s: running/ });
+  const late = registry.sagaOf(`${JOURNAL}.s1`).wait({ timeoutMs: 300 });
+  await assert.rejects(late, { name: "DeadlineExceeded", message: /not decided after 0.3 s: running/ });
   sidecar.script.show = [story({ steps: [{ name: "reserve", stuck: true }, { name: "pay" }] })];
   assert.deepEqual((await registry.sagaOf("s1").show()).stuck, ["reserve"]);
 });
