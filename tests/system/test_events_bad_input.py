@@ -178,7 +178,7 @@ def publish_until_refused(sidecar: Sidecar, taken: list[str]) -> str:
     with Client(str(sidecar.socket), timeout_s=BOUND_S) as client:
         while len(taken) < 1000:
             try:
-                answer = client.call("publish", type="order.created", data=bytes(50_000), timeout=3.0)
+                answer = client.call("publish", type="order.created", data=bytes(50_000), timeout=10.0)
             except RequestError as error:
                 return error.code
             taken.append(answer["id"])

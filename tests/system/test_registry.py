@@ -145,8 +145,8 @@ def test_a_sidecar_that_stands_still_does_not_stop_lookups(pair: list[Sidecar], 
 
 def test_a_sidecar_that_is_not_synced_says_why(cluster: Sidecars) -> None:
     alone = cluster.start("alone", "--seed", "127.0.0.1:9").wait_ready()
-    with gossipreg.connect(str(alone.socket), timeout=0.5) as registry:
-        with pytest.raises(NotSynced, match=r"no list of web came .* within 0.5 s: no other member has answered"):
+    with gossipreg.connect(str(alone.socket), timeout=2.0) as registry:
+        with pytest.raises(NotSynced, match=r"no list of web came .* within 2 s: no other member has answered"):
             _ = web(registry).instances
         alone.call("register", name="web", port=1)
         wait_for(lambda: ports(registry) == [1])
