@@ -79,28 +79,29 @@ class Registrar:
               said: Mapping[str, Health] | None = None, *, known: bool = False) -> Write[Answer]:  # fmt: skip
         """The same for an entry that must be durable; the write has its place in the order from now on."""
         stated = self.health.known.stated(entry.id, entry.registration.checks, said or {})
-        return self.records.begin(entry, stated, self._then(entry, by, fresh, said or {}, known=known))
+        check = partial(self._check, entry, by, known=known)
+        return self.records.begin(entry, stated, check, self._then(entry, by, fresh, said or {}, known=known))
+
+    def _check(self, entry: Entry, by: Caller, *, known: bool) -> None:
+        """Raise RequestError if the entry must not be registered as things are now; give it its owner."""
+        if known and entry.id not in self.entries:
+            raise NotFound(f"the service {entry.id!r} was deregistered meanwhile")
+        if entry.holder is not None and entry.holder.gone:
+            raise Refused("the connection to which this service was attached has ended")
+        entry.owner = self.claim("register", entry.id, by)  # another may have registered it meanwhile
 
     def _then(self, entry: Entry, by: Caller, fresh: Health | None, said: Mapping[str, Health], *,
               known: bool) -> Callable[[], Answer]:  # fmt: skip
-        """Return the function that registers the entry once its record may be written."""
-        id = entry.id
+        """Return the function that registers the entry once its record may be written. It raises RequestError for what
+        has changed since the record was written."""
 
         def then() -> Answer:
-            if known and id not in self.entries:
-                self.records.write_later(id)
-                raise NotFound(f"the service {id!r} was deregistered meanwhile")
-            if entry.holder is not None and entry.holder.gone:
-                raise Refused("the connection to which this service was attached has ended")
-            try:
-                owner = self.claim("register", id, by)  # another may have registered it meanwhile
-                if owner != entry.owner:
-                    entry.owner = owner
-                    self.records.write_later(id)
-                return Answer(id, self.apply(entry, self._beginning(entry, fresh, said), by))
-            except RequestError:
-                self.records.write_later(id)  # the disk has it already
-                raise
+            written = entry.owner
+            self._check(entry, by, known=known)
+            answer = Answer(entry.id, self.apply(entry, self._beginning(entry, fresh, said), by))
+            if entry.owner != written:
+                self.records.write_later(entry.id)
+            return answer
 
         return then
 

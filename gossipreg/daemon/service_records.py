@@ -17,10 +17,23 @@ class ServiceRecords:
         self._store = store
         self._entries = entries
 
-    def begin(self, entry: Entry, beside: Sequence[Statement], then: Callable[[], Answer]) -> Write[Answer]:
-        """Write the record of an entry that must be durable together with the statements `beside`, then call `then`:
-        see `Store.begin`."""
-        return self._store.begin([keep_service(entry.kept()), *beside], then, name=_name(entry.id))
+    def begin(
+        self, entry: Entry, beside: Sequence[Statement], check: Callable[[], None], then: Callable[[], Answer]
+    ) -> Write[Answer]:
+        """Call `check`, which raises RequestError for an entry that must not be written, and may change it; write the
+        record of the entry, which must be durable, together with the statements `beside`, then call `then`: see
+        `Store.begin`."""
+
+        def statements() -> list[Statement]:
+            return [keep_service(entry.kept()), *beside]
+
+        def prepare() -> list[Statement]:
+            check()
+            return statements()
+
+        return self._store.begin(
+            statements(), then, name=_name(entry.id), prepare=prepare, undo=lambda: self.write_later(entry.id)
+        )  # fmt: skip
 
     async def register_first(self, entry: Entry, then: Callable[[], Answer]) -> Answer:
         """Call `then`, and after it write the record of an entry that need not be durable. Raises what `then`

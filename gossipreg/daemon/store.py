@@ -7,6 +7,11 @@ done at once. So the writes of what was done already come first in each commit, 
 waits for the commit comes behind them: the disk has all changes in the order in which they take effect. Never knows
 what is written. Without a data directory there is nothing to wait for, and `then` is called at once.
 
+What must not be is asked just before it is written (`prepare`), when all writes of its name that were asked for earlier
+have taken effect: so two writes of one name never share a commit. Where `then` refuses all the same, or a commit fails
+so that nobody knows whether it is on the disk, `undo` has the disk show again how things are; a refusal by `then` is
+answered once it does.
+
 A disk that hangs neither takes a write nor refuses it. After HANGS_S `look` tells of it (`failed`); whoever waits for
 the write under way is told that its outcome is not known, and further writes are refused at once until the disk goes
 on. Only time in which this process ran counts: while it was stopped, or its machine was, the thread could not go on
@@ -27,7 +32,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import trio
 
 from gossipreg.daemon.kept import Statement
-from gossipreg.errors import CannotKeep, OutcomeUnknown, Refused
+from gossipreg.errors import CannotKeep, OutcomeUnknown, Refused, RequestError
 
 AGAIN_S = 5.0
 """The pause before a failed write that nobody waits for is repeated."""
@@ -53,7 +58,10 @@ class Database(Protocol):
 class Write(Generic[Result]):
     """A write that was asked for, with what follows it."""
 
-    __slots__ = ("_done", "_error", "_otherwise", "_result", "_then", "name", "overtaken", "statements")
+    __slots__ = (
+        *("_done", "_error", "_otherwise", "_prepare", "_result", "_then", "_undo"),
+        *("held", "name", "overtaken", "statements"),
+    )
 
     def __init__(
         self,
@@ -62,23 +70,60 @@ class Write(Generic[Result]):
         otherwise: Callable[[], Result] | None = None,
         *,
         name: str = "",
+        prepare: Callable[[], list[Statement]] | None = None,
+        undo: Callable[[], None] | None = None,
     ) -> None:
         """`otherwise` gives the result if the write is refused or the disk hangs; None: that is an error. `name` says
-        what is written, as in `Store.apply_first`."""
+        what is written, as in `Store.apply_first`. `prepare` and `undo` as in `Store.begin`."""
         self.name = name
+        self.held = False
+        """`then` has refused it, and the answer waits until the disk shows that."""
         self.overtaken = False
         """Nobody waits for it any more, and what it changes was changed meanwhile: nothing follows from it."""
         self.statements = statements
         self._then = then
         self._otherwise = otherwise
+        self._prepare = prepare
+        self._undo = undo
         self._done = trio.Event()
         self._result: Result
         self._error: Exception | None = None
 
-    def finish(self, refused: Refused | None) -> None:
-        """It is on the disk, or was refused: do what follows."""
+    def prepare(self) -> bool:
+        """It is about to be written. Returns False if it must not be: then it is answered."""
+        if self._prepare is not None:
+            try:
+                self.statements = self._prepare()
+            except Exception as error:
+                self._error = error
+                self._done.set()
+                return False
+        return True
+
+    def finish(self, refused: RequestError | None) -> None:
+        """It is on the disk, or was refused, or nobody knows (OutcomeUnknown): do what follows."""
         if self.overtaken:
             return
+        if self.held:
+            self._end_hold(refused)
+            return
+        if not self._follow_up(refused) and self._undo is not None and not isinstance(refused, Refused):
+            self._undo()
+            if refused is None and not self._done.is_set():
+                self.held, self.name, self.statements = True, "", []
+                return
+        self._done.set()
+
+    def _end_hold(self, refused: RequestError | None) -> None:
+        if refused is not None:
+            self._error = OutcomeUnknown(
+                f"{self._error}; but it is on the disk, which does not take it back: {refused}"
+            )
+        self.held = False
+        self._done.set()
+
+    def _follow_up(self, refused: RequestError | None) -> bool:
+        """Returns whether anything follows from it."""
         try:
             if refused is None:
                 self._result = self._then()
@@ -88,7 +133,8 @@ class Write(Generic[Result]):
                 raise refused
         except Exception as error:
             self._error = error
-        self._done.set()
+            return False
+        return True
 
     def give_up(self) -> None:
         """The disk hangs, and nobody waits for this any more. What follows is still done if the disk goes on, unless it
@@ -151,9 +197,16 @@ class Store:
         write goes on if the caller is cancelled. `name` as in `apply_first`; empty: nothing else writes the same."""
         return await self.begin(statements, then, name=name).result()
 
-    def begin(self, statements: list[Statement], then: Callable[[], Result], *, name: str = "") -> Write[Result]:
-        """Ask for the write, which has its place in the order from now on. See `commit`."""
-        return self._ask_for(Write(statements, then, name=name))
+    def begin(
+        self, statements: list[Statement], then: Callable[[], Result], *, name: str = "",
+        prepare: Callable[[], list[Statement]] | None = None, undo: Callable[[], None] | None = None,
+    ) -> Write[Result]:  # fmt: skip
+        """Ask for the write, which has its place in the order from now on. See `commit`. `prepare`, called just before
+        it is written, gives the statements as they are then, or raises RequestError: then nothing is written, and that
+        is the answer. `undo` asks by `commit_later` for a write of how things are: it is called where the statements
+        may be on the disk, and nothing has followed from them."""
+        undo = None if self._database is None else undo
+        return self._ask_for(Write(statements, then, name=name, prepare=prepare, undo=undo))
 
     def apply_first(
         self, name: str, statements: Callable[[], list[Statement]], then: Callable[[], None]
@@ -191,8 +244,11 @@ class Store:
 
     async def flushed(self) -> None:
         """Return when all that was asked for is written, or was tried."""
-        with suppress(Refused, OutcomeUnknown):
-            await self.commit([], lambda: None)
+        again = True
+        while again:
+            with suppress(Refused, OutcomeUnknown):
+                await self.commit([], lambda: None)
+            again = any(one.held for one in self._queue)
 
     def unwritten(self) -> list[str]:
         """What was asked for, and is not on the disk: the names of what nobody waits for, and how much else. For the
@@ -227,20 +283,20 @@ class Store:
             await self._write()
 
     async def _write(self) -> None:
-        waiting, self._queue = self._queue, []
+        waiting = self._next_writes()
         later, self._later = self._later, {}
         # Writes of what was done already show how things are now, so they come before those that will change that.
         statements = [one for each in later.values() for one in each()]
         statements += [one for each in waiting for one in each.statements]
         assert self._database is not None, "without one nothing is asked for"
-        refused = None
+        refused: RequestError | None = None
         self._looked_at, self._busy_s, self._under_way, self._under_way_later = self._clock(), 0.0, waiting, later
         self._begun.set()
         try:  # cancelled only where the process ends, see `finishing.py`
             await trio.to_thread.run_sync(
                 self._database.write, statements, abandon_on_cancel=True, limiter=self._thread
             )
-        except Refused as error:
+        except (Refused, OutcomeUnknown) as error:
             refused = error
         self._looked_at, self._under_way, self._under_way_later, self._hangs = None, [], (), False
         if refused is not None:
@@ -253,9 +309,26 @@ class Store:
         self._fails = refused is not None
         for number, each in enumerate(waiting, 1):
             each.finish(refused)
+            if each.held:
+                self._queue.insert(0, each)
+                self._wake.set()
             if number % FOLLOWED_IN_A_TURN == 0:
                 await trio.lowlevel.cancel_shielded_checkpoint()
         self._given_up = []
+
+    def _next_writes(self) -> list[Write[Any]]:
+        """Take the writes of the next commit from the queue: those of different names, in order."""
+        names: set[str] = set()
+        count = 0
+        for each in self._queue:
+            if each.name in names:
+                self._wake.set()
+                break
+            count += 1
+            if each.name:
+                names.add(each.name)
+        waiting, self._queue = self._queue[:count], self._queue[count:]
+        return [each for each in waiting if each.prepare()]
 
     def look(self) -> None:
         """Find out whether the disk hangs."""

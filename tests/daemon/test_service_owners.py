@@ -1,5 +1,6 @@
 """The owner of a service: the user that registered it, over restarts, and what others may do."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,10 @@ from trio.testing import MockClock
 
 from gossipreg.callers import Caller
 from gossipreg.daemon.data_directory import DataDirectory
-from gossipreg.daemon.kept import KeptService, keep_service
+from gossipreg.daemon.kept import KeptService, Statement, keep_service
 from gossipreg.errors import NotAllowed, Refused
 from gossipreg.model import Health
-from tests.daemon.kept_services import ME, WEB, Started
+from tests.daemon.kept_services import ME, ROOT, WEB, Started
 
 
 async def test_a_command_is_taken_from_the_same_user_only(autojump_clock: MockClock, tmp_path: Path) -> None:
@@ -105,6 +106,34 @@ async def test_of_two_users_registering_one_id_at_once_one_gets_it(autojump_cloc
 
     await started.run(use)
     await started.run(after)
+
+
+async def test_no_commit_gives_an_id_to_a_user_who_does_not_get_it(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash may follow each commit. An operator who registers what a user has just registered makes it not his."""
+    started = Started(autojump_clock, tmp_path)
+    owners: list[list[int | None]] = []
+    write = DataDirectory.write
+
+    def noted(data: DataDirectory, statements: Iterable[Statement]) -> None:
+        write(data, statements)
+        owners.append([one.owner for one in data.services()])
+
+    monkeypatch.setattr(DataDirectory, "write", noted)
+
+    async def use(one: Started) -> None:
+        callers = [Caller(1000, 1, door="socket"), Caller(1001, 1, door="socket"), ROOT]
+        asked = [one.services.begin_register({**WEB, "weight": caller.uid}, by=caller) for caller in callers]
+        await asked[0].result()
+        with pytest.raises(NotAllowed, match="belongs to user 1000"):
+            await asked[1].result()
+        await asked[2].result()
+        await one.inside.store.flushed()
+
+    await started.run(use)
+    assert [1000] in owners
+    assert all(each in ([], [1000]) for each in owners), owners
 
 
 async def test_every_user_may_beat_for_a_service_of_flags_or_file(autojump_clock: MockClock, tmp_path: Path) -> None:

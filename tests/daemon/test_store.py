@@ -3,6 +3,7 @@
 import threading
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from math import inf
 
 import pytest
@@ -11,7 +12,7 @@ import trio.testing
 
 from gossipreg.daemon.kept import Statement
 from gossipreg.daemon.store import HANGS, HANGS_S, LOOK_S, Store
-from gossipreg.errors import Refused, RequestError
+from gossipreg.errors import OutcomeUnknown, Refused, RequestError
 
 
 class Disk:
@@ -20,12 +21,15 @@ class Disk:
     def __init__(self) -> None:
         self.commits: list[list[str]] = []
         self.fails = False
+        self.fault: Exception | None = None
         self.gate = trio.Event()
 
     def write(self, statements: Iterable[Statement]) -> None:
         trio.from_thread.run(self.gate.wait)
         if self.fails:
             raise Refused("disk full")
+        if self.fault is not None:
+            raise self.fault
         self.commits.append([statement for statement, _ in statements])
 
 
@@ -194,6 +198,82 @@ async def test_a_disk_that_hangs_is_found_though_nobody_asks_for_more(autojump_c
         assert told == [HANGS]
         disk.gate.set()
         nursery.cancel_scope.cancel()
+
+
+async def test_what_must_not_be_is_refused_before_it_is_written() -> None:
+    """It is known once the write of that name before it has taken effect, so the two share no commit."""
+    disk, taken = Disk(), list[str]()
+
+    def prepare(who: str) -> list[Statement]:
+        if taken:
+            raise Refused(f"{taken[0]} has it")
+        return [(who, ())]
+
+    async with running(disk) as (store, _):
+        first, second, other = (
+            store.begin([], partial(taken.append, who), name=name, prepare=partial(prepare, who))
+            for who, name in (("first", "a"), ("second", "a"), ("other", "b"))
+        )
+        disk.gate.set()
+        await first.result()
+        for one in (second, other):
+            with pytest.raises(Refused, match="first has it"):
+                await one.result()
+    assert disk.commits[0] == ["first"]
+    assert [each for commit in disk.commits for each in commit] == ["first"]
+
+
+async def test_a_refusal_after_the_write_is_answered_once_the_disk_shows_it() -> None:
+    disk = Disk()
+    disk.gate.set()
+    answered: list[list[str]] = []
+
+    def refuse() -> None:
+        raise Refused("row full")
+
+    async with running(disk) as (store, _):
+        undo = partial(store.commit_later, "a", lambda: [("as it was", ())])
+        with pytest.raises(Refused, match=r"^row full$"):
+            await store.begin([("a", ())], refuse, name="a", undo=undo).result()
+        answered += disk.commits
+        await store.flushed()
+    assert answered == [["a"], ["as it was"]]
+
+
+async def test_a_refusal_that_the_disk_does_not_take_back_is_no_certain_one() -> None:
+    disk = Disk()
+    disk.gate.set()
+
+    def refuse() -> None:
+        disk.fails = True
+        raise Refused("row full")
+
+    async with running(disk) as (store, _):
+        undo = partial(store.commit_later, "a", lambda: [("as it was", ())])
+        write = store.begin([("a", ())], refuse, name="a", undo=undo)
+        with pytest.raises(OutcomeUnknown, match=r"row full; but it is on the disk, .* disk full"):
+            await write.result()
+        disk.fails = False
+        await store.flushed()
+    assert disk.commits[:2] == [["a"], ["as it was"]]
+
+
+async def test_a_commit_of_which_nobody_knows_is_undone_by_the_next_one() -> None:
+    disk, followed = Disk(), list[int]()
+    disk.gate.set()
+    disk.fault = OutcomeUnknown("the folder cannot be flushed")
+    async with running(disk) as (store, failed):
+        undo = partial(store.commit_later, "a", lambda: [("as it was", ())])
+        write = store.begin([("a", ())], lambda: followed.append(1), name="a", undo=undo)
+        out = store.apply_first("b", lambda: [("out", ())], lambda: None)
+        with pytest.raises(OutcomeUnknown, match="cannot be flushed"):
+            await write.result()
+        assert not await out.result()
+        assert failed == ["the folder cannot be flushed"]
+        disk.fault = None
+        await store.flushed()
+    assert [each for commit in disk.commits for each in commit] == ["out", "as it was"]
+    assert followed == []
 
 
 async def test_flushing_a_full_disk_is_no_error() -> None:
