@@ -30,7 +30,7 @@ from gossipreg.daemon.kept import (
     Moment,
     Statement,
 )
-from gossipreg.errors import CannotKeep, CannotStart, CannotStartYet, cannot_start
+from gossipreg.errors import CannotKeep, CannotStart, CannotStartYet, OutcomeUnknown, cannot_start
 from gossipreg.generation import MAX_GENERATION
 from gossipreg.model import NODE_ID_BYTES, Address, Health, NodeId
 
@@ -99,7 +99,10 @@ class DataDirectory:
         return set_aside_in(self.path)
 
     def write(self, statements: Iterable[Statement]) -> None:
-        """All of them or none, on the disk when this returns. Raises CannotKeep with what the disk says."""
+        """All of them or none, on the disk when this returns. Raises CannotKeep with what the disk says; then nothing
+        was changed. Raises OutcomeUnknown where they are in the database, and the directory could not be flushed after
+        that: a power loss may bring back the rollback journal, and with it what was there before. Any other failed
+        flush comes before the commit, and SQLite takes the transaction back."""
         import sqlite3
 
         raised = self._raised
@@ -108,7 +111,11 @@ class DataDirectory:
         except sqlite3.Error as error:
             if raised:
                 _note_generation(self._lock_fd, raised)
-            raise CannotKeep(f"cannot write {self.path / DATABASE}: {error}; nothing was changed") from None
+            path = self.path / DATABASE
+            if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_DIR_FSYNC:
+                text = f"cannot flush the folder of {path}: {error}; it may be done or not: see `gossipreg info`"
+                raise OutcomeUnknown(text) from None
+            raise CannotKeep(f"cannot write {path}: {error}; nothing was changed") from None
 
     def _write(self, statements: Iterable[Statement]) -> None:
         with self._one_at_a_time, self._database:

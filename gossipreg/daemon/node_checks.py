@@ -6,7 +6,8 @@ out none that is better than `health`.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 from msgpack import packb, unpackb
 
@@ -15,7 +16,7 @@ from gossipreg.daemon.checks.schedule import Checks
 from gossipreg.daemon.checks.spec import CheckSpec
 from gossipreg.daemon.checks.state import Beginning, Restored
 from gossipreg.daemon.entries import CheckGiven, named
-from gossipreg.daemon.kept import KeptNodeCheck, drop_node_check, keep_node_check
+from gossipreg.daemon.kept import KeptNodeCheck, Statement, drop_node_check, keep_node_check
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.store import Store
 from gossipreg.errors import BadParams, GossipregError, TooLarge
@@ -83,7 +84,9 @@ class NodeChecks:
             self._log.info("check_registered", id=id, check=spec.shown)
             self._set(Beginning(said={} if said is None else {id: said}))
 
-        await self._store.commit([keep_node_check(KeptNodeCheck(id, trusted, packb(given)))], then, name=_name(id))
+        kept = KeptNodeCheck(id, trusted, packb(given))
+        undo = partial(self._store.commit_later, _name(id), lambda: self._now(id))
+        await self._store.begin([keep_node_check(kept)], then, name=_name(id), undo=undo).result()
 
     async def describe(self, id: str, name: str, notes: str) -> None:
         """Give this check another name and other notes; its question stays. Durable."""
@@ -98,10 +101,13 @@ class NodeChecks:
                 self._log.info("check_deregistered", id=id)
                 self._set(Beginning())
 
-        return await self._store.apply_first(_name(id), lambda: self._dropped(id), then).result()
+        return await self._store.apply_first(_name(id), lambda: self._now(id), then).result()
 
-    def _dropped(self, id: str) -> list[Any]:
-        return [] if id in self._held else [drop_node_check(id)]
+    def _now(self, id: str) -> list[Statement]:
+        held = self._held.get(id)
+        return [
+            drop_node_check(id) if held is None else keep_node_check(KeptNodeCheck(id, held.trusted, packb(held.given)))
+        ]
 
     def _set(self, beginning: Beginning) -> None:
         specs = tuple(held.spec for held in self._held.values())

@@ -6,13 +6,14 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gossipreg.daemon.data_directory import NOTE_MET, DataDirectory, keep_generation
+from gossipreg.daemon.data_directory import NOTE_MET, DataDirectory, keep_generation, keep_maintenance
 from gossipreg.daemon.database_file import _LAYOUTS, DATABASE
 from gossipreg.daemon.identity import draw_generation, draw_identity, identity_of
 from gossipreg.daemon.kept import (
@@ -22,6 +23,7 @@ from gossipreg.daemon.kept import (
     KeptService,
     KeptState,
     Moment,
+    Statement,
     drop_healths,
     drop_hold,
     drop_node_check,
@@ -29,7 +31,7 @@ from gossipreg.daemon.kept import (
     keep_hold,
     keep_node_check,
 )
-from gossipreg.errors import CannotKeep, CannotStart
+from gossipreg.errors import CannotKeep, CannotStart, OutcomeUnknown
 from gossipreg.model import Health
 
 WALL_MS = 1_795_000_000_000
@@ -373,3 +375,23 @@ def test_a_lock_file_with_rubbish_notes_no_generation(tmp_path: Path) -> None:
         file.write(b" 12x4")
     _, last = generations(tmp_path)
     assert generations(tmp_path)[0] == last
+
+
+def test_a_folder_that_cannot_be_flushed_leaves_the_outcome_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite has removed the rollback journal by then, and reports the error of the commit that is in the database."""
+    directory = DataDirectory(str(tmp_path))
+    write = DataDirectory._write
+
+    def unflushed(directory: DataDirectory, statements: Iterable[Statement]) -> None:
+        write(directory, statements)
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_DIR_FSYNC
+        raise error
+
+    monkeypatch.setattr(DataDirectory, "_write", unflushed)
+    with pytest.raises(OutcomeUnknown, match=r"cannot flush the folder of .*gossipreg\.db: disk I/O error"):
+        directory.write([keep_maintenance("web", "oil")])
+    assert directory.maintenance() == {"web": "oil"}
+    directory.close()

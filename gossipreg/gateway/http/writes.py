@@ -9,7 +9,17 @@ even if it cannot be written; the answer then has the header `X-Gossipreg-Durabl
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from gossipreg.errors import Busy, CannotKeep, GossipregError, Leaving, NotAllowed, NotFound, Refused, TooLarge
+from gossipreg.errors import (
+    Busy,
+    CannotKeep,
+    GossipregError,
+    Leaving,
+    NotAllowed,
+    NotFound,
+    OutcomeUnknown,
+    Refused,
+    TooLarge,
+)
 from gossipreg.gateway.http import check_definitions, definitions
 from gossipreg.gateway.http.agent import AgentReads
 from gossipreg.gateway.http.ask import flag, one
@@ -201,7 +211,10 @@ class Writes:
             raise in_http(error) from None
 
 
-_STATUSES = ((NotAllowed, 403), (Leaving, 503), (CannotKeep, 507), (NotFound, 404), (TooLarge, 413), (Busy, 503))
+_STATUSES = (
+    *((NotAllowed, 403), (Leaving, 503), (CannotKeep, 507), (NotFound, 404), (TooLarge, 413), (Busy, 503)),
+    (OutcomeUnknown, 504),
+)  # fmt: skip
 
 
 def done(durable: bool) -> Response:
