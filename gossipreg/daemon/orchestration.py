@@ -25,7 +25,7 @@ from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.settings import Settings
 from gossipreg.daemon.socket_client import Command, Handler, Params, SocketClient, pack
 from gossipreg.daemon.start import OpenedSidecar
-from gossipreg.daemon.store import Store
+from gossipreg.daemon.store import Store, Write
 from gossipreg.daemon.troubles import Troubles
 from gossipreg.errors import BadParams, NotFound, Unavailable
 from gossipreg.quick_dataclass import dataclass
@@ -193,9 +193,10 @@ class Orchestration:
         both.begin(runtime)
         return runtime, load.shown(runtime, self._node)
 
-    def _keep_groups(self, groups: "Sequence[RanGroup]") -> None:
-        if self._store is not None:
-            self._store.commit_later("event_groups", partial(keep_event_groups, groups))
+    def _keep_groups(self, groups: "Sequence[RanGroup]") -> Write[bool] | None:
+        if self._store is None:
+            return None
+        return self._store.apply_first("event_groups", partial(keep_event_groups, groups), lambda: None)
 
     async def wanted(self) -> "JournalRuntime":
         """The runtime, loaded if need be. Raises Unavailable if it cannot be."""

@@ -11,5 +11,6 @@ socket. Loaded when something here publishes or subscribes, or when a journal is
     event_spans     the spans of publishing and handling
     event_reports   what the log says of them, and troubles
     row_announcements  what the row says of subscriptions and groups, and what has no room there
+    kept_groups     the groups kept over a restart, and the answers that wait until the disk has them
     local_events    composes the events with the journals of the sidecar
 """

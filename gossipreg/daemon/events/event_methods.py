@@ -10,6 +10,7 @@ from typing import Any
 
 from gossipreg.daemon import params as check
 from gossipreg.daemon.events import event_params as read
+from gossipreg.daemon.events.kept_groups import NOT_KEPT
 from gossipreg.daemon.events.local_events import EventMethod, LocalEvents
 from gossipreg.daemon.events.member_answers import MemberAnswer, unspoken
 from gossipreg.daemon.params import Check, take_untrusted
@@ -120,10 +121,12 @@ async def drop(events: LocalEvents, params: Params) -> bytes:
 
 async def forget(events: LocalEvents, params: Params) -> bytes:
     """{group} -> {count, unanswered}: forget a group, with all that waits for it, also where it is only remembered. A
-    member that does not run goes on to name it in its row, so that an event is for it: that is said."""
+    member that remembered it has that on its disk, or is among `unanswered`. One that does not run goes on to name it
+    in its row, so that an event is for it: that is said."""
     given = take_untrusted("events-forget", params, {"group": _LETTER["group"]}, "group")
     answers = await events.ask_all("forget", given, handlers=True)
-    away = [_AWAY.format(name) for name in events.away_with(given["group"])]
+    not_kept = [] if await events.kept_groups.on_disk() else [f"{events.source}: {NOT_KEPT}"]
+    away = [*not_kept, *(_AWAY.format(name) for name in events.away_with(given["group"]))]
     return _decided(answers, away)
 
 

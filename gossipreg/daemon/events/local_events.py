@@ -20,6 +20,7 @@ from gossipreg.daemon.events.event_programs import EventSubscriber, PublishWaite
 from gossipreg.daemon.events.event_reports import EventReports
 from gossipreg.daemon.events.event_spans import EventSpans
 from gossipreg.daemon.events.events_shown import EventsShown
+from gossipreg.daemon.events.kept_groups import KeepGroupsOnDisk, KeptGroups
 from gossipreg.daemon.events.member_answers import MemberAnswer, unspoken
 from gossipreg.daemon.events.own_answers import OwnAnswer, OwnAnswers
 from gossipreg.daemon.events.row_announcements import RowAnnouncements
@@ -76,7 +77,7 @@ class LocalEvents:
         self, node: "Node", pump: Pump, log: "Log", troubles: "Troubles", *, source: str,
         methods: "Mapping[str, EventMethod]", tuning: EventsTuning = event_tuning.default,
         declared: Sequence[KnownGroup] = (), ran: Sequence[tuple[str, str, float]] = (),
-        keep: Callable[[Sequence[RanGroup]], None] = lambda _: None, tracer: Tracer = NO_TRACER,
+        keep: KeepGroupsOnDisk = lambda _: None, tracer: Tracer = NO_TRACER,
         answers: Mapping[str, OwnAnswer] | None = None, in_row: RowAnnouncements | None = None,
     ) -> None:  # fmt: skip
         """`source` stands in for events whose publisher names none; `methods` are those of the local socket, by name;
@@ -89,7 +90,7 @@ class LocalEvents:
         self._declared = declared
         self.spans = EventSpans(tracer)
         self._ran = tuple(map(RanGroup._make, ran))
-        self._keep = keep
+        self.kept_groups = KeptGroups(keep, lambda *reply: self.runtime.streams.send(*reply))
         self._node = node
         self._pump = pump
         self._reports = EventReports(log, troubles, max_age_s=tuning.max_age_s)
@@ -180,9 +181,8 @@ class LocalEvents:
             return self.spans.published(span, await self._publish(event, asked))
 
     async def _publish(self, event: CloudEvent, asked: AskedPublish) -> PublishSettled:
-        waiter = PublishWaiter()
         ticket, effects = self.events.publish(encode_event(event), asked.keep_ms, asked.timeout_s, self._pump.now())
-        self._waiters[ticket] = waiter
+        waiter = self._waiters[ticket] = PublishWaiter()
         self._carry_out(effects)
         try:
             await waiter.event.wait()
@@ -293,10 +293,12 @@ class LocalEvents:
     def on_stream(self, news: StreamNews) -> None:
         match news:
             case StreamClosed():
+                self.kept_groups.gone(news.node)
                 self._carry_out(self.events.closed(news.node, self._pump.now()))
             case StreamReceived(node=node, message=EventsCall() as call) if self._own_answers.takes(node, call):
                 pass
             case StreamReceived() if isinstance(news.message, EventMessage):
+                self.kept_groups.received(news.node, news.message)
                 self._carry_out(self.events.received(news.node, news.message, self._pump.now()))
 
     def on_members(self, ids: Collection[NodeId]) -> None:
@@ -309,6 +311,7 @@ class LocalEvents:
         """Fire the timers, and answer other members, until cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._own_answers.run)
+            nursery.start_soon(self.kept_groups.run)
             nursery.start_soon(self._timers.run)
 
     def _advance(self, now: float) -> None:
@@ -335,7 +338,8 @@ class LocalEvents:
     def _carry_out_one(self, effect: EventEffect) -> None:
         match effect:
             case SendEventMessage():
-                self.runtime.streams.send(effect.node, effect.message)
+                if not self.kept_groups.answers(effect.node, effect.message):
+                    self.runtime.streams.send(effect.node, effect.message)
             case HandleEvent():
                 self._hand(effect)
             case ProposeEntry():
@@ -359,7 +363,7 @@ class LocalEvents:
             case AnnounceSubscription():
                 self._in_row.announce(effect)
             case KeepGroups():
-                self._keep(effect.groups)
+                self.kept_groups.keep(effect.groups)
             case LogEvents():
                 self._reports.event(effect)
 

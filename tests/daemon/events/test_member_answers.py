@@ -8,6 +8,7 @@ import pytest
 from msgpack import packb, unpackb
 
 from gossipreg.daemon.events.event_methods import METHODS
+from gossipreg.daemon.events.kept_groups import NOT_KEPT
 from gossipreg.daemon.events.member_answers import MAX_UNLED, MemberAnswer, member_answer_untrusted, unspoken
 from gossipreg.errors import BadParams, Unavailable
 from gossipreg.journal.model import JournalId
@@ -44,6 +45,12 @@ class Members:
         self.running: dict[str, tuple[str, ...]] = {}
         self.away: list[str] = []
         self.registry = SimpleNamespace(synced=True)
+        self.source = "web"
+        self.disk_takes = True
+        self.kept_groups = SimpleNamespace(on_disk=self._on_disk)
+
+    async def _on_disk(self) -> bool:
+        return self.disk_takes
 
     async def ask_all(
         self, method: str, params: Mapping[str, Any], *, handlers: bool = False, journals: bool = True
@@ -116,6 +123,13 @@ async def test_group_that_runs_is_shown_before_its_first_event() -> None:
         ("new", ["a.*", "b.*"], 0),
     ]
     assert found[1].keys() == found[0].keys()
+
+
+async def test_forget_says_that_the_disk_here_does_not_take_it() -> None:
+    members = Members(web=("", packb({"count": 1})))
+    members.disk_takes = False
+    found = await members.call("events-forget")
+    assert (found["count"], found["unanswered"]) == (1, [f"web: {NOT_KEPT}"])
 
 
 async def test_forget_names_the_members_that_go_on_to_name_the_group() -> None:
