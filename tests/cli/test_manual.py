@@ -6,7 +6,6 @@ import tomllib
 import click
 import pytest
 
-from gossipreg.cli import exit_codes
 from gossipreg.cli.docs import topics
 from gossipreg.cli.join import join
 from gossipreg.cli.sources import flag_name, options_of
@@ -34,9 +33,3 @@ def test_the_example_of_a_file_is_one_that_join_takes(tmp_path_factory: pytest.T
     ctx = join.make_context("join", ["--config", str(path)], parent=click.Context(click.Group("gossipreg")))
     assert ctx.params["seeds"] == ("10.0.0.5", "10.0.0.6:7941", "srv:_gossip._udp.example.org")
     assert ctx.params["labels"] == {"rack": "7"}
-
-
-def test_every_exit_code_stands_in_the_manual() -> None:
-    codes = {value for name, value in vars(exit_codes).items() if name.isupper() and isinstance(value, int)}
-    table = page("operations").partition("## Exit codes")[2].partition("\n## ")[0]
-    assert {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)} == codes | {0, 1}
