@@ -45,12 +45,12 @@ class Sidecar:
             )
         self.ready: dict[str, str] = {}
 
-    def wait_ready(self) -> Self:
-        """Read the ready line. Fails with the log where the sidecar ends, or is silent."""
+    def wait_ready(self, bound_s: float = BOUND_S) -> Self:
+        """Read the ready line. Fails with the log where the sidecar ends, or is silent for so long."""
         assert self.process.stdout is not None
         with selectors.DefaultSelector() as selector:
             selector.register(self.process.stdout, selectors.EVENT_READ)
-            line = self.process.stdout.readline() if selector.select(BOUND_S) else b""
+            line = self.process.stdout.readline() if selector.select(bound_s) else b""
         if not self.read_ready(line):
             raise AssertionError(f"{self.name} did not get ready: {line!r}\n{self.log.read_text()}")
         return self
