@@ -71,7 +71,7 @@ class LineRates:
 
     def _admit_new(self, note: HistoryNote, now: float) -> bool:
         """A subject has a rate of its own from its first line on. In a storm of thousands hardly any has a line, and
-        their rates would take 600 bytes each."""
+        their rates would take 400 bytes each."""
         if not self._admit_to_kind(note, now):
             return False
         subject = self._subjects[note.rate_key] = _Subject(TokenBucket(SUBJECT_BURST, SUBJECT_A_S, now))
