@@ -82,6 +82,9 @@ class HistoryDisk:
         self._wake = trio.Event()
         self._thread = trio.CapacityLimiter(1)
         self._busy_since: float | None = None
+        self._looked_at = 0.0
+        self._busy_s = 0.0
+        """How long the write under way has taken, of the time that counts."""
         self._fault = ""
         self._lost = 0
         """Lines that were dropped since the disk took any."""
@@ -169,7 +172,8 @@ class HistoryDisk:
         batch = self._batch = list(islice(self._queue, BATCH_MAX))
         for _ in batch:
             self._queue.popleft()
-        self._busy_since = trio.current_time()
+        self._busy_since = self._looked_at = trio.current_time()
+        self._busy_s = 0.0
         try:
             aside = await self._in_thread(partial(self._write_batch, batch, self._keep_from()))
         except Exception as error:
@@ -231,11 +235,18 @@ class HistoryDisk:
     def look(self) -> None:
         """Tell of a disk that hangs, and have old lines thrown away. To be called every few seconds."""
         now = trio.current_time()
-        if self._busy_since is not None and now - self._busy_since >= HANGS_S:
+        if self._busy_since is not None and self._hangs(now):
             self._fail(f"the disk of the history hangs: it took nothing for {now - self._busy_since:.0f} s")
         elif now - self._trimmed_at >= TRIM_S:
             self._trimmed_at = now
             self._wake.set()
+
+    def _hangs(self, now: float) -> bool:
+        """Between two looks at most half of HANGS_S counts: if more has passed, this process may not have run, and
+        neither did the thread."""
+        self._busy_s += min(now - self._looked_at, HANGS_S / 2)
+        self._looked_at = now
+        return self._busy_s >= HANGS_S
 
     # -- reading -------------------------------------------------------------------------------------------------------
 

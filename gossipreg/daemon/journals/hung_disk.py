@@ -12,6 +12,9 @@ from gossipreg.daemon.journals.store import JournalStore
 HUNG_S = 5.0
 """The store's thread works on the same thing for so long. A sound disk takes milliseconds, a busy one a second."""
 LOOK_S = 1.0
+LOOK_COUNTS_S = 2 * LOOK_S
+"""The most that counts of the time between two looks: where more has passed, this process did not run meanwhile, and
+neither did the thread."""
 
 
 class HungDisk:
@@ -19,6 +22,8 @@ class HungDisk:
         self._reports = reports
         self._asked = trio.Event()
         self.hangs = False
+        self._busy_s = 0.0
+        """How long the thread has worked on the same thing, of the time that counts."""
 
     def asked(self) -> None:
         """Something was asked of the store."""
@@ -37,9 +42,10 @@ class HungDisk:
                     break
 
     def _look(self, busy_s: float) -> None:
-        if busy_s >= HUNG_S:
+        self._busy_s = min(busy_s, self._busy_s + LOOK_COUNTS_S)
+        if self._busy_s >= HUNG_S:
             if not self.hangs:
-                self._reports.disk_hangs(busy_s)
+                self._reports.disk_hangs(self._busy_s)
             self.hangs = True
         elif self.hangs:
             self.hangs = False

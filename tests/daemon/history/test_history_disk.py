@@ -7,6 +7,7 @@ from typing import cast
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from gossipreg.daemon.history import history_disk
 from gossipreg.daemon.history.history_database import HISTORY_FILE, HistoryDatabase
@@ -155,6 +156,24 @@ async def test_a_disk_that_hangs_holds_up_nobody(
     assert told.told[1:] == ["kept again, 500 lost"]
     assert len(fake.lines) == QUEUE_MAX + 1
     assert [one.seq for one in fake.lines] == sorted(one.seq for one in fake.lines)
+
+
+async def test_a_process_that_was_stopped_takes_no_disk_for_one_that_hangs(
+    tmp_path: Path, told: Told, fake: FakeDatabase, mock_clock: MockClock
+) -> None:
+    disk = disk_of(tmp_path, told, fake)
+    fake.may_go_on.clear()
+    disk.append(line(1))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(disk.flush)
+        await trio.to_thread.run_sync(fake.entered.wait, GENEROUS_S)
+        mock_clock.jump(3600.0)
+        disk.look()
+        assert told.told == []
+        mock_clock.jump(history_disk.HANGS_S)
+        disk.look()
+        assert told.told == ["not kept: the disk of the history hangs: it took nothing for 3610 s"]
+        fake.may_go_on.set()
 
 
 async def test_the_end_does_not_wait_for_a_disk_that_hangs(tmp_path: Path, told: Told, fake: FakeDatabase) -> None:

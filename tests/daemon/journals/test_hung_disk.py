@@ -67,6 +67,21 @@ async def test_a_disk_is_said_to_hang_once_and_to_answer_again(autojump_clock: M
         nursery.cancel_scope.cancel()
 
 
+async def test_a_process_that_was_stopped_takes_no_disk_for_one_that_hangs(autojump_clock: MockClock) -> None:
+    assert autojump_clock.autojump_threshold == 0
+    store, told = AskedStore(), Told()
+    watch = HungDisk(cast("JournalReports", told))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch.watch, cast("JournalStore", store))
+        store.since = trio.current_time() - 3600.0
+        watch.asked()
+        await trio.sleep(2 * hung_disk.LOOK_S + 0.5)
+        assert (store.looked, told.said) == (2, [])
+        await trio.sleep(hung_disk.HUNG_S)
+        assert [what for what, _ in told.said] == ["hangs"]
+        nursery.cancel_scope.cancel()
+
+
 async def test_work_that_goes_on_is_no_hang(autojump_clock: MockClock) -> None:
     assert autojump_clock.autojump_threshold == 0
     store, told = AskedStore(), Told()
