@@ -91,7 +91,7 @@ class Write(Generic[Result]):
 
     def prepare(self) -> bool:
         """It is about to be written. Returns False if it must not be: then it is answered."""
-        if self._prepare is not None:
+        if self._prepare is not None and not self.held:
             try:
                 self.statements = self._prepare()
             except Exception as error:

@@ -234,7 +234,7 @@ async def test_a_refusal_after_the_write_is_answered_once_the_disk_shows_it() ->
     async with running(disk) as (store, _):
         undo = partial(store.commit_later, "a", lambda: [("as it was", ())])
         with pytest.raises(Refused, match=r"^row full$"):
-            await store.begin([("a", ())], refuse, name="a", undo=undo).result()
+            await store.begin([], refuse, name="a", prepare=lambda: [("a", ())], undo=undo).result()
         answered += disk.commits
         await store.flushed()
     assert answered == [["a"], ["as it was"]]
