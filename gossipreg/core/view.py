@@ -149,6 +149,10 @@ class View:
         """The services that our row announces, by id."""
         return self._own_row.services
 
+    def check_room(self, service: RegisteredService) -> None:
+        """Raise TooLarge if our row has no room for this service as it is now, where it may stand already."""
+        self._own_row.check_room(service)
+
     @property
     def fingerprint(self) -> int:
         """The fingerprint of the table. Equal tables have equal fingerprints."""

@@ -38,6 +38,11 @@ class Announced:
             self._withheld[id] = None
         return self._node.version
 
+    def check_room(self, service: RegisteredService) -> None:
+        """Raise TooLarge if `register` would, as things are now."""
+        if service.address:
+            self._node.check_room(service)
+
     def set_health(self, id: str, health: Health, reason: str) -> None:
         if id not in self._withheld:
             self._pump.command(lambda now: self._node.set_health(id, health, now, reason))

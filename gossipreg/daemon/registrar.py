@@ -79,7 +79,11 @@ class Registrar:
               said: Mapping[str, Health] | None = None, *, known: bool = False) -> Write[Answer]:  # fmt: skip
         """The same for an entry that must be durable; the write has its place in the order from now on."""
         stated = self.health.known.stated(entry.id, entry.registration.checks, said or {})
-        check = partial(self._check, entry, by, known=known)
+
+        def check() -> None:
+            self._check(entry, by, known=known)
+            self._announced.check_room(entry.registration.service)
+
         return self.records.begin(entry, stated, check, self._then(entry, by, fresh, said or {}, known=known))
 
     def _check(self, entry: Entry, by: Caller, *, known: bool) -> None:

@@ -1,15 +1,17 @@
 """Registering and deregistering: what is kept over a restart, announced, refused and logged."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 import trio
-from msgpack import packb
+from msgpack import packb, unpackb
 from trio.testing import MockClock
 
+from gossipreg.core.table import own_content
 from gossipreg.daemon.data_directory import DataDirectory
 from gossipreg.daemon.health_report import ALL_LINES_A_MINUTE
-from gossipreg.daemon.kept import KeptService, keep_service
+from gossipreg.daemon.kept import KeptService, Statement, keep_service
 from gossipreg.errors import BadConfig, BadParams, NotFound, Refused, TooLarge
 from gossipreg.model import MAX_SERVICES_A_ROW, Address, Health
 from tests.daemon.kept_services import CHECKED, ME, ROOT, WEB, Started
@@ -95,6 +97,35 @@ async def test_what_is_refused_is_neither_told_nor_kept(autojump_clock: MockCloc
 
     await started.run(before)
     await started.run(after)
+
+
+async def test_what_has_no_room_is_never_on_the_disk(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash may follow each commit, and what was registered before must come back."""
+    started = Started(autojump_clock, tmp_path)
+    kept: list[list[str]] = []
+    write = DataDirectory.write
+
+    def noted(data: DataDirectory, statements: Iterable[Statement]) -> None:
+        write(data, statements)
+        kept.append(sorted(unpackb(one.params).get("tags", [""])[0][:5] for one in data.services()))
+
+    async def use(one: Started) -> None:
+        await one.register({**WEB, "tags": ["first"]})
+        monkeypatch.setattr(DataDirectory, "write", noted)
+        content = one.inside.node.table.own.content
+        assert content is not None
+        monkeypatch.setattr(own_content, "MAX_ROW_BYTES", content.size_bytes + 100)
+        for refused in ({**WEB, "tags": ["large" * 30]}, {"name": "other", "port": 1, "tags": ["large" * 30]}):
+            with pytest.raises(TooLarge, match="deregister a service first"):
+                await one.register(refused)
+        await one.register({**WEB, "tags": ["again"]})
+        await one.inside.store.flushed()
+
+    await started.run(use)
+    assert ["again"] in kept
+    assert all(each in (["first"], ["again"]) for each in kept), kept
 
 
 async def test_the_last_of_two_updates_at_once_is_the_one_that_is_kept(

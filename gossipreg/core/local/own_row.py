@@ -120,13 +120,7 @@ class OwnRow:
     def register(self, service: RegisteredService, health: Health, reason: str = "") -> Version:
         """Add a service, or update the one with that id; return the version after it. `reason` says why it is in
         maintenance. Raises TooLarge; then nothing changed."""
-        slot = self._slots.get(service.id)
-        if slot is None:
-            slot = self._free[0] if self._free else len(self._slots)
-            if slot >= MAX_SERVICES_A_ROW:
-                raise TooLarge(
-                    f"this sidecar has {MAX_SERVICES_A_ROW} services, the limit: deregister one, or use another sidecar"
-                )
+        slot = self._slot_for(service.id)
         before, table, now = self.version, self._table, self._context.now
         if self.health.get(service.id) != (health, reason):
             table.write(KIND_HEALTH, slot, values.encode_health(health, reason), now)
@@ -145,6 +139,21 @@ class OwnRow:
         if self.version != before:
             self._dissemination.queue_row(self._context.id, before)
         return self.version
+
+    def check_room(self, service: RegisteredService) -> None:
+        """Raise TooLarge, as `register` would, if our row has no room for this service as it is now."""
+        self._table.check_room(KIND_SERVICE, self._slot_for(service.id), values.encode_service(service))
+
+    def _slot_for(self, service_id: str) -> int:
+        """The slot of this service, or the one that it would get. Raises TooLarge if there is none."""
+        slot = self._slots.get(service_id)
+        if slot is None:
+            slot = self._free[0] if self._free else len(self._slots)
+            if slot >= MAX_SERVICES_A_ROW:
+                raise TooLarge(
+                    f"this sidecar has {MAX_SERVICES_A_ROW} services, the limit: deregister one, or use another sidecar"
+                )
+        return slot
 
     def deregister(self, service_id: str) -> None:
         """Remove this service from our row. Raises NotFound."""

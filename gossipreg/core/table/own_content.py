@@ -44,17 +44,21 @@ class OwnContent(Content):
         key = key_of(kind, slot)
         if self._view(key) == value:
             return False
-        if len(value) > MAX_VALUE_BYTES:
-            raise TooLarge(f"a value has {len(value)} bytes: at most {MAX_VALUE_BYTES}")
+        self.check_room(kind, slot, value)
         chunks = chunks_of(value)
-        more = len(value) + (1 + len(chunks)) * (ENTRY_BYTES + 1)
-        if self.size_bytes - self._slot_bytes(key) + more > MAX_ROW_BYTES:
-            raise TooLarge(f"this sidecar would announce more than {MAX_ROW_BYTES} bytes: deregister a service first")
         for part, chunk in enumerate(chunks, 1):
             self._write(key + part * PART_STEP, PART + chunk)
         self._write(key, head_of(value, chunks))
         self._complete()
         return True
+
+    def check_room(self, kind: int, slot: int, value: bytes) -> None:
+        """Raise TooLarge if the row has no room for this value in this slot."""
+        if len(value) > MAX_VALUE_BYTES:
+            raise TooLarge(f"a value has {len(value)} bytes: at most {MAX_VALUE_BYTES}")
+        more = len(value) + (1 + len(chunks_of(value))) * (ENTRY_BYTES + 1)
+        if self.size_bytes - self._slot_bytes(key_of(kind, slot)) + more > MAX_ROW_BYTES:
+            raise TooLarge(f"this sidecar would announce more than {MAX_ROW_BYTES} bytes: deregister a service first")
 
     def remove(self, kind: int, slot: int, now: float) -> bool:
         """Take a slot out and leave a tombstone. Return whether there was anything to take out."""

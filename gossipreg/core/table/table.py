@@ -129,6 +129,10 @@ class Table:
         self._changed(self.own, slots, answered=self.own.answers, now=now)
         return self.own.version
 
+    def check_room(self, kind: int, slot: int, value: bytes) -> None:
+        """Raise TooLarge if our own row has no room for this value in this slot."""
+        self._own_content().check_room(kind, slot, value)
+
     def next_generation(self, generation: int, now: float) -> None:
         """Begin a new generation of our row, because another process has used our id."""
         self.own.content = self._own_content().renewed(generation)
