@@ -24,6 +24,7 @@ from gossipreg.core.table.fingerprint import TableFingerprint
 from gossipreg.core.table.forgetting import Forgetting
 from gossipreg.core.table.own_content import OwnContent
 from gossipreg.core.table.row import State
+from gossipreg.core.table.shown_row import ShownRow
 from gossipreg.core.table.table import Table
 from gossipreg.model import Liveness, NodeId, Rank, RegisteredService, Version
 from gossipreg.wire.messages import Delta, Versions
@@ -118,11 +119,12 @@ def floor_of_a_fifth(floor_s: Any) -> Any:
 def tombstone_unseen(read: Any) -> Any:
     known: dict[tuple[int, int], RegisteredService] = {}
 
-    def broken(self: Catalog, content: Content, slot: int) -> RegisteredService | None:
-        service: RegisteredService | None = read(self, content, slot)
+    def broken(self: ShownRow, slot: int) -> RegisteredService | None:
+        service: RegisteredService | None = read(self, slot)
+        generation = -1 if self.content is None else self.content.generation
         if service is None:
-            return known.get((content.generation, slot))
-        known[content.generation, slot] = service
+            return known.get((generation, slot))
+        known[generation, slot] = service
         return service
 
     return broken
@@ -196,7 +198,7 @@ BREAKS: tuple[Break, ...] = (
     Break("a relay that re-encodes a value", ("owners_bytes",), Content, "cut", re_encoded),
     Break("others raise an incarnation", ("owners_bytes",), Table, "merge_claim", others_refute),
     Break("a tombstone is lost", ("as_written",), Content, "_apply", tombstone_lost),
-    Break("a deregistered service is given out", ("comes_back",), Catalog, "_read", tombstone_unseen),
+    Break("a deregistered service is given out", ("comes_back",), ShownRow, "_service", tombstone_unseen),
     Break("an answer kept for good", ("equal_tables",), Catalog, "lookup", answers_kept),
     Break("a fingerprint that forgets buckets", ("equal_tables",), TableFingerprint, "_put", buckets_forgotten),
     Break("tables are never compared", ("equal_tables",), AntiEntropy, "on_fingerprint", _nothing, LATER),

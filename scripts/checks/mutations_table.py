@@ -106,11 +106,8 @@ MUTATIONS = [
     ),
     Mutation(
         "member_isolated_for_long_answers_as_before",
-        """
-        if self._isolation.given_up:
-            return Knowledge.NOT_SYNCED
-        """,
-        "",
+        "if not self._context.synced or self._isolation.given_up:",
+        "if not self._context.synced:",
         likely="knowledge",
     ),
     Mutation(
