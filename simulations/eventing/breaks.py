@@ -192,7 +192,7 @@ EVENT_BREAKS: tuple[Break, ...] = (
         BrokenStreams,
         "broke",
         not_opened_again,
-        replace(_CASE, label="one_end=1"),
+        Case(nodes=5, duration_s=8.0, label="one_end=1 gap=1"),
         events.run,
     ),
     _break("payloads that stay in memory", ("events_bounded",), PayloadCache, "drop", payloads_kept),

@@ -173,7 +173,7 @@ JOURNAL_BREAKS: tuple[Break, ...] = (
         BrokenStreams,
         "broke",
         not_opened_again,
-        Case(nodes=4, seed=7, duration_s=20.0, label="one_end=1"),
+        Case(nodes=6, duration_s=10.0, label="one_end=1 journals=6"),
         journal.run,
     ),
     _break("timers at rest", ("journal_silence",), Candidacy, "look", looks_for_ever),
