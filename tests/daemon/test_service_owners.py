@@ -1,18 +1,25 @@
 """The owner of a service: the user that registered it, over restarts, and what others may do."""
 
+import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import trio
-from msgpack import packb
+import trio.testing
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgpack import packb, unpackb
 from trio.testing import MockClock
 
 from gossipreg.callers import Caller
 from gossipreg.daemon.data_directory import DataDirectory
 from gossipreg.daemon.kept import KeptService, Statement, keep_service
-from gossipreg.errors import NotAllowed, Refused
+from gossipreg.daemon.services import Services
+from gossipreg.errors import NotAllowed, NotFound, Refused
 from gossipreg.model import Health
+from tests.daemon.conftest import running
 from tests.daemon.kept_services import ME, ROOT, WEB, Started
 
 
@@ -134,6 +141,50 @@ async def test_no_commit_gives_an_id_to_a_user_who_does_not_get_it(
     await started.run(use)
     assert [1000] in owners
     assert all(each in ([], [1000]) for each in owners), owners
+
+
+OF_USERS = st.tuples(
+    st.sampled_from(["register", "deregister", "pause"]), st.sampled_from("ab"), st.sampled_from([1000, 1001, 0])
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(asked=st.lists(OF_USERS, max_size=10))
+def test_no_commit_has_a_registration_that_is_refused(asked: list[tuple[str, str, int]]) -> None:
+    """Each has a port of its own. A crash may follow each commit."""
+    commits: list[list[tuple[str, int]]] = []
+    answers: dict[tuple[str, int], bool] = {}
+    """Whether each registration was taken, by id and port."""
+
+    class Noted(DataDirectory):
+        def write(self, statements: Iterable[Statement]) -> None:
+            super().write(statements)
+            commits.append([(one.id, unpackb(one.params)["port"]) for one in self.services()])
+
+    async def ask() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            data = Noted(f"{folder}/data")
+            async with running(Path(folder), database=data) as sidecar, trio.open_nursery() as nursery:
+                for port, (what, id, uid) in enumerate(asked, 1):
+                    caller = Caller(uid, 1, door="socket", trusted=True)
+                    if what == "pause":
+                        await sidecar.store.flushed()
+                    elif what == "register":
+                        nursery.start_soon(register, sidecar.services, id, port, caller)
+                        await trio.testing.wait_all_tasks_blocked()
+                    else:
+                        with suppress(NotAllowed, NotFound):
+                            sidecar.services.begin_deregister(id, by=caller)
+            data.close()
+
+    async def register(services: Services, id: str, port: int, caller: Caller) -> None:
+        answers[id, port] = False
+        with suppress(NotAllowed):
+            await services.register({"name": "web", "id": id, "port": port}, by=caller, holder=None)
+            answers[id, port] = True
+
+    trio.run(ask)
+    assert all(answers[one] for commit in commits for one in commit), (commits, answers)
 
 
 async def test_every_user_may_beat_for_a_service_of_flags_or_file(autojump_clock: MockClock, tmp_path: Path) -> None:
