@@ -188,7 +188,7 @@ EVENT_BREAKS: tuple[Break, ...] = (
     _break("a broadcast that comes twice", ("broadcast_once",), Receiving, "_broadcast", broadcast_twice),
     Break(
         "a stream that broke at one end",
-        _HANDLED,
+        (*_HANDLED, "journal_liveness", "events_bounded"),
         BrokenStreams,
         "broke",
         not_opened_again,
