@@ -209,8 +209,7 @@ class Node(NodeTimers):
                     self._heard(peer, source, len(datagram))
             else:
                 self._take(peer, message, source, opened.counter)
-            if self.table.changes.pending or not self._was_synced:
-                self._follow_table()  # so the next message of this datagram finds no member that this one took out
+            self._follow_table()  # so the next message of this datagram finds no member that this one took out
 
     def advance(self, now: float) -> list[Effect]:
         """Fire the timers that are due. Call it after `receive` was called for all datagrams that have arrived."""
