@@ -24,15 +24,12 @@ class ServiceRecords:
         record of the entry, which must be durable, together with the statements `beside`, then call `then`: see
         `Store.begin`."""
 
-        def statements() -> list[Statement]:
-            return [keep_service(entry.kept()), *beside]
-
         def prepare() -> list[Statement]:
             check()
-            return statements()
+            return [keep_service(entry.kept()), *beside]
 
         return self._store.begin(
-            statements(), then, name=_name(entry.id), prepare=prepare, undo=lambda: self.write_later(entry.id)
+            [], then, name=_name(entry.id), prepare=prepare, undo=lambda: self.write_later(entry.id)
         )  # fmt: skip
 
     async def register_first(self, entry: Entry, then: Callable[[], Answer]) -> Answer:

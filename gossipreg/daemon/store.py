@@ -89,6 +89,11 @@ class Write(Generic[Result]):
         self._result: Result
         self._error: Exception | None = None
 
+    @property
+    def writes(self) -> bool:
+        """Whether it is to write anything."""
+        return bool(self.statements or (self._prepare is not None and not self.held))
+
     def prepare(self) -> bool:
         """It is about to be written. Returns False if it must not be: then it is answered."""
         if self._prepare is not None and not self.held:
@@ -253,7 +258,7 @@ class Store:
     def unwritten(self) -> list[str]:
         """What was asked for, and is not on the disk: the names of what nobody waits for, and how much else. For the
         end, after `flushed`."""
-        asked = [one for one in (*self._under_way, *self._queue) if one.statements]
+        asked = [one for one in (*self._under_way, *self._queue) if one.writes]
         names = (*self._under_way_later, *self._later, *(one.name for one in asked))
         others = sum(not one.name for one in asked)
         found = [*dict.fromkeys(name for name in names if name not in ("", TRIAL))]
