@@ -98,7 +98,7 @@ async def test_the_version_of_a_delta_grows_with_every_change(served: Served) ->
 
 async def test_a_sidecar_that_is_not_in_sync_answers_503(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     await register(served)
-    monkeypatch.setattr(type(served.node), "synced", False)
+    monkeypatch.setattr(type(served.node), "knowledge", Knowledge.NOT_SYNCED)
     for path in ("/apps", "/apps/", "/apps/delta", "/apps/WEB", "/apps/none", "/vips/x", "/svips/x", "/instances/none"):
         assert (await send(served, "GET", path)).status == 503, path
     assert (await send(served, "GET", "/apps/WEB/w1")).status == 200, "its own it knows"
