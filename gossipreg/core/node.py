@@ -302,8 +302,8 @@ class Node(NodeTimers):
         self._membership.emit_members_changed()
         self._departure.check()
         self._row_acks.check()
-        self._paths.check()
         self._receipts.join_others()
+        self._paths.check()  # last: it looks at the sizes of all that this input sends
         sends = self._outbox.flush(context.now)
         effects: list[Effect] = [*sends, *context.effects]
         context.effects = []

@@ -4,9 +4,10 @@ from gossipreg.config import lan
 from gossipreg.core.effects import Effect, Send
 from gossipreg.core.node import Node
 from gossipreg.core.table.layout import KIND_SERVICE
+from gossipreg.model import Health, RegisteredService
 from gossipreg.wire.messages import Delta, Message, Probe, Receipt
 from tests.core.cluster import START, Cluster
-from tests.core.speaker import Speaker, a_node, counted
+from tests.core.speaker import Speaker, a_node, counted, sizes_of_parts
 
 LATER = START + 0.5
 """When all that the handshakes led to has been sent and acked, and before the first probe."""
@@ -87,6 +88,22 @@ def test_a_leaver_does_not_wait_until_receipts_are_gathered() -> None:
     cluster.run(3)
     cluster.leave(leaver)
     assert cluster.until(lambda: leaver.departed, lan.receipt_gather_s / 5, 0.0005)
+
+
+def test_paths_are_looked_at_once_receipts_have_joined_what_is_sent() -> None:
+    """A receipt that made a datagram larger than any path carries was noted for the next input, which sent none."""
+    node, [peer] = _met(1)
+    joined = counted(node, "sent.Receipt")
+    for step, size in enumerate(range(430, 450)):
+        now = LATER + step * lan.gossip.throttled_s
+        before = peer.content.counter
+        peer.content.put(KIND_SERVICE, 0, bytes([step % 256]))
+        peer.send_to(node, now, peer.content.cut(peer.id, before, 1000))
+        service = RegisteredService("web", "web", "10.0.0.1", 80, meta=(("text", "x" * size),))
+        node.register(service, Health.PASSING, now)
+        node.advance(now)
+        assert sizes_of_parts(node)["Channel._large"] == 0, f"{size} bytes"
+    assert counted(node, "sent.Receipt") == joined + 20
 
 
 def test_updates_that_are_gossiped_together_share_datagrams() -> None:
