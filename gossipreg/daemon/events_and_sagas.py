@@ -1,7 +1,7 @@
 """Events and sagas on the same journals: a `JournalFollower` of both.
 
 Owns: which of them hears what. Never knows: what either does with it. A failure of one does not keep the word from the
-other. Tickets and numbers tell whose they are: sagas count from FIRST_NUMBER on, events from 1.
+other. Tickets and numbers tell whose they are: sagas count from FIRST_OF_SAGAS on, events below.
 """
 
 from collections.abc import Callable, Collection
@@ -16,10 +16,10 @@ from gossipreg.events.messages import EventMessage
 from gossipreg.journal.combined import CombinedMachine
 from gossipreg.journal.effects import AppliedEntry, Confirmed, Deposed, JournalEffect, RecordsFound, Settled
 from gossipreg.journal.model import JournalId
+from gossipreg.journal.request_numbers import FIRST_OF_SAGAS
 from gossipreg.model import NodeId
 from gossipreg.sagas.saga_entries import SAGA_ENTRY
 from gossipreg.sagas.saga_messages import SagaMessage
-from gossipreg.sagas.sagas import FIRST_NUMBER
 
 EVENTS, SAGAS = "events", "sagas"
 _OF_EVENTS = frozenset(map(int, EventEntryKind))
@@ -67,9 +67,9 @@ def owner_of(effect: JournalEffect) -> str | None:
     """Whom this is for; None: for both."""
     match effect:
         case Settled():
-            return EVENTS if effect.ticket < FIRST_NUMBER else SAGAS
+            return EVENTS if effect.ticket < FIRST_OF_SAGAS else SAGAS
         case Confirmed() | RecordsFound():
-            return EVENTS if effect.number < FIRST_NUMBER else SAGAS
+            return EVENTS if effect.number < FIRST_OF_SAGAS else SAGAS
         case AppliedEntry() if effect.entry.kind in _OF_EVENTS:
             return EVENTS
         case AppliedEntry() if effect.entry.kind == SAGA_ENTRY:

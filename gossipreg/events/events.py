@@ -8,7 +8,6 @@ import random
 from collections import Counter, deque
 from collections.abc import Hashable, Iterable, Sequence
 from functools import partial
-from itertools import count
 from typing import Protocol
 
 from msgpack import packb
@@ -61,6 +60,7 @@ from gossipreg.journal.effects import (
     Settled,
 )
 from gossipreg.journal.model import JournalId
+from gossipreg.journal.request_numbers import request_numbers
 from gossipreg.model import NodeId
 from gossipreg.timers import Timers
 
@@ -99,7 +99,7 @@ class Events:
         self._membership = membership
         self._rng = rng
         self._timers = Timers()
-        self._numbers = count(1)
+        self._numbers = request_numbers(rng)
         """Of publishes, entries, reads and questions."""
         self.led: dict[JournalId, LedJournal] = {}
         """The journals that are led here: those for which we publish and deliver."""

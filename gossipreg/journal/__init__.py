@@ -26,6 +26,7 @@ majorities alone. A journal is consistent where the registry is available: witho
     lost_copies    what others are told of copies that are lost here
     hosting        whether this sidecar takes a copy that it is asked for
     replacing      makes copies, replaces voters that are gone
+    request_numbers  the numbers by which answers are known again
     log            the entries, the ballots, the configurations
     disk           one transaction at a time, and what waits for it
     state          records, changed by a state machine

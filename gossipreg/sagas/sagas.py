@@ -11,7 +11,6 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import count
 from typing import Any
 
 from msgpack import packb
@@ -30,6 +29,7 @@ from gossipreg.journal.effects import (
     Settled,
 )
 from gossipreg.journal.model import JournalId
+from gossipreg.journal.request_numbers import FIRST_OF_SAGAS, request_numbers
 from gossipreg.model import NodeId
 from gossipreg.sagas.command_attempts import CommandId
 from gossipreg.sagas.early_words import EarlyWords
@@ -60,8 +60,6 @@ from gossipreg.sagas.saga_survey import ALL_JOURNALS, MEMBER_ANSWER_BYTES, SagaS
 from gossipreg.sagas.saga_tuning import SagaTuning
 from gossipreg.timers import Timers
 
-FIRST_NUMBER = 1 << 40
-"""Of what is counted here: tickets, proofs, commands and reads. What events count stays below."""
 _ID_BITS = 80
 """Of an id that is made here."""
 
@@ -85,7 +83,7 @@ class Sagas:
         self._rng = rng
         self._now_wall_ms = now_wall_ms
         self._timers = Timers()
-        self._numbers = count(FIRST_NUMBER)
+        self._numbers = request_numbers(rng, FIRST_OF_SAGAS)
         self.led: dict[JournalId, JournalSagas] = {}
         """The sagas of the journals that are led here."""
         self._left: dict[JournalId, dict[int, CommandId]] = {}

@@ -25,11 +25,11 @@ from gossipreg.journal.effects import (
     Settled,
 )
 from gossipreg.journal.model import NO_BALLOT, EntryKind, JournalId, LogEntry
+from gossipreg.journal.request_numbers import FIRST_OF_SAGAS
 from gossipreg.model import NodeId
 from gossipreg.sagas.machine import SagasMachine
 from gossipreg.sagas.saga_entries import SAGA_ENTRY
 from gossipreg.sagas.saga_tuning import SagaTuning
-from gossipreg.sagas.sagas import FIRST_NUMBER
 
 ONE, TWO = JournalId(b"1" * 16), JournalId(b"2" * 16)
 
@@ -42,9 +42,9 @@ def applied(kind: int) -> AppliedEntry:
     ("effect", "owner"),
     [
         (Settled(ONE, 1, ProposalOutcome.COMMITTED, 1, 1), EVENTS),
-        (Settled(ONE, FIRST_NUMBER, ProposalOutcome.COMMITTED, 1, 1), SAGAS),
-        (Confirmed(ONE, FIRST_NUMBER + 1), SAGAS), (RecordsFound(ONE, 7, ()), EVENTS),
-        (RecordsFound(ONE, FIRST_NUMBER, ()), SAGAS), (applied(SAGA_ENTRY), SAGAS),
+        (Settled(ONE, FIRST_OF_SAGAS, ProposalOutcome.COMMITTED, 1, 1), SAGAS),
+        (Confirmed(ONE, FIRST_OF_SAGAS + 1), SAGAS), (RecordsFound(ONE, 7, ()), EVENTS),
+        (RecordsFound(ONE, FIRST_OF_SAGAS, ()), SAGAS), (applied(SAGA_ENTRY), SAGAS),
         *((applied(kind), EVENTS) for kind in EventEntryKind), (applied(EntryKind.BALLOT), None),
         (Established(ONE, NO_BALLOT), None), (Deposed(ONE, NO_BALLOT, ""), None), (Pausing(ONE, NO_BALLOT), None),
         (Resumed(ONE, NO_BALLOT), None),
