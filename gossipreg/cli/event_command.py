@@ -42,20 +42,22 @@ def run_command(command: str, given: dict[str, Any], renew: Callable[[], None], 
     """Run it with this event, as `EventStream.next` gave it, until it ends. `renew` is called each `renew_s` seconds
     meanwhile. If anything is raised here, an end by a signal too, the command is ended first."""
     event = given["event"]
-    with _stdin(event["data"] or b"") as stdin:
-        process = subprocess.Popen(
-            command, shell=True, stdin=stdin, stderr=subprocess.PIPE, env={**_inherited(), **_variables(given)},
-            process_group=0,
-        )  # fmt: skip
+    process: subprocess.Popen[bytes] | None = None
     try:
+        with _stdin(event["data"] or b"") as stdin, _signals_held():
+            process = subprocess.Popen(
+                command, shell=True, stdin=stdin, stderr=subprocess.PIPE, env={**_inherited(), **_variables(given)},
+                process_group=0,
+            )  # fmt: skip
         said = _follow(process, renew, renew_s)
         return CommandEnd(process.wait(), said[-REASON_BYTES:].decode(errors="replace").strip().replace("\n", " "))
     except BaseException:
-        _end(process)
+        if process is not None:
+            _end(process)
         raise
     finally:
-        assert process.stderr is not None
-        process.stderr.close()
+        if process is not None and process.stderr is not None:
+            process.stderr.close()
 
 
 @contextmanager
@@ -71,6 +73,24 @@ def ended_by_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """A signal that comes in here is handled at the end. While a command is being started its process is not known yet,
+    so a handler that raises would leave it running. (A command inherits a mask of signals, so there is none.)"""
+    held: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING)}
+    before = {number: handler for number, handler in handlers.items() if callable(handler)}
+    for number in before:
+        signal.signal(number, lambda number, _frame: held.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for came in held:
+            signal.raise_signal(came)
 
 
 @contextmanager

@@ -80,6 +80,20 @@ with ended_by_signals():
 """
 
 
+STARTING = """
+import pathlib, signal, subprocess, sys
+from scripts.tools.wait import wait_for
+
+class Starting(subprocess.Popen):
+    def __init__(self, *args, **more):
+        super().__init__(*args, **more)
+        wait_for(pathlib.Path(sys.argv[2]).exists)
+        signal.raise_signal(signal.SIGTERM)
+
+subprocess.Popen = Starting
+"""
+
+
 @pytest.mark.parametrize("number", ENDING)
 def test_signal_to_the_subscriber_ends_its_command_too(number: signal.Signals, tmp_path: Path) -> None:
     pid = tmp_path / "pid"
@@ -88,6 +102,15 @@ def test_signal_to_the_subscriber_ends_its_command_too(number: signal.Signals, t
     wait_for(pid.exists)
     subscriber.send_signal(number)
     assert subscriber.wait(BOUND_S) == 128 + number
+    wait_for(lambda: not _runs(int(pid.read_text())))
+
+
+def test_signal_while_the_command_is_started_ends_it(tmp_path: Path) -> None:
+    """It ended the subscriber alone: nobody knew the process of the command yet."""
+    pid = tmp_path / "pid"
+    line = f"echo $$ > {pid}.new; mv {pid}.new {pid}; sleep 1000"
+    subscriber = subprocess.Popen([sys.executable, "-c", STARTING + SUBSCRIBER, line, str(pid)])
+    assert subscriber.wait(BOUND_S) == 128 + signal.SIGTERM
     wait_for(lambda: not _runs(int(pid.read_text())))
 
 
