@@ -56,6 +56,7 @@ At whoever leads a journal:
     waiting_calls    calls whose answer waits for something
     saga_replies     what a call begins, and when it is answered
     decided_replies  the answers about sagas that are decided
+    held_answers     answers that wait for a proof of leadership
     saga_order       the orders of lists of sagas, and where their pages begin
     saga_questions   show and list
     saga_shapes      sagas as maps
@@ -66,5 +67,6 @@ At every sidecar:
     saga_membership  what it has to know of the cluster and of its journals
     saga_forwarding  calls on their way to whoever leads
     saga_survey      questions to all that lead a journal
+    member_surveys   the answer of a member that leads some
     local_programs   the programs that are connected here
 """

@@ -269,7 +269,7 @@ class CommandAttempts:
         self._paused = False
 
     def flush(self, now: float) -> list[SagaEffect]:
-        """Send what is due and proven; ask for the proof of the rest."""
+        """Send what is due and proven; want a proof for the rest."""
         while self._waits_for_room and self._room > 0 and not self._paused:
             task = self._waits_for_room.popleft()
             if self._is_behind(task):
@@ -278,13 +278,12 @@ class CommandAttempts:
                 task.due = now
                 self._due[task.id] = task
         effects: list[SagaEffect] = []
-        self._proof.want_none()
         for task in [*self._due.values()]:
             if self._proof.covers(task.due):
                 effects += self._send(task, now)
             else:
                 self._proof.want(task.due)
-        return [*effects, *self._proof.ask(now)]
+        return effects
 
     def _send(self, task: CommandTask, now: float) -> list[SagaEffect]:
         timeout_s = min(task.attempt_timeout_s, task.deadline - now)

@@ -4,6 +4,7 @@ Owns: what each is told. Never knows: what a running saga does (`saga_replies.py
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from gossipreg.sagas.live_sagas import LiveSaga
 from gossipreg.sagas.saga_calls import AbortAsked, CommitAsked, HandAsked, RunAsked, WaitAsked
@@ -87,14 +88,21 @@ class DecidedReplies:
             return self._refuse_unknown(call)
         if not call.over and not (ended if asked.ended else decision is not None):
             return False
-        self._questions.show(call.saga, call.caller)
+        show = partial(self._questions.show, call.saga, call.caller)
+        if decision is None:
+            self._context.once_proven(call.caller, show)  # another leader may have decided it
+        else:
+            show()
         return True
 
     def _refuse_unknown(self, call: WaitingCall) -> bool:
         """Of a saga by code nothing is written before its first step: so nobody knows why it is not there."""
         first = "it was lost, or not decided in time, before its first step (then begin it again)"
-        return self._refuse(call, "not_found", f"no saga {self._context.ref(call.saga)} here: {first}, or is forgotten")
+        text = f"no saga {self._context.ref(call.saga)} here: {first}, or is forgotten"
+        self._context.refuse_once_proven(call.caller, "not_found", text)
+        return True
 
     def _refuse(self, call: WaitingCall, code: str, text: str, **more: object) -> bool:
+        """For a reason that is final."""
         self._context.refuse(call.caller, code, text, **more)
         return True

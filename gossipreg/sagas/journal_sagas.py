@@ -2,13 +2,14 @@
 
 Owns: what follows from what: a call, a committed entry, an answer, a lost program. Never knows: streams, disks, clocks.
 It sends by what is committed alone, and each attempt needs a proof of leadership that is newer than when it was due.
+So does each answer that another leader could contradict.
 
     machine            what the journal has of each saga
     running_sagas      from the beginning to the decision; declared_sagas: those that go on by themselves
     decided_sagas      undo, and what comes after a commit
     saga_replies       what calls begin, and when they are answered; saga_questions: show and list
     change_batch       what is to be committed; committed_changes: what follows once it is
-    command_attempts   what is sent when; leadership_proof: by which right
+    command_attempts   what is sent when; held_answers: what is answered when; leadership_proof: by which right
     program_leases     where the programs are
 
 Each input returns its effects and ends with `_finish`: sagas that changed go on, their calls are answered, and what is
@@ -19,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from itertools import count
 from math import inf
 
@@ -30,6 +32,7 @@ from gossipreg.sagas.command_attempts import CommandAttempts, CommandDeadline, C
 from gossipreg.sagas.committed_changes import CommittedChanges
 from gossipreg.sagas.decided_sagas import DecidedSagas
 from gossipreg.sagas.declared_sagas import DeclaredSagas, DeclaredTimer
+from gossipreg.sagas.held_answers import HeldAnswers
 from gossipreg.sagas.leadership_proof import LeadershipProof
 from gossipreg.sagas.live_sagas import SagaCaller
 from gossipreg.sagas.machine import SagasMachine
@@ -39,9 +42,7 @@ from gossipreg.sagas.saga_calls import AskedCall, BeginAsked, ListAsked, RunAske
 from gossipreg.sagas.saga_context import SagaContext
 from gossipreg.sagas.saga_effects import CommandDone, CommandsUnderWay, SagaEffect
 from gossipreg.sagas.saga_entries import ExpireSagas
-from gossipreg.sagas.saga_facts import (
-    SagaFact,
-)
+from gossipreg.sagas.saga_facts import SagaFact
 from gossipreg.sagas.saga_membership import SagaMembership
 from gossipreg.sagas.saga_messages import ProgramHere, ProgramLost, SagaCall
 from gossipreg.sagas.saga_model import SagaState
@@ -88,7 +89,8 @@ class JournalSagas:
         self._batch = ChangeBatch(journal, numbers, self._needs_answer)
         self._context = SagaContext(
             tuning, journal, machine, timers, self._batch, self._attempts,
-            ProgramLeases(tuning, journal, membership, timers), WaitingCalls(journal, timers), now_wall_ms, counts,
+            ProgramLeases(tuning, journal, membership, timers), WaitingCalls(journal, timers), HeldAnswers(self._proof),
+            now_wall_ms, counts,
         )  # fmt: skip
         self._running = RunningSagas(self._context)
         self._declared = DeclaredSagas(self._context, self._running)
@@ -102,6 +104,8 @@ class JournalSagas:
         self._due = inf
         """What follows from this input is due since then."""
         self._expire_not_before = -inf
+        self._surveyed_at = -inf
+        """A question to all journals came then, and waits for a proof of this one."""
         self._paused = False
         self._told = 0
         """How many commands the journal was told to be under way."""
@@ -126,7 +130,12 @@ class JournalSagas:
     @property
     def waiting(self) -> int:
         """Calls that have no answer yet."""
-        return len(self._context.waiting)
+        return len(self._context.waiting) + len(self._context.held)
+
+    @property
+    def proven_at(self) -> float:
+        """The latest time at which we led this journal for certain."""
+        return self._proof.proven_at
 
     def unanswered(self) -> dict[int, CommandId]:
         """The attempts that are under way, by number."""
@@ -217,6 +226,7 @@ class JournalSagas:
     ) -> list[SagaEffect]:  # fmt: skip
         """A program at a member asks; SagaReply follows. `asked`: what that is, where it was read already."""
         self._now(now)
+        self._context.held.drop(caller)
         try:
             self._ask(asked or read_call(call.method, call.params, self._tuning), caller, len(call.params))
         except RequestError as error:
@@ -230,9 +240,11 @@ class JournalSagas:
             case RunAsked():
                 self._replies.run(asked, caller, size_bytes)
             case ListAsked():
-                self._context.reply(caller, fitting(self.questions.list(asked)))
+                self._context.once_proven(
+                    caller, lambda: self._context.reply(caller, fitting(self.questions.list(asked)))
+                )
             case ShowAsked(saga, id):
-                self.questions.show(id if saga is None else saga.id, caller)
+                self._context.once_proven(caller, partial(self.questions.show, id if saga is None else saga.id, caller))
             case _:
                 self._replies.ask(asked, caller, size_bytes)  # type: ignore[arg-type]  # the rest is about one saga
 
@@ -240,6 +252,12 @@ class JournalSagas:
         """Nobody waits for the answer of this call any more."""
         self._now(now)
         self._replies.abandoned(caller)
+        return self._finish()
+
+    def prove(self, since: float, now: float) -> list[SagaEffect]:
+        """A question to all journals waits until `proven_at` reaches this time; minus infinity: none does any more."""
+        self._now(now)
+        self._surveyed_at = since
         return self._finish()
 
     def show(self, saga: str, caller: SagaCaller, now: float) -> list[SagaEffect]:
@@ -269,6 +287,7 @@ class JournalSagas:
         self._now(now)
         self._context.leases.closed(node, now)
         self._context.waiting.closed(node)
+        self._context.held.closed(node)
         return self._finish()
 
     def members_changed(self, now: float) -> list[SagaEffect]:
@@ -344,7 +363,11 @@ class JournalSagas:
             self._declared.look(saga)
             self._decided.look(saga, self._due)
             self._replies.look(saga, self._copies)
-        effects = [*context.effects, *self._attempts.flush(now), *self._batch.take(now), *self._acts()]
+        self._proof.want_none()
+        self._proof.want(self._surveyed_at)
+        context.held.flush()
+        effects = [*context.effects, *self._attempts.flush(now), *self._proof.ask(now), *self._batch.take(now)]
+        effects += self._acts()
         context.effects = []
         self._arm(SagaWork.BATCH, self._batch.due())
         self._arm(SagaWork.PROOF, self._proof.next_due())

@@ -1,4 +1,4 @@
-"""Proof that this sidecar leads a journal, for attempts that were due before the proof was asked for.
+"""Proof that this sidecar leads a journal, for what was due before the proof was asked for.
 
 Owns: until when leadership is proven, and which questions are under way. Never knows: what a proof is for.
 
@@ -29,6 +29,11 @@ class LeadershipProof:
         """The latest time for which a proof is wanted."""
         self._proven_at = -inf
         """We led at this time, or later."""
+
+    @property
+    def proven_at(self) -> float:
+        """The latest time at which we led for certain."""
+        return self._proven_at
 
     def covers(self, due: float) -> bool:
         """Whether we have led since this time."""

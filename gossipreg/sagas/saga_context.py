@@ -6,12 +6,14 @@ Owns: nothing of its own; it holds the tools. Never knows: what they are used fo
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from msgpack import packb
 
 from gossipreg.journal.model import JournalId
 from gossipreg.sagas.change_batch import ChangeBatch
 from gossipreg.sagas.command_attempts import CommandAttempts
+from gossipreg.sagas.held_answers import MAX_HELD, HeldAnswers
 from gossipreg.sagas.live_sagas import LiveSaga, SagaCaller
 from gossipreg.sagas.machine import SagasMachine
 from gossipreg.sagas.program_leases import ProgramLeases
@@ -34,6 +36,7 @@ class SagaContext:
     attempts: CommandAttempts
     leases: ProgramLeases
     waiting: WaitingCalls
+    held: HeldAnswers
     now_wall_ms: Callable[[], int]
     counts: Counter[str]
     """Of all journals that are led here, by what became of their sagas."""
@@ -62,6 +65,15 @@ class SagaContext:
 
     def refuse(self, caller: SagaCaller, code: str, text: str, **more: object) -> None:
         self._send(caller, code, packb({"text": text, **more}))
+
+    def refuse_once_proven(self, caller: SagaCaller, code: str, text: str, **more: object) -> None:
+        """Refuse for a reason that is true if we still lead, and no longer if another leader has gone on."""
+        self.once_proven(caller, partial(self.refuse, caller, code, text, **more))
+
+    def once_proven(self, caller: SagaCaller, give: Callable[[], None]) -> None:
+        """Answer with `give` once it is proven that we lead now."""
+        if not self.held.hold(caller, self.now, give):
+            self.refuse(caller, "busy", f"{MAX_HELD} answers wait for a proof of leadership: ask again in a moment")
 
     def _send(self, caller: SagaCaller, code: str, result: bytes) -> None:
         reply = SagaReply(journal=self.journal, number=caller.number, code=code, result=result)

@@ -9,6 +9,7 @@ leader was replaced, joins what is there.
 """
 
 from collections.abc import Callable
+from functools import partial
 from math import inf
 
 from gossipreg.errors import Busy, OutcomeUnknown, RequestError
@@ -56,10 +57,10 @@ class SagaReplies:
     def begin(self, asked: BeginAsked, caller: SagaCaller) -> None:
         live = self._context.live.get(asked.id)
         if live is not None and live.beginner == caller:
-            self._reply_begun(caller, live.ref.id, 0)
+            self._begun_once_proven(caller, live.ref.id)
         elif not self._refuse_known(asked.id, asked.name, asked.input, caller):
             self._running.begin(asked, caller)
-            self._reply_begun(caller, asked.id, 0)
+            self._begun_once_proven(caller, asked.id)
 
     def run(self, asked: RunAsked, caller: SagaCaller, size_bytes: int) -> None:
         """`size_bytes`: of its parameters. Raises RequestError."""
@@ -81,11 +82,16 @@ class SagaReplies:
             text = f"saga {ref} is {_standing(known)} already: it is not begun again"
             decision = None if known.decision is None else known.decision.name.lower()
             state = known.state.name.lower()
-            self._context.refuse(caller, "exists", text, saga=str(ref), id=id, state=state, decision=decision)
+            fields = {"saga": str(ref), "id": id, "state": state, "decision": decision}
+            self._context.refuse_once_proven(caller, "exists", text, **fields)
         else:
             text = f"saga {ref} has another name or input: give this one an id of its own"
-            self._context.refuse(caller, "conflict", text, saga=str(ref), id=id)
+            self._context.refuse_once_proven(caller, "conflict", text, saga=str(ref), id=id)
         return True
+
+    def _begun_once_proven(self, caller: SagaCaller, id: str) -> None:
+        """Nothing of it is in the journal: another leader may have begun one of this id."""
+        self._context.once_proven(caller, partial(self._reply_begun, caller, id, 0))
 
     def _reply_begun(self, caller: SagaCaller, id: str, copies: int) -> None:
         answer = {"saga": str(self._context.ref(id)), "id": id, "state": "running", "copies": copies}
@@ -136,6 +142,7 @@ class SagaReplies:
     def abandoned(self, caller: SagaCaller) -> None:
         """Nobody waits for the answer of this call any more. What it has begun goes on. A decision that was asked for
         is made all the same, and such a call ends with it."""
+        self._context.held.drop(caller)
         call = self._context.waiting.find(caller)
         if call is None or isinstance(call.asked, _DECIDES):
             return
@@ -171,7 +178,7 @@ class SagaReplies:
                 case AbortAsked() if live is not None:
                     continue
                 case AbortAsked():
-                    self._context.reply(call.caller, {"state": "aborted"})
+                    self._reply_aborted(call)
                 case _:
                     self._refuse(call, code, text)
             self._context.waiting.remove(call)
@@ -181,9 +188,11 @@ class SagaReplies:
         for call in self._context.waiting.take_all():
             if self._may_be_done(call):
                 text_of_call = f"{text}: it may have been carried out or not; `gossipreg saga show` says"
-                self._refuse(call, OutcomeUnknown.code, text_of_call)
+                self._context.refuse(call.caller, OutcomeUnknown.code, text_of_call)
             else:
-                self._refuse(call, "unavailable", text)
+                self._context.refuse(call.caller, "unavailable", text)
+        for caller in self._context.held.take_all():
+            self._context.refuse(caller, "unavailable", text)
 
     def _may_be_done(self, call: WaitingCall) -> bool:
         """Whether something of it was put into the journal."""
@@ -284,15 +293,20 @@ class SagaReplies:
         recorded = live.recorded
         self._running.decide(live, Decision.ABORT, reason or "its program aborted it")
         if not recorded:
-            self._context.reply(call.caller, {"state": "aborted"})
+            self._reply_aborted(call)
         return not recorded
+
+    def _reply_aborted(self, call: WaitingCall) -> None:
+        """Of a saga that is not in the journal, as far as is known here."""
+        self._context.once_proven(call.caller, partial(self._context.reply, call.caller, {"state": "aborted"}))
 
     def _run_began(self, call: WaitingCall, copies: int) -> bool:
         self._reply_begun(call.caller, call.saga, copies)
         return True
 
     def _refuse(self, call: WaitingCall, code: str, text: str, **more: object) -> bool:
-        self._context.refuse(call.caller, code, text, **more)
+        """Of a saga that runs, or is not there: another leader may know more."""
+        self._context.refuse_once_proven(call.caller, code, text, **more)
         return True
 
 

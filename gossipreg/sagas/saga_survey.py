@@ -5,8 +5,8 @@ Owns: who was asked and has not answered, and what the others said. Never knows:
 A list names the members that did not answer in time: what they lead is missing from it. A saga that nobody knows is
 `not_found` only where all have answered, and else `unavailable`.
 
-A leader that is replaced and does not know it yet says what it has, too: of two that have a saga, the one that the
-membership says leads its journal is believed.
+A member speaks for a journal once it has proven that it leads it (`member_surveys.py`). One that is replaced after that
+may have answered, too: of two that have a saga, the one that the membership says leads its journal is believed.
 
 A member sends as many sagas as fit a message, and says that its list was cut. A page then ends where the first such
 list ends, so that whoever asks for what comes `after` it jumps over none. `saga_order.py` has the orders of lists.
@@ -133,8 +133,12 @@ class SagaSurveys:
         unled = [
             journal for journal in {*self._known()} - survey.led if self._leader(journal) not in survey.silent
         ]  # fmt: skip
-        more = [f"{len(unled) - MAX_UNLED} more journals that nobody leads"] if len(unled) > MAX_UNLED else []
-        return [f"journal {journal.hex()[:8]}: nobody leads it" for journal in sorted(unled)[:MAX_UNLED]] + more
+        more = [f"{len(unled) - MAX_UNLED} more journals for which nobody spoke"] if len(unled) > MAX_UNLED else []
+        return [f"journal {journal.hex()[:8]}: {self._why(journal)}" for journal in sorted(unled)[:MAX_UNLED]] + more
+
+    def _why(self, journal: JournalId) -> str:
+        """Why nobody spoke for it."""
+        return "nobody leads it" if self._leader(journal) is None else "its leader did not prove that it leads it"
 
     def _leads(self, node: NodeId, name: str) -> bool:
         saga = read_saga(name)

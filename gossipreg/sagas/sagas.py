@@ -9,7 +9,6 @@ is sent to this sidecar itself does not leave it: each input is complete, with a
 import random
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -37,6 +36,7 @@ from gossipreg.sagas.journal_sagas import JournalSagas
 from gossipreg.sagas.live_sagas import SagaCaller
 from gossipreg.sagas.local_programs import LocalPrograms, ProgramsAgain
 from gossipreg.sagas.machine import SagasMachine
+from gossipreg.sagas.member_surveys import MemberSurveys, ProofsDeadline, survey_reply
 from gossipreg.sagas.saga_calls import (
     NEEDS_NO_PROGRAM,
     AbortAsked,
@@ -55,8 +55,7 @@ from gossipreg.sagas.saga_forwarding import CallDeadline, CallsAgain, ForwardedC
 from gossipreg.sagas.saga_membership import SagaJournals, SagaMembership
 from gossipreg.sagas.saga_messages import CallAbandoned, ProgramHere, ProgramLost, SagaCall, SagaMessage, SagaReply
 from gossipreg.sagas.saga_model import SagaRef
-from gossipreg.sagas.saga_shapes import fitting, shape_place
-from gossipreg.sagas.saga_survey import ALL_JOURNALS, MEMBER_ANSWER_BYTES, SagaSurveys, SurveyDeadline, member_answer
+from gossipreg.sagas.saga_survey import ALL_JOURNALS, SagaSurveys, SurveyDeadline
 from gossipreg.sagas.saga_tuning import SagaTuning
 from gossipreg.timers import Timers
 
@@ -92,6 +91,7 @@ class Sagas:
         """Of the journals that are led here, by what became of their sagas."""
         self._forwarding = SagaForwarding(self._timers, self._leader)
         self._surveys = SagaSurveys(self._timers, membership.leader, self._known, timeout_s=tuning.survey_timeout_s)
+        self._questions = MemberSurveys(self._timers, self.led, journals.ended, timeout_s=tuning.survey_timeout_s)
         self.programs = LocalPrograms(self._timers, self._leader, lost_s=tuning.lost_s)
         """The programs that are connected here."""
         self._early = EarlyWords()
@@ -109,10 +109,6 @@ class Sagas:
         known = {*self._membership.claimed(), *self._journals.kept(), *self.programs.journals()}
         return known.difference(self._journals.ended())
 
-    def _spoken_for(self) -> list[JournalId]:
-        """The journals about which our answer is complete: those that we lead, and those that have ended."""
-        return [*self.led, *self._journals.ended()]
-
     # -- inputs ------------------------------------------------------------------------------------------------------
 
     def on_journal(self, effect: JournalEffect, now: float) -> list[SagaEffect]:
@@ -122,8 +118,13 @@ class Sagas:
                 return self._complete(self._begin(journal, now), now)
             case Deposed(journal, _, reason):
                 return self._complete(self._end(journal, reason, now), now)
-        led = self.led.get(getattr(effect, "journal", JournalId(b"")))
-        return [] if led is None else self._complete(_on_led(led, effect, now), now)
+        about = getattr(effect, "journal", JournalId(b""))
+        led = self.led.get(about)
+        if led is None:
+            return []
+        effects = _on_led(led, effect, now)
+        self._questions.proven(about, led.proven_at)
+        return self._complete(effects, now)
 
     def _begin(self, journal: JournalId, now: float) -> list[SagaEffect]:
         machine = self._journals.machine(journal)
@@ -142,6 +143,7 @@ class Sagas:
         led = self.led.pop(journal, None)
         if led is None:
             return []
+        self._questions.lost(journal)
         if left := led.unanswered():
             self._left[journal] = left
         for node, said in led.programs():
@@ -186,32 +188,20 @@ class Sagas:
 
     def _on_survey(self, caller: SagaCaller, call: SagaCall, now: float) -> list[SagaEffect]:
         """A question to all journals that are led here."""
-        node = caller.node
         try:
             asked = read_call(call.method, call.params, self._tuning)
         except RequestError as error:
-            return [_reply(node, call, error.code, {"text": str(error)})]
-        if isinstance(asked, ListAsked):
-            one_more = replace(asked, limit=asked.limit + 1)
-            shapes = (shape for led in self.led.values() for shape in led.questions.list(one_more))
-            first = sorted(shapes, key=partial(shape_place, newest=asked.newest))[: one_more.limit]
-            told = fitting(first[: asked.limit], MEMBER_ANSWER_BYTES)
-            cut = len(told) < len(first)
-            return [_reply(node, call, "", member_answer(told, self._spoken_for(), cut=cut))]
-        if not isinstance(asked, ShowAsked):
-            return [_reply(node, call, "bad_params", {"text": f"{call.method} is about one saga: name it"})]
-        id = asked.id if asked.saga is None else asked.saga.id
-        knowing = [journal for journal, led in self.led.items() if led.questions.knows(id)]
-        found = [{"saga": str(SagaRef(journal, id))} for journal in knowing]
-        if len(knowing) == 1:
-            return self.led[knowing[0]].show(id, caller, now)
-        return [_reply(node, call, "", member_answer(found, self._spoken_for(), cut=False))]
+            return [survey_reply(caller, error.code, {"text": str(error)})]
+        if not isinstance(asked, ListAsked | ShowAsked):
+            return [survey_reply(caller, "bad_params", {"text": f"{call.method} is about one saga: name it"})]
+        return self._questions.ask(caller, asked, now)
 
     def closed(self, node: NodeId, now: float) -> list[SagaEffect]:
         """The stream to this member broke, or could not be opened."""
         self.programs.closed(node, now)
         self._early.closed(node)
         effects = [*self._forwarding.closed(node, now), *self._surveys.closed(node)]
+        effects += self._questions.closed(node, now)
         for led in [*self.led.values()]:
             effects += led.closed(node, now)
         return self._complete(effects, now)
@@ -249,6 +239,9 @@ class Sagas:
                 return self._forwarding.on_again(now)
             case SurveyDeadline(ticket):
                 return self._surveys.on_deadline(ticket)
+            case ProofsDeadline(caller):
+                self._questions.on_deadline(caller)
+                return []
             case ProgramsAgain():
                 return self.programs.leaders_changed(now)
         led = self.led.get(getattr(name, "journal", JournalId(b"")))
@@ -316,7 +309,7 @@ class Sagas:
         """Carry out what is sent to this sidecar itself; return the rest, in order."""
         for_others: list[SagaEffect] = []
         waiting = deque(effects)
-        while waiting:
+        while waiting or (waiting := deque(self._questions.answers(now))):
             effect = waiting.popleft()
             if isinstance(effect, SendSagaMessage) and effect.node == self._node:
                 waiting.extend(self._receive(self._node, effect.message, now, b""))

@@ -10,6 +10,7 @@ def test_no_timer_stays_for_a_proof_that_nobody_wants() -> None:
     bench = Bench()
     saga = bench.begin()
     bench.step(saga, "first")
+    bench.proofs = 0
     bench.auto = bench.proves = False
     bench.participants["reserve"] = lambda _: Answer(503)
     bench.call("step", saga=saga, step=step("reserve", timeout_ms=1000, attempt_timeout_ms=500))
@@ -84,6 +85,7 @@ def test_a_repeat_after_the_abort_needs_a_proof_of_its_own() -> None:
     undo = {"method": "DELETE", "path": "/reservations/{result.reserve.id}"}
     bench.call("step", saga=saga, step=step("reserve", unknown="repeat", undo=undo))
     bench.run(0.1)
+    bench.proofs = 0
     bench.auto = bench.proves = False
     bench.call("abort", saga=saga)
     bench.run(0.1)

@@ -39,15 +39,18 @@ def test_nothing_is_sent_before_intent_and_undo_are_durable() -> None:
 
 def test_a_first_attempt_needs_no_proof_but_its_entry() -> None:
     bench = Bench()
-    bench.step(bench.begin(), "reserve")
+    saga = bench.begin()
+    bench.proofs = 0
+    bench.step(saga, "reserve")
     assert bench.proofs == 0
 
 
 def test_a_repeat_waits_for_a_proof_of_leadership() -> None:
     bench = Bench()
     bench.participants["reserve"] = lambda attempt: Answer(503) if attempt.headers["gossipreg-attempt"] == "1" else None
-    bench.proves = False
-    bench.call("step", saga=bench.begin(), step=step("reserve"))
+    saga = bench.begin()
+    bench.proofs, bench.proves = 0, False
+    bench.call("step", saga=saga, step=step("reserve"))
     bench.run(5.0)
     assert (bench.names, bench.proofs) == (["reserve"], 5)
     bench.proves = True
@@ -74,6 +77,7 @@ def test_one_proof_serves_all_repeats_that_were_due_before() -> None:
     for name in ("a", "b", "c"):
         bench.participants[name] = lambda attempt: Answer(503 if attempt.headers["gossipreg-attempt"] == "1" else 200)
     saga = bench.begin()
+    bench.proofs = 0
     for name in ("a", "b", "c"):
         bench.call("step", saga=saga, step=step(name))
     bench.run(2.0)
@@ -372,6 +376,7 @@ def test_commands_beyond_the_room_wait_and_are_proven_anew() -> None:
     for name in ("a", "b", "c"):
         bench.participants[name] = lambda _: Answer(after_s=1.0)
     saga = bench.begin()
+    bench.proofs = 0
     for name in ("a", "b", "c"):
         bench.call("step", saga=saga, step=step(name))
     bench.run(0.5)

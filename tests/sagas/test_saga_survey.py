@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from msgpack import packb, unpackb
 
+from gossipreg.journal.effects import Confirmed
 from gossipreg.journal.model import JournalId
 from gossipreg.model import NodeId
 from gossipreg.sagas.saga_calls import ListAsked, ShowAsked
-from gossipreg.sagas.saga_effects import SagaCallAnswered, SendSagaMessage
+from gossipreg.sagas.saga_effects import ProveLeadership, SagaCallAnswered, SendSagaMessage
 from gossipreg.sagas.saga_messages import SagaCall, SagaReply
 from gossipreg.sagas.saga_survey import ALL_JOURNALS, MEMBER_ANSWER_BYTES, SagaSurveys, member_answer
 from gossipreg.timers import Timers
@@ -91,8 +92,11 @@ def test_a_member_says_that_its_list_was_cut(monkeypatch: pytest.MonkeyPatch) ->
 def asked_of(bench: Bench, **params: object) -> Any:
     """What the member that leads answers."""
     (leader,) = bench.sidecars
+    bench.run(0.1)
     call = SagaCall(journal=ALL_JOURNALS, number=1, method="list", params=packb(params))
-    (sent,) = leader.sagas.received(OTHER, call, bench.now)
+    (asked,) = leader.sagas.received(OTHER, call, bench.now)
+    assert isinstance(asked, ProveLeadership)
+    (sent,) = leader.sagas.on_journal(Confirmed(JOURNAL, asked.number), bench.now)
     assert isinstance(sent, SendSagaMessage)
     assert isinstance(sent.message, SagaReply)
     return unpackb(sent.message.result)
@@ -133,6 +137,7 @@ def told(bench: Bench, at: SagaSidecar) -> tuple[str, str, Any]:
 
 
 UNLED = "journal 4a4a4a4a: nobody leads it"
+UNPROVEN = "journal 4a4a4a4a: its leader did not prove that it leads it"
 
 
 def test_a_journal_with_a_copy_here_and_no_leader_is_named() -> None:
@@ -169,7 +174,7 @@ def test_a_leader_that_is_not_established_leads_nothing_yet() -> None:
     bench.depose(one)
     bench.claimed.add(JOURNAL)
     assert bench.leader is one
-    assert told(bench, other)[::2] == ("unavailable", [UNLED])
+    assert told(bench, other)[::2] == ("unavailable", [UNPROVEN])
 
 
 def test_a_journal_that_is_led_is_not_named() -> None:

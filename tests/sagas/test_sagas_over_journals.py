@@ -1,6 +1,7 @@
 """The engine of sagas over real journals: three members with disks and streams, and a leader that is lost in a step."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -49,7 +50,7 @@ def taken(cluster: SagaCluster, at: Sidecar, saga: SagaRef, name: str) -> None:
     assert (code, answer["state"]) == ("", "done")
 
 
-def answered(cluster: SagaCluster, call: Call) -> tuple[str, object]:
+def answered(cluster: SagaCluster, call: Call) -> tuple[str, Any]:
     assert cluster.until(lambda: call.answer is not None, 60.0)
     assert call.answer is not None
     return call.answer
@@ -103,7 +104,7 @@ def test_a_step_outlives_the_leader_that_sent_it(seed: int) -> None:
     cluster, ledger = three_members(seed)
     saga, call, lost = lose_within_step(cluster, ledger, program=1)
     code, result = answered(cluster, call)
-    assert (code, result["state"]) == ("", "done")  # type: ignore[index]  # a map
+    assert (code, result["state"]) == ("", "done")  # a map
     first, second = cluster.sent("pay")
     assert (first.key, first.node, second.node != lost.node) == (second.key, lost.node, True)
     assert ledger.done[first.key] == 1
@@ -203,3 +204,39 @@ def test_a_decision_that_was_told_outlives_its_leader(seed: int) -> None:
     code, story = cluster.ask(at, "wait", saga=str(saga), until="ended")
     assert (code, story["decision"]) == ("", "commit")
     assert cluster.ask(at, "abort", saga=str(saga))[0] == "committed"
+
+
+def committed_meanwhile(seed: int) -> tuple[SagaCluster, SagaRef, Sidecar]:
+    """A saga that another leader has committed, and its owner, which is cut off and leads it still, as it believes."""
+    cluster, _ = three_members(seed)
+    owner, at = cluster.sidecars[0], cluster.sidecars[1]
+    saga = cluster.begin(owner, "s1")
+    cluster.connect(at, saga)
+    taken(cluster, at, saga, "reserve")
+    with_three_voters(cluster, saga.journal)
+    cluster.partition({0}, {1, 2})
+    assert cluster.until(lambda: cluster.leader(saga.journal) not in (None, owner), 30.0)
+    assert cluster.ask(at, "commit", saga=str(saga)) == ("", {"state": "committed"})
+    assert saga.journal in cluster.processes[owner.number].sagas.led
+    return cluster, saga, owner
+
+
+@pytest.mark.parametrize("seed", range(1, 6))
+@pytest.mark.parametrize(("method", "params"), [("show", {}), ("wait", {"timeout_ms": 100})])
+def test_a_leader_that_is_cut_off_tells_nothing_of_its_sagas(seed: int, method: str, params: dict[str, int]) -> None:
+    cluster, saga, owner = committed_meanwhile(seed)
+    call = cluster.call(owner, method, saga=str(saga), **params)
+    cluster.run(5.0)
+    assert call.answer is None
+    cluster.partition()
+    code, story = answered(cluster, call)
+    assert (code, story["decision"]) == ("", "commit")
+
+
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_a_leader_that_is_cut_off_does_not_list_its_sagas(seed: int) -> None:
+    cluster, saga, owner = committed_meanwhile(seed)
+    code, told = cluster.ask(owner, "list")
+    assert (code, told["sagas"]) == ("", [])
+    (missing,) = told["unanswered"]
+    assert missing.startswith(f"journal {saga.journal.hex()[:8]}: ")

@@ -23,6 +23,11 @@ def test_sagas_hold_with_the_seeds_that_once_failed(seed: int) -> None:
     saga.run(Case(nodes=0, seed=seed, duration_s=40.0))
 
 
+def test_a_leader_that_stood_still_denies_no_saga() -> None:
+    """Seed 82091: it said `not_found` about a saga that the next leader had begun meanwhile."""
+    saga.run(Case(nodes=0, seed=82091, duration_s=90.0, label="only=0,1,2,n0,n1,n2"))
+
+
 @pytest.mark.wide
 def test_a_run_with_sagas_depends_on_its_seed_alone() -> None:
     case = Case(nodes=3, seed=3, duration_s=6.0, label="programs=2")
