@@ -108,6 +108,12 @@ class RegistryMembership:
     def synced_at(self) -> float | None:
         return self._synced_at
 
+    @property
+    def incarnation(self) -> tuple[int, int]:
+        """Generation and incarnation of our own row."""
+        own = self._node.table.own.liveness
+        return own.generation, own.incarnation
+
     def member(self, node: NodeId) -> SeenMember:
         return self._seen.get(node, ABSENT)
 

@@ -7,7 +7,7 @@ Owns: the order of these. Never knows: how each is done.
 from gossipreg.journal.handover import Handover, HandOverTimer
 from gossipreg.journal.leading import Leading
 from gossipreg.journal.messages import ReplicaLeaving, ReplicaRefused, ReplicaTaken
-from gossipreg.journal.model import JournalId
+from gossipreg.journal.model import JournalId, ReplicaId, ReplicaPlace
 from gossipreg.journal.orphan import OrphanTimer, OwnerAway
 from gossipreg.journal.replacing import ReplaceTimer, Replacing
 from gossipreg.journal.replica_data import ReplicaData
@@ -17,6 +17,8 @@ from gossipreg.model import NodeId
 class Caring:
     def __init__(self, data: ReplicaData, leading: Leading, at_work: set[JournalId]) -> None:
         """`at_work` are the journals for which this sidecar makes copies now."""
+        self._data = data
+        self._leading = leading
         self.replacing = Replacing(data, leading, at_work)
         self.handover = Handover(data, leading)
         self.owner_away = OwnerAway(data, leading)
@@ -35,6 +37,13 @@ class Caring:
                 self.replacing.on_taken(node, message)
             case ReplicaRefused():
                 self.replacing.on_refused(node, message)
+
+    def on_stranger(self, node: NodeId, replica: ReplicaId) -> None:
+        """A replica that we send nothing to has come back: tell it that it is in no configuration, if that is
+        certain."""
+        leading, data = self._leading, self._data
+        if leading.established and data.place_of(replica) is None and not self.replacing.expects(node, replica):
+            leading.dismiss(ReplicaPlace(replica, node, b""))
 
     def on_timer(self, timer: HandOverTimer | ReplaceTimer | OrphanTimer) -> bool:
         """False: our member leaves, and no voter took the journal, so lead it no longer."""

@@ -1,65 +1,121 @@
 """What a replica that does not lead says of itself unasked: how far it is, to the leader; and its question, where it
 does not vote, whether the journal is still there.
 
-Owns: who was greeted or asked. Never knows: what the answers change.
+Owns: who was greeted or asked, and when again. Never knows: what the answers change.
+
+    has started, or its disk works again, or its member was taken for dead
+    -> ReplicaHello to the leader -> an append, the state, or ReplicaDismissed
+    unanswered -> once more after 1 s, doubling to 30 s, to whoever leads by then
+
+A greeting, or its answer, may be lost with its stream, and nobody else would send it: a leader has no timer for those
+that it does not count on. The leader has reached us once an append or a state has come: an idle journal has no timer.
 """
 
+from collections.abc import Hashable
+from dataclasses import dataclass
+
 from gossipreg.journal.leaderless import leader_of
-from gossipreg.journal.messages import AskLeader, ReplicaHello
+from gossipreg.journal.membership import LeaderClaim
+from gossipreg.journal.messages import AskLeader, ReplicaHello, ReplicaMessage
+from gossipreg.journal.model import JournalId
 from gossipreg.journal.replica_data import ReplicaData
 from gossipreg.journal.standing import NO_QUESTION
-from gossipreg.model import BootId
+from gossipreg.model import BootId, NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class GreetTimer:
+    """What was said to others was not answered."""
+
+    journal: JournalId
 
 
 class Greeting:
     def __init__(self, data: ReplicaData) -> None:
         self._data = data
-        self._greeted = False
-        self._asked: frozenset[BootId] = frozenset()
-        """The processes of voters that were asked whether they lead, while nobody is known to."""
+        self._timer = GreetTimer(data.journal)
+        self._reached = False
+        self._incarnation = data.context.membership.incarnation
+        self._said: frozenset[Hashable] = frozenset()
+        """The leader that was greeted, or the processes of voters that were asked, and have not answered."""
+        self._answered: set[BootId] = set()
+        """The processes of voters that have said that they do not lead, while nobody is known to."""
+        self._wait_s = 0.0
 
     def reached(self) -> None:
         """The leader has reached us, and our answer says how far we are; or we lead."""
-        self._greeted = True
+        if not self._reached:
+            self._reached = True
+            self._rest()
+
+    def answered(self, node: NodeId) -> None:
+        """This voter has answered our question."""
+        self._answered.add(self._data.context.membership.member(node).boot_id)
+        self.look()
 
     def again(self) -> None:
         """The leader does not know us."""
-        self._greeted = False
+        self._reached = False
+        self._rest()
         self.look()
 
     def look(self) -> None:
         """Members or rows changed, and we do not lead."""
-        data = self._data
-        if data.out is None and data.context.membership.synced_at is not None:
-            self._greet()
-            self._ask()
+        self._look(again=False)
 
-    def _greet(self) -> None:
-        """Say to the leader how far we are, once: this process has started, or its disk works again."""
+    def on_timer(self) -> None:
+        """Nobody has answered: say it once more."""
+        self._look(again=True)
+
+    def _look(self, *, again: bool) -> None:
+        data, retry = self._data, self._data.context.tuning.again
+        unsaid = self._unsaid()
+        new = [one for key, one in unsaid.items() if key not in self._said]
+        self._said = frozenset(unsaid)
+        for node, message in new or (unsaid.values() if again else ()):
+            data.send(node, message)
+        if new or (again and unsaid):
+            self._wait_s = retry.first_s if new else retry.after(self._wait_s)
+            data.context.timers.set(self._timer, data.context.now + data.context.around(self._wait_s))
+        elif not unsaid:
+            self._rest()
+
+    def _rest(self) -> None:
+        self._said = frozenset()
+        self._data.context.timers.cancel(self._timer)
+
+    def _unsaid(self) -> dict[Hashable, tuple[NodeId, ReplicaMessage]]:
+        """What is to be said and has not been answered, by the process that it is for."""
+        data, membership = self._data, self._data.context.membership
+        if data.out is not None or data.ended or membership.synced_at is None:
+            return {}
+        if self._incarnation != membership.incarnation:
+            self._incarnation, self._reached = membership.incarnation, False  # others may have replaced us meanwhile
+        if self._reached and data.votes:
+            return {}
+        leader = leader_of(data)
+        if leader is None:
+            return self._questions()
+        self._answered.clear()
+        return {} if self._reached else {leader: (leader.node, self._hello(leader))}
+
+    def _hello(self, leader: LeaderClaim) -> ReplicaHello:
         data = self._data
-        if self._greeted or (leader := leader_of(data)) is None:
-            return
-        self._greeted = True
-        hello = ReplicaHello(
+        return ReplicaHello(
             journal=data.journal, sender=data.replica, receiver=leader.ballot.replica, promised=data.promised,
             position=data.log.last,
         )  # fmt: skip
-        data.send(leader.node, hello)
 
-    def _ask(self) -> None:
-        """A replica that does not vote, and that nobody leads, asks each process of a voter once. It never stands, so
-        it would not hear that the journal has ended, that it was dismissed, or that the voter has lost its disk."""
-        data, membership = self._data, self._data.context.membership
-        if data.votes:
-            return
-        asked, self._asked = self._asked, frozenset()
-        if leader_of(data) is not None:
-            return
-        seen = {place: membership.member(place.node) for place in data.other_voters()}
-        self._asked = frozenset(member.boot_id for member in seen.values() if member.runs)
-        for place, member in seen.items():
-            if member.boot_id in self._asked - asked:
-                data.send(
-                    place.node,
-                    AskLeader(journal=data.journal, sender=data.replica, receiver=place.replica, number=NO_QUESTION),
-                )
+    def _questions(self) -> dict[Hashable, tuple[NodeId, ReplicaMessage]]:
+        """A replica that does not vote, and that nobody leads, asks each process of a voter until it answers. It never
+        stands, so it would not hear that the journal has ended, that it was dismissed, or that the voter has lost its
+        disk."""
+        data, found = self._data, dict[Hashable, tuple[NodeId, ReplicaMessage]]()
+        for place in () if data.votes else data.other_voters():
+            member = data.context.membership.member(place.node)
+            if member.runs and member.boot_id not in self._answered:
+                ask = AskLeader(
+                    journal=data.journal, sender=data.replica, receiver=place.replica, number=NO_QUESTION
+                )  # fmt: skip
+                found[member.boot_id] = place.node, ask
+        return found

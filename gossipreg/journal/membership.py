@@ -59,6 +59,10 @@ class JournalMembership(Protocol):
     def synced_at(self) -> float | None:
         """When this sidecar came in sync; None: it is not yet."""
 
+    @property
+    def incarnation(self) -> tuple[int, int]:
+        """Generation and incarnation of our own row. They change when others held us for dead, and we refuted it."""
+
     def member(self, node: NodeId) -> SeenMember: ...
 
     def claims(self, journal: JournalId) -> Iterable[LeaderClaim]: ...

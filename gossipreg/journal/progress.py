@@ -281,7 +281,7 @@ class FollowerProgress:
     def on_hello(self, hello: ReplicaHello) -> None:
         """It has started, and says how far it is."""
         self._reached()
-        if hello.position.index < self.match:
+        if self.lost or hello.position.index < self.match:
             self._has_lost_entries()
             return
         self._begin(min(hello.position.index, self._data.log.last.index) + 1)

@@ -13,7 +13,7 @@ from gossipreg.journal.departure import JournalDeparture, LeaveTimer
 from gossipreg.journal.disk import Held, OwnVote
 from gossipreg.journal.effects import RecordsFound
 from gossipreg.journal.following import Following
-from gossipreg.journal.greeting import Greeting
+from gossipreg.journal.greeting import Greeting, GreetTimer
 from gossipreg.journal.handover import HandOverTimer
 from gossipreg.journal.leaderless import highest_claim
 from gossipreg.journal.leading import Leading, ProposalRefused, StuckTimer
@@ -38,7 +38,7 @@ from gossipreg.journal.messages import (
     StateInstalled,
     Vote,
 )
-from gossipreg.journal.model import Ballot, JournalId, LogEntry, ReplicaId, ReplicaPlace
+from gossipreg.journal.model import Ballot, JournalId, LogEntry, ReplicaId
 from gossipreg.journal.orphan import OrphanTimer
 from gossipreg.journal.progress import FollowerTimer, TellTimer
 from gossipreg.journal.reading import FoundForFollower
@@ -108,12 +108,13 @@ class Replica:
                 self._voting.on_ask_leader(node, message, leads=self.leading is not None)
             case LeaderAnswer():
                 self._voting.on_leader_answer(message)
+                self._greeting.answered(node)
             case ConfirmLeader():
                 self._on_confirm(node, message)
             case HandOver():
                 self._on_hand_over(message)
             case ReplicaLost():
-                self._on_lost(message)
+                self._on_lost(node, message)
             case ReplicaLeaving() | ReplicaTaken() | ReplicaRefused() if self._caring is not None:
                 self._caring.receive(node, message)
 
@@ -147,7 +148,8 @@ class Replica:
         if isinstance(message, LeaderConfirmed):
             leading.confirmations.on_confirmed(message)
         elif follower is None:
-            self._dismiss(node, message)
+            if isinstance(message, ReplicaHello) and self._caring is not None:
+                self._caring.on_stranger(node, message.sender)
             return
         elif isinstance(message, ReplicaHello):
             follower.on_hello(message)
@@ -166,14 +168,6 @@ class Replica:
             self._candidacy.heard_of(promised)
             self._step_down("a voter has promised a higher ballot")
             self.look()
-
-    def _dismiss(self, node: NodeId, message: ReplicaMessage) -> None:
-        """A replica that is in no configuration has come back: tell it, if that is certain."""
-        leading, caring = self.leading, self._caring
-        if not isinstance(message, ReplicaHello) or leading is None or caring is None or not leading.established:
-            return
-        if self.data.place_of(message.sender) is None and not caring.replacing.expects(node, message.sender):
-            leading.dismiss(ReplicaPlace(message.sender, node, b""))
 
     def _on_request_vote(self, node: NodeId, request: RequestVote) -> None:
         if not self._voting.may_promise(request):
@@ -199,7 +193,9 @@ class Replica:
         if self.leading is None and message.ballot >= self.data.promised:
             self._candidacy.stand_at_once()
 
-    def _on_lost(self, message: ReplicaLost) -> None:
+    def _on_lost(self, node: NodeId, message: ReplicaLost) -> None:
+        if self.leading is None:
+            self._greeting.answered(node)
         if self.leading is None and self.data.place_of(message.sender) is not None:
             self._lost.add(message.sender)
         if self.leading is not None and (follower := self.leading.followers.get(message.sender)) is not None:
@@ -255,6 +251,7 @@ class Replica:
         self.data.reader.end()
         self._step_down(why.value)
         self._candidacy.look(False)
+        self._greeting.look()
 
     def read(self, entries: tuple[LogEntry, ...]) -> None:
         if self.leading is not None:
@@ -305,6 +302,7 @@ class Replica:
         self._step_down("the journal has ended")
         self.data.end()
         self._candidacy.look(False)
+        self._greeting.look()
 
     @property
     def orphaned(self) -> bool:
@@ -387,6 +385,8 @@ class Replica:
                 self._candidacy.stand()
             case LookTimer() | LeaveTimer():
                 self.look()
+            case GreetTimer() if self.leading is None:
+                self._greeting.on_timer()
             case AttemptTimer():
                 self._candidacy.on_attempt_over(name.attempt)
             case QuestionTimer():

@@ -69,6 +69,7 @@ class JournalProcess:
         self.membership = RegistryMembership(host.node, self.now)
         self._changed: dict[NodeId, None] = {}
         """Members that changed in the input that the node handles."""
+        self._incarnation = self.membership.incarnation
         self.journals: Journals | None = None
         """None until the database was opened for the first time."""
         self.established: dict[JournalId, Ballot] = {}
@@ -226,9 +227,10 @@ class JournalProcess:
     def look(self) -> None:
         """The node of this process has handled an input."""
         membership, changed = self.membership, self._changed
-        if not changed and (membership.synced_at is not None or not self.host.node.synced):
+        refuted = membership.incarnation != self._incarnation
+        if not changed and not refuted and (membership.synced_at is not None or not self.host.node.synced):
             return
-        self._changed = {}
+        self._changed, self._incarnation = {}, membership.incarnation
         membership.follow(changed, self.now)
         self._retire_if_restored()
         self.input(lambda journals: journals.members_changed(self.now))

@@ -19,6 +19,7 @@ from gossipreg.journal.announced import (
 )
 from gossipreg.journal.membership import LeaderClaim, ProcessStanding
 from gossipreg.journal.model import Ballot, JournalId, ReplicaId
+from simulations.network import between
 from simulations.observer import Observer
 from tests.core.cluster import Cluster, Host
 
@@ -155,3 +156,15 @@ def test_a_change_of_a_row_without_announcements_reads_the_slot_alone() -> None:
     row = one.node.table.rows[one.id]
     assert not one.node.announcements.refresh(row, [key_of(KIND_SERVICE, 1)])
     assert looked_at == []
+
+
+def test_a_member_that_refutes_its_death_has_another_incarnation() -> None:
+    """Others may have replaced its copies of journals meanwhile."""
+    cluster, (one, *_), follows = three()
+    before = follows.of[one.number].incarnation
+    cluster.network.rules["cut"] = between(lambda end: end.number == one.number)
+    cluster.run(20.0)
+    assert follows.of[one.number].incarnation == before, "it has heard of nothing"
+    del cluster.network.rules["cut"]
+    cluster.run(20.0)
+    assert follows.of[one.number].incarnation > before

@@ -14,6 +14,7 @@ class View:
 
     def __init__(self) -> None:
         self.synced_at: float | None = None
+        self.incarnation = (1, 0)
         self.members: dict[NodeId, SeenMember] = {}
         self.rows: dict[NodeId, tuple[BootId, dict[JournalId, Ballot]]] = {}
         self.places: dict[NodeId, JournalHost] = {}

@@ -7,7 +7,7 @@ import pytest
 from gossipreg.journal.effects import AppliedEntry, JournalEffect, RemoveJournal, WriteJournal
 from gossipreg.journal.membership import ProcessStanding
 from gossipreg.journal.model import JournalId
-from gossipreg.journal.tuning import JournalTuning
+from gossipreg.journal.tuning import JournalTuning, default
 from simulations.checkers.checker import Broken
 from simulations.checkers.journals import JournalCheckers
 from simulations.checkers.journals.liveness import JournalSilence
@@ -19,10 +19,12 @@ from simulations.world import World
 from tests.journal.stored import Disk, apply_write
 
 
-def opened(count: int = 4, seed: int = 1) -> tuple[World, Journaling, JournalId]:
+def opened(
+    count: int = 4, seed: int = 1, tuning: JournalTuning = default
+) -> tuple[World, Journaling, JournalId]:  # fmt: skip
     """A cluster in which the first member has a journal with three voters."""
     world = World(seed)
-    journaling = Journaling(world, JournalTuning())
+    journaling = Journaling(world, tuning)
     JournalCheckers(journaling)
     for host in world.grow(count):
         journaling.start(host)

@@ -217,7 +217,7 @@ class JournalRuntime:
             self.streams.close(id, "replaced")
 
     def _on_event(self, event: "Event") -> None:
-        if event.kind == "synced":
+        if event.kind in ("synced", "refuted"):
             self._on_members(())
 
     def _retire_if_another_was_here(self) -> None:

@@ -3,6 +3,7 @@ behind is caught up, also when idle; and journals at rest are silent."""
 
 from math import inf
 
+from gossipreg.journal.model import JournalId
 from simulations.checkers.journals.checker import JournalChecker
 from simulations.journaling.journaling import Journaling
 
@@ -29,8 +30,9 @@ class JournalLiveness(JournalChecker):
 
     def settled(self) -> None:
         """Check that nobody waits for what does not come: where nothing is sent any more, each voter holds all that is
-        committed, and its leader knows that."""
+        committed, and its leader knows that; and whoever is in no configuration any more has heard of it."""
         for journal in self.journaling.ids:
+            self._check_strays(journal)
             replica = self.journaling.replica(journal)
             if replica is None or replica.leading is None:
                 continue  # `at_rest` tells
@@ -40,6 +42,14 @@ class JournalLiveness(JournalChecker):
                 self.fail(f"at rest the voters of journal {journal.hex()[:8]} are still being changed")
             if holders != voters:
                 self.fail(f"at rest {holders} of {voters} voters are known to hold all of journal {journal.hex()[:8]}")
+
+    def _check_strays(self, journal: JournalId) -> None:
+        replica = self.journaling.replica(journal)
+        for process in self.journaling.running():
+            assert process.journals is not None
+            own = process.journals.replicas.get(journal)
+            if replica is not None and own is not None and replica.data.place_of(own.data.replica) is None:
+                self.fail(f"at rest {process.host.name} keeps a replica that journal {journal.hex()[:8]} has let go")
 
 
 class JournalSilence(JournalChecker):

@@ -1,0 +1,157 @@
+"""When a replica says to the leader how far it is, and how often it repeats that."""
+
+from dataclasses import replace
+from functools import partial
+
+from gossipreg.journal.membership import ProcessStanding, SeenMember
+from gossipreg.journal.messages import AskLeader, LeaderAnswer, ReplicaHello
+from gossipreg.journal.model import Configuration, JournalId
+from gossipreg.journal.tuning import JournalTuning
+from tests.journal.by_hand import JOURNAL, Bench, Voter
+from tests.journal.cluster import Cluster, Sidecar
+from tests.journal.test_elections import opened
+
+
+def greets(cluster: Cluster, lost: set[int]) -> list[tuple[float, int]]:
+    """The times of the greetings from now on, and whom they are for. Those for members in `lost` do not arrive: no
+    stream to them opens."""
+    found: list[tuple[float, int]] = []
+    send = cluster._send
+
+    def note(sender: Sidecar, receiver: Sidecar, message: object) -> None:
+        if isinstance(message, ReplicaHello):
+            found.append((cluster.now, receiver.number))
+            if receiver.number in lost:
+                cluster.after(0.2, partial(cluster._failed, sender, sender.boot, receiver))
+                return
+        send(sender, receiver, message)  # type: ignore[arg-type]
+
+    cluster._send = note  # type: ignore[method-assign]
+    return found
+
+
+def replica_that_was_away(lost: set[int]) -> tuple[Cluster, JournalId, Sidecar, list[tuple[float, int]]]:
+    """A voter that crashed and starts again, and its greetings. Its leader does not try to reach it: it is as one that
+    has been replaced."""
+    cluster, journal, owner = opened()
+    gone = next(cluster.sidecars[number] for number in cluster.voters(journal) if number != owner.number)
+    cluster.crash(gone)
+    assert cluster.until(lambda: gone.number not in cluster.voters(journal), 120.0)
+    cluster.run(5.0)
+    greetings = greets(cluster, lost)
+    cluster.start(gone)
+    return cluster, journal, gone, greetings
+
+
+def test_a_leader_that_is_not_reached_is_greeted_less_and_less_often() -> None:
+    lost = {0}
+    cluster, journal, gone, greetings = replica_that_was_away(lost)
+    cluster.run(600.0)
+    assert 20 <= len(greetings) <= 32, "after 1 s, 2, 4, 8, 16, and then every 30 s, give or take a quarter"
+    assert greetings[-1][0] - greetings[-2][0] > 20.0
+    lost.clear()
+    assert cluster.until(lambda: journal not in gone.journals.replicas, 38.0)
+
+
+def test_the_next_leader_is_greeted_at_once() -> None:
+    cluster, journal, gone, greetings = replica_that_was_away({0})
+    cluster.run(200.0)
+    owner = cluster.sidecars[0]
+    cluster.act(owner, owner.journals.leaving(cluster.now))
+    assert cluster.until(lambda: journal not in gone.journals.replicas, 5.0)
+    assert greetings[-1][1] != owner.number
+
+
+def test_a_leader_that_is_dead_is_greeted_no_more() -> None:
+    cluster, _, gone, greetings = replica_that_was_away({0})
+    cluster.run(2.0)
+    owner, count = cluster.sidecars[0], len(greetings)
+    assert count
+    gone.view.members[owner.node] = SeenMember(ProcessStanding.SILENT, owner.boot, cluster.now)
+    cluster.run(600.0)
+    assert len(greetings) == count
+
+
+def test_a_replica_that_was_reached_has_no_timer() -> None:
+    cluster, journal, owner = opened()
+    voter = next(cluster.sidecars[number] for number in cluster.voters(journal) if number != owner.number)
+    cluster.crash(voter)
+    greetings = greets(cluster, set())
+    cluster.start(voter)
+    cluster.run(20.0)
+    assert len(greetings) == 1
+    assert voter.journals.next_deadline() == float("inf")
+    cluster.run(3600.0)
+    assert len(greetings) == 1
+
+
+def test_replicas_that_their_dead_leader_had_reached_say_nothing() -> None:
+    cluster, journal, owner = opened()
+    greetings = greets(cluster, set())
+    cluster.crash(owner, ProcessStanding.SILENT)
+    cluster.run(600.0)
+    assert cluster.leader(journal) is not None
+    assert greetings == []
+
+
+def test_a_replica_whose_member_was_taken_for_dead_greets_again() -> None:
+    """Others may have replaced it, and it has heard of nothing."""
+    cluster = Cluster(1, 4, JournalTuning(replace_s=3.0, replace_spread_s=1.0))
+    cluster.run(1.0)
+    owner, *_ = cluster.sidecars
+    journal = cluster.open(owner)
+    assert cluster.until(lambda: len(cluster.voters(journal)) == 3, 5.0)
+    gone = next(cluster.sidecars[number] for number in cluster.voters(journal) if number != owner.number)
+    cluster.partition({gone.number}, {sidecar.number for sidecar in cluster.sidecars if sidecar is not gone})
+    assert cluster.until(lambda: gone.number not in cluster.voters(journal), 20.0)
+    cluster.partition()
+    cluster.run(60.0)
+    gone.view.incarnation = 1, 1
+    cluster.act(gone, gone.journals.members_changed(cluster.now))
+    assert cluster.until(lambda: journal not in gone.journals.replicas, 5.0)
+
+
+def learner() -> tuple[Bench, Voter, Voter]:
+    """The first voter of two, and a learner that nobody leads."""
+    bench = Bench(3)
+    s1, _, s3 = bench.voters
+    base = s3.disk[JOURNAL].base
+    voters = base.configuration.voters
+    learns = replace(base, configuration=Configuration(voters[:2], voters[2:]))
+    s3.disk[JOURNAL] = replace(s3.disk[JOURNAL], base=learns)
+    s3.start()
+    s3.act(s3.journals.start(bench.now))
+    return bench, s1, s3
+
+
+def test_a_question_of_a_learner_that_is_lost_is_asked_again() -> None:
+    bench, s1, s3 = learner()
+    bench.drop(s3, s1)
+    bench.now += 2.0
+    s3.act(s3.journals.advance(bench.now))
+    assert [type(message) for message in bench.deliver(s3, s1)] == [AskLeader]
+
+
+def test_a_question_of_a_learner_that_is_answered_is_asked_no_more() -> None:
+    bench, _, s3 = learner()
+    for voter in bench.voters[:2]:
+        bench.deliver(s3, voter)
+        assert [type(message) for message in bench.deliver(voter, s3)] == [LeaderAnswer]
+    assert s3.journals.next_deadline() == float("inf")
+
+
+def test_a_lost_replica_that_greets_is_let_go() -> None:
+    """It went back in time, was let go, and did not hear that."""
+    bench = Bench(3)
+    s1, s2, s3 = bench.voters
+    bench.elect(s1, s2, s3)
+    bench.exchange(s1, s2, s3)
+    leading = s1.journals.replicas[JOURNAL].leading
+    assert leading is not None
+    leading.followers[s2.replica].lose()
+    hello = ReplicaHello(
+        journal=JOURNAL, sender=s2.replica, receiver=s1.replica, promised=s2.data.promised, position=s2.data.log.last
+    )
+    s1.act(s1.journals.receive(s2.node, hello, bench.now))
+    bench.deliver(s1, s2)
+    assert JOURNAL not in s2.journals.replicas
