@@ -3,7 +3,7 @@ does not vote, whether the journal is still there.
 
 Owns: who was greeted or asked, and when again. Never knows: what the answers change.
 
-    has started, or its disk works again, or its member was taken for dead
+    has started, or its disk works again, or its member was taken for dead, or it stands in no configuration
     -> ReplicaHello to the leader -> an append, the state, or ReplicaDismissed
     unanswered -> once more after 1 s, doubling to 30 s, to whoever leads by then
 
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from gossipreg.journal.leaderless import leader_of
 from gossipreg.journal.membership import LeaderClaim
 from gossipreg.journal.messages import AskLeader, ReplicaHello, ReplicaMessage
-from gossipreg.journal.model import JournalId
+from gossipreg.journal.model import Configuration, JournalId
 from gossipreg.journal.replica_data import ReplicaData
 from gossipreg.journal.standing import NO_QUESTION
 from gossipreg.model import BootId, NodeId
@@ -35,6 +35,8 @@ class Greeting:
         self._data = data
         self._timer = GreetTimer(data.journal)
         self._reached = False
+        self._listed_in: Configuration | None = None
+        """The last configuration that we were found in when the leader reached us."""
         self._incarnation = data.context.membership.incarnation
         self._said: frozenset[Hashable] = frozenset()
         """The leader that was greeted, or the processes of voters that were asked, and have not answered."""
@@ -43,10 +45,19 @@ class Greeting:
         self._wait_s = 0.0
 
     def reached(self) -> None:
-        """The leader has reached us, and our answer says how far we are; or we lead."""
-        if not self._reached:
-            self._reached = True
+        """The leader has reached us, and our answer says how far we are; or we lead. If our log says that we are in no
+        configuration any more, or soon in none, we wait to be let go."""
+        data, context, configuration = self._data, self._data.context, self._data.configuration
+        if self._reached and configuration is self._listed_in:
+            return
+        places = configuration.voters + configuration.learners
+        self._reached = not places or any(place.replica == data.replica for place in places)
+        if self._reached:
+            self._listed_in = configuration
             self._rest()
+        elif self._timer not in context.timers:
+            self._said, self._wait_s = frozenset(self._unsaid()), context.tuning.again.first_s
+            context.timers.set(self._timer, context.now + context.around(self._wait_s))
 
     def answered(self, node: NodeId) -> None:
         """This voter has answered our question."""

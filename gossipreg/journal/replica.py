@@ -125,11 +125,11 @@ class Replica:
                 self._following.refuse(node, message)
             return
         self._step_down("another leader was elected")
-        self._greeting.reached()
         if isinstance(message, Append):
             self._following.on_append(node, message)
         else:
             self._following.on_install(node, message)
+        self._greeting.reached()
         self._candidacy.look(False)
 
     def _leads(self, ballot: Ballot) -> bool:

@@ -4,9 +4,10 @@ from dataclasses import replace
 from functools import partial
 
 from gossipreg.journal.membership import ProcessStanding, SeenMember
-from gossipreg.journal.messages import AskLeader, LeaderAnswer, ReplicaHello
+from gossipreg.journal.messages import AskLeader, LeaderAnswer, ReplicaDismissed, ReplicaHello
 from gossipreg.journal.model import Configuration, JournalId
 from gossipreg.journal.tuning import JournalTuning
+from gossipreg.model import BootId
 from tests.journal.by_hand import JOURNAL, Bench, Voter
 from tests.journal.cluster import Cluster, Sidecar
 from tests.journal.test_elections import opened
@@ -155,3 +156,29 @@ def test_a_lost_replica_that_greets_is_let_go() -> None:
     s1.act(s1.journals.receive(s2.node, hello, bench.now))
     bench.deliver(s1, s2)
     assert JOURNAL not in s2.journals.replicas
+
+
+def test_a_voter_that_is_let_go_and_does_not_hear_it_greets_again() -> None:
+    """Its log says that it is in no configuration any more."""
+    bench = Bench(3)
+    s1, s2, s3 = bench.voters
+    bench.elect(s1, s2, s3)
+    bench.exchange(s1, s2, s3)
+    s3.view.rows[s1.node] = BootId(b"\1" * 8), {JOURNAL: s1.data.promised}
+    leading = s1.journals.replicas[JOURNAL].leading
+    assert leading is not None
+    leading.propose_configuration(Configuration(s1.data.configuration.voters[:2]))
+    s1.act(s1.journals.members_changed(bench.now))
+    s1.write()
+    bench.deliver(s1, s3)
+    s3.write()
+    assert s3.data.configuration.joint
+    bench.drop(s3, s1)
+    bench.exchange(s1, s2)
+    assert any(isinstance(message, ReplicaDismissed) for _, _, message in bench.sent)
+    bench.drop(s1, s3)
+    bench.now += 2.0
+    s3.act(s3.journals.advance(bench.now))
+    assert [type(message) for message in bench.deliver(s3, s1)] == [ReplicaHello]
+    bench.deliver(s1, s3)
+    assert JOURNAL not in s3.journals.replicas
