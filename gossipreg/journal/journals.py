@@ -13,7 +13,7 @@ from gossipreg.journal.context import JournalContext
 from gossipreg.journal.effects import JournalEffect, LogBase, RecordsFound, RemoveJournal, SendMessage
 from gossipreg.journal.hosting import NOBODY, may_be_dismissed, why_not
 from gossipreg.journal.leading import ProposalRefused
-from gossipreg.journal.lost_copies import ASKS, lost_answer, lost_notices
+from gossipreg.journal.lost_copies import ASKS, LostNotices, NoticeTimer, lost_answer
 from gossipreg.journal.membership import JournalMembership
 from gossipreg.journal.messages import (
     ReplicaDismissed,
@@ -69,6 +69,7 @@ class Journals:
         self._foreign_space_bytes = foreign_space_bytes
         self._at_work: set[JournalId] = set()
         self._leaves = False
+        self._lost_notices = LostNotices(self._context)
         self.replicas: dict[JournalId, Replica] = {}
         for replica in stored:
             self._add(replica)
@@ -169,6 +170,7 @@ class Journals:
         self._context.now = now
         for replica in self.replicas.values():
             replica.closed(node, refused)
+        self._lost_notices.on_closed(node)
         return self._settle()
 
     def written(self, number: int, journal: JournalId, now: float) -> list[JournalEffect]:
@@ -213,7 +215,10 @@ class Journals:
         """Fire the timers that are due."""
         self._context.now = now
         for name, _ in self._context.timers.pop_due(now):
-            replica = self.replicas.get(name.journal)  # type: ignore[attr-defined]  # all our timers name theirs
+            if isinstance(name, NoticeTimer):
+                self._lost_notices.on_timer(name.node)
+                continue
+            replica = self.replicas.get(name.journal)  # type: ignore[attr-defined]  # all others name theirs
             if replica is not None:
                 replica.on_timer(name)
                 self._settle_all()
@@ -294,7 +299,7 @@ class Journals:
         here = {replica.data.replica for replica in self.replicas.values()}
         for replica in before:
             if replica.data.replica not in here and not replica.data.ended:
-                self._context.effects += lost_notices(replica.data)
+                self._lost_notices.tell(replica.data)
 
     def recover(
         self, journal: JournalId, now: float, *, sure: bool = True

@@ -134,8 +134,8 @@ class HandOver(ReplicaMessage):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaHello(ReplicaMessage):
-    """Sent to the leader by a replica that has started, whose disk works again, or whose member was held for dead; again
-    until the leader has reached it, or dismissed it."""
+    """Sent to the leader by a replica that has started, whose disk works again, or whose member was held for dead; once
+    more until the leader has reached it, or dismissed it."""
 
     promised: Ballot
     position: Position

@@ -1,5 +1,11 @@
 """A copy that is lost while its leader waits for its answer, over a stream that does not break."""
 
+from functools import partial
+
+import pytest
+
+from gossipreg.journal.membership import ProcessStanding, SeenMember
+from gossipreg.journal.messages import ReplicaLost, ReplicaMessage
 from gossipreg.journal.model import JournalId, ReplicaId
 from tests.journal.cluster import Cluster, Sidecar
 from tests.journal.stored import Disk
@@ -57,3 +63,37 @@ def test_a_database_that_is_whole_again_loses_nothing() -> None:
     cluster.run(30.0)
     assert kept in voters(owner, journal)
     assert second.journals.replicas[journal].data.log.last.index == owner.journals.replicas[journal].data.log.last.index
+
+
+@pytest.mark.parametrize("lost", [1, 3])
+def test_a_notice_that_is_lost_with_its_stream_is_sent_again(lost: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The journal is idle, so its leader would not ask."""
+    cluster, journal, owner, second = three_copies()
+    former = second.journals.replicas[journal].data.replica
+    send = cluster._send
+    notices: list[float] = []
+
+    def losing(sender: Sidecar, receiver: Sidecar, message: ReplicaMessage) -> None:
+        if isinstance(message, ReplicaLost) and receiver is owner:
+            notices.append(cluster.now)
+            if len(notices) <= lost:
+                cluster.after(0.1, partial(cluster._failed, sender, sender.boot, receiver))
+                return
+        send(sender, receiver, message)
+
+    monkeypatch.setattr(cluster, "_send", losing)
+    cluster.act(second, second.journals.retire(cluster.now))
+    assert cluster.until(lambda: former not in voters(owner, journal) and len(voters(owner, journal)) == 3, 15.0)
+    cluster.run(60.0)
+    assert len(notices) == lost + 1
+    assert second.journals.next_deadline() == float("inf")
+
+
+def test_a_notice_for_a_process_that_does_not_run_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster, _, _, second = three_copies()
+    monkeypatch.setattr(cluster, "_send", lambda sender, receiver, _: cluster._failed(sender, sender.boot, receiver))
+    cluster.act(second, second.journals.retire(cluster.now))
+    for sidecar in cluster.sidecars:
+        second.view.members[sidecar.node] = SeenMember(ProcessStanding.SILENT, sidecar.boot, cluster.now)
+    cluster.run(5.0)
+    assert second.journals.next_deadline() == float("inf")
