@@ -9,7 +9,8 @@ that way, the other end would wait for ever. So the end that knows opens a strea
 send, until one is open: that one takes the place of the one that the other end holds.
 
 An end that closes a stream says so, and opens no other one. That word may be lost, too: where the next message cannot
-be sent either, attempts go on until a stream is open.
+be sent either, attempts go on until a stream is open. Where bytes were in flight when it closed the stream, an answer
+among them may be lost as well, so it counts as broken.
 """
 
 from dataclasses import dataclass

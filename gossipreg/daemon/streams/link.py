@@ -12,6 +12,7 @@ from typing import Protocol
 
 import trio
 
+from gossipreg.daemon.streams.stream_sockets import has_bytes_in_flight
 from gossipreg.net.listening import error_name
 from gossipreg.streams.choice import StreamEnds
 from gossipreg.streams.connection import StreamConnection, StreamEnded, StreamEvent, StreamIsOpen, StreamState
@@ -42,6 +43,8 @@ class Link:
         """The stream is open, or has ended."""
         self.why = ""
         """Why it has ended, for its owner to note."""
+        self.lost_bytes = False
+        """It has ended with bytes in flight, which may be lost."""
         self._sock = sock
         self._owner = owner
         self._wake = trio.Event()
@@ -186,6 +189,7 @@ class Link:
         if self._told_end:
             return
         self._told_end = True
+        self.lost_bytes = has_bytes_in_flight(self._sock)
         if not self._in_part:
             with suppress(OSError):
                 while data := self.connection.data_to_send():

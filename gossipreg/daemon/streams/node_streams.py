@@ -357,7 +357,7 @@ class NodeStreams:
             del self._open[member.id]
             self.inbox.put(StreamClosed(member.id, link.why))
             now = trio.current_time()
-            if event.reason in ONE_SIDED:
+            if event.reason in ONE_SIDED or (link.lost_bytes and event.reason not in TOLD):
                 self._open_later(member.id, self._broken.broke(member.id, now))
             elif event.reason not in TOLD:
                 self._broken.closed(member.id, now)

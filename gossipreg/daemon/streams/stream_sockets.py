@@ -1,8 +1,10 @@
 """TCP sockets of streams: connecting, and what the kernel is to do. `gossip_sockets.py` listens."""
 
 import errno
+import fcntl
 import os
 import socket
+import struct
 import sys
 from contextlib import suppress
 
@@ -19,6 +21,7 @@ UNACKED_S = 10.0
 idle stream a dead peer is found by the next message, or by the membership."""
 UNSENT_BYTES = 64 * 1024
 """How much the kernel takes before it can send it: what waits there cannot be overtaken by what is urgent."""
+_SIOCOUTQ, _SIOCINQ = 0x5411, 0x541B
 _TCP_USER_TIMEOUT = 18
 _TCP_NOTSENT_LOWAT = 25
 
@@ -30,6 +33,18 @@ def prepare(sock: socket.socket) -> None:
         if sys.platform == "linux":
             sock.setsockopt(socket.IPPROTO_TCP, _TCP_USER_TIMEOUT, int(UNACKED_S * 1000))
             sock.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+
+
+def has_bytes_in_flight(sock: socket.socket) -> bool:
+    """Whether bytes that were sent are not acked, or bytes that came are not read. If the connection is closed now they
+    may be lost, and so may its end: the kernel sends both again for a while, and tells nobody when it gives up."""
+    if sys.platform != "linux":
+        return False
+
+    try:
+        return any(struct.unpack("i", fcntl.ioctl(sock, what, bytes(4)))[0] for what in (_SIOCOUTQ, _SIOCINQ))
+    except OSError:
+        return False
 
 
 async def connect(address: Address) -> socket.socket:

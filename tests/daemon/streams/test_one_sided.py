@@ -10,10 +10,11 @@ import trio
 
 from gossipreg.daemon.streams import node_streams
 from gossipreg.daemon.streams.inbox import StreamClosed, StreamOpened
+from gossipreg.journal.messages import InstallState
 from gossipreg.model import Address
 from gossipreg.retry import Retry
 from gossipreg.streams import broken, connection
-from tests.daemon.streams.members import GENEROUS_S, StreamSide, running, two_sides, wait_for
+from tests.daemon.streams.members import GENEROUS_S, StreamSide, piece, running, two_sides, wait_for
 from tests.streams.ends import an_end
 
 
@@ -27,6 +28,8 @@ class Firewall:
         """Reset every connection that comes."""
         self.swallows = False
         """Of connections that are there: carry nothing more to that side, not even their end."""
+        self.holds = False
+        """Of connections that are there: take nothing more from the end that opened them: its kernel keeps it."""
 
     async def carry(self, stream: trio.SocketStream) -> None:
         if self.resets:
@@ -50,6 +53,9 @@ class Firewall:
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             data = b"any"
             while data:
+                await trio.lowlevel.wait_readable(source.socket)
+                if self.holds:
+                    await trio.sleep_forever()
                 data = await source.receive_some(65536)
                 if self.swallows and source in self._opened:
                     await trio.sleep_forever()
@@ -62,6 +68,7 @@ async def behind(a: StreamSide, b: StreamSide) -> AsyncIterator[Firewall]:
     firewall = Firewall(b)
     async with running(a, b) as nursery:
         (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        listener.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         nursery.start_soon(trio.serve_listeners, firewall.carry, [listener])
         a.book.addresses[b.id] = (Address(*listener.socket.getsockname()[:2]),)
         yield firewall
@@ -148,6 +155,27 @@ async def test_a_closed_stream_is_opened_if_the_next_message_fails(monkeypatch: 
         assert b.closed == []
         firewall.resets = firewall.swallows = False
         await b.until(lambda side: side.closed == ["replaced"])
+
+
+async def test_a_stream_closed_with_bytes_in_flight_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gave way as idle, but the path had been cut. Its last message and its end are lost, and there is no next one:
+    if that message was an answer, the other end would wait for it for ever."""
+    monkeypatch.setattr(node_streams, "STREAMS_MAX", 1)
+    monkeypatch.setattr(node_streams, "IDLE_S", 0.0)
+    a, b = two_sides()
+    c = StreamSide(a.book, an_end(3))
+    async with behind(a, b) as firewall, running(c):
+        await with_a_stream(a, b)
+        firewall.holds = True
+        a.send(b, piece(100_000))
+        await wait_for(lambda: not a.streams._open[b.id].connection.busy)
+        c.ask(a, 3)
+        await a.until(lambda side: side.closed == ["idle"])
+        firewall.holds = False
+        c.streams.close(a.id, "member_gone")  # there is room again
+        await b.until(lambda side: side.closed == ["replaced"])
+        assert not [one for one in b.received if isinstance(one.message, InstallState)]
+        assert a.streams.statistics()["streams_broken"] == 0
 
 
 @pytest.mark.parametrize("how", ["close", "forget"])
