@@ -47,7 +47,7 @@ class Greeting:
     def reached(self) -> None:
         """The leader has reached us, and our answer says how far we are; or we lead. If our log says that we are in no
         configuration any more, or soon in none, we wait to be let go."""
-        data, context, configuration = self._data, self._data.context, self._data.configuration
+        data, configuration = self._data, self._data.configuration
         if self._reached and configuration is self._listed_in:
             return
         places = configuration.voters + configuration.learners
@@ -55,9 +55,14 @@ class Greeting:
         if self._reached:
             self._listed_in = configuration
             self._rest()
-        elif self._timer not in context.timers:
-            self._said, self._wait_s = frozenset(self._unsaid()), context.tuning.again.first_s
-            context.timers.set(self._timer, context.now + context.around(self._wait_s))
+        else:
+            self.wait()
+
+    def wait(self) -> None:
+        """The leader is about to reach us, or to let us go: greet it only if it has not soon."""
+        if self._timer not in self._data.context.timers:
+            self._said = frozenset(self._unsaid())
+            self._set_timer(self._data.context.tuning.again.first_s)
 
     def answered(self, node: NodeId) -> None:
         """This voter has answered our question."""
@@ -86,10 +91,13 @@ class Greeting:
         for node, message in new or (unsaid.values() if again else ()):
             data.send(node, message)
         if new or (again and unsaid):
-            self._wait_s = retry.first_s if new else retry.after(self._wait_s)
-            data.context.timers.set(self._timer, data.context.now + data.context.around(self._wait_s))
+            self._set_timer(retry.first_s if new else retry.after(self._wait_s))
         elif not unsaid:
             self._rest()
+
+    def _set_timer(self, wait_s: float) -> None:
+        context, self._wait_s = self._data.context, wait_s
+        context.timers.set(self._timer, context.now + context.around(wait_s))
 
     def _rest(self) -> None:
         self._said = frozenset()

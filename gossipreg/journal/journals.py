@@ -354,6 +354,7 @@ class Journals:
         if replica is None:
             id = ReplicaId(self._context.entropy(REPLICA_ID_BYTES))
             replica = self._create(message.journal, id, message.owner, NOBODY)
+            replica.greeting.wait()
         taken = ReplicaTaken(
             journal=message.journal, sender=replica.data.replica, receiver=message.sender, number=message.number
         )

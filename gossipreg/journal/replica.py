@@ -64,7 +64,7 @@ class Replica:
         self.leading: Leading | None = None
         self._caring: Caring | None = None
         self._at_work = at_work
-        self._greeting = Greeting(self.data)
+        self.greeting = Greeting(self.data)
         self._departure = JournalDeparture(self.data)
         self._lost: set[ReplicaId] = set()
         """Replicas that said to be lost, while we did not lead."""
@@ -80,7 +80,7 @@ class Replica:
             self.leading.members_changed()
             self._look_after()
             return
-        self._greeting.look()
+        self.greeting.look()
 
     def receive(self, node: NodeId, message: ReplicaMessage) -> None:
         """A message to this replica, from the process of this member. Nothing is answered before this sidecar is in
@@ -108,7 +108,7 @@ class Replica:
                 self._voting.on_ask_leader(node, message, leads=self.leading is not None)
             case LeaderAnswer():
                 self._voting.on_leader_answer(message)
-                self._greeting.answered(node)
+                self.greeting.answered(node)
             case ConfirmLeader():
                 self._on_confirm(node, message)
             case HandOver():
@@ -129,7 +129,7 @@ class Replica:
             self._following.on_append(node, message)
         else:
             self._following.on_install(node, message)
-        self._greeting.reached()
+        self.greeting.reached()
         self._candidacy.look(False)
 
     def _leads(self, ballot: Ballot) -> bool:
@@ -195,7 +195,7 @@ class Replica:
 
     def _on_lost(self, node: NodeId, message: ReplicaLost) -> None:
         if self.leading is None:
-            self._greeting.answered(node)
+            self.greeting.answered(node)
         if self.leading is None and self.data.place_of(message.sender) is not None:
             self._lost.add(message.sender)
         if self.leading is not None and (follower := self.leading.followers.get(message.sender)) is not None:
@@ -205,7 +205,7 @@ class Replica:
     def greet(self) -> None:
         """Say once more to the leader how far we are: it does not count on us, and may let us go."""
         if self.leading is None:
-            self._greeting.again()
+            self.greeting.again()
 
     # -- streams and members -----------------------------------------------------------------------------------------
 
@@ -251,7 +251,7 @@ class Replica:
         self.data.reader.end()
         self._step_down(why.value)
         self._candidacy.look(False)
-        self._greeting.look()
+        self.greeting.look()
 
     def read(self, entries: tuple[LogEntry, ...]) -> None:
         if self.leading is not None:
@@ -302,7 +302,7 @@ class Replica:
         self._step_down("the journal has ended")
         self.data.end()
         self._candidacy.look(False)
-        self._greeting.look()
+        self.greeting.look()
 
     @property
     def orphaned(self) -> bool:
@@ -322,7 +322,7 @@ class Replica:
         self.leading = Leading(self.data, self._candidacy.ballot)
         self._caring = Caring(self.data, self.leading, self._at_work)
         self._candidacy.look(True)
-        self._greeting.reached()
+        self.greeting.reached()
         self.leading.begin()
 
     def _step_down(self, reason: str) -> None:
@@ -386,7 +386,7 @@ class Replica:
             case LookTimer() | LeaveTimer():
                 self.look()
             case GreetTimer() if self.leading is None:
-                self._greeting.on_timer()
+                self.greeting.on_timer()
             case AttemptTimer():
                 self._candidacy.on_attempt_over(name.attempt)
             case QuestionTimer():

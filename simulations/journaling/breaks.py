@@ -132,6 +132,10 @@ def looks_for_ever(look: Any) -> Any:
     return broken
 
 
+def not_let_go(_: Any) -> Any:
+    return lambda _self, _place: None
+
+
 def not_opened_again(_: Any) -> Any:
     return lambda _self, _node, _now: inf
 
@@ -167,6 +171,7 @@ JOURNAL_BREAKS: tuple[Break, ...] = (
         ends_what_holds_something,
         68,
     ),
+    _break("a replica that nobody lets go", ("journal_liveness",), Leading, "dismiss", not_let_go, 3),
     Break(
         "a stream that broke at one end",
         ("journal_liveness",),

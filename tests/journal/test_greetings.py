@@ -4,8 +4,8 @@ from dataclasses import replace
 from functools import partial
 
 from gossipreg.journal.membership import ProcessStanding, SeenMember
-from gossipreg.journal.messages import AskLeader, LeaderAnswer, ReplicaDismissed, ReplicaHello
-from gossipreg.journal.model import Configuration, JournalId
+from gossipreg.journal.messages import AskLeader, LeaderAnswer, ReplicaDismissed, ReplicaHello, TakeReplica
+from gossipreg.journal.model import Configuration, JournalId, ReplicaId
 from gossipreg.journal.tuning import JournalTuning
 from gossipreg.model import BootId
 from tests.journal.by_hand import JOURNAL, Bench, Voter
@@ -182,3 +182,25 @@ def test_a_voter_that_is_let_go_and_does_not_hear_it_greets_again() -> None:
     assert [type(message) for message in bench.deliver(s3, s1)] == [ReplicaHello]
     bench.deliver(s1, s3)
     assert JOURNAL not in s3.journals.replicas
+
+
+def test_a_new_copy_that_is_not_wanted_any_more_is_let_go() -> None:
+    """Its leader was deposed, or had asked others meanwhile: nobody sends it anything."""
+    cluster = Cluster(1, 3)
+    cluster.run(1.0)
+    owner, second, third = cluster.sidecars
+    third.space_bytes = 0
+    cluster.crash(third)
+    cluster.start(third)
+    journal = cluster.open(owner)
+    cluster.run(5.0)
+    assert journal not in third.journals.replicas
+    third.space_bytes = 1
+    third.journals._foreign_space_bytes = 1
+    data = second.journals.replicas[journal].data
+    take = TakeReplica(
+        journal=journal, sender=data.replica, receiver=ReplicaId(b""), number=1, owner=owner.node
+    )  # fmt: skip
+    cluster.act(third, third.journals.receive(second.node, take, cluster.now))
+    assert journal in third.journals.replicas
+    assert cluster.until(lambda: journal not in third.journals.replicas, 5.0)
