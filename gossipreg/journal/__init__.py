@@ -15,7 +15,8 @@ majorities alone. A journal is consistent where the registry is available: witho
     leading        a leader: appends, counts, commits
     progress       how far one follower is, and what is sent to it
     replays        how many replicas are caught up from far behind at a time, and how fast
-    confirmations  proof of leadership without a write
+    confirmations  proof of leadership without a write;  leadership_proof: since when one is there, at whoever asks
+    proven_questions   questions about all journals that are led here, which wait for such proofs
     caring         what a leader does beside committing: replacing, handover, orphan
     handover       back to the owner, or to another voter
     greeting       what a replica that does not lead says unasked

@@ -46,7 +46,6 @@ At whoever leads a journal:
     step_commands    the commands of steps as they are sent, and the result that is recorded of an answer
     step_trials      what is known of the attempts of a step that is not settled
     command_attempts   when each attempt is made, and which are under way
-    leadership_proof   by which right
     change_batch     what is to be committed: entries of many changes
     saga_sizes       what a change takes in an entry
     committed_changes  what follows once it is committed

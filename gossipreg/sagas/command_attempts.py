@@ -19,9 +19,9 @@ from enum import Enum
 from math import inf
 from typing import NamedTuple
 
+from gossipreg.journal.leadership_proof import LeadershipProof
 from gossipreg.journal.model import JournalId
 from gossipreg.retry import Retry
-from gossipreg.sagas.leadership_proof import LeadershipProof
 from gossipreg.sagas.saga_effects import CommandDone, SagaEffect, SendCommand
 from gossipreg.sagas.saga_model import SagaCommand, SagaRef
 from gossipreg.sagas.saga_tuning import SagaTuning

@@ -11,8 +11,8 @@ all that was committed before. Without a proof it waits until this sidecar is de
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gossipreg.journal.leadership_proof import LeadershipProof
 from gossipreg.model import NodeId
-from gossipreg.sagas.leadership_proof import LeadershipProof
 from gossipreg.sagas.live_sagas import SagaCaller
 
 MAX_HELD = 32_768

@@ -1,15 +1,15 @@
 """The sagas of one journal, at the sidecar that leads it: from `Established` until `Deposed`.
 
 Owns: what follows from what: a call, a committed entry, an answer, a lost program. Never knows: streams, disks, clocks.
-It sends by what is committed alone, and each attempt needs a proof of leadership that is newer than when it was due.
-So does each answer that another leader could contradict.
+It sends by what is committed alone, and each attempt needs a proof of leadership that is newer than when it was due
+(`journal/leadership_proof.py`). So does each answer that another leader could contradict.
 
     machine            what the journal has of each saga
     running_sagas      from the beginning to the decision; declared_sagas: those that go on by themselves
     decided_sagas      undo, and what comes after a commit
     saga_replies       what calls begin, and when they are answered; saga_questions: show and list
     change_batch       what is to be committed; committed_changes: what follows once it is
-    command_attempts   what is sent when; held_answers: what is answered when; leadership_proof: by which right
+    command_attempts   what is sent when; held_answers: what is answered when
     program_leases     where the programs are
 
 Each input returns its effects and ends with `_finish`: sagas that changed go on, their calls are answered, and what is
@@ -25,6 +25,7 @@ from itertools import count
 from math import inf
 
 from gossipreg.errors import RequestError
+from gossipreg.journal.leadership_proof import LeadershipProof
 from gossipreg.journal.model import JournalId
 from gossipreg.model import NodeId
 from gossipreg.sagas.change_batch import ChangeBatch
@@ -33,14 +34,13 @@ from gossipreg.sagas.committed_changes import CommittedChanges
 from gossipreg.sagas.decided_sagas import DecidedSagas
 from gossipreg.sagas.declared_sagas import DeclaredSagas, DeclaredTimer
 from gossipreg.sagas.held_answers import HeldAnswers
-from gossipreg.sagas.leadership_proof import LeadershipProof
 from gossipreg.sagas.live_sagas import SagaCaller
 from gossipreg.sagas.machine import SagasMachine
 from gossipreg.sagas.program_leases import LeaseTimer, ProgramLeases
 from gossipreg.sagas.running_sagas import RunningSagas, SagaDeadline
 from gossipreg.sagas.saga_calls import AskedCall, BeginAsked, ListAsked, RunAsked, ShowAsked, read_call
 from gossipreg.sagas.saga_context import SagaContext
-from gossipreg.sagas.saga_effects import CommandDone, CommandsUnderWay, SagaEffect
+from gossipreg.sagas.saga_effects import CommandDone, CommandsUnderWay, ProveLeadership, SagaEffect
 from gossipreg.sagas.saga_entries import ExpireSagas
 from gossipreg.sagas.saga_facts import SagaFact
 from gossipreg.sagas.saga_membership import SagaMembership
@@ -84,7 +84,7 @@ class JournalSagas:
         self._machine = machine
         self._timers = timers
         self._led_ms = led_ms
-        self._proof = LeadershipProof(tuning, journal, numbers)
+        self._proof = LeadershipProof(numbers, again_s=tuning.prove_again_s)
         self._attempts = CommandAttempts(tuning, journal, timers, numbers, self._proof, before)
         self._batch = ChangeBatch(journal, numbers, self._needs_answer)
         self._context = SagaContext(
@@ -104,8 +104,6 @@ class JournalSagas:
         self._due = inf
         """What follows from this input is due since then."""
         self._expire_not_before = -inf
-        self._surveyed_at = -inf
-        """A question to all journals came then, and waits for a proof of this one."""
         self._paused = False
         self._told = 0
         """How many commands the journal was told to be under way."""
@@ -131,11 +129,6 @@ class JournalSagas:
     def waiting(self) -> int:
         """Calls that have no answer yet."""
         return len(self._context.waiting) + len(self._context.held)
-
-    @property
-    def proven_at(self) -> float:
-        """The latest time at which we led this journal for certain."""
-        return self._proof.proven_at
 
     def unanswered(self) -> dict[int, CommandId]:
         """The attempts that are under way, by number."""
@@ -254,12 +247,6 @@ class JournalSagas:
         self._replies.abandoned(caller)
         return self._finish()
 
-    def prove(self, since: float, now: float) -> list[SagaEffect]:
-        """A question to all journals waits until `proven_at` reaches this time; minus infinity: none does any more."""
-        self._now(now)
-        self._surveyed_at = since
-        return self._finish()
-
     def show(self, saga: str, caller: SagaCaller, now: float) -> list[SagaEffect]:
         """Answer with a list of the story of this saga, which is here."""
         self._now(now)
@@ -364,10 +351,10 @@ class JournalSagas:
             self._decided.look(saga, self._due)
             self._replies.look(saga, self._copies)
         self._proof.want_none()
-        self._proof.want(self._surveyed_at)
         context.held.flush()
-        effects = [*context.effects, *self._attempts.flush(now), *self._proof.ask(now), *self._batch.take(now)]
-        effects += self._acts()
+        sent = self._attempts.flush(now)
+        asked = [ProveLeadership(self._journal, number) for number in self._proof.ask(now)]
+        effects = [*context.effects, *sent, *asked, *self._batch.take(now), *self._acts()]
         context.effects = []
         self._arm(SagaWork.BATCH, self._batch.due())
         self._arm(SagaWork.PROOF, self._proof.next_due())

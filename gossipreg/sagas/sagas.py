@@ -28,6 +28,7 @@ from gossipreg.journal.effects import (
     Settled,
 )
 from gossipreg.journal.model import JournalId
+from gossipreg.journal.proven_questions import ProvenQuestions
 from gossipreg.journal.request_numbers import FIRST_OF_SAGAS, request_numbers
 from gossipreg.model import NodeId
 from gossipreg.sagas.command_attempts import CommandId
@@ -36,7 +37,7 @@ from gossipreg.sagas.journal_sagas import JournalSagas
 from gossipreg.sagas.live_sagas import SagaCaller
 from gossipreg.sagas.local_programs import LocalPrograms, ProgramsAgain
 from gossipreg.sagas.machine import SagasMachine
-from gossipreg.sagas.member_surveys import MemberSurveys, ProofsDeadline, survey_reply
+from gossipreg.sagas.member_surveys import MemberSurveys, survey_reply
 from gossipreg.sagas.saga_calls import (
     NEEDS_NO_PROGRAM,
     AbortAsked,
@@ -91,7 +92,7 @@ class Sagas:
         """Of the journals that are led here, by what became of their sagas."""
         self._forwarding = SagaForwarding(self._timers, self._leader)
         self._surveys = SagaSurveys(self._timers, membership.leader, self._known, timeout_s=tuning.survey_timeout_s)
-        self._questions = MemberSurveys(self._timers, self.led, journals.ended, timeout_s=tuning.survey_timeout_s)
+        self._questions = MemberSurveys(self.led, journals.ended, ProvenQuestions(self._numbers))
         self.programs = LocalPrograms(self._timers, self._leader, lost_s=tuning.lost_s)
         """The programs that are connected here."""
         self._early = EarlyWords()
@@ -99,7 +100,7 @@ class Sagas:
         """By ticket: the calls of programs here, until they are answered."""
 
     def next_deadline(self) -> float:
-        return self._timers.next_due()
+        return min(self._timers.next_due(), self._questions.next_due())
 
     def _leader(self, journal: JournalId) -> NodeId | None:
         return self._node if journal in self.led else self._membership.leader(journal)
@@ -123,7 +124,8 @@ class Sagas:
         if led is None:
             return []
         effects = _on_led(led, effect, now)
-        self._questions.proven(about, led.proven_at)
+        if isinstance(effect, Confirmed):
+            effects += self._questions.confirmed(about, effect.number, now)
         return self._complete(effects, now)
 
     def _begin(self, journal: JournalId, now: float) -> list[SagaEffect]:
@@ -201,7 +203,7 @@ class Sagas:
         self.programs.closed(node, now)
         self._early.closed(node)
         effects = [*self._forwarding.closed(node, now), *self._surveys.closed(node)]
-        effects += self._questions.closed(node, now)
+        self._questions.closed(node)
         for led in [*self.led.values()]:
             effects += led.closed(node, now)
         return self._complete(effects, now)
@@ -229,7 +231,7 @@ class Sagas:
         effects: list[SagaEffect] = []
         for name, _ in self._timers.pop_due(now):
             effects += self._complete(self._on_timer(name, now), now)
-        return effects
+        return effects + self._complete(self._questions.advance(now), now)
 
     def _on_timer(self, name: object, now: float) -> list[SagaEffect]:
         match name:
@@ -239,9 +241,6 @@ class Sagas:
                 return self._forwarding.on_again(now)
             case SurveyDeadline(ticket):
                 return self._surveys.on_deadline(ticket)
-            case ProofsDeadline(caller):
-                self._questions.on_deadline(caller)
-                return []
             case ProgramsAgain():
                 return self.programs.leaders_changed(now)
         led = self.led.get(getattr(name, "journal", JournalId(b"")))

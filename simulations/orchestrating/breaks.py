@@ -8,12 +8,12 @@ from dataclasses import replace
 from math import inf
 from typing import Any
 
+from gossipreg.journal.leadership_proof import LeadershipProof
 from gossipreg.journal.leading import Leading
 from gossipreg.sagas import running_sagas
 from gossipreg.sagas.command_attempts import CommandAttempts, CommandWork
 from gossipreg.sagas.ended_sagas import EndedSagas
 from gossipreg.sagas.journal_sagas import EXPIRE_AGAIN_S, JournalSagas
-from gossipreg.sagas.leadership_proof import LeadershipProof
 from gossipreg.sagas.live_sagas import LiveSaga
 from gossipreg.sagas.open_saga import OpenSaga
 from gossipreg.sagas.program_leases import ProgramLeases
