@@ -6,6 +6,7 @@
     publishing       the publisher's side: until the leader answers
     publish_queue    new events at the leader: gathered into entries, and answered
     questions        what people ask and decide: groups, dead letters, traces
+    member_questions   until it is proven that their journals are led here
     handled          the events that were handled here last
     patterns         which types of events a subscription means, and which subscriptions mean a type
     cloud_event      an event, CloudEvents 1.0, with the bounds of its attributes

@@ -35,6 +35,14 @@ class ActsUnderWay:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfirmLead:
+    """`Journals.confirm` with this number; `Confirmed` follows, or never: then it is asked for again."""
+
+    journal: JournalId
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReadPayloads:
     """Read these events of a journal from its state: `Journals.read_records` with `payload_key` of each."""
 
@@ -131,6 +139,6 @@ class LogEvents:
 
 
 EventEffect = (
-    ProposeEntry | OpenOwnJournal | ActsUnderWay | ReadPayloads | SendEventMessage | HandleEvent | DropHandling
-    | PublishSettled | AnnounceSubscription | KeepGroups | CallAnswered | LogEvents
+    ProposeEntry | OpenOwnJournal | ActsUnderWay | ConfirmLead | ReadPayloads | SendEventMessage | HandleEvent
+    | DropHandling | PublishSettled | AnnounceSubscription | KeepGroups | CallAnswered | LogEvents
 )  # fmt: skip

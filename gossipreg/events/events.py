@@ -28,6 +28,7 @@ from gossipreg.events.group_announcements import GroupAnnouncements
 from gossipreg.events.handled import HandledEvents
 from gossipreg.events.led_journal import LedJournal
 from gossipreg.events.machine import EventsMachine
+from gossipreg.events.member_questions import MemberQuestions
 from gossipreg.events.membership import EventMembership, KnownGroup
 from gossipreg.events.messages import (
     Deliveries,
@@ -50,6 +51,7 @@ from gossipreg.events.remembered_groups import RememberedGroups, announced_group
 from gossipreg.events.tuning import EventsTuning
 from gossipreg.journal.effects import (
     AppliedEntry,
+    Confirmed,
     Deposed,
     Established,
     JournalEffect,
@@ -60,6 +62,7 @@ from gossipreg.journal.effects import (
     Settled,
 )
 from gossipreg.journal.model import JournalId
+from gossipreg.journal.proven_questions import ProvenQuestions
 from gossipreg.journal.request_numbers import request_numbers
 from gossipreg.model import NodeId
 from gossipreg.timers import Timers
@@ -110,9 +113,8 @@ class Events:
         self.publishing = Publishing(tuning, self._timers, self._leader)
         self.receiving = Receiving(tuning, node, rng, membership)
         self._handled = HandledEvents()
-        self._questions = Questions(
-            self.next_ticket, lambda: iter(self.led.values()), self._handled, self.remembered.forget
-        )
+        self._questions = Questions(self.next_ticket, self._handled, self.remembered.forget)
+        self._member_questions = MemberQuestions(self._questions, self.led, ProvenQuestions(self._numbers))
         self._asked: dict[int, NodeId] = {}
         """By number: whom we asked."""
 
@@ -121,7 +123,7 @@ class Events:
         return self._membership.has_subscriber(group)
 
     def next_deadline(self) -> float:
-        return min(self._timers.next_due(), self.receiving.next_deadline())
+        return min(self._timers.next_due(), self.receiving.next_deadline(), self._member_questions.next_due())
 
     def next_ticket(self) -> int:
         """A number for a publish, an entry or a question."""
@@ -163,6 +165,7 @@ class Events:
         if led is None:
             return []
         led.dispatch.end()
+        self._member_questions.lost(effect.journal)
         answers = led.queue.end(f"this sidecar does not lead the journal any more: {effect.reason}")
         return [*self.groups.end(effect.journal), *answers]
 
@@ -177,6 +180,8 @@ class Events:
                 return effects + self._questions.settled(effect.ticket, committed=committed)
             case RecordsFound():
                 return led.dispatch.payloads(effect.number, effect.values, now)
+            case Confirmed():
+                return self._member_questions.confirmed(led.journal, effect.number, now)
             case Pausing():
                 led.paused = led.queue.paused = led.past.paused = True
                 return led.dispatch.pause(now)
@@ -248,7 +253,7 @@ class Events:
             case DeliveryOutcomes() | WindowOpened():
                 return self._on_delivered(node, message, now)
             case EventsCall():
-                return self._questions.ask(node, message, now)
+                return self._member_questions.ask(node, message, now)
             case EventsReply() if self._asked.get(message.number) == node:
                 del self._asked[message.number]
                 return [CallAnswered(message.number, message.code, message.result)]
@@ -279,6 +284,7 @@ class Events:
         for led in [*self.led.values()]:
             effects += led.dispatch.closed(node, now) + led.acts()
         self.receiving.closed(node, now)
+        self._member_questions.closed(node)
         for number in [number for number, asked in self._asked.items() if asked == node]:
             del self._asked[number]
             effects.append(CallAnswered(number, "unavailable", NO_STREAM))
@@ -298,7 +304,7 @@ class Events:
         for name, _ in self._timers.pop_due(now):
             effects += self._complete(self._on_timer(name, now), now)
         self.receiving.advance(now)
-        return effects + self._complete([], now)
+        return effects + self._complete(self._member_questions.advance(now), now)
 
     def _on_timer(self, name: Hashable, now: float) -> list[EventEffect]:
         match name:
@@ -362,7 +368,7 @@ class Events:
         """Carry out what is sent to this sidecar itself; return the rest, in order."""
         for_others: list[EventEffect] = []
         waiting = deque(effects)
-        while waiting or (waiting := deque(self.receiving.flush(now))):
+        while waiting or (waiting := deque([*self.receiving.flush(now), *self._member_questions.answers(now)])):
             effect = waiting.popleft()
             if isinstance(effect, SendEventMessage) and effect.node == self._node:
                 waiting.extend(self._receive(self._node, effect.message, now))

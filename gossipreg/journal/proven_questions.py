@@ -8,7 +8,7 @@ says that what it has is missing.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import Generic, TypeVar
 
@@ -37,8 +37,11 @@ class ProofAsked:
 class _Waiting:
     since: float
     journals: dict[JournalId, None]
-    """All that it asks, while they are led here."""
-    unproven: set[JournalId]
+    """All that it asks."""
+    waits: set[JournalId]
+    """Those that have no proof yet."""
+    lost: set[JournalId] = field(default_factory=set)
+    """Those that are not led here any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class ProvenQuestion(Generic[Question]):
     proven: tuple[JournalId, ...]
     """The journals that we led when it came."""
     unproven: tuple[JournalId, ...]
-    """Those of which that is unknown."""
+    """The others."""
 
 
 class ProvenQuestions(Generic[Question]):
@@ -67,16 +70,16 @@ class ProvenQuestions(Generic[Question]):
     def ask(self, question: Question, journals: Iterable[JournalId], now: float) -> list[ProofAsked]:
         """This question came now; `ready` has it once these journals are proven, or its time is over."""
         asked = dict.fromkeys(journals)
-        unproven: set[JournalId] = set()
+        waits: set[JournalId] = set()
         for journal in asked:
             proof = self._proofs.get(journal)
             if proof is None:
                 proof = self._proofs[journal] = LeadershipProof(self._numbers, again_s=AGAIN_S)
             if not proof.covers(now):
                 proof.want(now)
-                unproven.add(journal)
+                waits.add(journal)
         self._waiting.pop(question, None)
-        self._waiting[question] = _Waiting(now, asked, unproven)
+        self._waiting[question] = _Waiting(now, asked, waits)
         self._again_at = min(self._again_at, now + AGAIN_S)
         return self._ask(asked, now)
 
@@ -89,16 +92,17 @@ class ProvenQuestions(Generic[Question]):
         if proof is None or not proof.confirmed(number):
             return []
         for waiting in self._waiting.values():
-            if journal in waiting.unproven and proof.covers(waiting.since):
-                waiting.unproven.discard(journal)
+            if journal in waiting.waits and proof.covers(waiting.since):
+                waiting.waits.discard(journal)
         return self._ask([journal], now)
 
     def lost(self, journal: JournalId) -> None:
-        """This journal is not led here any more: nothing is said about it."""
+        """This journal is not led here any more: nothing is said about what it has."""
         self._proofs.pop(journal, None)
         for waiting in self._waiting.values():
-            waiting.journals.pop(journal, None)
-            waiting.unproven.discard(journal)
+            if journal in waiting.journals:
+                waiting.waits.discard(journal)
+                waiting.lost.add(journal)
 
     def drop(self, is_dropped: Callable[[Question], bool]) -> None:
         """Nobody waits for the answers to these questions any more."""
@@ -124,7 +128,7 @@ class ProvenQuestions(Generic[Question]):
             return []
         over = [
             (question, waiting) for question, waiting in self._waiting.items()
-            if not waiting.unproven or now >= waiting.since + PROVE_S
+            if not waiting.waits or now >= waiting.since + PROVE_S
         ]  # fmt: skip
         for question, _ in over:
             del self._waiting[question]
@@ -139,6 +143,6 @@ class ProvenQuestions(Generic[Question]):
 
 
 def _proven(question: Question, waiting: _Waiting) -> ProvenQuestion[Question]:
-    unproven = waiting.unproven
+    unproven = waiting.waits | waiting.lost
     proven = tuple(journal for journal in waiting.journals if journal not in unproven)
     return ProvenQuestion(question, proven, tuple(journal for journal in waiting.journals if journal in unproven))

@@ -9,6 +9,7 @@ waits while the process is stalled.
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -19,6 +20,7 @@ from gossipreg.events.announced import GROUP_KIND, encode_group
 from gossipreg.events.effects import (
     ActsUnderWay,
     AnnounceSubscription,
+    ConfirmLead,
     DropHandling,
     EventEffect,
     HandleEvent,
@@ -40,6 +42,7 @@ from gossipreg.events.tuning import EventsTuning
 from gossipreg.journal.combined import CombinedMachine, part_of
 from gossipreg.journal.effects import (
     AppliedEntry,
+    Confirmed,
     Deposed,
     Established,
     JournalEffect,
@@ -60,7 +63,7 @@ from simulations.journaling.follower import Follower
 from simulations.journaling.process import JournalProcess
 
 _ENDED = (ProcessStanding.LEFT, ProcessStanding.REFUSED, ProcessStanding.SILENT)
-_TOLD = AppliedEntry | Deposed | Established | Pausing | RecordsFound | Resumed | Settled
+_TOLD = AppliedEntry | Confirmed | Deposed | Established | Pausing | RecordsFound | Resumed | Settled
 """What the journals tell those that stand on them."""
 
 
@@ -285,6 +288,9 @@ class EventProcess(Follower):
                 self._open()
             case ActsUnderWay():
                 self.process.input(lambda journals: journals.acts(effect.journal, effect.count, self.now))
+            case ConfirmLead():
+                with suppress(ProposalRefused):  # it is asked for again
+                    self.process.input(lambda journals: journals.confirm(effect.journal, effect.number, self.now))
             case AnnounceSubscription():
                 self._announce(effect)
             case KeepGroups():

@@ -326,7 +326,7 @@ def event_question(data: bytes) -> None:
     """The first byte selects a question about events; the rest are its parameters, as a member sends them."""
     how, params = (data[0], data[1:]) if data else (0, b"")
     questions = sorted(ASKED_OF_MEMBERS)
-    asking = Questions(lambda: 1, lambda: iter(()), HandledEvents(), lambda _group, _now: [])
+    asking = Questions(lambda: 1, HandledEvents(), lambda _group, _now: [])
     call = EventsCall(number=1, method=questions[how % len(questions)], params=params)
     (effect,) = asking.ask(NodeId(bytes(16)), call, START)
     assert isinstance(effect, SendEventMessage)

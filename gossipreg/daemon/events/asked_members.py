@@ -10,10 +10,18 @@ import trio
 from msgpack import packb
 
 from gossipreg.core.event_membership import EventRegistry
-from gossipreg.daemon.events.member_answers import MemberAnswer, member_answer_untrusted
+from gossipreg.daemon.events.member_answers import (
+    MemberAnswer,
+    member_answer_untrusted,
+    unproven_texts,
+    unspoken,
+)
+from gossipreg.daemon.journals.led_journals import JournalsOfRuntime
+from gossipreg.daemon.journals.runtime import JournalRuntime
 from gossipreg.errors import Unavailable
 from gossipreg.events.effects import CallAnswered, EventEffect
 from gossipreg.events.events import Events
+from gossipreg.events.machine import EventsMachine
 from gossipreg.model import NodeId
 
 ANSWER_S = 3.0
@@ -23,15 +31,16 @@ ANSWER_S = 3.0
 class AskedMembers:
     def __init__(
         self, events: Events, registry: EventRegistry, *, name: Callable[[NodeId], str], now: Callable[[], float],
-        carry_out: Callable[[Iterable[EventEffect]], None], missing: Callable[[], Iterable[str]],
+        carry_out: Callable[[Iterable[EventEffect]], None], runtime: JournalRuntime, source: str,
     ) -> None:  # fmt: skip
-        """`missing` says which journals nobody can speak for, each in a few words."""
+        """`source`: the name of this sidecar."""
         self._events = events
         self._registry = registry
         self._name = name
         self._now = now
         self._carry_out = carry_out
-        self._missing = missing
+        self._runtime = runtime
+        self._source = source
         self._waits: dict[int, trio.Event] = {}
         self._answers: dict[int, CallAnswered] = {}
 
@@ -42,8 +51,17 @@ class AskedMembers:
         do not answer in time are `unavailable`, and so, with `journals`, is each journal that nobody can speak for."""
         members = self._registry.participants() if handlers else self._registry.leaders()
         answers = await self.ask_these(members, method, params)
-        silent = self._missing() if journals else []
+        silent = [*self._unled(), *unproven_texts(answers)] if journals else []
         return answers + [MemberAnswer(about, Unavailable.code, about) for about in silent]
+
+    def _unled(self) -> list[str]:
+        """What nobody speaks for when all leaders are asked."""
+        disk, journals = self._runtime.disk, JournalsOfRuntime(self._runtime, EventsMachine)
+        closed = disk is not None and (disk.fails or (disk.needed and self._runtime.journals is None))
+        unled = set(self._registry.unled(journals.kept(), self._now())).difference(journals.ended())
+        lasts = [(journal, self._registry.last_leader(journal)) for journal in sorted(unled)]
+        named = [(journal, "" if last is None else self._name(last)) for journal, last in lasts]
+        return unspoken(named, self._source if closed else "", synced=self._registry.synced)
 
     async def ask_these(self, members: Iterable[NodeId], method: str, params: Mapping[str, Any]) -> list[MemberAnswer]:
         """What these members say, in their order. Those that do not answer in time are `unavailable`."""

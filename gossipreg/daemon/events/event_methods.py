@@ -84,7 +84,7 @@ async def dead(events: LocalEvents, params: Params) -> bytes:
     given = take_untrusted("events-dead", params, allowed)
     limit = given.setdefault("limit", LIMIT_DEFAULT)
     answers = await events.ask_all("dead", given)
-    letters = [letter for answer in _results(answers) for letter in answer]
+    letters = [letter for answer in _results(answers) for letter in answer["letters"]]
     letters.sort(key=lambda letter: (letter["journal"], letter["group"], letter["index"]))
     return pack({"letters": letters[:limit], "unanswered": _unanswered(answers)})
 

@@ -21,7 +21,7 @@ from gossipreg.daemon.events.event_reports import EventReports
 from gossipreg.daemon.events.event_spans import EventSpans
 from gossipreg.daemon.events.events_shown import EventsShown
 from gossipreg.daemon.events.kept_groups import KeepGroupsOnDisk, KeptGroups
-from gossipreg.daemon.events.member_answers import MemberAnswer, unspoken
+from gossipreg.daemon.events.member_answers import MemberAnswer
 from gossipreg.daemon.events.own_answers import OwnAnswer, OwnAnswers
 from gossipreg.daemon.events.row_announcements import RowAnnouncements
 from gossipreg.daemon.journals.journal_share import JournalShare
@@ -38,6 +38,7 @@ from gossipreg.events.effects import (
     ActsUnderWay,
     AnnounceSubscription,
     CallAnswered,
+    ConfirmLead,
     DropHandling,
     EventEffect,
     HandleEvent,
@@ -122,7 +123,7 @@ class LocalEvents:
         self._shown = EventsShown(self._events, journals, self._reports.counts)
         self._asked = AskedMembers(
             self._events, self._registry, name=self._member_name, now=self._pump.now, carry_out=self._carry_out,
-            missing=self._missing,
+            runtime=self.runtime, source=self.source,
         )  # fmt: skip
 
     @property
@@ -201,15 +202,6 @@ class LocalEvents:
     def _member_name(self, node: NodeId) -> str:
         row = self._node.table.rows.get(node)
         return node.hex() if row is None or row.member is None else row.member.name
-
-    def _missing(self) -> list[str]:
-        """What nobody speaks for when all leaders are asked."""
-        disk, journals = self.runtime.disk, JournalsOfRuntime(self.runtime, EventsMachine)
-        closed = disk is not None and (disk.fails or (disk.needed and self.runtime.journals is None))
-        unled = set(self.registry.unled(journals.kept(), self._pump.now())).difference(journals.ended())
-        lasts = [(journal, self.registry.last_leader(journal)) for journal in sorted(unled)]
-        named = [(journal, "" if last is None else self._member_name(last)) for journal, last in lasts]
-        return unspoken(named, self.source if closed else "", synced=self.registry.synced)
 
     def known_groups(self) -> dict[str, tuple[str, ...]]:
         """The patterns of each group that runs, was declared, or is remembered, at any member of the registry."""
@@ -360,6 +352,8 @@ class LocalEvents:
                 self._open()
             case ActsUnderWay():
                 self.share.acts(effect.journal, effect.count)
+            case ConfirmLead():
+                self.share.confirm(effect.journal, effect.number)
             case AnnounceSubscription():
                 self._in_row.announce(effect)
             case KeepGroups():

@@ -11,7 +11,7 @@ from typing import Any
 
 from gossipreg.daemon.history.asked_answers import is_clock_answer, is_history_answer
 from gossipreg.errors import BadParams, Unavailable
-from gossipreg.journal.model import JournalId
+from gossipreg.journal.model import JOURNAL_ID_BYTES, JournalId
 from gossipreg.wire.packed import one_line_untrusted, unpacked_untrusted
 
 MAX_UNLED = 20
@@ -70,6 +70,18 @@ def unspoken(unled: Sequence[tuple[JournalId, str]], closed: str, *, synced: boo
     return [*unknown, *([f"the journals of {closed}: see `gossipreg info` there"] if closed else []), *named, *more]
 
 
+def unproven_texts(answers: Sequence[MemberAnswer]) -> list[str]:
+    """What is missing of answers about journals: those that a member leads, as far as it knows, without a proof, and
+    that no other member has proven to lead."""
+    spoke = [answer for answer in answers if not answer.code]
+    proven = {journal for answer in spoke for journal in answer.result["proven"]}
+    unproven = {journal: answer.name for answer in spoke for journal in answer.result["unproven"]}
+    missing = sorted((journal, name) for journal, name in unproven.items() if journal not in proven)
+    named = [f"journal {journal.hex()[:12]}: {name} did not prove that it leads it" for journal, name in missing]
+    more = len(missing) - MAX_UNLED
+    return named[:MAX_UNLED] + ([f"{more} more journals whose leaders did not prove that"] if more > 0 else [])
+
+
 def _has(found: object, fields: Mapping[str, _Types]) -> bool:
     """Whether it is a map with these fields; a newer release may add others."""
     return type(found) is dict and all(name in found and type(found[name]) in types for name, types in fields.items())
@@ -79,9 +91,16 @@ def _all_have(found: object, fields: Mapping[str, _Types]) -> bool:
     return type(found) is list and all(_has(one, fields) for one in found)
 
 
+def _speaks(result: Any, fields: Mapping[str, _Types]) -> bool:
+    """Whether it has these fields, and says about which journals."""
+    return _has(result, {**fields, "proven": (list,), "unproven": (list,)}) and all(
+        type(one) is bytes and len(one) == JOURNAL_ID_BYTES for one in (*result["proven"], *result["unproven"])
+    )
+
+
 def _are_groups(result: Any) -> bool:
     return (
-        _has(result, {"groups": (list,), "left_out": (int,)})
+        _speaks(result, {"groups": (list,), "left_out": (int,)})
         and _all_have(result["groups"], _GROUP)
         and all(type(pattern) is str for group in result["groups"] for pattern in group["patterns"])
     )
@@ -89,7 +108,7 @@ def _are_groups(result: Any) -> bool:
 
 _FITS: dict[str, Callable[[Any], bool]] = {
     "groups": _are_groups,
-    "dead": lambda result: _all_have(result, _LETTER),
+    "dead": lambda result: _speaks(result, {"letters": (list,)}) and _all_have(result["letters"], _LETTER),
     "trace": lambda result: (
         _has(result, {"handled": (list,), "left_out": (int,)}) and _all_have(result["handled"], _HANDLED)
     ),
@@ -98,7 +117,7 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     ),
     "clock": is_clock_answer,
     "history": is_history_answer,
-    **dict.fromkeys(("retry", "drop", "forget"), lambda result: _has(result, {"count": (int,)})),
+    **dict.fromkeys(("retry", "drop", "forget"), lambda result: _speaks(result, {"count": (int,)})),
 }
 ASKED_OF_MEMBERS = frozenset(_FITS)
 """The questions (`events/questions.py`), and those that the sidecar itself answers (`own_answers.py`)."""

@@ -9,7 +9,6 @@ import os
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -302,7 +301,7 @@ class LocalSagas:
                 if self._commands is not None:  # else this process is about to end
                     self._commands.start_soon(self._send, effect)
             case ProveLeadership():
-                self._prove(effect)
+                self.share.confirm(effect.journal, effect.number)
             case CommandsUnderWay():
                 self.share.acts(effect.journal, effect.count)
             case SagaCallAnswered():
@@ -331,10 +330,6 @@ class LocalSagas:
         except ProposalRefused as refusal:
             now = self._pump.now()
             self._carry_out(self.sagas.refused(effect.journal, effect.number, refusal.code, str(refusal), now))
-
-    def _prove(self, effect: ProveLeadership) -> None:
-        with suppress(ProposalRefused):  # whoever asked asks again
-            self.share.confirm(effect.journal, effect.number)
 
     def _open(self) -> None:
         runtime = self.share.runtime

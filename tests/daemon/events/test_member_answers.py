@@ -9,7 +9,13 @@ from msgpack import packb, unpackb
 
 from gossipreg.daemon.events.event_methods import METHODS
 from gossipreg.daemon.events.kept_groups import NOT_KEPT
-from gossipreg.daemon.events.member_answers import MAX_UNLED, MemberAnswer, member_answer_untrusted, unspoken
+from gossipreg.daemon.events.member_answers import (
+    MAX_UNLED,
+    MemberAnswer,
+    member_answer_untrusted,
+    unproven_texts,
+    unspoken,
+)
 from gossipreg.errors import BadParams, Unavailable
 from gossipreg.journal.model import JournalId
 from tests.daemon.sagas.test_saga_methods import BROKEN
@@ -26,13 +32,14 @@ HANDLED = {
     "id": "a", "source": "shop", "type": "order.created", "causation": "", "group": "mail", "attempt": 1,
     "result": "done", "seconds": 0.1, "ago_s": 2.0,
 }  # fmt: skip
+JOURNALS = {"proven": [b"a" * 16], "unproven": [b"b" * 16]}
 ASKED: dict[str, tuple[dict[str, Any], Any, str]] = {
-    "events-groups": ({}, {"groups": [GROUP], "left_out": 0}, "groups"),
-    "events-dead": ({}, [LETTER], "letters"),
+    "events-groups": ({}, {"groups": [GROUP], "left_out": 0, **JOURNALS}, "groups"),
+    "events-dead": ({}, {"letters": [LETTER], **JOURNALS}, "letters"),
     "events-trace": ({"correlation": "a"}, {"handled": [HANDLED], "left_out": 0}, "handled"),
-    "events-retry": ({"group": "mail", "journal": "aB" * 16, "index": 4096}, {"count": 2}, "count"),
-    "events-drop": ({"group": "mail"}, {"count": 2}, "count"),
-    "events-forget": ({"group": "mail"}, {"count": 2}, "count"),
+    "events-retry": ({"group": "mail", "journal": "aB" * 16, "index": 4096}, {"count": 2, **JOURNALS}, "count"),
+    "events-drop": ({"group": "mail"}, {"count": 2, **JOURNALS}, "count"),
+    "events-forget": ({"group": "mail"}, {"count": 2, **JOURNALS}, "count"),
 }
 """By method: its parameters, what a member answers, and where that is shown."""
 
@@ -109,7 +116,7 @@ async def test_reason_of_a_member_is_one_line() -> None:
 
 
 async def test_answer_of_a_newer_release_may_say_more() -> None:
-    newer = {"groups": [{**GROUP, "since": "today"}], "left_out": 0, "more": [1]}
+    newer = {"groups": [{**GROUP, "since": "today"}], "left_out": 0, "more": [1], **JOURNALS}
     told = await Members(web=("", packb(newer))).call("events-groups")
     assert [group["group"] for group in told["groups"]] == ["mail"]
 
@@ -126,14 +133,14 @@ async def test_group_that_runs_is_shown_before_its_first_event() -> None:
 
 
 async def test_forget_says_that_the_disk_here_does_not_take_it() -> None:
-    members = Members(web=("", packb({"count": 1})))
+    members = Members(web=("", packb({"count": 1, **JOURNALS})))
     members.disk_takes = False
     found = await members.call("events-forget")
     assert (found["count"], found["unanswered"]) == (1, [f"web: {NOT_KEPT}"])
 
 
 async def test_forget_names_the_members_that_go_on_to_name_the_group() -> None:
-    members = Members(web=("", packb({"count": 0})))
+    members = Members(web=("", packb({"count": 0, **JOURNALS})))
     members.away = ["mail-2"]
     found = await members.call("events-forget")
     assert found["count"] == 0
@@ -165,6 +172,21 @@ def test_unspoken_journals_are_named_up_to_a_number() -> None:
         MAX_UNLED + 1,
         "2 more journals that nobody leads",
     )
+
+
+def spoke(name: str, proven: bytes = b"", unproven: bytes = b"") -> MemberAnswer:
+    """The answer of a member about journals, each a byte that stands for its id."""
+    ids = {"proven": [bytes([one]) * 16 for one in proven], "unproven": [bytes([one]) * 16 for one in unproven]}
+    return MemberAnswer(name, "", {"count": 0, **ids})
+
+
+def test_journals_that_nobody_has_proven_to_lead_are_missing() -> None:
+    silent = MemberAnswer("mail", "unavailable", "no answer within 3 s")
+    assert unproven_texts([silent, spoke("web", b"\1\2")]) == []
+    assert unproven_texts([spoke("web", b"\1", b"\2\3"), silent, spoke("stock", b"\2")]) == [
+        "journal 030303030303: web did not prove that it leads it"
+    ]
+    assert len(unproven_texts([spoke("web", unproven=bytes(range(MAX_UNLED + 2)))])) == MAX_UNLED + 1
 
 
 def test_what_a_sidecar_that_is_not_synced_cannot_know_is_missing() -> None:
