@@ -61,8 +61,9 @@ class Config:
     """Updates are gossiped at most once in this time; those in between are gathered. A longer one saves datagrams under
     load."""
     receipt_gather_s: float = 0.025
-    """Receipts wait for at most this time, for other messages to go with. A longer one saves datagrams. Choose it below
-    `repeat_floor_s`, or senders of earlier releases retransmit for nothing."""
+    """Receipts go in datagrams of their own at most once in this time; those in between wait for other messages to go
+    with. A longer one saves datagrams under load. Choose it below `repeat_floor_s`, or senders of earlier releases
+    retransmit for nothing."""
     repeat_floor_s: float = 0.035
     """The least retransmit timeout to a ring neighbour, to which `receipt_gather_s` is added. It may be far below
     `rtt_floor_s`: a retransmission for nothing costs one datagram, while a late one delays every member behind the

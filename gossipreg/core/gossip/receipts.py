@@ -3,9 +3,9 @@
 Owns: the datagrams that have no receipt yet, and until when their receipts wait. Never knows: what was in a datagram,
 or what its sender does without a receipt (`dissemination.py`).
 
-A receipt tells its reader nothing but that it need not retransmit, so it may wait. It goes in the datagram of whatever
-else is sent to that member; only if nothing is within `receipt_gather_s`, in one of its own. Then all receipts go, so
-this member wakes up once for all of them.
+A receipt goes in the datagram of whatever else is sent to that member. The first one after a pause goes at once: its
+reader is awake still, and waking up twice costs both more than a datagram. Those that follow within `receipt_gather_s`
+wait until it is over, and go together: under load most of them find another message to go with.
 """
 
 from collections.abc import Iterable
@@ -31,6 +31,8 @@ class Receipts:
         self._context = context
         self._ring = ring
         self._channel = channel
+        self._last_at = float("-inf")
+        """When receipts were last sent in datagrams of their own."""
         self._waiting: dict[NodeId, dict[int, None]] = {}
         """By member, the counters of its datagrams that the next Receipt names."""
 
@@ -42,8 +44,8 @@ class Receipts:
         if not joins and peer in self._ring and peer not in self._ring.neighbours(context.config.fanout_ring):
             return
         if urgent or not self._waiting:  # else the timer is set, and no later receipt is due before
-            wait_s = 0.0 if urgent else context.config.receipt_gather_s
-            context.timers.set_earlier(SendReceipts(), context.now + wait_s)
+            due = context.now if urgent else max(context.now, self._last_at + context.config.receipt_gather_s)
+            context.timers.set_earlier(SendReceipts(), due)
         self._waiting.setdefault(peer, {})[counter] = None
 
     def join_others(self) -> None:
@@ -57,6 +59,7 @@ class Receipts:
 
     def on_send_receipts(self) -> None:
         """Send all receipts that wait."""
+        self._last_at = self._context.now
         for peer in list(self._waiting):
             self._send(peer)
 

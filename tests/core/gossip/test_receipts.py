@@ -27,11 +27,28 @@ def _receipts(speaker: Speaker, effects: list[Effect]) -> list[Message]:
     return [one for one in speaker.received_all(effects) if type(one) is Receipt]
 
 
+def _busy(*seeds: int) -> tuple[Node, list[Speaker]]:
+    """Return a node that sent a receipt of its own at LATER, and its ring neighbours."""
+    node, peers = _met(*seeds)
+    peers[0].send_to(node, LATER, peers[0].row)
+    assert len(_receipts(peers[0], node.advance(LATER))) == 1
+    return node, peers
+
+
+def test_receipt_after_a_pause_is_sent_at_once() -> None:
+    node, [peer] = _busy(1)
+    later = LATER + lan.receipt_gather_s
+    peer.send_to(node, later, peer.row)
+    assert node.next_deadline() == later
+    assert len(_receipts(peer, node.advance(later))) == 1
+
+
 def test_receipt_goes_in_the_datagram_of_another_message() -> None:
-    node, [peer] = _met(1)
+    node, [peer] = _busy(1)
     before = counted(node, "sent.Receipt")
-    assert peer.received_all(peer.send_to(node, LATER, peer.row)) == []
-    effects = peer.send_to(node, LATER + 0.001, Probe(7, 0))
+    assert peer.received_all(peer.send_to(node, LATER + 0.001, peer.row)) == []
+    assert peer.received_all(node.advance(LATER + 0.001)) == []
+    effects = peer.send_to(node, LATER + 0.002, Probe(7, 0))
     assert len([one for one in effects if isinstance(one, Send)]) == 1
     assert len(_receipts(peer, effects)) == 1
     node.advance(LATER + lan.receipt_gather_s)
@@ -39,19 +56,19 @@ def test_receipt_goes_in_the_datagram_of_another_message() -> None:
 
 
 def test_receipts_for_all_members_are_sent_in_one_turn() -> None:
-    node, peers = _met(1, 2)
-    for number, peer in enumerate(peers):
-        peer.send_to(node, LATER + number * lan.receipt_gather_s / 2, peer.row)
+    node, peers = _busy(1, 2)
+    for number, peer in enumerate(peers, 1):
+        peer.send_to(node, LATER + number * lan.receipt_gather_s / 4, peer.row)
     effects = node.advance(LATER + lan.receipt_gather_s)
     assert [len(_receipts(peer, effects)) for peer in peers] == [1, 1]
 
 
 def test_sending_the_last_receipt_early_leaves_no_timer() -> None:
-    node, [peer] = _met(1)
+    node, [peer] = _busy(1)
     due = node.next_deadline()
-    peer.send_to(node, LATER, peer.row)
+    peer.send_to(node, LATER + 0.001, peer.row)
     assert node.next_deadline() == LATER + lan.receipt_gather_s
-    peer.send_to(node, LATER + 0.001, Probe(7, 0))
+    peer.send_to(node, LATER + 0.002, Probe(7, 0))
     assert node.next_deadline() == due
 
 
