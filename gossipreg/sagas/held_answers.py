@@ -34,6 +34,10 @@ class HeldAnswers:
     def __len__(self) -> int:
         return len(self._held)
 
+    def proven(self, since: float) -> bool:
+        """Whether we have led since this time."""
+        return self._proof.covers(since)
+
     def hold(self, caller: SagaCaller, since: float, give: Callable[[], None]) -> bool:
         """Call `give` once it is proven that we have led since then, in place of an earlier answer to this caller.
         False: too many wait."""

@@ -22,7 +22,7 @@ from gossipreg.sagas.saga_entries import SagaChange
 from gossipreg.sagas.saga_messages import SagaReply
 from gossipreg.sagas.saga_model import SagaRef
 from gossipreg.sagas.saga_tuning import SagaTuning
-from gossipreg.sagas.waiting_calls import WaitingCalls
+from gossipreg.sagas.waiting_calls import WaitingCall, WaitingCalls
 from gossipreg.timers import Timers
 
 
@@ -74,6 +74,14 @@ class SagaContext:
         """Answer with `give` once it is proven that we lead now."""
         if not self.held.hold(caller, self.now, give):
             self.refuse(caller, "busy", f"{MAX_HELD} answers wait for a proof of leadership: ask again in a moment")
+
+    def reply_once_proven(self, call: WaitingCall, result: object) -> None:
+        """Answer with what may be told if we have led since the call came: an entry that is committed for it shows
+        that."""
+        if self.held.proven(call.since):
+            self.reply(call.caller, result)
+        else:
+            self.once_proven(call.caller, partial(self.reply, call.caller, result))
 
     def _send(self, caller: SagaCaller, code: str, result: bytes) -> None:
         reply = SagaReply(journal=self.journal, number=caller.number, code=code, result=result)

@@ -91,11 +91,11 @@ class SagaReplies:
 
     def _begun_once_proven(self, caller: SagaCaller, id: str) -> None:
         """Nothing of it is in the journal: another leader may have begun one of this id."""
-        self._context.once_proven(caller, partial(self._reply_begun, caller, id, 0))
+        self._context.once_proven(caller, partial(self._context.reply, caller, self._begun(id, 0)))
 
-    def _reply_begun(self, caller: SagaCaller, id: str, copies: int) -> None:
+    def _begun(self, id: str, copies: int) -> dict[str, object]:
         answer = {"saga": str(self._context.ref(id)), "id": id, "state": "running", "copies": copies}
-        self._context.reply(caller, {**answer, "takeover": self._has_takeover()})
+        return {**answer, "takeover": self._has_takeover()}
 
     def _make_room(self, caller: SagaCaller, size_bytes: int) -> None:
         """For a call, which may be here already: it was sent again. Raises Busy."""
@@ -107,7 +107,7 @@ class SagaReplies:
     def _wait(
         self, saga: str, asked: AskedSaga | RunAsked, caller: SagaCaller, size_bytes: int, until: float = inf
     ) -> None:
-        self._context.waiting.add(caller, saga, asked, size_bytes, until)
+        self._context.waiting.add(caller, saga, asked, size_bytes, self._context.now, until)
         self._context.touch(saga)
 
     # -- calls about a saga --------------------------------------------------------------------------------------------
@@ -236,7 +236,7 @@ class SagaReplies:
             return False
         if step.state is StepState.REFUSED and not self._is_durable(live, step):
             return False
-        self._context.reply(call.caller, step_answer(step.result))
+        self._context.reply_once_proven(call, step_answer(step.result))
         return True
 
     def _is_durable(self, live: LiveSaga, step: LiveStep) -> bool:
@@ -250,7 +250,7 @@ class SagaReplies:
         step = self._take(call, asked, live)
         if step is None or not step.committed:
             return False
-        self._context.reply(call.caller, {})
+        self._context.reply_once_proven(call, {})
         return True
 
     def _take(self, call: WaitingCall, asked: StepAsked | AfterAsked, live: LiveSaga) -> LiveStep | None:
@@ -301,7 +301,7 @@ class SagaReplies:
         self._context.once_proven(call.caller, partial(self._context.reply, call.caller, {"state": "aborted"}))
 
     def _run_began(self, call: WaitingCall, copies: int) -> bool:
-        self._reply_begun(call.caller, call.saga, copies)
+        self._context.reply_once_proven(call, self._begun(call.saga, copies))
         return True
 
     def _refuse(self, call: WaitingCall, code: str, text: str, **more: object) -> bool:

@@ -35,6 +35,8 @@ class WaitingCall:
     asked: AskedSaga | RunAsked
     size_bytes: int
     """Of its parameters, as they came."""
+    since: float
+    """When it came."""
     joined: bool = False
     """What it asks for was begun, or is known to be the same."""
     over: bool = False
@@ -61,11 +63,12 @@ class WaitingCalls:
             )
 
     def add(
-        self, caller: SagaCaller, saga: str, asked: AskedSaga | RunAsked, size_bytes: int, until: float = inf
-    ) -> WaitingCall:
+        self, caller: SagaCaller, saga: str, asked: AskedSaga | RunAsked, size_bytes: int, now: float,
+        until: float = inf,
+    ) -> WaitingCall:  # fmt: skip
         """There is room for it (`check_room`), and none of this caller waits."""
         self._size_bytes += size_bytes
-        call = self._all[caller] = WaitingCall(caller, saga, asked, size_bytes)
+        call = self._all[caller] = WaitingCall(caller, saga, asked, size_bytes, now)
         self._of_saga.setdefault(saga, []).append(call)
         if until < inf:
             self._timers.set(WaitTimer(self._journal, caller), until)

@@ -29,6 +29,11 @@ def room_taken(bench: Bench, at: SagaSidecar) -> None:
     bench.step(SAGA, "room", at)
 
 
+def mail_taken(bench: Bench, at: SagaSidecar) -> None:
+    bench.begin(at=at)
+    bench.ok("after", at, **MAIL)
+
+
 def room_asked_for(bench: Bench, at: SagaSidecar) -> None:
     """Its participant has not answered."""
     bench.begin(at=at)
@@ -83,6 +88,7 @@ def aborts_in_vain(bench: Bench, at: SagaSidecar) -> None:
 
 Doing = Callable[[Bench, SagaSidecar], None]
 NOTICE: dict[str, Any] = {"saga": SAGA, "step": step("notice", path="/rooms/{result.room.id}")}
+MAIL: dict[str, Any] = {"saga": SAGA, "step": step("mail", undo=None)}
 ROOM: dict[str, Any] = {"saga": SAGA, "step": step("room")}
 BY_HAND: dict[str, Any] = {"saga": SAGA, **PERSON}
 ORDER: dict[str, Any] = {"id": "s1", "name": "create-order"}
@@ -91,7 +97,7 @@ CASES: dict[str, tuple[Doing, Doing, str, dict[str, Any], str, dict[str, Any]]] 
     "commit: not_found": (nothing, room_taken, "commit", {"saga": SAGA}, "", {"state": "committed"}),
     "abort: not_found": (nothing, room_taken, "abort", {"saga": SAGA}, "", {"state": "aborted"}),
     "step: not_found": (nothing, begun, "step", ROOM, "", {"state": "done"}),
-    "after: not_found": (nothing, begun, "after", {"saga": SAGA, "step": step("mail", undo=None)}, "", {}),
+    "after: not_found": (nothing, begun, "after", MAIL, "", {}),
     "by hand: not_found": (nothing, aborts_in_vain, "retry", BY_HAND, "", {"steps": ["room"]}),
     "show: not_found": (nothing, takes_and_commits, "show", {"saga": SAGA}, "", {"decision": "commit"}),
     "show: running": (room_taken, commits, "show", {"saga": SAGA}, "", {"decision": "commit"}),
@@ -100,6 +106,8 @@ CASES: dict[str, tuple[Doing, Doing, str, dict[str, Any], str, dict[str, Any]]] 
     ),
     "commit: not_done": (room_asked_for, commits, "commit", {"saga": SAGA}, "", {"state": "committed"}),
     "abort: unrecorded": (begun, takes_and_commits, "abort", {"saga": SAGA}, "committed", {}),
+    "step: done": (room_taken, commits, "step", ROOM, "decided", {"decision": "commit"}),
+    "after: taken": (mail_taken, commits, "after", MAIL, "decided", {"decision": "commit"}),
     "step: conflict": (other_room_proposed, nothing, "step", ROOM, "", {"state": "done"}),
     "step: being decided": (commit_proposed, nothing, "step", ROOM, "", {"state": "done"}),
     "step: missing values": (room_asked_for, waits_for_room, "step", NOTICE, "", {"state": "done"}),
@@ -140,6 +148,15 @@ def test_a_final_answer_needs_no_proof() -> None:
     assert bench.ask("commit", saga=SAGA)[0] == ""
     assert bench.ask("wait", saga=SAGA)[1]["decision"] == "commit"
     assert bench.step(SAGA, "more")[0] == "decided"
+    assert bench.proofs == 0
+
+
+def test_an_answer_whose_entry_came_after_the_call_needs_no_proof() -> None:
+    bench = Bench()
+    bench.begin()
+    bench.proofs, bench.proves = 0, False
+    assert bench.step(SAGA, "room")[1]["state"] == "done"
+    bench.ok("after", **MAIL)
     assert bench.proofs == 0
 
 
