@@ -10,6 +10,7 @@ from typing import Any
 
 from gossipreg.journal.leadership_proof import LeadershipProof
 from gossipreg.journal.leading import Leading
+from gossipreg.journal.proven_questions import ProvenQuestions
 from gossipreg.sagas import running_sagas
 from gossipreg.sagas.command_attempts import CommandAttempts, CommandWork
 from gossipreg.sagas.ended_sagas import EndedSagas
@@ -18,6 +19,7 @@ from gossipreg.sagas.live_sagas import LiveSaga
 from gossipreg.sagas.open_saga import OpenSaga
 from gossipreg.sagas.program_leases import ProgramLeases
 from gossipreg.sagas.running_sagas import RunningSagas
+from gossipreg.sagas.saga_context import SagaContext
 from gossipreg.sagas.saga_forwarding import SagaForwarding
 from gossipreg.sagas.saga_model import StepState
 from gossipreg.sagas.saga_replies import SagaReplies
@@ -31,6 +33,19 @@ from simulations.scenarios import saga
 
 def proven_at_once(_: Any) -> Any:
     return lambda _self, _due: True
+
+
+def given_at_once(_: Any) -> Any:
+    return lambda _self, _caller, give: give()
+
+
+def spoken_for_at_once(ready: Any) -> Any:
+    def broken(self: ProvenQuestions[Any], now: float) -> Any:
+        for waiting in self._waiting.values():
+            waiting.waits.clear()
+        return ready(self, now)
+
+    return broken
 
 
 def any_no_refuses(outcome: Any) -> Any:
@@ -166,11 +181,16 @@ _EXPIRES_BY_WALL = (
     _break("sagas that expire by the wall", ("nothing_early",), EndedSagas, "forget_old", forgets_by_the_wall),
     _break("... as soon as it says so", ("nothing_early",), JournalSagas, "_expire_due", looks_at_once),
 )
+_ANSWERS_UNPROVEN = (
+    _break("an answer without proof of leadership", ("truth_told",), SagaContext, "once_proven", given_at_once, 124),
+    _break("... about all journals", ("truth_told",), ProvenQuestions, "ready", spoken_for_at_once),
+)
 _PROVEN, _UNDONE, _REFUSED = ("attempts_proven",), ("abort_first",), ("refusals_certain",)
 _FORGOTTEN = ("abandoned_forgotten",)
 
 SAGA_BREAKS: tuple[tuple[Break, ...], ...] = (
     (_break("a repeat without proof of leadership", _PROVEN, LeadershipProof, "covers", proven_at_once),),
+    _ANSWERS_UNPROVEN,
     (_break("a 4xx on a repeat taken for refused", _REFUSED, running_sagas, "step_outcome", any_no_refuses),),
     _COMMITS_OPEN,
     (_break("undo before the abort is committed", _UNDONE, RunningSagas, "decide", undoes_at_once),),

@@ -17,6 +17,7 @@ from simulations.journaling.process import JournalProcess
 from simulations.orchestrating.command_wire import CommandWire
 from simulations.orchestrating.key_ledger import KeyRecord
 from simulations.orchestrating.observer import SagaObservers
+from simulations.orchestrating.onlooker import Onlooker
 from simulations.orchestrating.participant import Instance
 from simulations.orchestrating.person import Person
 from simulations.orchestrating.process import SagaProcess
@@ -48,6 +49,7 @@ class Orchestrating:
         self.instances: list[Instance] = []
         self.wire = CommandWire(world, self.instances)
         self.person = Person(self, world.randomness.of("person"))
+        self.onlooker = Onlooker(self, world.randomness.of("onlooker"))
         self.journaling = Journaling(world, journal_tuning, self._follow)
         self.journaling.observers.all.append(_OpeningSagas(self.journaling))
 

@@ -5,9 +5,9 @@ side by side or in order, with undo that needs a result, optional steps, steps w
 Programs raise, die, lose their connection, commit beside open steps, repeat their commit, use a name twice, and forget.
 The services, two instances each with common books, keep their three rules; they are slow, refuse, answer after the
 deadline, do something and lose the answer, crash between effect and answer; proxies answer for them. A person decides
-about what is stuck. The faults are those of `events`; wall clocks are wrong by years. All checkers run, those of
-journals too. Then everything is healed: each saga must end, what its decision says must stand in the books, and all
-must come to rest.
+about what is stuck, and another one looks at stories and lists. The faults are those of `events`; wall clocks are wrong
+by years. All checkers run, those of journals too. Then everything is healed: each saga must end, what its decision says
+must stand in the books, and all must come to rest.
 
 `nodes` 0: the number of members is drawn, 3 to 7. `duration_s` is the length of the phase of faults. Keys of the label:
 `programs=N` (3), `gap=` mean seconds between two sagas of one (1.0), `one_end=1` as for `journal`.
@@ -133,6 +133,7 @@ class Run:
             self._form()
             self.doer.begin(self.drawn.plan, world.now)
             self.orchestrating.person.look()
+            self.orchestrating.onlooker.look()
             world.run(self.case.duration_s)
             self.doer.heal()
             self._come_to_rest()
@@ -168,7 +169,7 @@ class Run:
         self.journal_checkers.at_rest()
         world.until(self._all_ended, healed + ENDED_S - world.now, 0.25)
         self.ended_s = world.now - healed
-        orchestrating.person.stopped = True
+        orchestrating.person.stopped = orchestrating.onlooker.stopped = True
         self.checkers.ends.at_rest()
         world.until(self._quiet, SETTLED_S, _STILL_S)
         self.settled_s = world.now - healed

@@ -18,7 +18,8 @@ _DECISIONS = {
 class TruthTold(SagaChecker):
     """A decision that is told is in the journal. A step that is told to be done is in the books, or was undone; one
     that is told to be refused is not. A saga that the journal has is not begun once more, nor said to be unknown.
-    Something else under a name that was used is refused, and so is a step after the decision."""
+    Something else under a name that was used is refused, and so is a step after the decision. No story, and no list,
+    shows a saga as it was before it was asked for."""
 
     name = "truth_told"
 
@@ -33,6 +34,9 @@ class TruthTold(SagaChecker):
                 "not in a journal" if saga is None else "not decided" if decision is None else decision.name.lower()
             )
             self.fail(f"{says}, and it is {stands}", process.host)
+        if told.method in ("show", "list"):
+            self._check_story(process, told, saga, says)
+            return
         if told.code == "not_found" and saga is not None and saga.forgotten_at is None:
             self.fail(f"{says}, and a journal has it", process.host)
         if told.changed and told.code == "" and self._was_taken(told):
@@ -45,6 +49,15 @@ class TruthTold(SagaChecker):
             name = None if decision is None else decision.name.lower()
             if told.result["decision"] != name:
                 self.fail(f"{says}: {told.result['decision']}, and it is {name}", process.host)
+
+    def _check_story(self, process: SagaProcess, told: Told, saga: CommittedSaga | None, says: str) -> None:
+        if saga is None or saga.at >= told.asked_at or saga.forgotten_at is not None:
+            return  # there was nothing of it, or there is nothing any more
+        if told.code == "not_found":
+            self.fail(f"{says}, and a journal had it", process.host)
+        decided = saga.decision is not None and saga.decided_at < told.asked_at
+        if not told.code and told.result["decision"] is None and decided:
+            self.fail(f"{says}: not decided, and it was, before that was asked", process.host)
 
     def _saga(self, run: SagaRun) -> CommittedSaga | None:
         return None if run.saga is None else self.ledger.sagas.get(str(run.saga))
