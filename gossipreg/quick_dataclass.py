@@ -2,7 +2,9 @@
 
 A sidecar has some 150 dataclasses with slots. The standard library compiles six methods for each, which took a quarter
 of the CPU time of a start. Here `__init__`, comparing and hashing are compiled at their first use, and all classes
-share the other methods. A frozen value is also made faster, since each field is set by its own slot.
+share the other methods. A frozen value is also made faster, since each field is set by its own slot. A frozen class
+without fields has one instance, which is compared and hashed as any object is, without a call of Python: the timers of
+the core are names of that kind.
 
 Owns the methods. The fields, the slots, `dataclasses.replace` and all else are the standard library's. What is not made
 here (a class without slots, one that extends a dataclass, an order, `InitVar`) is made by the standard library alone.
@@ -45,6 +47,10 @@ else:
         return make
 
 
+_OF_AN_INSTANCE = ("__new__", "__init__", "__post_init__", "__eq__", "__hash__")
+"""A class that has one of these itself is made as any other, also if it has no fields."""
+
+
 def _is_special(cls: type) -> bool:
     """Whether it has an `InitVar`, or extends a dataclass."""
     extends = any(dataclasses.is_dataclass(one) for one in cls.__mro__[1:])
@@ -63,6 +69,10 @@ def _make(cls: type, *, frozen: bool, eq: bool, kw_only: bool) -> type:
     params.eq, params.frozen = eq, frozen  # whoever extends it has to be frozen too
     fields = dataclasses.fields(made)
     methods: dict[str, Any] = {"__init__": _LaterInit(made, fields, frozen), "__repr__": _repr}
+    if frozen and eq and not fields and own.isdisjoint(_OF_AN_INSTANCE):
+        del methods["__init__"]
+        methods["__new__"] = _only(made)
+        eq = False
     if frozen:
         methods |= {"__setattr__": _refuse_to_set, "__delattr__": _refuse_to_delete}
         methods |= {"__getstate__": _state, "__setstate__": _set_state}
@@ -123,6 +133,20 @@ def _init(cls: Any, fields: Fields, frozen: bool) -> Method:
     method = _compiled(cls, "__init__", parameters, lines or ["pass"], given)
     method.__annotations__ = {field.name: field.type for field in fields if field.init} | {"return": None}
     return method
+
+
+def _only(cls: Any) -> Method:
+    """`__new__` of a class of which one instance is enough."""
+    only = object.__new__(cls)
+
+    def new(asked_for: type, *given: object, **named: object) -> object:
+        if asked_for is not cls:  # a class that extends it, and may have fields
+            return object.__new__(asked_for)
+        if given or named:
+            raise TypeError(f"{cls.__name__}() takes no arguments")
+        return only
+
+    return new
 
 
 def _eq(cls: Any, fields: Fields) -> Method:

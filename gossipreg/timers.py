@@ -17,9 +17,11 @@ from math import inf
 class Timers:
     def __init__(self) -> None:
         self._due: dict[Hashable, tuple[float, int]] = {}
-        self._heap: list[tuple[float, int, Hashable]] = []
-        self._next: float | None = inf
-        """When the earliest is due; None if `next_due` has to find it. Kept, because each input asks for it."""
+        """(due, order) of each timer that is set, by name."""
+        self._names: dict[int, Hashable] = {}
+        """The same the other way round, by order: entries of the heap are looked up here, since a number is hashed
+        without a call of Python, and a name is not."""
+        self._heap: list[tuple[float, int]] = []
         self._order = count()  # timers due at the same time fire in the order in which they were set
 
     def __len__(self) -> int:
@@ -30,17 +32,15 @@ class Timers:
 
     def set(self, name: Hashable, due: float) -> None:
         """Set the timer `name` to `due` (seconds of the core's clock). If it was set before, it is moved."""
-        stamp = (due, next(self._order))
-        if self._next is not None:
-            before = self._due.get(name)
-            if before is not None and before[0] == self._next:
-                self._next = None
-            elif due < self._next:
-                self._next = due
-        self._due[name] = stamp
-        heapq.heappush(self._heap, (*stamp, name))
+        before = self._due.get(name)
+        if before is not None:
+            del self._names[before[1]]
+        order = next(self._order)
+        self._names[order] = name
+        self._due[name] = stamp = (due, order)
+        heapq.heappush(self._heap, stamp)
         if len(self._heap) > 2 * len(self._due) + 16:
-            self._heap = [(*stamp, name) for name, stamp in self._due.items()]
+            self._heap = list(self._due.values())
             heapq.heapify(self._heap)
 
     def set_earlier(self, name: Hashable, due: float) -> None:
@@ -57,25 +57,22 @@ class Timers:
     def cancel(self, name: Hashable) -> None:
         """Unset this timer. Does nothing if it is not set."""
         stamp = self._due.pop(name, None)
-        if stamp is not None and stamp[0] == self._next:
-            self._next = None
+        if stamp is not None:
+            del self._names[stamp[1]]
 
     def next_due(self) -> float:
         """When the earliest timer is due; infinity if none is set."""
-        if self._next is not None:
-            return self._next
         heap = self._heap
-        while heap and self._due.get(heap[0][2]) != heap[0][:2]:
+        while heap and heap[0][1] not in self._names:
             heapq.heappop(heap)
-        self._next = heap[0][0] if heap else inf
-        return self._next
+        return heap[0][0] if heap else inf
 
     def pop_due(self, now: float) -> Iterator[tuple[Hashable, float]]:
         """Yield and unset each (name, due) with due <= now, earliest first. Timers that are set meanwhile are included,
         so a timer that sets itself again must be due later than `now`."""
-        while self.next_due() <= now and self._heap:  # an empty heap is due at infinity, and so may `now` be
-            due, order, name = heapq.heappop(self._heap)
-            if self._due.get(name) == (due, order):
+        while self._heap and self._heap[0][0] <= now:
+            due, order = heapq.heappop(self._heap)
+            if order in self._names:
+                name = self._names.pop(order)
                 del self._due[name]
-                self._next = None
                 yield name, due

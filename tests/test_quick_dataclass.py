@@ -124,6 +124,49 @@ def test_frozen_values_are_copied_pickled_and_replaced() -> None:
     assert Kept.__doc__ == "Kept"
 
 
+@quick_dataclass.dataclass(frozen=True, slots=True)
+class Nothing:
+    """No fields."""
+
+
+@quick_dataclass.dataclass(frozen=True, slots=True)
+class NothingElse:
+    """No fields either."""
+
+
+@dataclasses.dataclass(frozen=True)
+class MoreThanNothing(Nothing):
+    a: int = 1
+
+
+def test_a_frozen_class_without_fields_has_one_instance() -> None:
+    one = Nothing()
+    assert copy.copy(one) is copy.deepcopy(one) is pickle.loads(pickle.dumps(one)) is Nothing() is one
+    assert dataclasses.replace(one) is one
+    assert one != NothingElse()
+    assert {one: 1, NothingElse(): 2} == {NothingElse(): 2, Nothing(): 1}
+    assert repr(one) == "Nothing()"
+    assert MoreThanNothing(2) != MoreThanNothing(3)
+    assert Nothing.__eq__ is object.__eq__, "compared without a call of Python"
+    assert Nothing.__hash__ is object.__hash__
+    with pytest.raises(TypeError):
+        Nothing(1)  # type: ignore[call-arg]
+    with pytest.raises(FrozenInstanceError):
+        one.a = 2
+
+
+def test_an_equality_of_the_class_itself_needs_no_field() -> None:
+    @quick_dataclass.dataclass(frozen=True, slots=True)
+    class Alike:
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, int)
+
+        __hash__ = None  # type: ignore[assignment]
+
+    assert Alike() == 3
+    assert Alike() is not Alike()
+
+
 def test_methods_of_the_class_itself_stay() -> None:
     def define(make: Made) -> type:
         @make
