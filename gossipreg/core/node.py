@@ -159,7 +159,7 @@ class Node(NodeTimers):
     def finish(self, now: float) -> list[Effect]:
         """The effects of the datagrams taken since the last input, by `take`. What they send to one member goes in as
         few datagrams as hold it. Every other input does this too."""
-        self._begin(now)
+        self._context.now = max(now, self._context.now)
         return self._end()
 
     def take(self, datagram: bytes, source: Address, now: float) -> None:

@@ -100,6 +100,8 @@ class Pump:
         self._arrived: deque[tuple[bytes, Address]] = deque()
         """The rest of the last batch."""
         self._sleep: trio.CancelScope | None = None
+        self._wakes_at = inf
+        """When `run` wakes up, on our clock, if no datagram comes before."""
         self._not_before = -inf
         self._taken = False
         """Whether the node has taken datagrams whose effects have not been carried out."""
@@ -115,18 +117,15 @@ class Pump:
         are still answered."""
         while self.stopped is None:
             with trio.CancelScope() as self._sleep:  # one scope for many turns, since making one is slow
-                while True:
-                    await self._turns()
-                    if self.stopped is not None:
-                        break
-                    self._wake()
-                    await self._transport.wait_readable()
+                self._wakes_at = inf
+                while self.stopped is None:
+                    due = self._turn()
+                    if due is None:
+                        await trio.lowlevel.checkpoint()  # more has arrived, but others want their turn too
+                    else:
+                        self._wake_at(due)
+                        await self._transport.wait_readable()
         self._sleep = None
-
-    async def _turns(self) -> None:
-        """Take turns until nothing is left to do at once."""
-        while self._turn() and self.stopped is None:
-            await trio.lowlevel.checkpoint()  # more has arrived, but others want their turn too
 
     def command(self, call: Callable[[float], tuple[Result, list[Effect]]]) -> Result:
         """Call the node with the time, carry out what it asks for, return its result.
@@ -165,54 +164,54 @@ class Pump:
 
     # -- a turn --------------------------------------------------------------------------------------------------------
 
-    def _turn(self) -> bool:
-        """Take one turn. Returns True if there is more to do at once."""
-        late_s = self.now() - self._deadline()
+    def _turn(self) -> float | None:
+        """Take one turn. Returns when the next one is due if no datagram comes before; None: at once."""
+        start = self.now()
+        late_s = start - self._deadline()
         if late_s >= 0:
             self.lag_s = max(late_s, self.lag_s * LAG_DECAY)
-            self._attempt("lag", lambda _: self._lag(late_s))
-        more = self._receive(DRAIN_MAX if late_s > self._stall_s else BATCH)
-        for address in self._transport.refused():
-            self._attempt("refused", partial(self._node.refused, address))
-        for address in self._transport.too_large():
-            self._attempt("too_large", partial(self._node.too_large, address))
-        due = not self._arrived and self._deadline() <= self.now()
-        if not due:
+            self._node.lag(late_s)
+        more = self._receive(DRAIN_MAX if late_s > self._stall_s else BATCH, start)
+        if self._transport.has_errors:
+            self._hand_over_errors()
+        if self._arrived or self._deadline() > self.now():
             self._finish()
         elif not self._attempt("advance", self._node.advance):
             self._not_before = self.now() + AFTER_BUG_S
-        return more or self._deadline() <= self.now()
+        due = self._deadline()
+        return None if more or due <= self.now() else due
 
-    def _lag(self, late_s: float) -> list[Effect]:
-        self._node.lag(late_s)
-        return []
-
-    def _receive(self, limit: int) -> bool:
+    def _receive(self, limit: int, now: float) -> bool:
         """Hand over the datagrams that have arrived: up to `limit`, or as many as `TURN_S` allows if that is BATCH.
         Returns True if there may be more."""
-        until = inf if limit > BATCH else self.now() + TURN_S
-        taken = 0
+        until = inf if limit > BATCH else now + TURN_S
+        arrived, taken = self._arrived, 0
         while taken < limit:
-            more = bool(self._arrived)
+            more = bool(arrived)
             if not more:
-                self._arrived.extend(self._transport.receive_nowait())
-                more = len(self._arrived) >= BATCH
-            taken += len(self._arrived)
-            while self._arrived:
-                self._take(*self._arrived.popleft())
-                if self.now() >= until:
-                    return more or bool(self._arrived)
+                arrived.extend(self._transport.receive_nowait())
+                more = len(arrived) >= BATCH
+            taken += len(arrived)
+            while arrived:
+                self._taken = True
+                try:
+                    self._node.take(*arrived.popleft(), now)
+                except Exception as error:
+                    self.bug("receive", error)
+                now = self.now()
+                if now >= until:
+                    return more or bool(arrived)
             if not more:
                 return False
             self._finish()  # the acks of a full batch wait for no other
         return True
 
-    def _take(self, datagram: bytes, source: Address) -> None:
-        self._taken = True
-        try:
-            self._node.take(datagram, source, self.now())
-        except Exception as error:
-            self.bug("receive", error)
+    def _hand_over_errors(self) -> None:
+        """Tell the node which addresses refuse datagrams, or do not get large ones, as the kernel says."""
+        for address in self._transport.refused():
+            self._attempt("refused", partial(self._node.refused, address))
+        for address in self._transport.too_large():
+            self._attempt("too_large", partial(self._node.too_large, address))
 
     def _finish(self) -> None:
         """Carry out the effects of the datagrams that were taken, if there are any."""
@@ -232,33 +231,30 @@ class Pump:
     def _carry_out(self, effects: list[Effect]) -> None:
         for effect in effects:
             try:
-                self._carry_out_one(effect)
+                match effect:
+                    case Send():
+                        self._transport.send(effect.datagram, effect.destination)
+                    case Changed():
+                        self.changes.publish(effect.changes)
+                    case MembersChanged():
+                        self.members.publish(effect.ids)
+                    case AnnouncementsChanged():
+                        self.announcements.publish(effect.ids)
+                    case Event():
+                        self.events.publish(effect)
+                    case Departed():
+                        self.departed.set()
+                    case RowAcked():
+                        self.acked_version = effect.version
+                        self.acked.set()
+                        self.acked = trio.Event()
+                    case Stop():
+                        self.stopped = effect.message
+                        self._wake()
+                    case _:
+                        assert_never(effect)
             except Exception as error:
                 self.bug("effect", error)
-
-    def _carry_out_one(self, effect: Effect) -> None:
-        match effect:
-            case Send():
-                self._transport.send(effect.datagram, effect.destination)
-            case Changed():
-                self.changes.publish(effect.changes)
-            case MembersChanged():
-                self.members.publish(effect.ids)
-            case AnnouncementsChanged():
-                self.announcements.publish(effect.ids)
-            case Event():
-                self.events.publish(effect)
-            case Departed():
-                self.departed.set()
-            case RowAcked():
-                self.acked_version = effect.version
-                self.acked.set()
-                self.acked = trio.Event()
-            case Stop():
-                self.stopped = effect.message
-                self._wake()
-            case _:
-                assert_never(effect)
 
     # -- sleeping ------------------------------------------------------------------------------------------------------
 
@@ -266,6 +262,12 @@ class Pump:
         return -inf if self.stopped is not None else max(self._node.next_deadline(), self._not_before)
 
     def _wake(self) -> None:
-        """If `run` sleeps, let it wake up at the node's present deadline, converted to trio's clock."""
-        if self._sleep is not None:
-            self._sleep.deadline = trio.current_time() + (self._deadline() - self.now())
+        """If `run` sleeps, let it wake up at the node's present deadline."""
+        self._wake_at(self._deadline())
+
+    def _wake_at(self, due: float) -> None:
+        """If `run` sleeps, let it wake up at this time, converted to trio's clock. It takes trio a dozen calls to move
+        the deadline of a scope, so one that stays is not set."""
+        if self._sleep is not None and due != self._wakes_at:
+            self._wakes_at = due
+            self._sleep.deadline = trio.current_time() + (due - self.now())

@@ -18,6 +18,7 @@ import socket
 import struct
 import sys
 from collections import Counter
+from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Protocol
 
@@ -54,6 +55,9 @@ cost nothing until somebody wants to know; SO_RXQ_OVFL comes with each datagram,
 class Transport(Protocol):
     """The interface of a network for the pump. One set of tests runs on each implementation."""
 
+    has_errors: bool
+    """Whether `refused` or `too_large` has something. Each turn of the pump asks."""
+
     @property
     def dropped(self) -> Counter[str]:
         """Datagrams that could not be sent, or that the kernel did not let in, by reason."""
@@ -62,7 +66,7 @@ class Transport(Protocol):
     def local_addresses(self) -> tuple[Address, ...]:
         """The addresses to which it is bound."""
 
-    async def wait_readable(self) -> None:
+    def wait_readable(self) -> Awaitable[None]:
         """Return when `receive_nowait` or `refused` may have something. May be wrong, never blocks for good."""
 
     def receive_nowait(self) -> list[tuple[bytes, Address]]:
@@ -84,6 +88,7 @@ class UdpTransport:
     """See Transport. Made by `bind_udp`."""
 
     def __init__(self, sockets: list[socket.socket]) -> None:
+        self.has_errors = False
         self._dropped: Counter[str] = Counter()
         self._sockets = {sock.family: sock for sock in sockets}
         self._refused: list[Address] = []
@@ -113,11 +118,10 @@ class UdpTransport:
         """Whether there is a socket of its family."""
         return family_of(address.host) in self._sockets
 
-    async def wait_readable(self) -> None:
-        if self._refused or self._too_large:  # found while sending: the socket itself has nothing more to say about it
-            await trio.lowlevel.checkpoint()
-            return
-        await trio.lowlevel.wait_readable(self._fd)
+    def wait_readable(self) -> Awaitable[None]:
+        if self.has_errors:  # found while sending: the socket itself has nothing more to say about it
+            return trio.lowlevel.checkpoint()
+        return trio.lowlevel.wait_readable(self._fd)
 
     def receive_nowait(self) -> list[tuple[bytes, Address]]:
         received: list[tuple[bytes, Address]] = []
@@ -171,10 +175,12 @@ class UdpTransport:
 
     def too_large(self) -> list[Address]:
         too_large, self._too_large = list(self._too_large), {}
+        self.has_errors = bool(self._refused)
         return too_large
 
     def refused(self) -> list[Address]:
         refused, self._refused = self._refused, []
+        self.has_errors = bool(self._too_large)
         return refused
 
     def _read_errors(self, sock: socket.socket) -> bool:
@@ -195,6 +201,7 @@ class UdpTransport:
     def _heed(self, number: int, origin: int, destination: tuple[str, int]) -> None:
         if number == errno.ECONNREFUSED and origin in _FROM_NETWORK and len(self._refused) < _ERROR_QUEUE_MAX:
             self._refused.append(Address(destination[0], destination[1]))
+            self.has_errors = True
             return
         if number == errno.EMSGSIZE:
             self._note_too_large(destination)
@@ -205,6 +212,7 @@ class UdpTransport:
     def _note_too_large(self, destination: tuple[str, int]) -> None:
         if len(self._too_large) < _ERROR_QUEUE_MAX:
             self._too_large[Address(destination[0], destination[1])] = None
+            self.has_errors = True
 
     def close(self) -> None:
         if self._selector is not None:

@@ -64,6 +64,7 @@ class MemoryTransport:
 
     def __init__(self, network: MemoryNetwork, address: Address) -> None:
         self.address = address
+        self.has_errors = False
         self.local_addresses: tuple[Address, ...] = (address,)
         self.dropped: Counter[str] = Counter()
         self._network = network
@@ -80,7 +81,7 @@ class MemoryTransport:
         while True:
             self._news = trio.Event()
             due = self._coming[0][0] if self._coming else inf
-            if self._refused or due <= trio.current_time():
+            if self.has_errors or due <= trio.current_time():
                 await trio.lowlevel.checkpoint()
                 return
             with trio.CancelScope() as sleep:
@@ -93,6 +94,7 @@ class MemoryTransport:
             _, _, datagram, about = heapq.heappop(self._coming)
             if datagram is None:
                 self._refused.append(about)
+                self.has_errors = True
             else:
                 received.append((datagram, about))
         return received
@@ -101,6 +103,7 @@ class MemoryTransport:
         if len(datagram) > 65_507:
             self.dropped["send_too_large"] += 1
             self._too_large.append(destination)
+            self.has_errors = True
         elif (":" in destination.host) != (":" in self.address.host):
             self.dropped["send_no_such_family"] += 1
         else:
@@ -108,10 +111,12 @@ class MemoryTransport:
 
     def too_large(self) -> list[Address]:
         too_large, self._too_large = self._too_large, []
+        self.has_errors = bool(self._refused)
         return too_large
 
     def refused(self) -> list[Address]:
         refused, self._refused = self._refused, []
+        self.has_errors = bool(self._too_large)
         return refused
 
     def close(self) -> None:
