@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from gossipreg.journal.proven_questions import PROVE_S
 from gossipreg.retry import Retry
 from gossipreg.tuning import Bounds, check_bounds
 
@@ -39,7 +40,8 @@ class SagaTuning:
     call_timeout_s: float = 10.0
     """How long a call waits for a leader, beside the time of the step itself."""
     survey_timeout_s: float = 3.0
-    """How long all leaders have to say which sagas they have; those that have not are named. As for events."""
+    """How long all leaders have to say which sagas they have; those that have not are named. As for events. For half of
+    it, PROVE_S, leaders wait for proofs."""
 
     BOUNDS: ClassVar[Bounds] = {
         "timeout_s": (0.1, 2_592_000.0), "step_timeout_s": (0.05, 86_400.0), "attempt_timeout_s": (0.05, 3600.0),
@@ -47,7 +49,7 @@ class SagaTuning:
         "undo_again_longest_s": (0.01, 3600.0), "stuck_attempts": (1, 100_000), "stuck_after_s": (1.0, 2_592_000.0),
         "stuck_again_s": (0.1, 86_400.0),
         "lost_s": (0.1, 3600.0), "prove_again_s": (0.05, 60.0), "commands_at_once": (1, 100_000),
-        "kept_s": (1.0, 2_592_000.0), "call_timeout_s": (0.1, 3600.0), "survey_timeout_s": (0.1, 3600.0),
+        "kept_s": (1.0, 2_592_000.0), "call_timeout_s": (0.1, 3600.0), "survey_timeout_s": (2 * PROVE_S, 3600.0),
     }  # fmt: skip
 
     def __post_init__(self) -> None:
