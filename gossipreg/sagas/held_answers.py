@@ -23,6 +23,8 @@ MAX_HELD = 32_768
 class _Held:
     since: float
     give: Callable[[], None]
+    unwanted: Callable[[], None]
+    done: bool
 
 
 class HeldAnswers:
@@ -38,18 +40,28 @@ class HeldAnswers:
         """Whether we have led since this time."""
         return self._proof.covers(since)
 
-    def hold(self, caller: SagaCaller, since: float, give: Callable[[], None]) -> bool:
-        """Call `give` once it is proven that we have led since then, in place of an earlier answer to this caller.
-        False: too many wait."""
+    def hold(
+        self, caller: SagaCaller, since: float, give: Callable[[], None], *,
+        unwanted: Callable[[], None], done: bool,
+    ) -> bool:  # fmt: skip
+        """Call `give` once it is proven that we have led since then, in place of an earlier answer to this caller, or
+        `unwanted` if the caller waits no longer. `done`: what it asked for may be done already. False: too many
+        wait."""
         self.drop(caller)
         if len(self._held) >= MAX_HELD:
             return False
-        self._held[caller] = _Held(since, give)
+        self._held[caller] = _Held(since, give, unwanted, done)
         return True
 
     def drop(self, caller: SagaCaller) -> None:
-        """This caller waits no longer, or asks anew."""
+        """This caller asks anew."""
         self._held.pop(caller, None)
+
+    def abandoned(self, caller: SagaCaller) -> None:
+        """This caller waits no longer."""
+        held = self._held.pop(caller, None)
+        if held is not None:
+            held.unwanted()
 
     def closed(self, node: NodeId) -> None:
         """Answers do not reach this member any more: it asks again."""
@@ -66,8 +78,9 @@ class HeldAnswers:
             del self._held[caller]
             held.give()
 
-    def take_all(self) -> list[SagaCaller]:
-        """We do not lead any more: nothing is given. Returns the callers that waited."""
-        callers = [*self._held]
+    def take_all(self) -> list[tuple[SagaCaller, bool]]:
+        """We do not lead any more: nothing is given. Returns the callers that waited, and whether what each asked for
+        may be done."""
+        waited = [(caller, held.done) for caller, held in self._held.items()]
         self._held.clear()
-        return callers
+        return waited

@@ -70,9 +70,14 @@ class SagaContext:
         """Refuse for a reason that is true if we still lead, and no longer if another leader has gone on."""
         self.once_proven(caller, partial(self.refuse, caller, code, text, **more))
 
-    def once_proven(self, caller: SagaCaller, give: Callable[[], None]) -> None:
-        """Answer with `give` once it is proven that we lead now."""
-        if not self.held.hold(caller, self.now, give):
+    def once_proven(
+        self, caller: SagaCaller, give: Callable[[], None], *, unwanted: Callable[[], None] = lambda: None,
+        done: bool = False,
+    ) -> None:  # fmt: skip
+        """Answer with `give` once it is proven that we lead now. `unwanted` is called if that is not done because the
+        caller waits no longer. `done`: what it asked for may be done already."""
+        if not self.held.hold(caller, self.now, give, unwanted=unwanted, done=done):
+            unwanted()
             self.refuse(caller, "busy", f"{MAX_HELD} answers wait for a proof of leadership: ask again in a moment")
 
     def reply_once_proven(self, call: WaitingCall, result: object) -> None:
@@ -81,7 +86,7 @@ class SagaContext:
         if self.held.proven(call.since):
             self.reply(call.caller, result)
         else:
-            self.once_proven(call.caller, partial(self.reply, call.caller, result))
+            self.once_proven(call.caller, partial(self.reply, call.caller, result), done=True)
 
     def _send(self, caller: SagaCaller, code: str, result: bytes) -> None:
         reply = SagaReply(journal=self.journal, number=caller.number, code=code, result=result)

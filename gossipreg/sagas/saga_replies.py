@@ -90,8 +90,16 @@ class SagaReplies:
         return True
 
     def _begun_once_proven(self, caller: SagaCaller, id: str) -> None:
-        """Nothing of it is in the journal: another leader may have begun one of this id."""
-        self._context.once_proven(caller, partial(self._context.reply, caller, self._begun(id, 0)))
+        """Nothing of it is in the journal: another leader may have begun one of this id. If its program waits no
+        longer, it is forgotten: else the same id again would be told that it runs."""
+        self._context.once_proven(
+            caller, partial(self._context.reply, caller, self._begun(id, 0)), unwanted=partial(self._unwanted, id)
+        )
+
+    def _unwanted(self, id: str) -> None:
+        live = self._context.live.get(id)
+        if live is not None and not live.recorded:
+            self._running.decide(live, Decision.ABORT)
 
     def _begun(self, id: str, copies: int) -> dict[str, object]:
         answer = {"saga": str(self._context.ref(id)), "id": id, "state": "running", "copies": copies}
@@ -142,7 +150,7 @@ class SagaReplies:
     def abandoned(self, caller: SagaCaller) -> None:
         """Nobody waits for the answer of this call any more. What it has begun goes on. A decision that was asked for
         is made all the same, and such a call ends with it."""
-        self._context.held.drop(caller)
+        self._context.held.abandoned(caller)
         call = self._context.waiting.find(caller)
         if call is None or isinstance(call.asked, _DECIDES):
             return
@@ -185,14 +193,13 @@ class SagaReplies:
 
     def end(self, text: str) -> None:
         """We do not lead any more. What was put into the journal may be committed all the same."""
-        for call in self._context.waiting.take_all():
-            if self._may_be_done(call):
+        calls = [(call.caller, self._may_be_done(call)) for call in self._context.waiting.take_all()]
+        for caller, may_be_done in [*calls, *self._context.held.take_all()]:
+            if may_be_done:
                 text_of_call = f"{text}: it may have been carried out or not; `gossipreg saga show` says"
-                self._context.refuse(call.caller, OutcomeUnknown.code, text_of_call)
+                self._context.refuse(caller, OutcomeUnknown.code, text_of_call)
             else:
-                self._context.refuse(call.caller, "unavailable", text)
-        for caller in self._context.held.take_all():
-            self._context.refuse(caller, "unavailable", text)
+                self._context.refuse(caller, "unavailable", text)
 
     def _may_be_done(self, call: WaitingCall) -> bool:
         """Whether something of it was put into the journal."""

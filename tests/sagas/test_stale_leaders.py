@@ -200,6 +200,36 @@ def test_nothing_waits_for_a_proof_that_nobody_needs(how: str) -> None:
     assert bench.sidecars[0].sagas.next_deadline() == float("inf")
 
 
+def test_a_beginning_that_got_no_proof_in_time_can_be_made_again() -> None:
+    """The first call ends with `outcome_unknown`. The next must not hear that the saga runs: nobody takes its steps."""
+    bench = Bench(members=2)
+    other = bench.sidecars[1]
+    bench.proves = False
+    ticket = bench.call("begin", other, **ORDER)
+    bench.run(10.5)
+    assert bench.answers[ticket][0] == "outcome_unknown"
+    assert led(bench).running == 0
+    bench.proves = True
+    code, answer = bench.ask("begin", other, **ORDER)
+    assert (code, answer["state"]) == ("", "running")
+
+
+def test_a_repeated_step_that_is_done_is_not_said_to_be_not_begun() -> None:
+    """Its result waits for a proof, and no other leader is found: `unavailable` would say that nothing was begun."""
+    bench = Bench(members=2)
+    leader, other = bench.sidecars
+    bench.begin(at=other)
+    bench.step(SAGA, "room", other)
+    bench.run(1.0)
+    bench.proves = False
+    ticket = bench.call("step", other, **ROOM)
+    bench.run(0.1)
+    assert (ticket in bench.answers, led(bench).waiting) == (False, 1)
+    bench.depose(leader)
+    bench.run(60.0)
+    assert bench.answers[ticket][0] == "outcome_unknown"
+
+
 def test_answers_are_proven_while_a_journal_is_handed_over() -> None:
     bench = Bench()
     bench.pause()
