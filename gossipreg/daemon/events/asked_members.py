@@ -3,7 +3,7 @@
 Owns: who was asked and has not answered. Never knows: what is asked (`events/questions.py`), how answers are joined.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import trio
@@ -22,6 +22,7 @@ from gossipreg.errors import Unavailable
 from gossipreg.events.effects import CallAnswered, EventEffect
 from gossipreg.events.events import Events
 from gossipreg.events.machine import EventsMachine
+from gossipreg.journal.model import JournalId
 from gossipreg.model import NodeId
 
 ANSWER_S = 3.0
@@ -51,8 +52,21 @@ class AskedMembers:
         do not answer in time are `unavailable`, and so, with `journals`, is each journal that nobody can speak for."""
         members = self._registry.participants() if handlers else self._registry.leaders()
         answers = await self.ask_these(members, method, params)
-        silent = [*self._unled(), *unproven_texts(answers)] if journals else []
+        if not journals:
+            return answers
+        failed = {node for node, answer in zip(members, answers, strict=True) if answer.code}
+        silent = [*self._unled(), *unproven_texts(answers, self._leaders(params.get("journal"), failed))]
         return answers + [MemberAnswer(about, Unavailable.code, about) for about in silent]
+
+    def _leaders(self, only: str | None, failed: Collection[NodeId]) -> dict[JournalId, str]:
+        """The names of the members that lead the journals by now, without those that did not answer. One that led none
+        of these when the question came was not asked, or had nothing to say about them."""
+        asked = set(self._registry.claimed()).difference(JournalsOfRuntime(self._runtime, EventsMachine).ended())
+        leaders = {journal: self._registry.leader(journal) for journal in asked if only in (None, journal.hex())}
+        return {
+            journal: self._name(leader) for journal, leader in leaders.items()
+            if leader is not None and leader not in failed
+        }  # fmt: skip
 
     def _unled(self) -> list[str]:
         """What nobody speaks for when all leaders are asked."""

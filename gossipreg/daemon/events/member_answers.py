@@ -70,13 +70,14 @@ def unspoken(unled: Sequence[tuple[JournalId, str]], closed: str, *, synced: boo
     return [*unknown, *([f"the journals of {closed}: see `gossipreg info` there"] if closed else []), *named, *more]
 
 
-def unproven_texts(answers: Sequence[MemberAnswer]) -> list[str]:
-    """What is missing of answers about journals: those that a member leads, as far as it knows, without a proof, and
-    that no other member has proven to lead."""
+def unproven_texts(answers: Sequence[MemberAnswer], leaders: Mapping[JournalId, str]) -> list[str]:
+    """What is missing of answers about journals that no member has proven to lead. A member leads one without a proof,
+    as far as it knows; or one of the `leaders`, by journal, whose answer came says nothing about it, since the leader
+    has just changed."""
     spoke = [answer for answer in answers if not answer.code]
     proven = {journal for answer in spoke for journal in answer.result["proven"]}
     unproven = {journal: answer.name for answer in spoke for journal in answer.result["unproven"]}
-    missing = sorted((journal, name) for journal, name in unproven.items() if journal not in proven)
+    missing = sorted((journal, name) for journal, name in {**leaders, **unproven}.items() if journal not in proven)
     named = [f"journal {journal.hex()[:12]}: {name} did not prove that it leads it" for journal, name in missing]
     more = len(missing) - MAX_UNLED
     return named[:MAX_UNLED] + ([f"{more} more journals whose leaders did not prove that"] if more > 0 else [])

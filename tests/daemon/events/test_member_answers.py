@@ -1,12 +1,13 @@
 """What members answer to questions about events: broken bytes of one member take nothing from the others."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from msgpack import packb, unpackb
 
+from gossipreg.daemon.events.asked_members import AskedMembers
 from gossipreg.daemon.events.event_methods import METHODS
 from gossipreg.daemon.events.kept_groups import NOT_KEPT
 from gossipreg.daemon.events.member_answers import (
@@ -17,7 +18,9 @@ from gossipreg.daemon.events.member_answers import (
     unspoken,
 )
 from gossipreg.errors import BadParams, Unavailable
+from gossipreg.events.effects import CallAnswered, EventEffect
 from gossipreg.journal.model import JournalId
+from gossipreg.model import NodeId
 from tests.daemon.sagas.test_saga_methods import BROKEN
 
 GROUP = {
@@ -182,11 +185,75 @@ def spoke(name: str, proven: bytes = b"", unproven: bytes = b"") -> MemberAnswer
 
 def test_journals_that_nobody_has_proven_to_lead_are_missing() -> None:
     silent = MemberAnswer("mail", "unavailable", "no answer within 3 s")
-    assert unproven_texts([silent, spoke("web", b"\1\2")]) == []
-    assert unproven_texts([spoke("web", b"\1", b"\2\3"), silent, spoke("stock", b"\2")]) == [
+    assert unproven_texts([silent, spoke("web", b"\1\2")], {}) == []
+    assert unproven_texts([spoke("web", b"\1", b"\2\3"), silent, spoke("stock", b"\2")], {}) == [
         "journal 030303030303: web did not prove that it leads it"
     ]
-    assert len(unproven_texts([spoke("web", unproven=bytes(range(MAX_UNLED + 2)))])) == MAX_UNLED + 1
+    assert len(unproven_texts([spoke("web", unproven=bytes(range(MAX_UNLED + 2)))], {})) == MAX_UNLED + 1
+
+
+class Leaders:
+    """The registry, and the events, of a sidecar that asks members, which answer at once with the journals that they
+    have proven to lead. Members and journals are bytes that stand for their ids."""
+
+    synced = True
+
+    def __init__(self, claims: dict[int, int], proven: dict[int, bytes]) -> None:
+        self._claims = {
+            JournalId(bytes([journal]) * 16): NodeId(bytes([node]) * 16) for journal, node in claims.items()
+        }
+        self._proven = {NodeId(bytes([node]) * 16): journals for node, journals in proven.items()}
+        self.asked = AskedMembers(
+            self, self, name=lambda node: f"web-{node[0]}", now=lambda: 0.0, carry_out=self._carry_out,  # type: ignore[arg-type]
+            runtime=SimpleNamespace(disk=None, journals=None), source="web",  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    def _carry_out(self, effects: Iterable[EventEffect]) -> None:
+        for effect in effects:
+            assert isinstance(effect, CallAnswered)
+            self.asked.answered(effect)
+
+    def ask(self, node: NodeId, method: str, params: bytes, now: float) -> tuple[int, list[CallAnswered]]:
+        del method, params, now
+        result = spoke("", self._proven[node]).result
+        code = "" if self._proven[node] else "unavailable"
+        return node[0], [CallAnswered(node[0], code, packb(result if self._proven[node] else "no stream"))]
+
+    def ask_no_more(self, number: int) -> None:
+        del number
+
+    def leaders(self) -> list[NodeId]:
+        return [*self._proven]
+
+    def claimed(self) -> list[JournalId]:
+        return [*self._claims]
+
+    def leader(self, journal: JournalId) -> NodeId | None:
+        return self._claims.get(journal)
+
+    def unled(self, kept: Iterable[JournalId], now: float) -> list[JournalId]:
+        del kept, now
+        return []
+
+
+@pytest.mark.parametrize(
+    ("params", "missing"),
+    [
+        ({}, ["journal 020202020202: web-1", "journal 030303030303: web-9"]),
+        ({"journal": "03" * 16}, ["journal 030303030303: web-9"]),
+        ({"journal": "01" * 16}, []),
+    ],
+)
+async def test_journals_whose_leader_changed_during_the_question_are_missing(
+    params: dict[str, Any], missing: list[str]
+) -> None:
+    """Member 1 leads the second one now, and did not when it was asked; nobody asked member 9; member 2 does not
+    answer, and is named itself."""
+    leaders = Leaders({1: 1, 2: 1, 3: 9, 4: 2}, {1: b"\1", 2: b""})
+    answers = await leaders.asked.ask("retry", params, handlers=False, journals=True)
+    assert [answer.name for answer in answers] == [
+        "web-1", "web-2", *(f"{one} did not prove that it leads it" for one in missing)
+    ]  # fmt: skip
 
 
 def test_what_a_sidecar_that_is_not_synced_cannot_know_is_missing() -> None:
