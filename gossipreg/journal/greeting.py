@@ -65,9 +65,11 @@ class Greeting:
             self._set_timer(self._data.context.tuning.again.first_s)
 
     def answered(self, node: NodeId) -> None:
-        """This voter has answered our question."""
-        self._answered.add(self._data.context.membership.member(node).boot_id)
-        self.look()
+        """This voter has answered a question: ours, or one for a pre-vote, after which ours is still to be asked."""
+        process = self._data.context.membership.member(node).boot_id
+        if process in self._said:
+            self._answered.add(process)
+            self.look()
 
     def again(self) -> None:
         """The leader does not know us."""

@@ -3,9 +3,12 @@
 from dataclasses import replace
 from functools import partial
 
+import pytest
+
 from gossipreg.journal.membership import ProcessStanding, SeenMember
 from gossipreg.journal.messages import AskLeader, LeaderAnswer, ReplicaDismissed, ReplicaHello, TakeReplica
 from gossipreg.journal.model import Configuration, JournalId, ReplicaId
+from gossipreg.journal.replica import Replica
 from gossipreg.journal.tuning import JournalTuning
 from gossipreg.model import BootId
 from tests.journal.by_hand import JOURNAL, Bench, Voter
@@ -141,6 +144,17 @@ def test_a_question_of_a_learner_that_is_answered_is_asked_no_more() -> None:
     assert s3.journals.next_deadline() == float("inf")
 
 
+def test_an_answer_to_another_question_answers_none_of_a_learner() -> None:
+    """As a voter it asked whether this one leads, for a pre-vote; whether the journal is still there it did not ask."""
+    bench, s1, s3 = learner()
+    s3.see(s1, ProcessStanding.SILENT)
+    bench.drop(s3, s1)
+    late = LeaderAnswer(journal=JOURNAL, sender=s1.replica, receiver=s3.replica, number=7, leads=False)
+    s3.act(s3.journals.receive(s1.node, late, bench.now))
+    s3.see(s1, ProcessStanding.LIVES)
+    assert [type(message) for message in bench.deliver(s3, s1)] == [AskLeader]
+
+
 def test_a_lost_replica_that_greets_is_let_go() -> None:
     """It went back in time, was let go, and did not hear that."""
     bench = Bench(3)
@@ -156,6 +170,23 @@ def test_a_lost_replica_that_greets_is_let_go() -> None:
     s1.act(s1.journals.receive(s2.node, hello, bench.now))
     bench.deliver(s1, s2)
     assert JOURNAL not in s2.journals.replicas
+
+
+def test_an_input_of_one_journal_looks_at_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sidecar may hold 1,000 of them, and a member that comes back greets for each."""
+    cluster = Cluster(1, 2)
+    cluster.run(1.0)
+    owner, other = cluster.sidecars
+    ours, theirs = cluster.open(owner), cluster.open(other)
+    cluster.run(20.0)
+    assert {ours, theirs} <= owner.journals.replicas.keys()
+    looked: list[JournalId] = []
+    monkeypatch.setattr(Replica, "settle", lambda replica: looked.append(replica.data.journal))
+    owner.journals.confirm(ours, 1, cluster.now)
+    data = owner.journals.replicas[theirs].data
+    ask = AskLeader(journal=theirs, sender=data.replica, receiver=data.replica, number=1)
+    owner.journals.receive(other.node, ask, cluster.now)
+    assert looked == [ours, theirs]
 
 
 def test_a_voter_that_is_let_go_and_does_not_hear_it_greets_again() -> None:
