@@ -142,7 +142,7 @@ _FORMS = (
     _form(13, m.HandOver, ballot=BALLOT),
     _form(14, m.ReplicaHello, promised=BALLOT, position=_POSITION),
     _form(15, m.ReplicaLost),
-    _form(16, m.ReplicaDismissed),
+    _form(16, m.ReplicaDismissed, ballot=BALLOT),
     _form(17, m.TakeReplica, number=NUMBER, owner=_NODE),
     _form(18, m.ReplicaTaken, number=NUMBER),
     _form(19, m.ReplicaRefused, number=NUMBER, reason=_REASON),

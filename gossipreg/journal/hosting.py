@@ -5,7 +5,7 @@ Owns: the reasons against. Never knows: how a copy begins.
 
 from gossipreg.journal.effects import LogBase
 from gossipreg.journal.leaderless import highest_claim
-from gossipreg.journal.model import START, Configuration
+from gossipreg.journal.model import NO_BALLOT, START, Ballot, Configuration
 from gossipreg.journal.replica_data import ReplicaData
 from gossipreg.model import NodeId
 
@@ -28,10 +28,16 @@ def why_not(present: ReplicaData | None, *, leaves: bool, is_ours: bool, used_by
     return ""
 
 
-def may_be_dismissed(data: ReplicaData, by: NodeId) -> bool:
-    """Whether this copy may be removed, as that member says. An only voter may not: without it nobody has ended the
-    journal, or replaced it. Where another replica leads, or was promised a ballot, ours is no only voter: its disk went
-    back to a time when it was."""
+def may_be_dismissed(data: ReplicaData, by: NodeId, ballot: Ballot) -> bool:
+    """Whether this copy may be removed, as that member says. `ballot`: with which it leads; none: the journal ended.
+
+    A copy with entries of a later leader may not be removed: that leader may count on it. An earlier one that stood
+    still says so when it wakes and finds a greeting. An only voter may not be removed either: without it nobody has
+    ended the journal, or replaced it. Where another replica leads, or was promised a ballot, ours is no only voter: its
+    disk went back to a time when it was.
+    """
+    if NO_BALLOT < ballot < data.log.last.ballot:
+        return False
     only_voter = data.configuration.has_majority({data.replica})
     if not only_voter or data.promised.replica != data.replica or highest_claim(data) > data.promised:
         return True

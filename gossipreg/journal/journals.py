@@ -158,7 +158,7 @@ class Journals:
         elif replica is not None and replica.data.replica == message.receiver:
             if not isinstance(message, ReplicaDismissed):
                 replica.receive(node, message)
-            elif may_be_dismissed(replica.data, node):
+            elif may_be_dismissed(replica.data, node, message.ballot):
                 self._remove(message.journal)
         elif isinstance(message, ASKS):
             self._send(node, lost_answer(message))
@@ -364,8 +364,7 @@ class Journals:
         """A journal that has ended: whoever asks for it may remove its replica."""
         if isinstance(message, (*ASKS, ReplicaHello, TakeReplica)) and message.sender:
             data = replica.data
-            dismissed = ReplicaDismissed(journal=data.journal, sender=data.replica, receiver=message.sender)
-            data.send_when_written(node, dismissed)
+            data.send_when_written(node, data.dismissal(message.sender, NO_BALLOT))
 
     def _forget_ended(self) -> None:
         """Remember as many journals that have ended as there is room for, the last ones."""

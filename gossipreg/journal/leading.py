@@ -15,7 +15,6 @@ from gossipreg.journal.confirmations import Confirmations
 from gossipreg.journal.effects import ClaimLeadership, Deposed, Established, ProposalOutcome, Settled, WithdrawClaim
 from gossipreg.journal.log import entry_bytes
 from gossipreg.journal.membership import ProcessStanding
-from gossipreg.journal.messages import ReplicaDismissed
 from gossipreg.journal.model import (
     MAX_ENTRY_BYTES,
     Ballot,
@@ -216,8 +215,7 @@ class Leading:
                 follower.end()
 
     def dismiss(self, place: ReplicaPlace) -> None:
-        data = self._data
-        data.send(place.node, ReplicaDismissed(journal=data.journal, sender=data.replica, receiver=place.replica))
+        self._data.send(place.node, self._data.dismissal(place.replica, self.ballot))
 
     @property
     def installing_from(self) -> int | None:

@@ -151,6 +151,9 @@ class ReplicaDismissed(ReplicaMessage):
     """The receiver is removed from the disk: it is in no configuration any more, and that is committed; or it has lost
     entries that it had acknowledged, so it must not vote."""
 
+    ballot: Ballot
+    """With which the sender leads. None: the journal has ended, whoever says so."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaLeaving(ReplicaMessage):

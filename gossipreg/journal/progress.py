@@ -21,7 +21,6 @@ from gossipreg.journal.messages import (
     Append,
     AppendAnswer,
     InstallState,
-    ReplicaDismissed,
     ReplicaHello,
     StateInstalled,
 )
@@ -264,7 +263,7 @@ class FollowerProgress:
         data, place = self._data, self.place
         self.lose()
         data.context.event("journal_replica_went_back", node=place.node.hex(), acknowledged=self.match)
-        data.send(place.node, ReplicaDismissed(journal=data.journal, sender=data.replica, receiver=place.replica))
+        data.send(place.node, data.dismissal(place.replica, self._ballot))
 
     def lose(self) -> None:
         """There is no such replica any more, or none that may be believed: it gets nothing more."""

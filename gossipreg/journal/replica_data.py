@@ -13,7 +13,7 @@ from gossipreg.journal.disk import ReplicaDisk
 from gossipreg.journal.effects import AppliedEntry, LogBase, SendMessage
 from gossipreg.journal.log import ReplicaLog
 from gossipreg.journal.membership import LeaderClaim
-from gossipreg.journal.messages import ReplicaMessage
+from gossipreg.journal.messages import ReplicaDismissed, ReplicaMessage
 from gossipreg.journal.model import (
     START,
     Ballot,
@@ -232,3 +232,7 @@ class ReplicaData:
     def send_when_written(self, node: NodeId, message: ReplicaMessage) -> None:
         """Send it when everything that was written so far is on the disk."""
         self.disk.hold(SendMessage(node, message))
+
+    def dismissal(self, replica: ReplicaId, ballot: Ballot) -> ReplicaDismissed:
+        """What lets this replica go. `ballot`: with which we lead; none: the journal has ended."""
+        return ReplicaDismissed(journal=self.journal, sender=self.replica, receiver=replica, ballot=ballot)

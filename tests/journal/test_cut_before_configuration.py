@@ -46,6 +46,6 @@ def test_the_only_voter_of_a_journal_is_not_dismissed() -> None:
     journal = cluster.open(owner)
     cluster.run(1.0)
     replica = owner.journals.replicas[journal].data.replica
-    dismissed = ReplicaDismissed(journal=journal, sender=replica, receiver=replica)
+    dismissed = ReplicaDismissed(journal=journal, sender=replica, receiver=replica, ballot=NO_BALLOT)
     cluster.act(owner, owner.journals.receive(owner.node, dismissed, cluster.now))
     assert journal in owner.journals.replicas

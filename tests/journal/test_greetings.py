@@ -189,6 +189,23 @@ def test_an_input_of_one_journal_looks_at_no_other(monkeypatch: pytest.MonkeyPat
     assert looked == [ours, theirs]
 
 
+def test_a_leader_that_was_replaced_dismisses_no_copy_of_the_next() -> None:
+    """It stood still, and a new copy had greeted it before the next leader reached that one, which counts on it now."""
+    bench = Bench(3)
+    s1, s2, s3 = bench.voters
+    bench.elect(s1, s2, s3)
+    bench.exchange(s1, s2, s3)
+    first = s1.data.promised
+    s1.journals.replicas[JOURNAL].leading = None
+    bench.elect(s2, s3)
+    bench.exchange(s2, s3)
+    assert s3.data.log.last.ballot == s2.data.promised > first
+    for voter, ballot, kept in ((s1, first, True), (s2, s2.data.promised, False)):
+        dismissed = ReplicaDismissed(journal=JOURNAL, sender=voter.replica, receiver=s3.replica, ballot=ballot)
+        s3.act(s3.journals.receive(voter.node, dismissed, bench.now))
+        assert (JOURNAL in s3.journals.replicas) == kept
+
+
 def test_a_voter_that_is_let_go_and_does_not_hear_it_greets_again() -> None:
     """Its log says that it is in no configuration any more."""
     bench = Bench(3)

@@ -4,7 +4,7 @@ import pytest
 
 from gossipreg.journal.hosting import NOBODY
 from gossipreg.journal.messages import ReplicaDismissed, ReplicaTaken, TakeReplica
-from gossipreg.journal.model import NO_BALLOT, START, Ballot, EntryKind, LogEntry, Position, ReplicaId
+from gossipreg.journal.model import NO_BALLOT, START, EntryKind, LogEntry, Position, ReplicaId
 from gossipreg.journal.replica_data import StoredReplica
 from tests.journal.cluster import Cluster, Sidecar
 from tests.journal.test_elections import opened
@@ -93,7 +93,7 @@ def test_a_copy_of_an_earlier_time_makes_room_for_a_new_one() -> None:
     cluster.crash(third)
     journal = cluster.open(owner)
     cluster.run(1.0)
-    entry = LogEntry(1, Ballot(1, ReplicaId(b"o" * 16)), 0, EntryKind.BALLOT, b"")
+    entry = LogEntry(1, owner.journals.replicas[journal].data.promised, 0, EntryKind.BALLOT, b"")
     third.disk[journal] = StoredReplica(
         journal, ReplicaId(b"x" * 16), owner.node, NO_BALLOT, NOBODY, (entry,), {}, 0
     )  # fmt: skip

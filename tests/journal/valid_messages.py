@@ -77,7 +77,7 @@ VALID: tuple[st.SearchStrategy[ReplicaMessage], ...] = (
     built(m.HandOver, ballot=ballots),
     built(m.ReplicaHello, promised=ballots, position=positions),
     built(m.ReplicaLost),
-    built(m.ReplicaDismissed),
+    built(m.ReplicaDismissed, ballot=ballots),
     built(m.TakeReplica, number=numbers, owner=nodes),
     built(m.ReplicaTaken, number=numbers),
     built(m.ReplicaRefused, number=numbers, reason=reasons),
