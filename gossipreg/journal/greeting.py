@@ -14,10 +14,10 @@ that it does not count on. The leader has reached us once an append or a state h
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from gossipreg.journal.leaderless import leader_of
+from gossipreg.journal.leaderless import highest_claim, leader_of
 from gossipreg.journal.membership import LeaderClaim
 from gossipreg.journal.messages import AskLeader, ReplicaHello, ReplicaMessage
-from gossipreg.journal.model import Configuration, JournalId
+from gossipreg.journal.model import NO_BALLOT, Ballot, Configuration, JournalId
 from gossipreg.journal.replica_data import ReplicaData
 from gossipreg.journal.standing import NO_QUESTION
 from gossipreg.model import BootId, NodeId
@@ -35,6 +35,8 @@ class Greeting:
         self._data = data
         self._timer = GreetTimer(data.journal)
         self._reached = False
+        self._reached_by = NO_BALLOT
+        """The ballot of the leader that has reached us."""
         self._listed_in: Configuration | None = None
         """The last configuration that we were found in when the leader reached us."""
         self._incarnation = data.context.membership.incarnation
@@ -44,10 +46,11 @@ class Greeting:
         """The processes of voters that have said that they do not lead, while nobody is known to."""
         self._wait_s = 0.0
 
-    def reached(self) -> None:
-        """The leader has reached us, and our answer says how far we are; or we lead. If our log says that we are in no
-        configuration any more, or soon in none, we wait to be let go."""
+    def reached(self, ballot: Ballot) -> None:
+        """The leader with this ballot has reached us, and our answer says how far we are; or we lead. If our log says
+        that we are in no configuration any more, or soon in none, we wait to be let go."""
         data, configuration = self._data, self._data.configuration
+        self._reached_by = ballot
         if self._reached and configuration is self._listed_in:
             return
         places = configuration.voters + configuration.learners
@@ -79,6 +82,9 @@ class Greeting:
 
     def look(self) -> None:
         """Members or rows changed, and we do not lead."""
+        if self._reached and highest_claim(self._data) > self._reached_by:
+            self._reached = False
+            self.wait()
         self._look(again=False)
 
     def on_timer(self) -> None:

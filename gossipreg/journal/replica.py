@@ -129,7 +129,7 @@ class Replica:
             self._following.on_append(node, message)
         else:
             self._following.on_install(node, message)
-        self.greeting.reached()
+        self.greeting.reached(message.ballot)
         self._candidacy.look(False)
 
     def _leads(self, ballot: Ballot) -> bool:
@@ -322,7 +322,7 @@ class Replica:
         self.leading = Leading(self.data, self._candidacy.ballot)
         self._caring = Caring(self.data, self.leading, self._at_work)
         self._candidacy.look(True)
-        self.greeting.reached()
+        self.greeting.reached(self._candidacy.ballot)
         self.leading.begin()
 
     def _step_down(self, reason: str) -> None:

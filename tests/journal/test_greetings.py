@@ -232,6 +232,37 @@ def test_a_voter_that_is_let_go_and_does_not_hear_it_greets_again() -> None:
     assert JOURNAL not in s3.journals.replicas
 
 
+def test_a_voter_that_a_late_append_reached_greets_the_next_leader() -> None:
+    """It stood still while another one took over and replaced it, and read what its first leader had sent before."""
+    bench = Bench(3)
+    s1, s2, s3 = bench.voters
+    bench.elect(s1, s2, s3)
+    bench.exchange(s1, s2)
+    first = s1.data.promised
+    bench.elect(s2, s1)
+    bench.exchange(s2, s1)
+    leading = s2.journals.replicas[JOURNAL].leading
+    assert leading is not None
+    leading.propose_configuration(Configuration(s2.data.configuration.voters[:2]))
+    s2.act(s2.journals.members_changed(bench.now))
+    bench.exchange(s2, s1)
+    bench.drop(s2, s3)
+    s3.view.rows[s1.node] = BootId(b"\1" * 8), {JOURNAL: first}
+    s3.act(s3.journals.members_changed(bench.now))
+    bench.drop(s3, s1)
+    assert bench.deliver(s1, s3)
+    s3.write()
+    bench.drop(s3, s1)
+    s3.view.rows[s2.node] = BootId(b"\2" * 8), {JOURNAL: s2.data.promised}
+    s3.act(s3.journals.members_changed(bench.now))
+    assert bench.deliver(s3, s2) == [], "a leader reaches its voters by itself"
+    bench.now += 2.0
+    s3.act(s3.journals.advance(bench.now))
+    assert [type(message) for message in bench.deliver(s3, s2)] == [ReplicaHello]
+    bench.deliver(s2, s3)
+    assert JOURNAL not in s3.journals.replicas
+
+
 def test_a_new_copy_that_is_not_wanted_any_more_is_let_go() -> None:
     """Its leader was deposed, or had asked others meanwhile: nobody sends it anything."""
     cluster = Cluster(1, 3)
