@@ -99,17 +99,21 @@ def test_replicas_that_their_dead_leader_had_reached_say_nothing() -> None:
 
 
 def test_a_replica_whose_member_was_taken_for_dead_greets_again() -> None:
-    """Others may have replaced it, and it has heard of nothing."""
+    """It stood still: others have replaced it, and it has seen no member change."""
     cluster = Cluster(1, 4, JournalTuning(replace_s=3.0, replace_spread_s=1.0))
     cluster.run(1.0)
     owner, *_ = cluster.sidecars
     journal = cluster.open(owner)
     assert cluster.until(lambda: len(cluster.voters(journal)) == 3, 5.0)
     gone = next(cluster.sidecars[number] for number in cluster.voters(journal) if number != owner.number)
-    cluster.partition({gone.number}, {sidecar.number for sidecar in cluster.sidecars if sidecar is not gone})
+    others = [sidecar for sidecar in cluster.sidecars if sidecar is not gone]
+    cluster.cut_streams(gone)
+    cluster._tell(gone, ProcessStanding.SILENT, others)
     assert cluster.until(lambda: gone.number not in cluster.voters(journal), 20.0)
-    cluster.partition()
+    cluster.cut = set()
+    cluster._tell(gone, ProcessStanding.LIVES, others)
     cluster.run(60.0)
+    assert journal in gone.journals.replicas, "nobody has told it yet"
     gone.view.incarnation = 1, 1
     cluster.act(gone, gone.journals.members_changed(cluster.now))
     assert cluster.until(lambda: journal not in gone.journals.replicas, 5.0)

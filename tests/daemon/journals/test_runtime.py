@@ -6,6 +6,7 @@ from unittest.mock import patch
 import pytest
 import trio
 
+from gossipreg.core.effects import Event
 from gossipreg.daemon.journals.journals_shown import JournalsShown
 from gossipreg.daemon.journals.leaving import LEAVE_JOURNALS_S, leave_journals
 from gossipreg.daemon.streams.inbox import StreamClosed
@@ -86,6 +87,16 @@ async def test_a_follower_that_fails_is_a_bug_and_no_more(tmp_path: Path) -> Non
         await one.commit(journal, b"y", 2)
         assert one.pump.counts["bug.journal_effect"] > 0
         assert one.state(journal).keys() == {b"x", b"y"}
+
+
+async def test_journals_hear_that_their_member_refuted_its_death(tmp_path: Path) -> None:
+    """Their copies may have been replaced, and no other member has changed."""
+    async with alone(tmp_path, "a") as one:
+        await one.open_journal()
+        assert one.runtime.journals is not None
+        with patch.object(one.runtime.journals, "members_changed", return_value=[]) as looks:
+            one.pump.events.publish(Event("refuted"))
+        looks.assert_called_once()
 
 
 async def test_what_was_committed_is_there_after_a_restart(tmp_path: Path) -> None:
