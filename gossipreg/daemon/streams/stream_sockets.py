@@ -6,6 +6,7 @@ import os
 import socket
 import struct
 import sys
+import termios
 from contextlib import suppress
 
 import trio
@@ -21,7 +22,6 @@ UNACKED_S = 10.0
 idle stream a dead peer is found by the next message, or by the membership."""
 UNSENT_BYTES = 64 * 1024
 """How much the kernel takes before it can send it: what waits there cannot be overtaken by what is urgent."""
-_SIOCOUTQ, _SIOCINQ = 0x5411, 0x541B
 _TCP_USER_TIMEOUT = 18
 _TCP_NOTSENT_LOWAT = 25
 
@@ -40,9 +40,10 @@ def has_bytes_in_flight(sock: socket.socket) -> bool:
     may be lost, and so may its end: the kernel sends both again for a while, and tells nobody when it gives up."""
     if sys.platform != "linux":
         return False
-
     try:
-        return any(struct.unpack("i", fcntl.ioctl(sock, what, bytes(4)))[0] for what in (_SIOCOUTQ, _SIOCINQ))
+        return any(
+            struct.unpack("i", fcntl.ioctl(sock, what, bytes(4)))[0] for what in (termios.TIOCOUTQ, termios.FIONREAD)
+        )
     except OSError:
         return False
 
