@@ -29,6 +29,7 @@ def join_all(nodes: Sequence[Node], now: float) -> None:
         node._follow_table()
         node._membership.emit_members_changed()
         node._context.synced = True
+        node.table.changes.note_other()
         node._was_synced = True
         node._reconnect._reached = True
         node._context.effects.clear()

@@ -112,6 +112,7 @@ def late_ack(node: Node, id: NodeId, size_bytes: int) -> bool:
 def unsync(node: Node) -> None:
     """Make the node not synced; no input does that."""
     node._context.synced = False
+    node.table.changes.note_other()
 
 
 def block_prober(node: Node, now: float, *, blocked: bool) -> None:

@@ -209,14 +209,16 @@ class Node(NodeTimers):
                     self._heard(peer, source, len(datagram))
             else:
                 self._take(peer, message, source, opened.counter)
-            self._follow_table()  # so the next message of this datagram finds no member that this one took out
+            if self.table.changes.pending:  # the next message must find no member that this one took out
+                self._follow_table()
 
     def advance(self, now: float) -> list[Effect]:
         """Fire the timers that are due. Call it after `receive` was called for all datagrams that have arrived."""
         context = self._begin(now)
         for name, due in context.timers.pop_due(now):
             self._on_due(name, due)
-            self._follow_table()
+            if self.table.changes.pending:
+                self._follow_table()
         return self._end()
 
     def next_deadline(self) -> float:
@@ -282,28 +284,38 @@ class Node(NodeTimers):
         This comes before the input itself: acks may have waited in the socket during the stall, and a probe must not
         time out because we read them late."""
         context = self._context
-        self.table.changes.begin_input()
+        if self.table.changes.rows:
+            self.table.changes.begin_input()
         if now - context.now > self.config.stall_s:
             late_s = now - max(context.now, context.timers.next_due())
             context.now = now
             if late_s > self.config.stall_s:
                 self._follow_detector(self._detector.on_stall(late_s))
                 self._isolation.on_stall()
-        context.now = max(now, context.now)
+        if now > context.now:
+            context.now = now
         return context
 
     def _end(self) -> list[Effect]:
+        """End an input. A part that has nothing to do is not called: most inputs change nothing, and send a datagram at
+        most."""
         context = self._context
-        self._follow_table()
-        knowledge = self.knowledge
-        if knowledge is not self._last_knowledge:
-            self._last_knowledge = knowledge
-            context.effects.append(Changed(()))
-        self._membership.emit_members_changed()
-        self._departure.check()
-        self._row_acks.check()
+        if self.table.changes.pending:
+            self._follow_table()
+        if self._followed:
+            self._followed = False
+            knowledge = self.knowledge
+            if knowledge is not self._last_knowledge:
+                self._last_knowledge = knowledge
+                context.effects.append(Changed(()))
+            self._membership.emit_members_changed()
+        if self._departure.under_way:
+            self._departure.check()
+        if self._row_acks.goal is not None:
+            self._row_acks.check()
         self._receipts.join_others()
-        self._paths.check()  # last: it looks at the sizes of all that this input sends
+        if self._channel.large:
+            self._paths.check()  # last: it looks at the sizes of all that this input sends
         sends = self._outbox.flush(context.now)
         effects: list[Effect] = [*sends, *context.effects]
         context.effects = []

@@ -77,6 +77,8 @@ class NodeOrder(NodeCommands):
     """When we last sent a member that we hold dead, and that still sends datagrams, the claim that it is dead."""
     _was_synced = False
     """Whether the parts know already that this member is synced."""
+    _followed = False
+    """Whether this input has changed something that the parts followed."""
 
     # -- messages ----------------------------------------------------------------------------------------------------
 
@@ -197,7 +199,8 @@ class NodeOrder(NodeCommands):
             merged = self.table.merge_delta(
                 delta, from_owner=peer == id, synced=self._context.synced, now=self._context.now
             )
-            self._follow_table()
+            if self.table.changes.pending:
+                self._follow_table()
         crossed = self._dissemination.row_acked_by(peer, id, reached)
         if not crossed and not self._pulls.pulling(id):
             row = self.table.rows.get(id)
@@ -348,11 +351,12 @@ class NodeOrder(NodeCommands):
 
     def _follow_table(self) -> None:
         """Update ring, sessions and catalog after the table has changed, then the other parts. Called after each
-        message and each timer."""
+        message and each timer that has changed something: see `changes.pending`."""
+        self._followed = True
         if self._context.synced and not self._was_synced:
             self._was_synced = True
             self._anti_entropy.on_synced()
-        for fact in self._membership.refresh() if self.table.changes.pending else ():
+        for fact in self._membership.refresh():
             match fact:
                 case ProcessNamed(id, boot_id, generation, addresses):
                     self._sessions.bind_by_row(boot_id, id, generation, addresses)

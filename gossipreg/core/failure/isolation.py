@@ -81,6 +81,7 @@ class Isolation:
         if self.alone:
             context = self._context
             self.given_up = not self._small
+            self._table.changes.note_other()
             context.event("alone_over")
             rows = self._table.rows
             others = (id for id in self._ring if id != context.id)

@@ -247,6 +247,7 @@ class Joining:
 
     def _become_synced(self) -> None:
         self._context.synced = True
+        self._table.changes.note_other()
         self._listing = None
         self._context.timers.cancel(ListAgain())
         self._context.timers.cancel(MissingAgain())

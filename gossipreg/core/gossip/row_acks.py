@@ -40,7 +40,7 @@ class RowAcks:
         self._ring = ring
         self._channel = channel
         self._tuning = context.config.gossip
-        self._goal: Version | None = None
+        self.goal: Version | None = None
         """The version to wait for; None: no caller waits."""
         self._acked: set[NodeId] = set()
         self._requested: dict[NodeId, _Requested] = {}
@@ -48,15 +48,15 @@ class RowAcks:
     def begin(self, version: Version) -> None:
         """Request acks from every living member until all hold our row at `version`; then the effect RowAcked comes. If
         another version is waited for already, the higher one of the two counts."""
-        if self._goal is None or version > self._goal:
-            self._goal = version
+        if self.goal is None or version > self.goal:
+            self.goal = version
             self._acked.clear()
             self._requested.clear()
             self._context.timers.set(RequestAcks(), self._context.now)
 
     def end(self) -> None:
         """Stop sending requests: no caller waits any more."""
-        self._goal = None
+        self.goal = None
         self._acked.clear()
         self._requested.clear()
         self._context.timers.cancel(RequestAcks())
@@ -64,23 +64,23 @@ class RowAcks:
     def missing(self) -> list[NodeId]:
         """The living members that have not acked, in the order of the ring; empty if no caller waits."""
         context = self._context
-        if self._goal is None:
+        if self.goal is None:
             return []
         return [id for id in self._ring if id != context.id and id not in self._acked]
 
     def acked(self, peer: NodeId, version: Version) -> None:
         """Note that this member has sent our own row at that version."""
-        if self._goal is not None and version >= self._goal:
+        if self.goal is not None and version >= self.goal:
             self._acked.add(peer)
 
     def equal_fingerprint(self, peer: NodeId) -> None:
         """Note that this member's table is equal to ours."""
-        if self._goal is not None:
+        if self.goal is not None:
             self._acked.add(peer)
 
     def on_request_acks(self) -> None:
         """Send a request to each member that is due."""
-        context, goal = self._context, self._goal
+        context, goal = self._context, self.goal
         if goal is None:
             return
         sent, next_due = 0, float("inf")
@@ -112,7 +112,7 @@ class RowAcks:
 
     def check(self) -> None:
         """At the end of each input: emit RowAcked if all have acked."""
-        goal = self._goal
+        goal = self.goal
         if goal is not None and len(self._acked) >= len(self._ring) - 1 and not self.missing():
             self.end()
             self._context.effects.append(RowAcked(goal))

@@ -50,6 +50,8 @@ class Departure:
         """The members that have to ack."""
         self._sent_again = False
         """Whether the update was sent a second time."""
+        self.under_way = False
+        """Whether this member leaves, and waits for acks."""
         self.done = False
 
     def begin(self, hold_s: float) -> None:
@@ -58,6 +60,7 @@ class Departure:
         if self._before is not None:
             return
         context = self._context
+        self.under_way = True
         self._before = self._own_row.version
         # A hold keeps services in the answers. The services of a member in maintenance must stay out.
         holds = hold_s > 0 and self._own_row.member.status is not Status.DRAINING
@@ -78,9 +81,7 @@ class Departure:
             self._finish()
 
     def check(self) -> None:
-        """At the end of each input: finish if enough neighbours have acked."""
-        if self._before is None or self.done:
-            return
+        """At the end of each input while this is under way: finish if enough neighbours have acked."""
         queued = len(self._ring) > 1 and self._dissemination.is_queued(self._context.id)
         not_acked = self._not_acked()
         one_acked = any(id in self._ring and id not in not_acked for id in self._neighbours)
@@ -93,7 +94,7 @@ class Departure:
 
     def _finish(self) -> None:
         if not self.done:
-            self.done = True
+            self.under_way, self.done = False, True
             self._context.timers.cancel(Departing(again=True))
             self._context.timers.cancel(Departing(again=False))
             self._context.effects.append(Departed())

@@ -21,7 +21,7 @@ class Channel:
         self._sessions = sessions
         self._outbox = outbox
         self._round_trips = round_trips
-        self._large: dict[NodeId, None] = {}
+        self.large: dict[NodeId, None] = {}
         """Members that the current input sends more than fits the smallest datagram: see `path_mtu.py`."""
 
     # -- sending -----------------------------------------------------------------------------------------------------
@@ -44,7 +44,7 @@ class Channel:
         if address is None:
             return False
         if self._outbox.put(address, message, on_sent) > self._outbox.small_bytes:
-            self._large[id] = None
+            self.large[id] = None
         return True
 
     def sends_to(self, id: NodeId) -> bool:
@@ -53,14 +53,12 @@ class Channel:
 
     def sends_large(self, id: NodeId) -> bool:
         """Whether the current input sends this member more than fits the smallest datagram."""
-        return id in self._large
+        return id in self.large
 
     def take_large(self) -> list[NodeId]:
         """Return the members for which `sends_large` is true, in order, and forget them. Call it at the end of each
         input."""
-        if not self._large:
-            return []
-        large, self._large = self._large, {}
+        large, self.large = self.large, {}
         return list(large)
 
     def put(self, address: Address, message: Message) -> None:

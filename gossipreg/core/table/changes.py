@@ -1,4 +1,4 @@
-"""The rows that the current input has changed: the only list of them.
+"""The rows that the current input has changed: the only list of them, and whether the node has followed them.
 
 Owns: for each changed row, which slots of its content may read differently, whether its member is shown differently,
 and whether the membership index has followed the change. Never knows: why a row changed, or what follows from it.
@@ -27,39 +27,44 @@ class RowChange:
 
 class TableChanges:
     def __init__(self) -> None:
-        self._rows: dict[NodeId, RowChange] = {}
+        self.rows: dict[NodeId, RowChange] = {}
         """Those that are not followed are at the end."""
         self.pending = False
-        """Whether some are not followed. Most messages change no row, and each asks for this."""
+        """Whether there is something to follow. Most inputs change no row, so each asks for this before it calls those
+        that follow."""
 
     @property
     def ids(self) -> list[NodeId]:
         """The rows that this input has changed or removed."""
-        return list(self._rows)
+        return list(self.rows)
 
     def begin_input(self) -> None:
         """Forget what earlier inputs changed, once the index has followed it."""
-        if self._rows:
-            self._rows = {id: change for id, change in self._rows.items() if not change.followed}
+        self.rows = {id: change for id, change in self.rows.items() if not change.followed}
 
     def note(self, id: NodeId, slots: Iterable[int] = (), *, shown_differently: bool) -> None:
         """This row has changed, or was removed."""
         self.pending = True
-        change = self._rows.get(id)
+        change = self.rows.get(id)
         if change is None or change.followed:
-            self._rows.pop(id, None)
-            change = self._rows[id] = RowChange()
+            self.rows.pop(id, None)
+            change = self.rows[id] = RowChange()
         for key in slots:
             change.slots[key] = None
         if shown_differently:
             change.shown_differently = True
 
+    def note_other(self) -> None:
+        """Something that is no row has changed, and has to be followed as rows are: how the answers are marked, or
+        whether this member is synced or isolated."""
+        self.pending = True
+
     def follow(self) -> list[tuple[NodeId, RowChange]]:
         """The rows that changed since the last call, in the order of their first change."""
         self.pending = False
         new: list[tuple[NodeId, RowChange]] = []
-        for id in reversed(self._rows):
-            change = self._rows[id]
+        for id in reversed(self.rows):
+            change = self.rows[id]
             if change.followed:
                 break
             change.followed = True

@@ -184,6 +184,7 @@ class MembershipIndex:
         row = self._table.hide(id, bool(reasons))
         if row is None:
             return
+        self._table.changes.note_other()
         self._changes += self._catalog.refresh(row)
         if row.member is not None and row.active:
             self._note_shown((id,))
@@ -210,13 +211,16 @@ class MembershipIndex:
 
     def recall(self, rows: dict[NodeId, Row]) -> None:
         """Answer with these rows, kept from the last run, until this member is synced."""
+        self._table.changes.note_other()
         self._to_report |= dict.fromkeys(rows)
         self._changes += self._catalog.recall(rows)
 
     def forget_recalled(self) -> None:
+        self._table.changes.note_other()
         self._to_report |= dict.fromkeys(self._catalog.recalled)
         self._changes += self._catalog.forget_recalled()
 
     def stale(self, stale: bool) -> None:
         """Mark what the answers say of others as last known, or fresh again."""
+        self._table.changes.note_other()
         self._changes += self._catalog.set_stale(stale)

@@ -119,7 +119,7 @@ def test_paths_are_looked_at_once_receipts_have_joined_what_is_sent() -> None:
         service = RegisteredService("web", "web", "10.0.0.1", 80, meta=(("text", "x" * size),))
         node.register(service, Health.PASSING, now)
         node.advance(now)
-        assert sizes_of_parts(node)["Channel._large"] == 0, f"{size} bytes"
+        assert sizes_of_parts(node)["Channel.large"] == 0, f"{size} bytes"
     assert counted(node, "sent.Receipt") == joined + 20
 
 
