@@ -192,6 +192,7 @@ class NodeOrder(NodeCommands):
         reached = Version(delta.generation, delta.reached)
         row = self.table.rows.get(id)
         joins = peer == id and (row is None or not row.active or row.member is None)
+        pulled = self._pulls.pulling(id)
         merged: Merged | None = None
         if id != self.id and not self._too_far_ahead(peer, id, delta.generation):
             if row is not None and row.dead and peer != id and delta.generation <= row.liveness.generation:
@@ -201,22 +202,22 @@ class NodeOrder(NodeCommands):
             )
             if self.table.changes.pending:
                 self._follow_table()
-        crossed = self._dissemination.row_acked_by(peer, id, reached)
-        if not crossed and not self._pulls.pulling(id):
+        crossed = self._dissemination.acked_by(peer, Topic(id, False), reached)
+        if not crossed and not pulled:
             row = self.table.rows.get(id)
             self._receipts.queue(peer, counter, joins=joins, urgent=peer == id and row is not None and row.left)
         if id == self.id:
             self._about_us.on_version(peer, Version(delta.generation, delta.head))
         elif merged is not None:
-            self._on_merged_delta(peer, delta, merged)
+            self._on_merged_delta(peer, delta, merged, pulled=pulled)
 
-    def _on_merged_delta(self, peer: NodeId, delta: Delta, merged: Merged) -> None:
-        """Gossip what was new in this page, and pull what it shows to be missing."""
+    def _on_merged_delta(self, peer: NodeId, delta: Delta, merged: Merged, *, pulled: bool) -> None:
+        """Gossip what was new in this page, and pull what it shows to be missing. `pulled`: the row is being pulled."""
         id, row = delta.id, self.table.rows.get(delta.id)
-        pulled, gossip_on = self._pulls.pulling(id), peer == id or self._pulls.gossips_on(id)
+        gossip_on = peer == id or not pulled or self._pulls.gossips_on(id)
         have = NOTHING if row is None else row.pull_from
         goal = Version(delta.generation, delta.head)
-        if merged.content_rose and gossip_on and row is not None and not row.quarantined:
+        if merged.after > merged.before and gossip_on and row is not None and not row.quarantined:
             self._dissemination.queue_row(id, merged.before, received_from=peer)
         if merged.outcome in (MergeOutcome.REFUSED, MergeOutcome.FULL):
             if merged.outcome is MergeOutcome.FULL:
@@ -232,7 +233,7 @@ class NodeOrder(NodeCommands):
     def _on_announce(self, peer: NodeId, announce: Announce, counter: int) -> None:
         """A member has a version of a row that is too large for a datagram: pull what we lack."""
         id, head = announce.id, Version(announce.generation, announce.head)
-        if not self._dissemination.row_acked_by(peer, id, head):
+        if not self._dissemination.acked_by(peer, Topic(id, False), head):
             self._receipts.queue(peer, counter)
         if id == self.id:
             self._about_us.on_version(peer, head)
@@ -249,7 +250,10 @@ class NodeOrder(NodeCommands):
         """Whether another member sent a generation so far in the future that we do not believe it. It may be true if
         our clock or the owner's is wrong. So the owner is greeted: if it announces that generation itself, we believe
         it, and anti-entropy brings the rest."""
-        if peer == id or not self.table.too_far_ahead(id, generation, self._context.now):
+        row = self.table.rows.get(id)
+        if peer == id or row is None or generation <= row.liveness.generation:
+            return False
+        if not self.table.too_far_ahead(generation, self._context.now):
             return False
         session = self._sessions.of_id(id)
         if session is not None and generation <= session.generation:

@@ -5,6 +5,7 @@ reader raises ValueError, which `codec.decode_untrusted` turns into the one exce
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import msgpack
@@ -30,7 +31,8 @@ def fields_of(payload: bytes, count: int, later: tuple[Any, ...] = ()) -> tuple[
 
 def fields_and_items(payload: bytes, count: int) -> tuple[tuple[Any, ...], list[Any]]:
     """The known fields of a payload, and the items of its list, which stand behind the array."""
-    unpacker = unpacker_of(payload)
+    unpacker = _unpacker()
+    unpacker.feed(payload)
     values = list(unpacker)  # ends without a word where the last one is cut off
     unpacker.feed(_NIL)  # and then this would become a part of it
     if next(unpacker, payload) is not None or not values:
@@ -38,10 +40,14 @@ def fields_and_items(payload: bytes, count: int) -> tuple[tuple[Any, ...], list[
     return known(values[0], count), values[1:]
 
 
+_unpacker = partial(
+    msgpack.Unpacker,
+    use_list=False, max_buffer_size=MAX_BODY_BYTES, max_array_len=MAX_ARRAY, max_map_len=0, max_ext_len=0,
+)  # fmt: skip
+
+
 def unpacker_of(payload: bytes) -> Any:
-    unpacker = msgpack.Unpacker(
-        use_list=False, max_buffer_size=MAX_BODY_BYTES, max_array_len=MAX_ARRAY, max_map_len=0, max_ext_len=0
-    )
+    unpacker = _unpacker()
     unpacker.feed(payload)
     return unpacker
 

@@ -128,7 +128,7 @@ BOUNDS: dict[str, Bound] = {
     "_Pair.through": lambda node, _ever: node.config.helpers,
     "PeerSessions._boot_of": _known,
     "PeerSessions._by_boot": _ROWS_OR_GUESTS,
-    "PeerSessions._by_id": _ROWS_OR_GUESTS,
+    "PeerSessions.by_id": _ROWS_OR_GUESTS,
     "PeerSessions._greetings": _exactly(_GREETINGS),
     "PeerSessions._guests": lambda _node, ever: min(ever, _GUESTS),
     "PeerSessions._by_row": _known,

@@ -21,7 +21,7 @@ KEPT_FOR_A_REASON = {
     "Pulls._given_up": "announced and never given: 1,024 for 150 s",
     "Reconnect._dead": "64 that are greeted",
     "PeerSessions._guests": "1,024 that greeted us",
-    "PeerSessions._by_id": "with those",
+    "PeerSessions.by_id": "with those",
     "PeerSessions._by_boot": "with those",
     "PeerSessions._greetings": "1,024 greetings of ours",
     "Joining._served": "of one period, thrown away with the next list",

@@ -146,7 +146,10 @@ class Dissemination:
         """Send one update to the neighbours and to these random members. In place of those of them that need it not,
         draw others."""
         excluded = {self._skipped(topic): None, **update.acked_by}
-        messages: dict[int, Message | None] = {}
+        base_limit = self._channel.base_limit
+        messages = {base_limit: self._message(topic, update.base, base_limit)}
+        if messages[base_limit] is None:  # the row was forgotten after the update was queued
+            return
 
         def message_to(peer: NodeId) -> Message | None:
             limit = self._channel.limit(peer)
@@ -154,12 +157,10 @@ class Dissemination:
                 messages[limit] = self._message(topic, update.base, limit)
             return messages[limit]
 
-        if message_to(self._context.id) is None:  # the row was forgotten after the update was queued
-            return
         for peer in neighbours:
             if peer not in excluded:
                 self._send_until_acked(peer, topic, update.base, message_to(peer))
-        if any(peer in excluded for peer in random):
+        if not excluded.keys().isdisjoint(random):
             random = self._ring.sample(
                 self._context.rng, self._context.config.fanout_random, [*neighbours, *excluded]
             )  # fmt: skip
@@ -287,10 +288,6 @@ class Dissemination:
         if level >= sent:
             self._remove(peer, [topic])
         return sent >= level
-
-    def row_acked_by(self, peer: NodeId, id: NodeId, version: Version) -> bool:
-        """This member sent that version of the row itself: see `acked_by`."""
-        return self.acked_by(peer, Topic(id, False), version)
 
     def tables_equal(self, peer: NodeId) -> None:
         """The fingerprint of this member's table equals ours: an ack for everything that is in the fingerprint."""

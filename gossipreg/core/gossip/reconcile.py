@@ -26,7 +26,7 @@ listed member is dead, it answers with that claim; if the member has left, with 
 from collections.abc import Iterator
 
 from gossipreg.core.context import Context
-from gossipreg.core.gossip.dissemination import Dissemination
+from gossipreg.core.gossip.dissemination import Dissemination, Topic
 from gossipreg.core.gossip.join import Joining
 from gossipreg.core.gossip.pulls import Pulls
 from gossipreg.core.session.channel import Channel
@@ -341,7 +341,7 @@ class AntiEntropy:
         """Compare one row, which `peer` holds at `theirs`, with ours: pull it if we are behind, and add it to `ahead`
         if the peer is behind. With `few` the row is gossiped on once it is pulled."""
         context = self._context
-        self._dissemination.row_acked_by(peer, id, theirs)
+        self._dissemination.acked_by(peer, Topic(id, False), theirs)
         row = self._table.rows.get(id)
         if row is None:
             self._pulls.pull(id, peer, theirs, NOTHING, gossip_on=few)

@@ -29,9 +29,9 @@ class Channel:
     def address(self, id: NodeId) -> Address | None:
         """The address of a member: the one from which it last proved that it sends, else the first address in its row
         of a family that we have a socket of. None if neither is known."""
-        source = self._sessions.source_of(id)
-        if source is not None:
-            return source
+        peer = self._sessions.by_id.get(id)
+        if peer is not None and peer.source is not None:
+            return peer.source
         row = self._table.rows.get(id)
         if row is None or row.member is None:
             return None
@@ -71,8 +71,12 @@ class Channel:
 
     def limit(self, id: NodeId) -> int:
         """The largest encoded message that a datagram to this member may carry, bytes."""
-        address = self.address(id)
-        return self._outbox.message_limit if address is None else self._outbox.limit(address)
+        return self._outbox.limit(self.address(id))
+
+    @property
+    def base_limit(self) -> int:
+        """The largest encoded message that a datagram of the base size may carry, bytes."""
+        return self._outbox.limit(None)
 
     def named_at(self, id: NodeId) -> tuple[str, str]:
         """The name and the address of a member, for people. The name is empty if its row never came here, and the

@@ -14,7 +14,7 @@ At most three times the bytes that came from an address are sent to it until it 
 for one input, and datagrams beyond it are not sent.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import field
 from enum import IntEnum
 from typing import get_args
@@ -72,7 +72,7 @@ class DatagramOutbox:
         self._base = min(BASE_BYTES, config.datagram_bytes)
         self.small_bytes = min(FLOOR_BYTES, config.datagram_bytes) - sealer.overhead
         """The bytes of messages that fit the smallest datagram. Only larger datagrams can be too large for a path."""
-        self._sizes: dict[Address, int] = {}
+        self._sizes: dict[Address | None, int] = {}
         """The largest datagram to an address, bytes, if it is not the base."""
         self._budget = TokenBucket(float(config.send_bytes_s), float(config.send_bytes_s), now)
         self._reserve_bytes = _reserves(config)
@@ -99,13 +99,8 @@ class DatagramOutbox:
         """Whether these name a datagram that we have sent, with the key that we seal with now."""
         return self._sealer.names(key_id, boot_id) and 1 <= counter <= self._sealer.counter
 
-    @property
-    def message_limit(self) -> int:
-        """The largest encoded message that fits a datagram of the base size, bytes."""
-        return self._base - self._sealer.overhead
-
-    def limit(self, to: Address) -> int:
-        """The largest encoded message that fits a datagram to this address, bytes."""
+    def limit(self, to: Address | None) -> int:
+        """The largest encoded message that fits a datagram to this address, bytes; None: one of the base size."""
         return self._sizes.get(to, self._base) - self._sealer.overhead
 
     def set_size(self, to: Address, datagram_bytes: int | None) -> None:
@@ -193,12 +188,16 @@ class DatagramOutbox:
         self._allowance.clear()
         return sends
 
-    def _datagrams(self) -> Iterator[tuple[Address, bytes, list[OnSent]]]:
+    def _datagrams(self) -> list[tuple[Address, bytes, list[OnSent]]]:
+        datagrams: list[tuple[Address, bytes, list[OnSent]]] = []
         for to, waiting in self._waiting.items():
-            for body, callbacks in _packed(waiting.messages, self.limit(to)):
-                yield to, body, callbacks
-        for to, body in self._size_probes:
-            yield to, body, []
+            if len(waiting.messages) == 1:  # nearly always
+                body, on_sent = waiting.messages[0]
+                datagrams.append((to, body, [] if on_sent is None else [on_sent]))
+            else:
+                datagrams += [(to, *packed) for packed in _packed(waiting.messages, self.limit(to))]
+        datagrams += [(to, body, []) for to, body in self._size_probes]
+        return datagrams
 
 
 def _reserves(config: Config) -> dict[Class, float]:
@@ -209,9 +208,6 @@ def _reserves(config: Config) -> dict[Class, float]:
 
 def _packed(messages: list[tuple[bytes, OnSent | None]], limit_bytes: int) -> list[tuple[bytes, list[OnSent]]]:
     """Pack these messages, in their order, into the bodies of as few datagrams as possible."""
-    if len(messages) == 1:  # nearly always
-        body, on_sent = messages[0]
-        return [(body, [] if on_sent is None else [on_sent])]
     packed: list[tuple[bytes, list[OnSent]]] = []
     parts: list[bytes] = []
     callbacks: list[OnSent] = []

@@ -64,17 +64,18 @@ class PeerSessions:
         self._entropy = entropy
         self._secret = entropy(32)
         self._by_boot: dict[BootId, Peer] = {}
-        self._by_id: dict[NodeId, Peer] = {}
+        self.by_id: dict[NodeId, Peer] = {}
+        """The sessions that have begun. Read it only."""
         self._by_row: dict[BootId, _RowBinding] = {}
         self._boot_of: dict[NodeId, BootId] = {}
-        """The boot ids of the members in `_by_row`. Those members are neither in `_by_boot` nor in `_by_id`."""
+        """The boot ids of the members in `_by_row`. Those members are neither in `_by_boot` nor in `by_id`."""
         self._greetings: dict[int, Address] = {}
         """The address that was greeted with each nonce, until it answers."""
         self._guests: dict[NodeId, None] = {}
 
     def __len__(self) -> int:
         """The number of members that are bound."""
-        return len(self._by_id) + len(self._boot_of)
+        return len(self.by_id) + len(self._boot_of)
 
     def of_boot(self, boot_id: BootId) -> Peer | None:
         """The session of the process with this boot id; None if it is not bound."""
@@ -82,20 +83,20 @@ class PeerSessions:
 
     def of_id(self, id: NodeId) -> Peer | None:
         """The session of this member; None if none of its processes is bound."""
-        peer = self._by_id.get(id)
+        peer = self.by_id.get(id)
         if peer is None and id in self._boot_of:
             peer = self._start_session(self._boot_of[id])
         return peer
 
     def source_of(self, id: NodeId) -> Address | None:
         """The address from which this member last proved that it sends."""
-        peer = self._by_id.get(id)
+        peer = self.by_id.get(id)
         return None if peer is None else peer.source
 
     def bind_by_row(self, boot_id: BootId, id: NodeId, generation: int, home: tuple[Address, ...]) -> None:
         """Bind this member to the boot id in its row. `home`: the addresses in the row, the preferred one first."""
-        if id in self._by_id or id in self._boot_of or boot_id in self._by_boot or boot_id in self._by_row:
-            if self.bind(boot_id, id, generation) is not None or id in self._by_id:
+        if id in self.by_id or id in self._boot_of or boot_id in self._by_boot or boot_id in self._by_row:
+            if self.bind(boot_id, id, generation) is not None or id in self.by_id:
                 self._moved(id, home)
         else:
             self._by_row[boot_id] = _RowBinding(id, generation, home)
@@ -107,7 +108,7 @@ class PeerSessions:
         if known is None:
             return None
         del self._boot_of[known.id]
-        peer = self._by_boot[boot_id] = self._by_id[known.id] = Peer(known.id, known.generation, boot_id)
+        peer = self._by_boot[boot_id] = self.by_id[known.id] = Peer(known.id, known.generation, boot_id)
         peer.home = known.home
         return peer
 
@@ -130,7 +131,7 @@ class PeerSessions:
         peer = Peer(id, generation, boot_id)
         if known is not None:
             peer.heard_at = known.heard_at
-        self._by_boot[boot_id] = self._by_id[id] = peer
+        self._by_boot[boot_id] = self.by_id[id] = peer
         if guest:
             self._guests[id] = None
             if len(self._guests) > _GUESTS_MAX:
@@ -140,7 +141,7 @@ class PeerSessions:
     def _moved(self, id: NodeId, home: tuple[Address, ...]) -> None:
         """Note the addresses in the row of this member. If they have changed, the member has moved. A proven address
         that is not among them is from before the move, and is not used any more."""
-        peer = self._by_id.get(id)
+        peer = self.by_id.get(id)
         if peer is not None and peer.home != home:
             if peer.home and peer.source not in home:
                 peer.source = None
@@ -149,7 +150,7 @@ class PeerSessions:
     def forget(self, id: NodeId) -> None:
         """End the session of this member, and unbind it."""
         self._guests.pop(id, None)
-        peer = self._by_id.pop(id, None)
+        peer = self.by_id.pop(id, None)
         if peer is not None:
             del self._by_boot[peer.boot_id]
         boot_id = self._boot_of.pop(id, None)

@@ -29,13 +29,9 @@ class Merged:
     outcome: MergeOutcome
     before: Version
     after: Version
+    """If it is above `before`, there is something of the content to gossip."""
     claim: Liveness | None = None
     """The liveness, if it rose."""
-
-    @property
-    def content_rose(self) -> bool:
-        """Whether there is something of the content to gossip."""
-        return self.after > self.before
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,8 @@ class MembershipIndex:
         if not changed:
             return []
         shown_differently = [id for id, change in changed if change.shown_differently]
-        self._note_shown(shown_differently)
+        if shown_differently:
+            self._note_shown(shown_differently)
         for id, change in changed:
             row = self._table.rows.get(id)
             if row is None:
@@ -82,7 +83,8 @@ class MembershipIndex:
             self._changes += self._catalog.refresh(row, tuple(change.slots))
             if self.announcements.refresh(row, change.slots):
                 self._announced[id] = None
-        self._note_shown(shown_differently)
+        if shown_differently:
+            self._note_shown(shown_differently)
         facts, self._facts = self._facts, []
         return facts
 

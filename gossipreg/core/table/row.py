@@ -197,6 +197,5 @@ class Row:
         generation = self.liveness.generation
         if self.shadow is not None:
             return Version(generation, self.shadow.counter)
-        if self.content is None or self.lags:
-            return Version(generation, 0)
-        return Version(generation, self.content.counter)
+        content = self.content
+        return Version(generation, 0 if content is None or content.generation < generation else content.counter)

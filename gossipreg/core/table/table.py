@@ -226,12 +226,9 @@ class Table:
             row.quarantined = True
             self._changed(row, answered=False, now=now)
 
-    def too_far_ahead(self, id: NodeId, generation: int, now: float) -> bool:
-        """Whether this generation of a known member began so far in the future, by our clock, that we believe it only
-        if the member itself sends it."""
-        row = self.rows.get(id)
-        if row is None or generation <= row.liveness.generation:
-            return False
+    def too_far_ahead(self, generation: int, now: float) -> bool:
+        """Whether this generation, which is new, of a known member began so far in the future, by our clock, that we
+        believe it only if the member itself sends it."""
         return started_ms(generation) - self.wall_at_0_ms - now * 1000 > _AHEAD_MS
 
     def _add_row(self, delta: Delta, *, from_owner: bool, synced: bool, now: float) -> Merged:
@@ -271,7 +268,9 @@ class Table:
     def _refused_as(self, row: Row | None, delta: Delta, now: float) -> MergeOutcome | None:
         """The outcome of this delta if a limit forbids it, else None. If the table is full, forget dead and left rows,
         those due first."""
-        more = sum(ENTRY_BYTES + len(value or b"") for _, _, value in delta.entries)
+        more = ENTRY_BYTES * len(delta.entries)
+        for _, _, value in delta.entries:
+            more += len(value or b"")
         content = None if row is None else row.shadow or row.content
         if content is not None and content.size_bytes + more > _SLACK * MAX_ROW_BYTES:
             self.counts["row_too_large"] += 1

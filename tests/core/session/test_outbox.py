@@ -73,7 +73,7 @@ def test_datagrams_that_would_fit_one_are_packed_into_one(
     for datagrams in read(outbox.flush(0.0)).values():
         sizes = [[len(codec.encode(message)) for message in datagram] for datagram in datagrams]
         for before, after in pairwise(sizes):
-            assert sum(before) + after[0] > outbox.message_limit
+            assert sum(before) + after[0] > outbox.limit(None)
 
 
 @settings(max_examples=examples(30), deadline=None)

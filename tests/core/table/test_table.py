@@ -16,7 +16,7 @@ def test_a_row_comes_whole_and_tables_are_equal() -> None:
     assert merged == Merged(MergeOutcome.APPLIED, NOTHING, one.own.version, claim=Liveness(GENERATION, 0, Rank.ALIVE))
     assert one.fingerprint != two.fingerprint
     steps = pull(one, two, two.own.id, limit=500)
-    assert [step.content_rose for step in steps] == [False] * (len(steps) - 1) + [True]
+    assert [step.after > step.before for step in steps] == [False] * (len(steps) - 1) + [True]
     assert one.fingerprint == two.fingerprint
     assert one.hashes.bucket_hash == two.hashes.bucket_hash
 
