@@ -1,7 +1,8 @@
 """The commands that the sidecar gives its own node: services, health, addresses, leaving.
 
-Owns: the commands. Each command is one whole input, like a datagram. It returns effects, or it raises a RequestError
-and changes nothing. Never knows: what a node does before and after each input (`node.py`).
+Owns: the commands, and an operator's claim that a member has left. Each command is one whole input, like a datagram. It
+returns effects, or it raises a RequestError and changes nothing. Never knows: what a node does before and after each
+input (`node.py`).
 """
 
 from abc import abstractmethod
@@ -10,7 +11,8 @@ from gossipreg.core.context import Context
 from gossipreg.core.effects import Effect
 from gossipreg.core.local.leaving import Departure
 from gossipreg.core.view import View, check_gone
-from gossipreg.model import Address, Health, NodeId, RegisteredService, Version
+from gossipreg.model import Address, Health, NodeId, Rank, RegisteredService, Version
+from gossipreg.wire.messages import MAX_INCARNATION, Claim
 
 
 class NodeCommands(View):
@@ -25,8 +27,8 @@ class NodeCommands(View):
         """End the input; return its effects, in order."""
 
     @abstractmethod
-    def _declare_left(self, id: NodeId) -> None:
-        """Claim that this member has left for good."""
+    def _claim(self, claim: Claim) -> None:
+        """Put a claim of our own into the table, and gossip it."""
 
     def register(
         self, service: RegisteredService, health: Health, now: float, reason: str = ""
@@ -92,3 +94,10 @@ class NodeCommands(View):
         self._begin(now)
         self._departure.begin(hold_s)
         return self._end()
+
+    def _declare_left(self, id: NodeId) -> None:
+        """Claim that this member, dead or suspected here, has left for good, as an operator says. For a dead member the
+        claim has a higher incarnation, so that members that know of the death gossip it too."""
+        generation, incarnation, rank = self.table.rows[id].liveness
+        higher = incarnation + (rank is Rank.DEAD)
+        self._claim(Claim(id, generation, min(higher, MAX_INCARNATION), Rank.DEAD, by=id))

@@ -1,9 +1,8 @@
 """The order in which the parts of a node act: on each message of a member, and on each fact that the table, the failure
 detector or a handshake found.
 
-Owns: the table from messages and facts to parts, and the claims that this member makes of others: that one is dead or
-has left. Never knows: how a part decides, how a merge decides (`table/table.py`), or what an input does before and
-after a message (`node.py`).
+Owns: the table from messages and facts to parts, and our own claim that another member is dead. Never knows: how a part
+decides, how a merge decides (`table/table.py`), or what an input does before and after a message (`node.py`).
 
 What follows from a row or a claim of another member:
 
@@ -42,7 +41,6 @@ from gossipreg.core.table.facts import (
 )
 from gossipreg.model import NOTHING, Address, BootId, Liveness, NodeId, Rank, Version
 from gossipreg.wire.messages import (
-    MAX_INCARNATION,
     Ack,
     Announce,
     Buckets,
@@ -251,9 +249,8 @@ class NodeOrder(NodeCommands):
         our clock or the owner's is wrong. So the owner is greeted: if it announces that generation itself, we believe
         it, and anti-entropy brings the rest."""
         row = self.table.rows.get(id)
-        if peer == id or row is None or generation <= row.liveness.generation:
-            return False
-        if not self.table.too_far_ahead(generation, self._context.now):
+        rises = row is not None and generation > row.liveness.generation
+        if peer == id or not rises or not self.table.too_far_ahead(generation, self._context.now):
             return False
         session = self._sessions.of_id(id)
         if session is not None and generation <= session.generation:
@@ -338,13 +335,6 @@ class NodeOrder(NodeCommands):
         self._context.count("verdicts")
         self._membership.why[id] = why
         self._claim(Claim(id, row.liveness.generation, row.liveness.incarnation, Rank.DEAD, self.id))
-
-    def _declare_left(self, id: NodeId) -> None:
-        """Claim that this member, dead or suspected here, has left for good, as an operator says. For a dead member the
-        claim has a higher incarnation, so that members that know of the death gossip it too."""
-        generation, incarnation, rank = self.table.rows[id].liveness
-        higher = incarnation + (rank is Rank.DEAD)
-        self._claim(Claim(id, generation, min(higher, MAX_INCARNATION), Rank.DEAD, by=id))
 
     def _claim(self, claim: Claim) -> None:
         """Put a claim of our own into the table, and gossip it."""
