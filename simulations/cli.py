@@ -1,4 +1,5 @@
-"""The command line: `scripts/simulate list | run NAME | sweep NAME | balance | selftest | digest | crossing | speed`.
+"""The command line: `scripts/simulate list | run NAME | sweep NAME | balance | selftest | digest | crossing |
+calls | speed`.
 
 It runs from a checkout.
 
@@ -19,7 +20,7 @@ from typing import Any
 
 import click
 
-from simulations import crossing, digest, plots, selftest, speed, sweeps
+from simulations import calls, crossing, digest, plots, selftest, speed, sweeps
 from simulations.balancing import picture, table
 from simulations.balancing.rows import POLICIES, ROWS
 from simulations.cases import narrowed, until_over
@@ -184,6 +185,12 @@ def digest_(update: bool, jobs: int) -> int:
 def crossing_() -> int:
     """The files of the core that one datagram crosses until the catalog has changed."""
     return crossing.main()
+
+
+@simulations.command(name="calls")
+def calls_() -> int:
+    """How many calls of Python functions the core makes in an idle input, and for a change."""
+    return calls.main()
 
 
 @simulations.command(name="speed")
