@@ -13,9 +13,9 @@ journals that others lead; whoever asks sends the same question to all that lead
 
 `journal` and `index` may be left out: then all dead letters of the group are meant.
 
-All but `trace` are about journals: about those alone that are proven to have been led here when the question came
-(`journal/proven_questions.py`). Their answers have the ids of these as `proven`, too, and as `unproven` those of the
-others that seemed to be, about which nothing is said or decided.
+All questions but `trace` are about journals. They are answered for those that are proven to have been led here when the
+question came (`journal/proven_questions.py`): `proven` has their ids. `unproven` has the ids of the others that seemed
+to be led here; nothing is said or decided about them.
 """
 
 from collections import Counter

@@ -39,7 +39,7 @@ class Caring:
                 self.replacing.on_refused(node, message)
 
     def on_stranger(self, node: NodeId, replica: ReplicaId) -> None:
-        """A replica that we send nothing to has come back: tell it that it is in no configuration, if that is
+        """Tell a replica that has come back, and that we send nothing to, that it is in no configuration, if that is
         certain."""
         leading, data = self._leading, self._data
         if leading.established and data.place_of(replica) is None and not self.replacing.expects(node, replica):

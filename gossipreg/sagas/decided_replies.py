@@ -96,13 +96,13 @@ class DecidedReplies:
         return True
 
     def _refuse_unknown(self, call: WaitingCall) -> bool:
-        """Of a saga by code nothing is written before its first step: so nobody knows why it is not there."""
+        """Nobody knows why it is not there: nothing of a saga by code is written before its first step."""
         first = "it was lost, or not decided in time, before its first step (then begin it again)"
         text = f"no saga {self._context.ref(call.saga)} here: {first}, or is forgotten"
         self._context.refuse_once_proven(call.caller, "not_found", text)
         return True
 
     def _refuse(self, call: WaitingCall, code: str, text: str, **more: object) -> bool:
-        """For a reason that is final."""
+        """Refuse for a reason that is final."""
         self._context.refuse(call.caller, code, text, **more)
         return True

@@ -2,8 +2,8 @@
 
 Owns: what the answer says. Never knows: who asks whom, or how answers are joined.
 
-The member speaks for the journals that are proven (`journal/proven_questions.py`). One that is not is left out, so that
-the asker names it as missing.
+The member speaks for the journals that are proven (`journal/proven_questions.py`). A journal that is not proven is left
+out, so that the asker names it as missing.
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -304,7 +304,7 @@ class SagaReplies:
         return not recorded
 
     def _reply_aborted(self, call: WaitingCall) -> None:
-        """Of a saga that is not in the journal, as far as is known here."""
+        """Say that a saga is aborted that is not in the journal, as far as is known here."""
         self._context.once_proven(call.caller, partial(self._context.reply, call.caller, {"state": "aborted"}))
 
     def _run_began(self, call: WaitingCall, copies: int) -> bool:
@@ -312,7 +312,7 @@ class SagaReplies:
         return True
 
     def _refuse(self, call: WaitingCall, code: str, text: str, **more: object) -> bool:
-        """Of a saga that runs, or is not there: another leader may know more."""
+        """Refuse a call about a saga that runs, or is not there: another leader may know more."""
         self._context.refuse_once_proven(call.caller, code, text, **more)
         return True
 

@@ -125,7 +125,7 @@ class SagaSurveys:
         return [] if survey.waits else self._over(reply.number, survey)
 
     def _led_by(self, node: NodeId) -> set[JournalId]:
-        """Of a member that does not say it: an older release."""
+        """The journals of a member that does not name them, as an older release."""
         return {journal for journal in self._known() if self._leader(journal) == node}
 
     def _unled(self, survey: _Survey) -> list[str]:

@@ -4,7 +4,7 @@ Owns: the datagrams that have no receipt yet, and until when their receipts wait
 or what its sender does without a receipt (`dissemination.py`).
 
 A receipt goes in the datagram of whatever else is sent to that member. The first one after a pause goes at once: its
-reader is awake still, and waking up twice costs both more than a datagram. Those that follow within `receipt_gather_s`
+reader is still awake, and waking up twice costs both more than a datagram. Those that follow within `receipt_gather_s`
 wait until it is over, and go together: under load most of them find another message to go with.
 """
 

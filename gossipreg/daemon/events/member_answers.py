@@ -71,9 +71,9 @@ def unspoken(unled: Sequence[tuple[JournalId, str]], closed: str, *, synced: boo
 
 
 def unproven_texts(answers: Sequence[MemberAnswer], leaders: Mapping[JournalId, str]) -> list[str]:
-    """What is missing of answers about journals that no member has proven to lead. A member leads one without a proof,
-    as far as it knows; or one of the `leaders`, by journal, whose answer came says nothing about it, since the leader
-    has just changed."""
+    """The journals that no member has proven to lead, each in a few words: what they have is missing from the answers.
+    Either a member that answered has no proof for one that it seems to lead, or it says nothing about one that it leads
+    by now, since the leader has just changed. `leaders`: who leads each journal, without those that did not answer."""
     spoke = [answer for answer in answers if not answer.code]
     proven = {journal for answer in spoke for journal in answer.result["proven"]}
     unproven = {journal: answer.name for answer in spoke for journal in answer.result["unproven"]}
