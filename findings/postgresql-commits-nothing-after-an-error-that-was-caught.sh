@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# psycopg 3.3.9, psycopg2-binary 2.9.13 and asyncpg 0.32.0 (PyPI) with PostgreSQL 15 (Debian 12, postgresql-15 15.20-0+deb12u1)
+# psycopg 3.3.9, psycopg2-binary 2.9.13, asyncpg 0.32.0 (PyPI) and PostgreSQL 15 (Debian 12, 15.20-0+deb12u1)
 #
-# Once a statement has failed, PostgreSQL refuses the rest of the transaction, and answers the COMMIT of it with ROLLBACK:
-# no error, only another command tag. None of the three libraries looks at the tag. So where a program catches the error of
-# one statement in a block and goes on, the block ends as if it had committed, and nothing of it is stored, also not what
-# was written before the error. That holds for psycopg's `transaction()`, for `commit()`, for `with connect(...)`, for
-# psycopg2's `commit()`, and for asyncpg's `transaction()`. SQLite keeps what was written before, as one would expect of a
-# caught error. An inbox or outbox that commits with the work of others has to look at the state of the transaction
-# first; a block of one's own needs a savepoint around what may fail (psycopg: a `transaction()` inside).
+# Once a statement has failed, PostgreSQL refuses the rest of the transaction, and answers the COMMIT of it with
+# ROLLBACK: no error, only another command tag. None of the three libraries looks at the tag. So where a program catches
+# the error of one statement in a block and goes on, the block ends as if it had committed, and nothing of it is stored,
+# also not what was written before the error. That holds for psycopg's `transaction()`, for `commit()`, for `with
+# connect(...)`, for psycopg2's `commit()`, and for asyncpg's `transaction()`. SQLite keeps what was written before, as
+# one would expect of a caught error. An inbox or outbox that commits with the work of others has to look at the state
+# of the transaction first; a block of one's own needs a savepoint around what may fail (psycopg: a `transaction()`
+# inside).
 #
 # Seen:
 #
