@@ -225,8 +225,9 @@ class View:
         return self._reconnect.worth_remembering()
 
     def name(self, id: NodeId) -> str:
-        """The name of a member, for people; its id if no name is known."""
-        return self.table.name(id)
+        """The name of a member, for people, as answers are made of it; its id if no name is known."""
+        row = self.row(id)
+        return id.hex() if row is None or row.member is None else row.member.name
 
     def rtt_s(self, id: NodeId) -> float | None:
         return 0.0 if id == self.id else self._round_trips.smoothed_s(id)
@@ -258,7 +259,7 @@ class View:
         state, since, reason = state_of(row), row.changed_at, self._membership.reason(row)
         suspicion = self._detector.suspicion(id)
         if row.hidden and standing is Standing.DEAD:
-            state, reason = "dead", self._membership.why_hidden(id)
+            state, since, reason = "dead", self._membership.hidden_since(id), self._membership.why_hidden(id)
         elif state == "restarting" and row.hold_until > now:  # it has announced that nothing comes from it until then
             since = row.hold_until - row.member.hold_s
             reason = f"restarting, to be back within {row.hold_until - now:.0f} s"

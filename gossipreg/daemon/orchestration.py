@@ -9,7 +9,7 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 KERNEL_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 HOST_BYTES = 16
+T = TypeVar("T")
 NOT_LOADED = (
     "journals and events could not be loaded, and this sidecar goes on without them: the log has the reason; "
     "restart it, as after every upgrade"
@@ -266,40 +267,30 @@ class Orchestration:
         if self.sagas is not None and self._started.is_set():
             self.sagas.look()
 
-    def journals(self, params: Params) -> bytes:
+    async def journals(self, params: Params) -> bytes:
         """The method `journals`: those of which a copy is here."""
         take_untrusted("journals", params, {})
-        return pack([] if self._shown is None else self._shown.all())
+        return pack([] if self._shown is None else await self._shown.proven())
 
-    def journal(self, params: Params) -> bytes:
+    async def journal(self, params: Params) -> bytes:
         """The method `journal` {id}: one of them; the beginning of its id will do."""
-        return pack(self._found(take_untrusted("journal", params, {"id": word}, "id")["id"]))
+        prefix = take_untrusted("journal", params, {"id": word}, "id")["id"].lower()
+        return pack(_one(prefix, [] if self._shown is None else await self._shown.proven(prefix)))
 
     def recover_method(self, audit: Audit) -> Command:
         """The method `journal-recover` {id, yes}: see `journals/recovering.py`."""
 
         def recover(params: Params, client: SocketClient) -> bytes:
             given = take_untrusted("journal-recover", params, {"id": word, "yes": boolean}, "id")
-            found = self._found(given["id"])
+            prefix = given["id"].lower()
+            journal = _one(prefix, [] if self._shown is None else self._shown.ids(prefix))
             from gossipreg.daemon.journals.recovering import JournalRecovery  # a copy is here, so they are loaded
-            from gossipreg.journal.model import JournalId
 
             assert self.runtime is not None, "a copy is here"
             recovery = JournalRecovery(self.runtime, self._node, self._log, audit)
-            return pack(
-                recovery.recover(JournalId(bytes.fromhex(found["id"])), client.caller, sure=given.get("yes", False))
-            )
+            return pack(recovery.recover(journal, client.caller, sure=given.get("yes", False)))
 
         return recover
-
-    def _found(self, id: str) -> Shape:
-        """The one journal here whose id begins so. Raises NotFound, BadParams."""
-        found = [] if self._shown is None else self._shown.found(id.lower())
-        if not found:
-            raise NotFound(f"no copy of a journal {id[:40]!r} is here: see `gossipreg journal list`")
-        if len(found) > 1:
-            raise BadParams(f"{len(found)} journals here begin with {id[:40]!r}: write more of the id")
-        return found[0]
 
     # -- what else happens to a sidecar ------------------------------------------------------------------------------
 
@@ -327,6 +318,15 @@ class Orchestration:
         """The cluster has these keys now: streams with another one end."""
         if self.runtime is not None:
             self.runtime.streams.rekey(keyring)
+
+
+def _one(prefix: str, found: Sequence[T]) -> T:
+    """The one journal that was found here. Raises NotFound, BadParams."""
+    if not found:
+        raise NotFound(f"no copy of a journal {prefix[:40]!r} is here: see `gossipreg journal list`")
+    if len(found) > 1:
+        raise BadParams(f"{len(found)} journals here begin with {prefix[:40]!r}: write more of the id")
+    return found[0]
 
 
 def host_of(settings: Settings) -> bytes:

@@ -11,6 +11,8 @@ from random import Random
 
 FIRST_OF_SAGAS = 1 << 52
 """Sagas count from here on, and events below. Both stay below 2**53: JavaScript reads these as they are."""
+FIRST_OF_SHOWN = 1 << 53
+"""Proofs for what people are shown count from here on; these numbers do not leave the process."""
 _BEGINNINGS = 1 << 51
 
 

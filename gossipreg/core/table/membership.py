@@ -58,8 +58,8 @@ class MembershipIndex:
         self._to_report: dict[NodeId, None] = {}
         """Members that are shown differently than before this input, for MembersChanged. They are more than the rows
         that changed: members of one name share one entry, and rows of the last run are in no table."""
-        self._hidden: dict[NodeId, dict[str, None]] = {}
-        """Members out of our answers, and for which reasons."""
+        self._hidden: dict[NodeId, dict[str, float]] = {}
+        """Members out of our answers, for which reasons, and since when."""
         self.why: dict[NodeId, str] = {}
         """For a member declared dead by us: on what grounds; by another: what we had seen of it ourselves."""
 
@@ -178,7 +178,7 @@ class MembershipIndex:
         """Out of our own answers for this reason, or no longer for this one; the table does not change."""
         reasons = self._hidden.setdefault(id, {})
         if hidden:
-            reasons[why] = None
+            reasons.setdefault(why, self._context.now)
         else:
             reasons.pop(why, None)
         if not reasons:
@@ -210,6 +210,10 @@ class MembershipIndex:
         if INCOMPATIBLE in self._hidden.get(id, ()):
             return INCOMPATIBLE
         return "unreachable from here; no other member could confirm it"
+
+    def hidden_since(self, id: NodeId) -> float:
+        """Since when this member is out of our answers. It must be."""
+        return min(self._hidden[id].values())
 
     def recall(self, rows: dict[NodeId, Row]) -> None:
         """Answer with these rows, kept from the last run, until this member is synced."""

@@ -5,11 +5,9 @@ from a range of its own (`events_and_sagas.py`).
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gossipreg.journal.leading import ProposalRefused
 from gossipreg.journal.model import JournalId
 
 if TYPE_CHECKING:
@@ -48,9 +46,8 @@ class JournalShare:
         self.runtime.order(lambda journals, now: journals.propose(journal, data, ticket, now, kind=kind, ends=ends))
 
     def confirm(self, journal: JournalId, number: int) -> None:
-        """`Confirmed` with this number follows if this sidecar leads. Else nothing does: whoever asks asks again."""
-        with suppress(ProposalRefused):
-            self.runtime.order(lambda journals, now: journals.confirm(journal, number, now))
+        """See `JournalRuntime.confirm`."""
+        self.runtime.confirm(journal, number)
 
     def read_records(self, journal: JournalId, keys: Sequence[bytes], number: int) -> None:
         """`RecordsFound` with this number follows. Raises ProposalRefused."""

@@ -1,5 +1,7 @@
 """What people see of the journals here: the section of `info`, the answers of `journals`, and the counters."""
 
+from collections.abc import Mapping
+
 from gossipreg.core.node import Node
 from gossipreg.daemon.journals.runtime import JournalRuntime
 from gossipreg.daemon.streams.opening import FailedOpening
@@ -12,13 +14,17 @@ from gossipreg.model import NodeId
 from gossipreg.streams.values import meaning_of_end
 from gossipreg.wire.shapes import Shape
 
+LEADS = "leads"
+UNPROVEN = "unproven"
+"""The role of a sidecar that believes that it leads, where no majority of the voters says so in time."""
 FAILED_SHOWN = 20
 ID_SHOWN = 12
 """Hex digits of a journal's id in a line for people."""
+ALIVE = "alive"
 FULL_FROM = 0.8
 """The part of what a journal may hold from which on `info` shows it."""
 _STANDING = {
-    ProcessStanding.LIVES: "alive", ProcessStanding.RESTARTING: "restarting", ProcessStanding.LEFT: "left",
+    ProcessStanding.LIVES: ALIVE, ProcessStanding.RESTARTING: "restarting", ProcessStanding.LEFT: "left",
     ProcessStanding.REFUSED: "dead", ProcessStanding.SILENT: "dead", ProcessStanding.ABSENT: "unknown",
 }  # fmt: skip
 
@@ -31,16 +37,42 @@ class JournalsShown:
     # -- one journal -------------------------------------------------------------------------------------------------
 
     def all(self) -> list[Shape]:
-        """The journals of which a copy is here, in the order of their ids."""
-        journals = self._runtime.journals
-        replicas = {} if journals is None else journals.replicas
+        """The journals of which a copy is here, in the order of their ids. What is led is so as far as this sidecar
+        knows."""
+        replicas = self._replicas()
         return [self._journal(id, replicas[id]) for id in sorted(replicas)]
 
-    def found(self, prefix: str) -> list[Shape]:
-        """Those whose ids in hex begin so."""
-        return [shape for shape in self.all() if shape["id"].startswith(prefix)]
+    async def proven(self, prefix: str = "") -> list[Shape]:
+        """Those whose ids in hex begin so. What the voters do not confirm in time is shown as unproven. Raises Busy."""
+        led = [id for id, one in self._replicas().items() if id.hex().startswith(prefix) and _role(one) == LEADS]
+        proven = await self._runtime.proofs.proven(led)
+        replicas = self._replicas()
+        return [
+            self._journal(id, replicas[id], unproven=id not in proven)
+            for id in sorted(replicas) if id.hex().startswith(prefix)
+        ]  # fmt: skip
 
-    def _journal(self, id: JournalId, replica: Replica) -> Shape:
+    def ids(self, prefix: str) -> list[JournalId]:
+        """Those of which a copy is here and whose ids in hex begin so."""
+        return [id for id in self._replicas() if id.hex().startswith(prefix)]
+
+    def _replicas(self) -> Mapping[JournalId, Replica]:
+        journals = self._runtime.journals
+        return {} if journals is None else journals.replicas
+
+    def _journal(self, id: JournalId, replica: Replica, *, unproven: bool = False) -> Shape:
+        shape = self._as_believed(id, replica)
+        if unproven and shape["role"] == LEADS:
+            unknown = dict.fromkeys(("leader", "leader_name", "copies", "takeover", "behind"))
+            members = {
+                name: [self._place(replica, place, leading=None) for place in places]
+                for name, places in (("voters", replica.data.configuration.all_voters),
+                                     ("learners", replica.data.configuration.learners))
+            }  # fmt: skip
+            return {**shape, **unknown, **members, "role": UNPROVEN, "orphaned": False}
+        return shape
+
+    def _as_believed(self, id: JournalId, replica: Replica) -> Shape:
         data, leading = replica.data, replica.leading
         configuration = data.configuration
         leader = None if leading is not None else leader_of(data)
@@ -55,8 +87,8 @@ class JournalsShown:
             "ballot": str(data.promised if leading is None else leading.ballot),
             "copies": None if leading is None else leading.copies(data.committed),
             "takeover": len(configuration.voters) == 3,
-            "voters": [self._place(replica, place) for place in configuration.all_voters],
-            "learners": [self._place(replica, place) for place in configuration.learners],
+            "voters": [self._place(replica, place, leading) for place in configuration.all_voters],
+            "learners": [self._place(replica, place, leading) for place in configuration.learners],
             "behind": leading is not None and any(not one.current for one in leading.followers.values()),
             "committed": data.committed,
             "bytes": 0 if self._runtime.disk is None else self._runtime.disk.space.get(id, 0),
@@ -64,25 +96,32 @@ class JournalsShown:
             "orphaned": replica.orphaned,
         }
 
-    def _place(self, replica: Replica, place: ReplicaPlace) -> Shape:
+    def _place(self, replica: Replica, place: ReplicaPlace, leading: Leading | None) -> Shape:
         return {
             "node": place.node.hex(),
             "name": self._node.name(place.node),
             "replica": place.replica.hex(),
-            "state": self._state(replica, place),
+            "state": self._state(replica, place, leading),
         }
 
-    def _state(self, replica: Replica, place: ReplicaPlace) -> str:
+    def _state(self, replica: Replica, place: ReplicaPlace, leading: Leading | None) -> str:
         """What the leader knows of it, elsewhere what the registry knows of its member."""
         if place.replica == replica.data.replica:
             return "here"
         standing = _STANDING[self._runtime.membership.member(place.node).standing]
-        follower = None if replica.leading is None else replica.leading.followers.get(place.replica)
-        if follower is None or standing != "alive":
+        if standing == ALIVE and self._is_suspected(place.node):
+            return "suspect"
+        follower = None if leading is None else leading.followers.get(place.replica)
+        if follower is None or standing != ALIVE:
             return standing
         if follower.lost:
             return "lost"
         return "current" if follower.current else f"behind ({follower.mode.value})"
+
+    def _is_suspected(self, node: NodeId) -> bool:
+        """Here, or by another member."""
+        member = self._node.member(node, self._runtime.now())
+        return member is not None and member.state == "suspect"
 
     # -- info --------------------------------------------------------------------------------------------------------
 
@@ -102,8 +141,7 @@ class JournalsShown:
 
     def orphaned(self) -> list[str]:
         """The journals that are led here and whose owner is away for long: the beginnings of their ids, and whose."""
-        journals = self._runtime.journals
-        replicas = {} if journals is None else journals.replicas
+        replicas = self._replicas()
         found = sorted(id for id, one in replicas.items() if one.orphaned)
         return [f"{id.hex()[:ID_SHOWN]} of {self._node.name(replicas[id].data.owner)}" for id in found]
 
@@ -146,15 +184,16 @@ def _role(replica: Replica) -> str:
     if data.out is not None:
         return f"out: {data.out.value}"
     if leading is not None:
-        return "leads" if leading.established else "elected"
+        return LEADS if leading.established else "elected"
     if not data.votes:
         return "learns"
     return "follows" if leader_of(data) is not None else "leaderless"
 
 
 def in_one_line(shape: Shape) -> str:
-    """A journal in the section of `info`."""
+    """A journal in the section of `info`, which asks no voter whether this sidecar still leads."""
+    role = "leads as far as this sidecar knows" if shape["role"] == LEADS else shape["role"]
     voters = ", ".join(f"{one['name']} {one['state']}" for one in shape["voters"])
     full = f", {shape['fill']:.0%} full" if shape["fill"] >= FULL_FROM else ""
     orphaned = ", orphaned" if shape["orphaned"] else ""
-    return f"{shape['role']}{orphaned}{full}, of {shape['owner_name']}, ballot {shape['ballot']}, voters: {voters}"
+    return f"{role}{orphaned}{full}, of {shape['owner_name']}, ballot {shape['ballot']}, voters: {voters}"

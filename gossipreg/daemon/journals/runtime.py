@@ -27,6 +27,7 @@ from gossipreg.daemon.journals.giving_up import GivingUp, only_copies
 from gossipreg.daemon.journals.journal_disk import JournalDisk
 from gossipreg.daemon.journals.journal_reports import JournalReports
 from gossipreg.daemon.journals.journal_setup import JournalSetup
+from gossipreg.daemon.journals.led_proofs import LedProofs
 from gossipreg.daemon.journals.results import (
     ReadDone,
     RecordsDone,
@@ -46,6 +47,7 @@ from gossipreg.errors import NoDataDirectory, RequestError
 from gossipreg.journal.announced import AnnouncedHost
 from gossipreg.journal.effects import (
     ClaimLeadership,
+    Confirmed,
     Deposed,
     Established,
     JournalEffect,
@@ -63,6 +65,7 @@ from gossipreg.journal.membership import ProcessStanding
 from gossipreg.journal.messages import ReplicaMessage
 from gossipreg.journal.model import JournalId
 from gossipreg.journal.replica_data import StoredReplica
+from gossipreg.journal.request_numbers import FIRST_OF_SHOWN
 from gossipreg.model import NodeId
 from gossipreg.streams.values import MEMBER_GONE
 
@@ -102,6 +105,7 @@ class JournalRuntime:
         self.reports = reports
         self._rng = rng
         self._entropy = entropy
+        self.proofs = LedProofs(self.confirm, pump.now)
         self._giving_up = GivingUp(node, self.disk, reports)
         self._effects: deque[JournalEffect] = deque()
         self._acting = False
@@ -160,6 +164,15 @@ class JournalRuntime:
     def order(self, call: Callable[[Journals, float], list[JournalEffect]]) -> None:
         """Call `command` with a call that has no result."""
         self.command(lambda journals, now: (None, call(journals, now)))
+
+    def now(self) -> float:
+        """The time of the pump, s."""
+        return self._pump.now()
+
+    def confirm(self, journal: JournalId, number: int) -> None:
+        """`Confirmed` with this number follows if this sidecar leads. Else nothing does: whoever asks asks again."""
+        with suppress(ProposalRefused):
+            self.order(lambda journals, now: journals.confirm(journal, number, now))
 
     async def open_own(self) -> JournalId:
         """The journal of this sidecar, opened if there is none; waits for the disk. Raises NoDataDirectory,
@@ -362,7 +375,10 @@ class JournalRuntime:
                 self.counts["journal.led"] += 1
                 self.reports.leads(effect.journal.hex(), str(effect.ballot))
                 self._follower.on_journal(effect)
+            case Confirmed() if effect.number >= FIRST_OF_SHOWN:
+                self.proofs.confirmed(effect)
             case Deposed():
+                self.proofs.lost(effect.journal)
                 self.reports.leads_no_more(effect.journal.hex(), str(effect.ballot), effect.reason)
                 self._follower.on_journal(effect)
             case _:

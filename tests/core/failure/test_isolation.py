@@ -19,6 +19,20 @@ def test_of_two_members_one_hides_a_refused_port_for_itself_only() -> None:
     assert "verdicts" not in hosts[0].node.statistics(cluster.now)
 
 
+def test_a_hidden_member_is_dead_since_it_was_hidden() -> None:
+    """Not since it was seen first: the table itself still says that it is alive."""
+    cluster = Cluster(seed=6)
+    watcher, other = cluster.grow(2)
+    cluster.run(600)
+    cluster.crash(other)
+    assert cluster.until(lambda: cluster.state_at(watcher, other) == "dead", 3)
+    cluster.run(10)
+    assert watcher.node.table.rows[other.id].hidden
+    shown = watcher.node.member(other.id, watcher.local(cluster.now))
+    assert shown is not None
+    assert 9 < shown.since_s < 14
+
+
 def test_an_isolated_member_claims_nothing_and_answers_stale() -> None:
     config = replace(lan, alone_s=20.0)
     cluster = Cluster(seed=7, config=config)

@@ -101,6 +101,15 @@ def test_a_restarted_member_answers_at_once_and_nothing_flaps() -> None:
     assert node.catalog.recalled == {}
 
 
+def test_members_of_the_last_run_have_their_names_until_synced() -> None:
+    cluster, hosts = _grown(3)
+    restart(cluster, hosts[0])
+    names = [hosts[0].node.name(host.id) for host in hosts]
+    assert hosts[1].id not in hosts[0].node.table.rows
+    assert names == [host.node.name(host.id) for host in hosts]
+    assert hosts[0].node.name(NodeId(b"?" * 16)) == "3f" * 16
+
+
 def test_services_that_went_meanwhile_are_removed_once_synced() -> None:
     cluster, hosts = _grown(5)
     pages = kept_at(hosts[0])

@@ -97,7 +97,7 @@ async def test_a_journal_whose_owner_is_gone_is_a_trouble(tmp_path: Path) -> Non
         await until(lambda: shown.all()[0]["orphaned"])
         leader.runtime.reports.orphans(shown.orphaned())
         assert leader.shown_troubles() == f"journals whose owner is gone: {journal.hex()[:12]} of a"
-        assert "leads, orphaned, of a" in shown.section()[journal.hex()]
+        assert "leads as far as this sidecar knows, orphaned, of a" in shown.section()[journal.hex()]
         assert shown.counts()["journals_orphaned"] == 1
         leader.runtime.reports.orphans([])
         assert leader.shown_troubles() == ""

@@ -1,5 +1,6 @@
 """Journals in sidecars: disks, streams and nodes on loopback, in one process."""
 
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -7,12 +8,15 @@ import pytest
 import trio
 
 from gossipreg.core.effects import Event
+from gossipreg.core.node import Node
 from gossipreg.daemon.journals.journals_shown import JournalsShown
 from gossipreg.daemon.journals.leaving import LEAVE_JOURNALS_S, leave_journals
 from gossipreg.daemon.streams.inbox import StreamClosed
 from gossipreg.errors import NoDataDirectory, Unavailable
+from gossipreg.journal.confirmations import Confirmations
 from gossipreg.journal.effects import ProposalOutcome
 from gossipreg.journal.leading import ProposalRefused
+from gossipreg.model import MemberInfo, NodeId
 from tests.daemon.journals.sidecars import alone, cluster, until
 from tests.daemon.journals.test_journal_store import broken
 
@@ -145,7 +149,44 @@ async def test_what_is_shown_of_a_journal(tmp_path: Path) -> None:
         assert leads["bytes"] > 0
         assert shown[0].section()["own"] == journal.hex()
         assert shown[0].counts()["journals_led"] == 1
-        assert shown[0].found(journal.hex()[:4]) == [leads]
+        assert await shown[0].proven(journal.hex()[:4]) == [leads]
+        assert await shown[1].proven() == [follows]
+
+
+async def test_leader_that_no_voter_confirms_is_shown_as_unproven(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a pause in which another member took over, before this one hears of it."""
+    async with cluster(tmp_path, "a", "b", "c") as (_, sidecars):
+        one = sidecars[0]
+        journal = await one.open_journal()
+        await until(lambda: all(each.voters(journal) == 3 for each in sidecars))
+        monkeypatch.setattr(Confirmations, "on_confirmed", lambda *_: None)
+        shown = JournalsShown(one.runtime, one.node)
+        [unproven] = await shown.proven()
+        assert unproven["role"] == "unproven"
+        assert [unproven[name] for name in ("leader", "leader_name", "copies", "takeover", "behind")] == [None] * 5
+        assert {voter["name"]: voter["state"] for voter in unproven["voters"]} == {
+            "a": "here", "b": "alive", "c": "alive"
+        }  # fmt: skip
+        assert "leads as far as this sidecar knows" in shown.section()[journal.hex()]
+
+
+async def test_suspected_voter_is_not_shown_as_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with cluster(tmp_path, "a", "b", "c") as (_, sidecars):
+        one, two, _ = sidecars
+        journal = await one.open_journal()
+        await until(lambda: all(each.voters(journal) == 3 for each in sidecars))
+        member = Node.member
+
+        def suspected(node: Node, id: NodeId, now: float) -> MemberInfo | None:
+            seen = member(node, id, now)
+            return replace(seen, state="suspect") if seen is not None and id == two.node.id else seen
+
+        monkeypatch.setattr(Node, "member", suspected)
+        for each in (one, sidecars[2]):
+            [shown] = JournalsShown(each.runtime, each.node).all()
+            assert {voter["name"]: voter["state"] for voter in shown["voters"]}["b"] == "suspect"
 
 
 async def test_a_leader_hands_its_journal_over_before_it_leaves(tmp_path: Path) -> None:
