@@ -71,7 +71,7 @@ FACTS = (
     f"and to {lan.fanout_random} random member.",
     f"{lan.fanout_random} random member (not retransmitted)",
     f"within {lan.gather_s * 1000:g} ms is gathered",
-    f"gathered for {lan.receipt_gather_s * 1000:g} ms",
+    f"those of the next {lan.receipt_gather_s * 1000:g} ms are gathered",
     f"retransmitted up to {len(lan.gossip.ack_timeouts) - 1} times; "
     f"the timeout is never below {lan.repeat_floor_s * 1000:g} ms",
     f"at most {lan.send_bytes_s:,} bytes a second",
