@@ -176,8 +176,8 @@ MUTATIONS = [
     ),
     Mutation(
         "older_version_of_our_row_counts_as_its_ack",
-        "if self._goal is not None and version >= self._goal:",
-        "if self._goal is not None:",
+        "if self.goal is not None and version >= self.goal:",
+        "if self.goal is not None:",
         likely="row_acks",
     ),
     Mutation(
