@@ -132,7 +132,8 @@ def dead(chosen: Chosen, group: str | None) -> int:
 def trace(chosen: Chosen, correlation: str) -> int:
     """Show what followed from an event: everything that was handled with its CORRELATION id, as a tree.
 
-    Each sidecar remembers the last 10,000 events that were handled beside it, until it ends.
+    Each sidecar remembers the last 10,000 events that were handled beside it, until it ends. Where one does not answer,
+    or is dead, it is named, and the exit code is 4.
     """
     with chosen.client(ANSWER_S) as client:
         found = client.call("events-trace", correlation=correlation)
@@ -147,7 +148,8 @@ def trace(chosen: Chosen, correlation: str) -> int:
             )
         if found["left_out"]:
             say(f"{found['left_out']} more had no room in the answer")
-    nothing = f"no sidecar remembers that an event with the id or correlation {printable(correlation)!r} was handled"
+    whoever = "sidecar that answered" if found["unanswered"] else "sidecar"
+    nothing = f"no {whoever} remembers that an event with the id or correlation {printable(correlation)!r} was handled"
     return _warn(chosen, found, "" if found["handled"] else nothing)
 
 

@@ -39,6 +39,7 @@ from gossipreg.model import NodeId
 
 assert (SUBSCRIPTION_KIND, GROUP_KIND) == (KIND_SUBSCRIPTION, KIND_GROUP)
 
+_DEAD = (ProcessStanding.REFUSED, ProcessStanding.SILENT)
 _ABSENT = (ProcessStanding.LEFT, ProcessStanding.ABSENT)
 CLAIM_COUNTS_S = JournalTuning().orphan_s
 """For so long a journal that a dead member led counts as there. Later the other voters may have ended it, since it was
@@ -165,6 +166,10 @@ class EventRegistry:
     def participants(self) -> list[NodeId]:
         """The members that run and subscribe, remember a group, or lead a journal; and ourselves."""
         return sorted({self._node.id, *self.leaders(), *filter(self.runs, self._index.ids())})
+
+    def dead_participants(self) -> list[NodeId]:
+        """The members that subscribed or remembered a group, and are dead. Nobody can ask them what they handled."""
+        return sorted(id for id in self._index.ids() if self._journals.member(id).standing in _DEAD)
 
     def instances_of(self, group: str) -> int:
         """How many members that run have a subscription of this group."""

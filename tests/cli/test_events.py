@@ -169,6 +169,15 @@ def test_what_names_nothing_is_told_so(
     assert (ended.code, text in ended.err, bool(ended.err)) == (code, True, bool(text))
 
 
+def test_trace_does_not_speak_for_a_dead_member(sidecar: FakeSidecar, command: Command) -> None:
+    missing = ["mail-1 (dead, and may have handled it)"]
+    sidecar.answers["events-trace"] = lambda _: {"handled": [], "left_out": 0, "unanswered": missing}
+    ended = command("events", "trace", "order-7")
+    assert ended.code == 4
+    assert "no sidecar that answered remembers that an event with the id or correlation 'order-7'" in ended.err
+    assert "missing here: mail-1 (dead, and may have handled it)" in ended.err
+
+
 def test_missing_journals_are_named_and_the_exit_code_says_so(sidecar: FakeSidecar, command: Command) -> None:
     missing = ["web", "journal 0102: nobody leads it"]
     sidecar.answers["events-groups"] = lambda _: {"groups": [], "left_out": 0, "unanswered": missing}

@@ -232,10 +232,22 @@ def test_groups_of_dead_members_are_named_and_those_that_left_are_not() -> None:
     trio.cluster.run(10.0)
     assert trio.asked.all_groups() == all_of_them  # an event is for them
     assert (trio.asked.away_with("mail"), trio.asked.away_with("stock")) == ([trio.two.id], [])
+    assert trio.two.id not in trio.asked.participants()
+    assert trio.asked.dead_participants() == [trio.two.id]
     trio.cluster.act(trio.one, trio.one.node.force_leave(trio.two.id, trio.cluster.now))
     trio.cluster.run(5.0)
     assert trio.asked.all_groups() == {"billing": ("order.*",), **stock}
     assert trio.asked.away_with("mail") == []
+    assert trio.asked.dead_participants() == []
+
+
+def test_a_dead_member_that_never_subscribed_handled_nothing() -> None:
+    trio = Trio()
+    trio.subscribe(trio.one, 0, "billing", "order.*")
+    trio.cluster.crash(trio.two)
+    trio.cluster.run(10.0)
+    assert trio.cluster.state_at(trio.three, trio.two) == "dead"
+    assert trio.asked.dead_participants() == []
 
 
 def test_announcements_of_events_that_cannot_be_read_are_counted() -> None:

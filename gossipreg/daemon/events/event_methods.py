@@ -12,7 +12,7 @@ from gossipreg.daemon import params as check
 from gossipreg.daemon.events import event_params as read
 from gossipreg.daemon.events.kept_groups import NOT_KEPT
 from gossipreg.daemon.events.local_events import EventMethod, LocalEvents
-from gossipreg.daemon.events.member_answers import MemberAnswer, unspoken
+from gossipreg.daemon.events.member_answers import MemberAnswer, dead_texts, unspoken
 from gossipreg.daemon.params import Check, take_untrusted
 from gossipreg.daemon.socket_client import Params, pack
 from gossipreg.errors import BadParams, Unavailable
@@ -97,7 +97,8 @@ def _after(name: str, value: Any) -> list[Any]:
 
 async def trace(events: LocalEvents, params: Params) -> bytes:
     """{correlation} -> {handled, left_out, unanswered}: what was handled of it, by which member and group. A sidecar
-    that is not synced does not know whom to ask, and says so."""
+    that is not synced does not know whom to ask, and says so. A dead member may have handled it, and may be there
+    still behind a partition, so it is named too."""
     given = take_untrusted("events-trace", params, {"correlation": check.text}, "correlation")
     answers = await events.ask_all("trace", given, handlers=True, journals=False)
     handled = [
@@ -105,7 +106,7 @@ async def trace(events: LocalEvents, params: Params) -> bytes:
     ]
     left_out = sum(answer.result["left_out"] for answer in answers if not answer.code)
     handled.sort(key=lambda one: -one["ago_s"])
-    unknown = unspoken([], "", synced=events.registry.synced)
+    unknown = [*unspoken([], "", synced=events.registry.synced), *dead_texts(events.dead_participants())]
     return pack({"handled": handled, "left_out": left_out, "unanswered": [*unknown, *_unanswered(answers)]})
 
 

@@ -122,7 +122,7 @@ class LocalEvents:
         )  # fmt: skip
         self._shown = EventsShown(self._events, journals, self._reports.counts)
         self._asked = AskedMembers(
-            self._events, self._registry, name=self._member_name, now=self._pump.now, carry_out=self._carry_out,
+            self._events, self._registry, name=self._node.name, now=self._pump.now, carry_out=self._carry_out,
             runtime=self.runtime, source=self.source,
         )  # fmt: skip
 
@@ -199,17 +199,17 @@ class LocalEvents:
         """As `AskedMembers.ask`."""
         return await self.asked.ask(method, params, handlers=handlers, journals=journals)
 
-    def _member_name(self, node: NodeId) -> str:
-        row = self._node.table.rows.get(node)
-        return node.hex() if row is None or row.member is None else row.member.name
-
     def known_groups(self) -> dict[str, tuple[str, ...]]:
         """The patterns of each group that runs, was declared, or is remembered, at any member of the registry."""
         return self.registry.all_groups()
 
     def away_with(self, group: str) -> list[str]:
         """The names of the members that have this group so, and do not run."""
-        return [self._member_name(node) for node in self.registry.away_with(group)]
+        return [self._node.name(node) for node in self.registry.away_with(group)]
+
+    def dead_participants(self) -> list[str]:
+        """The names of the members that may have handled events, and are dead."""
+        return [self._node.name(node) for node in self.registry.dead_participants()]
 
     def instances_of(self, group: str) -> int:
         """How many members have a subscription of this group now."""

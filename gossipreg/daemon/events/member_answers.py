@@ -16,6 +16,8 @@ from gossipreg.wire.packed import one_line_untrusted, unpacked_untrusted
 
 MAX_UNLED = 20
 """Journals without a leader that an answer names."""
+MAX_DEAD = 20
+"""Dead members that an answer names."""
 _Types = tuple[type, ...]
 _NUMBER: _Types = (int, float)
 
@@ -68,6 +70,13 @@ def unspoken(unled: Sequence[tuple[JournalId, str]], closed: str, *, synced: boo
     more = [f"{len(unled) - MAX_UNLED} more journals that nobody leads"] if len(unled) > MAX_UNLED else []
     unknown = [] if synced else ["all that other members have: this sidecar is not synced yet, see `gossipreg info`"]
     return [*unknown, *([f"the journals of {closed}: see `gossipreg info` there"] if closed else []), *named, *more]
+
+
+def dead_texts(names: Sequence[str]) -> list[str]:
+    """The dead members that may have handled an event, each in a few words: nobody can ask them."""
+    named = [f"{name} (dead, and may have handled it)" for name in names[:MAX_DEAD]]
+    more = len(names) - MAX_DEAD
+    return named + ([f"{more} more dead members that may have handled it"] if more > 0 else [])
 
 
 def unproven_texts(answers: Sequence[MemberAnswer], leaders: Mapping[JournalId, str]) -> list[str]:

@@ -11,8 +11,10 @@ from gossipreg.daemon.events.asked_members import AskedMembers
 from gossipreg.daemon.events.event_methods import METHODS
 from gossipreg.daemon.events.kept_groups import NOT_KEPT
 from gossipreg.daemon.events.member_answers import (
+    MAX_DEAD,
     MAX_UNLED,
     MemberAnswer,
+    dead_texts,
     member_answer_untrusted,
     unproven_texts,
     unspoken,
@@ -54,6 +56,7 @@ class Members:
         self._answers = answers
         self.running: dict[str, tuple[str, ...]] = {}
         self.away: list[str] = []
+        self.dead: list[str] = []
         self.registry = SimpleNamespace(synced=True)
         self.source = "web"
         self.disk_takes = True
@@ -75,6 +78,9 @@ class Members:
     def away_with(self, group: str) -> list[str]:
         del group
         return self.away
+
+    def dead_participants(self) -> list[str]:
+        return self.dead
 
     def known_groups(self) -> dict[str, tuple[str, ...]]:
         return self.running
@@ -268,3 +274,16 @@ async def test_trace_of_a_sidecar_that_is_not_synced_lacks_the_rest() -> None:
     told = await members.call("events-trace")
     assert len(told["handled"]) == 1
     assert told["unanswered"] == ["all that other members have: this sidecar is not synced yet, see `gossipreg info`"]
+
+
+async def test_trace_names_dead_members_that_may_have_handled_it() -> None:
+    members = Members(web=("", packb({"handled": [], "left_out": 0})))
+    members.dead = ["mail-1"]
+    told = await members.call("events-trace")
+    assert (told["handled"], told["unanswered"]) == ([], ["mail-1 (dead, and may have handled it)"])
+
+
+def test_dead_members_beyond_a_bound_are_counted() -> None:
+    names = [f"web-{number}" for number in range(MAX_DEAD + 2)]
+    assert dead_texts(names[:MAX_DEAD])[-1] == f"{names[MAX_DEAD - 1]} (dead, and may have handled it)"
+    assert dead_texts(names)[MAX_DEAD:] == ["2 more dead members that may have handled it"]
