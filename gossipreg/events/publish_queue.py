@@ -22,7 +22,7 @@ from gossipreg.events.membership import EventMembership, KnownGroup
 from gossipreg.events.messages import ForwardPublish, PublishAnswers
 from gossipreg.events.patterns import check_type
 from gossipreg.events.tuning import EventsTuning
-from gossipreg.journal.effects import ProposalOutcome, Settled
+from gossipreg.journal.effects import ProposalOutcome, Settled, code_for_members
 from gossipreg.journal.model import JournalId
 from gossipreg.model import NodeId
 
@@ -176,7 +176,9 @@ class PublishQueue:
     def refused(self, ticket: int, code: str, text: str) -> list[EventEffect]:
         """An entry was not accepted: nothing changed. Nothing if it is not ours."""
         batch = self._proposed.pop(ticket, None)
-        return [] if batch is None else [*(self._refusal(asked, code, text) for asked in batch), *self.pump()]
+        if batch is None:
+            return []
+        return [*(self._refusal(asked, code_for_members(code), text) for asked in batch), *self.pump()]
 
     def owns(self, ticket: int) -> bool:
         return ticket in self._proposed

@@ -1,11 +1,11 @@
 """What a leader does for its journal beside committing entries: gives it its copies, gives it back to its owner, ends
-it if it is an orphan.
+it if it is an orphan. What is refused for want of copies is told whether they are being made.
 
 Owns: the order of these. Never knows: how each is done.
 """
 
 from gossipreg.journal.handover import Handover, HandOverTimer
-from gossipreg.journal.leading import Leading
+from gossipreg.journal.leading import Leading, TooFewVoters
 from gossipreg.journal.messages import ReplicaLeaving, ReplicaRefused, ReplicaTaken
 from gossipreg.journal.model import JournalId, ReplicaId, ReplicaPlace
 from gossipreg.journal.orphan import OrphanTimer, OwnerAway
@@ -22,6 +22,13 @@ class Caring:
         self.replacing = Replacing(data, leading, at_work)
         self.handover = Handover(data, leading)
         self.owner_away = OwnerAway(data, leading)
+
+    def propose(self, data: bytes, ticket: int, kind: int, *, ends: bool) -> None:
+        """As `Leading.propose`. Raises ProposalRefused."""
+        try:
+            self._leading.propose(data, ticket, kind, ends=ends)
+        except TooFewVoters as refusal:
+            raise (refusal.for_now() if self.replacing.voters_to_come() >= refusal.least else refusal) from None
 
     def look(self) -> None:
         """Members, rows, what is committed, or what a follower holds changed."""

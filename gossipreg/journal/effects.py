@@ -14,6 +14,14 @@ from gossipreg.journal.model import (
 )
 from gossipreg.model import NodeId
 
+COPIES_TO_COME = "copies_to_come"
+"""The code of a refused proposal for want of copies that are being made: the same may be accepted in a moment."""
+
+
+def code_for_members(code: str) -> str:
+    """The code with which a member is told of a refused proposal: one that every release sends again after."""
+    return "unavailable" if code == COPIES_TO_COME else code
+
 
 @dataclass(frozen=True, slots=True)
 class SendMessage:

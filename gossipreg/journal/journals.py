@@ -250,9 +250,9 @@ class Journals:
         others are refused for want of copies. Raises ProposalRefused."""
         self._context.now = now
         replica = self.replicas.get(journal)
-        if replica is None or replica.leading is None:
+        if replica is None or replica.caring is None:
             raise ProposalRefused("unavailable", "this sidecar does not lead that journal")
-        replica.leading.propose(data, ticket, kind, ends=ends)
+        replica.caring.propose(data, ticket, kind, ends=ends)
         return self._settle()
 
     def confirm(self, journal: JournalId, number: int, now: float) -> list[JournalEffect]:

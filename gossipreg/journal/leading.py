@@ -12,7 +12,15 @@ from collections import deque
 from dataclasses import dataclass, replace
 
 from gossipreg.journal.confirmations import Confirmations
-from gossipreg.journal.effects import ClaimLeadership, Deposed, Established, ProposalOutcome, Settled, WithdrawClaim
+from gossipreg.journal.effects import (
+    COPIES_TO_COME,
+    ClaimLeadership,
+    Deposed,
+    Established,
+    ProposalOutcome,
+    Settled,
+    WithdrawClaim,
+)
 from gossipreg.journal.log import entry_bytes
 from gossipreg.journal.membership import ProcessStanding
 from gossipreg.journal.model import (
@@ -58,6 +66,19 @@ class ProposalRefused(Exception):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class TooFewVoters(ProposalRefused):
+    """The journal has `voters` of the copies that a proposal needs, which are at least `least`."""
+
+    def __init__(self, voters: int, least: int) -> None:
+        self._has, self.least = f"the journal has {voters} of at least {least} copies", least
+        more = "1 more host" if least - voters == 1 else f"{least - voters} more hosts"
+        super().__init__("too_few_copies", f"{self._has}: let sidecars on {more} take copies, or ask for fewer")
+
+    def for_now(self) -> ProposalRefused:
+        """The same, where the missing copies are being made."""
+        return ProposalRefused(COPIES_TO_COME, f"{self._has}, and the others are being made: send it again in a moment")
 
 
 class Leading:
@@ -154,12 +175,7 @@ class Leading:
         configuration = self._data.configuration
         voters = min(len(voters) for voters in (configuration.voters, configuration.before) if voters)
         if voters < least:
-            more = least - voters
-            raise ProposalRefused(
-                "too_few_copies",
-                f"the journal has {voters} of at least {least} copies: let sidecars on {more} more"
-                f" {'host' if more == 1 else 'hosts'} take copies, or ask for fewer",
-            )
+            raise TooFewVoters(voters, least)
 
     def _check_room(self, size: int, ends: bool) -> None:
         """The last eighth of a journal is for entries that end something: else a full one could not be emptied."""

@@ -20,6 +20,10 @@ from gossipreg.journal.model import Ballot, Configuration, JournalId, ReplicaId,
 from gossipreg.journal.replica_data import ReplicaData
 from gossipreg.model import BootId, NodeId
 
+SOON_S = 2.0
+"""A member that is asked for a copy within this is counted on. One that refused, or was not reached again and again, is
+left alone for longer."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReplaceTimer:
@@ -82,6 +86,17 @@ class Replacing:
             self._leaving[replica] = self._data.context.membership.member(place.node).boot_id
             self._gone[replica] = self._data.context.now
             self.look()
+
+    def voters_to_come(self) -> int:
+        """How many voters there may soon be. New ones join all at once, as soon as there are enough copies: of those
+        that are being made, and of members that may take one."""
+        data = self._data
+        configuration, wanted = data.configuration, data.context.tuning.copies
+        voters = len(configuration.voters)
+        made = sum(not self._is_gone(place) for place in configuration.learners)
+        found = candidates(data.journal, configuration, self._bad(), data.context.membership.hosts())
+        willing = sum(self._may_ask(host.node, SOON_S) for host in found)
+        return max(voters, wanted) if voters + made + willing >= wanted else voters
 
     def end(self) -> None:
         self._data.context.timers.cancel(self._timer)
@@ -185,8 +200,8 @@ class Replacing:
         if not configuration.learners or all(place.replica in self._current() for place in configuration.learners):
             self._at_work.discard(self._data.journal)
 
-    def _may_ask(self, node: NodeId) -> bool:
-        return self._not_before.get(node, 0.0) <= self._data.context.now
+    def _may_ask(self, node: NodeId, within_s: float = 0.0) -> bool:
+        return self._not_before.get(node, 0.0) <= self._data.context.now + within_s
 
     def _ask(self, host: JournalHost) -> None:
         data, context = self._data, self._data.context

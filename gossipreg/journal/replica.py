@@ -62,7 +62,7 @@ class Replica:
         self._voting = Voting(self.data)
         self._following = Following(self.data)
         self.leading: Leading | None = None
-        self._caring: Caring | None = None
+        self.caring: Caring | None = None
         self._at_work = at_work
         self.greeting = Greeting(self.data)
         self._departure = JournalDeparture(self.data)
@@ -115,8 +115,8 @@ class Replica:
                 self._on_hand_over(message)
             case ReplicaLost():
                 self._on_lost(node, message)
-            case ReplicaLeaving() | ReplicaTaken() | ReplicaRefused() if self._caring is not None:
-                self._caring.receive(node, message)
+            case ReplicaLeaving() | ReplicaTaken() | ReplicaRefused() if self.caring is not None:
+                self.caring.receive(node, message)
 
     def _on_leader(self, node: NodeId, message: Append | InstallState) -> None:
         data = self.data
@@ -148,8 +148,8 @@ class Replica:
         if isinstance(message, LeaderConfirmed):
             leading.confirmations.on_confirmed(message)
         elif follower is None:
-            if isinstance(message, ReplicaHello) and self._caring is not None:
-                self._caring.on_stranger(node, message.sender)
+            if isinstance(message, ReplicaHello) and self.caring is not None:
+                self.caring.on_stranger(node, message.sender)
             return
         elif isinstance(message, ReplicaHello):
             follower.on_hello(message)
@@ -216,8 +216,8 @@ class Replica:
             self._voting.on_refused(node)
         if self.leading is not None:
             self.leading.closed(node)
-        if self._caring is not None:
-            self._caring.replacing.on_closed(node)
+        if self.caring is not None:
+            self.caring.replacing.on_closed(node)
 
     # -- the disk ----------------------------------------------------------------------------------------------------
 
@@ -238,8 +238,8 @@ class Replica:
 
     def _look_after(self) -> None:
         """Give the journal the copies that it should have, and back to its owner."""
-        if self._caring is not None:
-            self._caring.look()
+        if self.caring is not None:
+            self.caring.look()
 
     def write_failed(self) -> None:
         """Take no part until the disk was closed, opened and read."""
@@ -307,7 +307,7 @@ class Replica:
     @property
     def orphaned(self) -> bool:
         """Whether we lead a journal whose owner has been away for so long that it would be ended if it held nothing."""
-        return self._caring is not None and self._caring.owner_away.orphaned
+        return self.caring is not None and self.caring.owner_away.orphaned
 
     def _hand_on(self, held: list[Held]) -> None:
         for one in held:
@@ -320,7 +320,7 @@ class Replica:
 
     def _lead(self) -> None:
         self.leading = Leading(self.data, self._candidacy.ballot)
-        self._caring = Caring(self.data, self.leading, self._at_work)
+        self.caring = Caring(self.data, self.leading, self._at_work)
         self._candidacy.look(True)
         self.greeting.reached(self._candidacy.ballot)
         self.leading.begin()
@@ -329,8 +329,8 @@ class Replica:
         if self.leading is not None:
             leading, self.leading = self.leading, None
             leading.end(reason)
-        if self._caring is not None:
-            caring, self._caring = self._caring, None
+        if self.caring is not None:
+            caring, self.caring = self.caring, None
             caring.end()
 
     def end(self) -> None:
@@ -344,7 +344,7 @@ class Replica:
         if not self._departure.begun:
             self._departure.begun = True
             self._candidacy.leave()
-            if self._caring is not None and not self._caring.handover.leave():
+            if self.caring is not None and not self.caring.handover.leave():
                 self._step_down("this member leaves")
         self._departure.look(self.leading is not None)
 
@@ -396,5 +396,5 @@ class Replica:
             case FollowerTimer() | ReplayTimer() | TellTimer() if self.leading is not None:
                 self.leading.on_follower_timer(name)
             case HandOverTimer() | ReplaceTimer() | OrphanTimer():
-                if self._caring is not None and self._leads(name.ballot) and not self._caring.on_timer(name):
+                if self.caring is not None and self._leads(name.ballot) and not self.caring.on_timer(name):
                     self._step_down("this member leaves")

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 
+from gossipreg.journal.effects import COPIES_TO_COME
 from gossipreg.journal.model import JournalId
 from gossipreg.retry import Retry
 from gossipreg.sagas.saga_codec import encode_changes
@@ -39,8 +40,8 @@ ENTRY_BYTES = 192 * 1024
 REFUSED = Retry(first_s=0.1, longest_s=5.0)
 """Waits after a refused entry."""
 FULL = "journal_full"
-GIVES_UP = frozenset({FULL, "too_few_copies", "too_large"})
-"""After these what begins something is given up."""
+GIVES_UP = frozenset({FULL, "too_few_copies", COPIES_TO_COME, "too_large"})
+"""After these what begins something is given up. Where copies are to come whoever asked for it asks again."""
 
 
 def begins(change: SagaChange) -> bool:

@@ -25,6 +25,7 @@ from itertools import count
 from math import inf
 
 from gossipreg.errors import RequestError
+from gossipreg.journal.effects import code_for_members
 from gossipreg.journal.leadership_proof import LeadershipProof
 from gossipreg.journal.model import JournalId
 from gossipreg.model import NodeId
@@ -172,7 +173,7 @@ class JournalSagas:
         if self.questions.refused(ticket, code, text):
             return self._finish()
         for change in self._batch.refused(ticket, code, now):
-            self._committed.give_up(change, code, text)
+            self._committed.give_up(change, code_for_members(code), text)
         return self._finish()
 
     def confirmed(self, number: int, now: float) -> list[SagaEffect]:

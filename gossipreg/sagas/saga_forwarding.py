@@ -15,13 +15,14 @@ from dataclasses import dataclass
 
 from msgpack import packb
 
-from gossipreg.errors import OutcomeUnknown
+from gossipreg.errors import BadParams, OutcomeUnknown
 from gossipreg.journal.model import JournalId
 from gossipreg.model import NodeId
 from gossipreg.retry import Retry
 from gossipreg.sagas.saga_effects import OpenSagaJournal, SagaCallAnswered, SagaEffect, SendSagaMessage
 from gossipreg.sagas.saga_messages import CallAbandoned, SagaCall, SagaReply
 from gossipreg.timers import Timers
+from gossipreg.wire.packed import one_line_untrusted, unpacked_untrusted
 
 MAX_CALLS = 16_384
 MAX_CALLS_BYTES = 64 * 1024 * 1024
@@ -145,7 +146,7 @@ class SagaForwarding:
         if reply.code in _AGAIN and not (call.once and call.maybe):
             if call.sent_to == node:
                 call.sent_to = None
-            call.code, call.text = reply.code, "the leader of its journal could not answer"
+            call.code, call.text = reply.code, f"the leader of its journal could not answer{_why_untrusted(reply)}"
             self._later(now)
             return []
         self._wait_s = 0.0
@@ -209,6 +210,16 @@ class SagaForwarding:
         if not self._waiting:
             self._timers.cancel(CallsAgain())
             self._wait_s = 0.0
+
+
+def _why_untrusted(reply: SagaReply) -> str:
+    """What a leader says of why it could not answer, after a colon; empty if it says nothing that can be read."""
+    try:
+        said = unpacked_untrusted(reply.result, "the answer")
+    except BadParams:
+        return ""
+    text = one_line_untrusted(said.get("text"), "") if type(said) is dict else ""
+    return f": {text}" if text else ""
 
 
 def _tell_leader(ticket: int, call: ForwardedCall) -> list[SagaEffect]:

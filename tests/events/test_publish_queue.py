@@ -13,7 +13,7 @@ from gossipreg.events.membership import KnownGroup
 from gossipreg.events.messages import ForwardPublish, PublishAnswers
 from gossipreg.events.publish_queue import MAX_FORGOTTEN, MAX_WAITING, PublishQueue
 from gossipreg.events.tuning import EventsTuning
-from gossipreg.journal.effects import ProposalOutcome, Settled
+from gossipreg.journal.effects import COPIES_TO_COME, ProposalOutcome, Settled
 from gossipreg.journal.model import JournalId
 from gossipreg.model import NodeId
 from tests.events.machines import MachineByHand, new_event
@@ -156,6 +156,14 @@ def test_refused_entry_refuses_its_events_and_the_next_goes_on() -> None:
     leader.take(leader.queue.refused(leader.proposed.pop(0).ticket, "busy", "too much waits"))
     leader.commit()
     assert leader.codes() == [(1, "busy"), (2, "")]
+
+
+def test_an_event_without_its_copies_may_be_sent_again() -> None:
+    """A publisher of any release sends it again after `unavailable`, and after no code that it does not know."""
+    leader = Leader()
+    leader.put(1)
+    leader.take(leader.queue.refused(leader.proposed.pop(0).ticket, COPIES_TO_COME, "others are being made"))
+    assert leader.codes() == [(1, "unavailable")]
 
 
 def test_end_tells_apart_what_was_never_proposed() -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from gossipreg.errors import BadConfig
+from gossipreg.journal.effects import COPIES_TO_COME
 from gossipreg.journal.leading import ProposalRefused
 from gossipreg.journal.membership import ProcessStanding
 from gossipreg.journal.model import Configuration, ReplicaPlace
@@ -18,6 +19,86 @@ def test_a_journal_with_too_few_copies_refuses_and_says_why() -> None:
     journal = cluster.open(owner)
     cluster.run(1.0)
     with pytest.raises(ProposalRefused, match="1 of at least 3 copies: let sidecars on 2 more hosts") as refused:
+        owner.journals.propose(journal, b"1", 1, cluster.now)
+    assert refused.value.code == "too_few_copies"
+
+
+@pytest.mark.parametrize("broken_s", [0.0, 0.3])
+def test_while_copies_are_made_a_proposal_may_be_sent_again(broken_s: float) -> None:
+    """Also where the streams to a member break at first."""
+    cluster = Cluster(1, 3, JournalTuning(min_copies=3))
+    owner, _, third = cluster.sidecars
+    cluster.run(1.0)
+    if broken_s:
+        cluster.cut_streams(third)
+        cluster.after(broken_s, cluster.mend_streams)
+    until = cluster.now + 5.0
+    journal = cluster.open(owner)
+    codes: set[str] = set()
+
+    def is_taken() -> bool:
+        try:
+            cluster.act(owner, owner.journals.propose(journal, b"1", 1, cluster.now))
+            return True
+        except ProposalRefused as refusal:
+            codes.add(refusal.code)
+            return False
+
+    while not is_taken():
+        cluster.run(0.001)
+        assert cluster.now < until
+    assert codes == {"unavailable", COPIES_TO_COME}, "before its first entry is committed, and after"
+
+
+def refusal_where(why: str, min_copies: int) -> str:
+    """The text with which the journal of a sidecar is refused for good, where one of two others gives it no copy."""
+    cluster = Cluster(1, 3, JournalTuning(min_copies=min_copies))
+    owner, _, third = cluster.sidecars
+    cluster.run(1.0)
+    match why:
+        case "one is away":
+            cluster.crash(third, ProcessStanding.LEFT)
+        case "one refuses":
+            third.space_bytes = 0
+            cluster.crash(third)
+            cluster.start(third)
+        case "one cannot be reached":
+            cluster.cut_streams(third)
+    cluster.run(1.0)
+    journal = cluster.open(owner)
+
+    def refusal() -> str:
+        with pytest.raises(ProposalRefused) as refused:
+            owner.journals.propose(journal, b"1", 1, cluster.now)
+        return str(refused.value) if refused.value.code == "too_few_copies" else ""
+
+    assert cluster.until(lambda: bool(refusal()), 10.0)
+    return refusal()
+
+
+@pytest.mark.parametrize("why", ["one is away", "one refuses", "one cannot be reached"])
+def test_copies_that_nobody_makes_are_not_waited_for(why: str) -> None:
+    assert refusal_where(why, 3).startswith("the journal has 1 of at least 3 copies: let sidecars on 2 more hosts")
+
+
+def test_a_second_copy_that_does_not_vote_is_not_waited_for() -> None:
+    """Two voters are none: with two hosts the second one stays a learner."""
+    text = refusal_where("one is away", 2)
+    assert text.startswith("the journal has 1 of at least 2 copies: let sidecars on 1 more host take")
+
+
+def test_a_copy_whose_member_died_is_not_waited_for() -> None:
+    cluster = Cluster(1, 3, JournalTuning(min_copies=3))
+    owner, second, third = cluster.sidecars
+    cluster.crash(third, ProcessStanding.LEFT)
+    cluster.run(1.0)
+    journal = cluster.open(owner)
+    assert cluster.until(lambda: journal in second.journals.replicas, 5.0)
+    cluster.run(1.0)
+    cluster.crash(second, ProcessStanding.SILENT)
+    cluster.start(third)
+    cluster.run(3.0)
+    with pytest.raises(ProposalRefused) as refused:
         owner.journals.propose(journal, b"1", 1, cluster.now)
     assert refused.value.code == "too_few_copies"
 

@@ -1,7 +1,9 @@
 """Declared sagas: they go on by themselves, whoever leads."""
 
+from math import inf
 from typing import Any
 
+from gossipreg.journal.effects import COPIES_TO_COME
 from gossipreg.sagas.saga_definition import definition_untrusted, encode_definition
 from tests.sagas.bench import Bench, is_over
 from tests.sagas.bench_parts import LOST, UNSENT, Answer, SagaSidecar, step
@@ -153,6 +155,40 @@ def test_a_full_journal_refuses_new_sagas_and_says_so() -> None:
     assert bench.step(saga, "a")[1]["state"] == "done"
     assert bench.ok("commit", saga=saga) == {"state": "committed"}
     assert run(bench, THREE).endswith(".s1")
+
+
+def few_copies(bench: Bench, until: float = inf) -> None:
+    """Copies of the journal are being made until then."""
+    refusal = COPIES_TO_COME, "the journal has 1 of at least 3 copies"
+    bench.refuses = lambda effect: None if effect.ends or bench.now >= until else refusal
+
+
+def test_a_saga_is_begun_once_there_are_enough_copies() -> None:
+    bench = Bench()
+    few_copies(bench, until=bench.now + 3.0)
+    saga = run(bench, THREE)
+    assert bench.ok("wait", saga=saga, until="ended")["decision"] == "commit"
+    few_copies(bench, until=bench.now + 3.0)
+    by_code = bench.begin("s2")
+    assert bench.step(by_code, "a")[1]["state"] == "done"
+    assert bench.ok("commit", saga=by_code) == {"state": "committed"}
+
+
+def test_a_saga_without_its_copies_in_time_is_not_begun_and_says_why() -> None:
+    bench = Bench()
+    few_copies(bench)
+    code, answer = bench.ask("run", definition=THREE, id="s1")
+    assert (code, "the journal has 1 of at least 3 copies" in answer["text"]) == ("unavailable", True)
+    bench.refuses = lambda _: None
+    bench.run(30.0)
+    assert (bench.ask("show", saga="s1")[0], bench.names) == ("not_found", [])
+
+
+def test_a_saga_that_runs_takes_its_next_step_once_there_are_copies() -> None:
+    bench = Bench()
+    saga = run(bench, THREE)
+    few_copies(bench, until=bench.now + 5.0)
+    assert bench.ok("wait", saga=saga, until="ended")["decision"] == "commit"
 
 
 def test_a_full_journal_takes_results_and_decisions() -> None:

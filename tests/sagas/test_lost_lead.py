@@ -134,7 +134,8 @@ def test_a_story_that_cannot_be_read_is_not_told_as_empty() -> None:
     bench.ok("commit", saga=saga)
     code, answer = bench.ask("show", saga=saga)
     assert code == "unavailable"
-    assert answer["text"] == "no answer to show within 10 s: the leader of its journal could not answer"
+    why = f"the story of saga {saga} cannot be read from the disk here now: ask again in a moment"
+    assert answer["text"] == f"no answer to show within 10 s: the leader of its journal could not answer: {why}"
 
 
 def test_a_story_that_cannot_be_read_is_asked_of_the_next_leader() -> None:
