@@ -4,15 +4,16 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gossipreg.cli.call_spans import trace_of_environment
-from gossipreg.cli.exit_codes import REFUSED
+from gossipreg.cli.exit_codes import REFUSED, UNREACHABLE
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import print_json, print_line, printable, say, say_error
-from gossipreg.cli.saga_asking import ANSWER_S, PASSING, await_saga, is_over
+from gossipreg.cli.saga_asking import ANSWER_S, LOST_S, PASSING, SidecarAway, SidecarLost, await_saga, is_over
 from gossipreg.cli.saga_json import story_json
 from gossipreg.cli.units import Duration
 from gossipreg.errors import OutcomeUnknown, RequestError, Unreachable
@@ -52,7 +53,8 @@ def run(
     """Begin the saga that FILE (- reads it from stdin) declares, in TOML or JSON, and print its name.
 
     Exit code 0 if it has committed, 1 if it was aborted, and so is undone, 4 if it did not begin, or was not decided in
-    time: then it goes on, and `gossipreg saga show` tells. So it does after Ctrl-C, which ends the wait alone.
+    time: then it goes on, and `gossipreg saga show` tells. So it does after Ctrl-C, which ends the wait alone, and
+    after 3: the sidecar is lost, so ask another one. The name is on stderr before the wait.
     `gossipreg docs saga-definitions` describes the file.
     """
     from gossipreg.sagas.saga_definition import encode_definition
@@ -70,7 +72,10 @@ def run(
         else:
             print_line(begun["saga"])
         return 0
-    return _wait(chosen, begun["saga"], until, timeout or definition.timeout_ms / 1000 + MORE_S)
+    if not begun.get("exists") and not chosen.json:
+        say(f"begun {printable(begun['saga'])}")
+    most_s = definition.timeout_ms / 1000 + MORE_S
+    return _wait(chosen, begun["saga"], until, most_s if timeout is None else timeout)
 
 
 def _read(file: str) -> "SagaDefinition":
@@ -152,15 +157,29 @@ def _begin(chosen: Chosen, id: str, definition: bytes, data: bytes) -> dict[str,
 
 
 def _watched(chosen: Chosen, saga: str, until: str, timeout_s: float) -> dict[str, Any]:
-    """Wait as `await_saga` does. A person at a terminal is told once what it waits for."""
+    """Wait as `await_saga` does. A person at a terminal is told once what it waits for, and everybody at once that the
+    sidecar is lost."""
+
+    def tell(error: Unreachable) -> None:
+        if not chosen.json:
+            say(f"{printable(error)}; waiting up to {LOST_S:g} s for it to come back, {saga} goes on")
+
+    away, deadline = SidecarAway(tell), monotonic() + timeout_s
     if timeout_s > NOTE_S and not chosen.json and sys.stderr is not None and sys.stderr.isatty():
         with suppress(*PASSING):  # the rest of the time is for that
-            story = await_saga(chosen.client, saga, until, NOTE_S)
+            story = await_saga(chosen.client, saga, until, NOTE_S, away)
             if is_over(story, until):
                 return story
             say(f"{saga} goes on{_so_far(story)}; Ctrl-C ends this wait alone")
-        timeout_s -= NOTE_S
-    return await_saga(chosen.client, saga, until, timeout_s)
+    return await_saga(chosen.client, saga, until, max(0.0, deadline - monotonic()), away)
+
+
+def _elsewhere(saga: str) -> str:
+    """What becomes of it where the sidecar is lost, and who tells."""
+    return (
+        f"{saga} was begun, and goes on where another member has a copy of its journal: `gossipreg --socket PATH saga "
+        f"show {saga}` at any other sidecar"
+    )
 
 
 def _so_far(story: dict[str, Any]) -> str:
@@ -175,6 +194,9 @@ def _so_far(story: dict[str, Any]) -> str:
 def _wait(chosen: Chosen, saga: str, until: str, timeout_s: float) -> int:
     try:
         story = _watched(chosen, saga, until, timeout_s)
+    except (SidecarLost, Unreachable) as error:
+        say_error(Unreachable.code, f"{error}; {_elsewhere(saga)}", json=chosen.json)
+        return UNREACHABLE
     except PASSING as error:
         say_error(error.code, f"{error}; {saga} was begun and goes on: `gossipreg saga show {saga}`", json=chosen.json)
         return REFUSED

@@ -29,6 +29,7 @@ json = { sku = "{input.sku}" }
 undo = { method = "DELETE", path = "/reservations/{key}" }
 """
 INPUT = '{"sku": "a-1"}'
+BEGUN = f"begun {s.SAGA}\n"
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def refusal(code: str, text: str) -> RequestError:
 
 def test_run_begins_what_the_file_declares_and_waits(sidecar: FakeSidecar, command: Command, order: str) -> None:
     sidecar.answers |= {"saga-run": begun(), "saga-wait": lambda _: s.COMMITTED}
-    assert command("saga", "run", order, "--input", INPUT, "--id", "order-7") == (0, f"committed {s.SAGA}\n", "")
+    assert command("saga", "run", order, "--input", INPUT, "--id", "order-7") == (0, f"committed {s.SAGA}\n", BEGUN)
     (method, params), (waited, wait) = sidecar.seen
     assert (method, params["id"], params["input"]) == ("saga-run", "order-7", INPUT.encode())
     found = decode_definition(params["definition"])
@@ -66,7 +67,7 @@ def test_run_begins_what_the_file_declares_and_waits(sidecar: FakeSidecar, comma
 def test_an_aborted_saga_is_1_with_its_reason(sidecar: FakeSidecar, command: Command, order: str) -> None:
     sidecar.answers |= {"saga-run": begun(), "saga-wait": lambda _: s.UNDONE}
     ended = command("saga", "run", order, "--input", INPUT)
-    assert ended == (1, f"aborted {s.SAGA}: step pay was refused\n", "")
+    assert ended == (1, f"aborted {s.SAGA}: step pay was refused\n", BEGUN)
     ended = command("saga", "run", order, "--input", INPUT, "--json")
     found = json.loads(ended.out)
     assert (ended.code, found["decision"], found["input"], found["steps"][0]["body"]) == (
@@ -79,7 +80,7 @@ def test_an_aborted_saga_names_the_step_that_is_not_undone(sidecar: FakeSidecar,
     sidecar.answers |= {"saga-run": begun(), "saga-wait": lambda _: s.story(pay, decision="abort", reason="no answer")}
     ended = command("saga", "run", order, "--input", INPUT, "--until", "ended")
     assert ended == (
-        1, f"aborted {s.SAGA}: no answer\n", "pay has no undo, and may have happened: look at its service\n",
+        1, f"aborted {s.SAGA}: no answer\n", f"{BEGUN}pay has no undo, and may have happened: look at its service\n",
     )  # fmt: skip
 
 
@@ -151,7 +152,7 @@ def test_a_definition_may_come_from_stdin(
 ) -> None:
     sidecar.answers |= {"saga-run": begun(), "saga-wait": lambda _: s.COMMITTED}
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(ORDER.encode())))
-    assert command("saga", "run", "-", "--input", INPUT) == (0, f"committed {s.SAGA}\n", "")
+    assert command("saga", "run", "-", "--input", INPUT) == (0, f"committed {s.SAGA}\n", BEGUN)
     ended = command("saga", "run", "-", "--input", "-")
     assert (ended.code, ended.out) == (2, "")
     assert "FILE and --input cannot both be read from stdin" in ended.err
@@ -209,7 +210,7 @@ def test_a_saga_that_is_not_decided_in_time_goes_on(
     sidecar.answers |= {"saga-run": begun(), "saga-wait": wait}
     ended = command("saga", "run", order, "--input", INPUT, "--timeout", "20ms")
     assert (ended.code, ended.out) == (4, "")
-    assert ended.err.startswith("Error: ")
+    assert ended.err.startswith(f"{BEGUN}Error: ")
     assert f"goes on: `gossipreg saga show {s.SAGA}`" in ended.err
 
 
@@ -245,8 +246,81 @@ def test_a_person_at_a_terminal_is_told_what_the_command_waits_for(
     monkeypatch.setattr("sys.stderr.isatty", lambda: terminal, raising=False)
     ended = command("saga", "run", order, "--input", INPUT)
     note = f"{s.SAGA} goes on (step pay, tried 4x: status 503); Ctrl-C ends this wait alone\n"
-    assert ended == (0, f"committed {s.SAGA}\n", note if terminal else "")
+    assert ended == (0, f"committed {s.SAGA}\n", BEGUN + (note if terminal else ""))
     assert (waits[0] <= 3000, answers) == (terminal, [])
+
+
+def lost_from(sidecar: FakeSidecar, waits: int) -> Callable[[dict[str, Any]], Any]:
+    """The first `waits` waits find the sidecar ended, later ones do not."""
+
+    def wait(_: dict[str, Any]) -> Any:
+        return b"" if sum(method == "saga-wait" for method, _ in sidecar.seen) <= waits else s.COMMITTED
+
+    return wait
+
+
+def test_a_sidecar_that_is_lost_during_the_wait_is_told_at_once(
+    sidecar: FakeSidecar, command: Command, order: str
+) -> None:
+    sidecar.answers |= {"saga-run": begun(), "saga-wait": lost_from(sidecar, 2)}
+    ended = command("saga", "run", order, "--input", INPUT)
+    assert (ended.code, ended.out) == (0, f"committed {s.SAGA}\n")
+    said = ended.err.splitlines()
+    assert (len(said), f"{said[0]}\n") == (2, BEGUN)
+    assert said[1].startswith("the sidecar on ")
+    assert said[1].endswith(f"closed the connection; waiting up to 10 s for it to come back, {s.SAGA} goes on")
+
+
+@pytest.mark.parametrize("json_", [True, False])
+def test_a_sidecar_that_stays_lost_ends_the_wait_with_3(
+    sidecar: FakeSidecar, command: Command, order: str, monkeypatch: pytest.MonkeyPatch, json_: bool
+) -> None:
+    monkeypatch.setattr(saga_asking, "LOST_S", 0.01)
+    sidecar.answers |= {"saga-run": begun(), "saga-wait": lost_from(sidecar, 1 << 30)}
+    ended = command("saga", "run", order, "--input", INPUT, "--timeout", "10m", *(["--json"] if json_ else []))
+    assert (ended.code, ended.out) == (3, "")
+    last = ended.err.splitlines()[-1]
+    if json_:
+        assert ended.err.count("\n") == 1
+        assert json.loads(last)["error"]["code"] == "unreachable"
+    assert f"{s.SAGA} was begun, and goes on" in last
+    assert f"`gossipreg --socket PATH saga show {s.SAGA}` at any other sidecar" in last
+
+
+NO_ANSWER = b"\x94"
+"""The first byte of an answer: its end never comes."""
+
+
+@pytest.mark.parametrize("lives", [True, False])
+def test_a_sidecar_that_hangs_is_told_from_a_leader_that_does(
+    sidecar: FakeSidecar, command: Command, order: str, monkeypatch: pytest.MonkeyPatch, lives: bool
+) -> None:
+    for name in ("LATE_S", "LIVES_S", "LOST_S"):
+        monkeypatch.setattr(saga_asking, name, 0.05)
+    sidecar.answers |= {"saga-run": begun(), "saga-wait": lambda _: NO_ANSWER}
+    sidecar.answers["registered"] = lambda _: [] if lives else NO_ANSWER
+    ended = command("saga", "run", order, "--input", INPUT, "--timeout", "300ms")
+    assert (ended.code, ended.out) == (4 if lives else 3, "")
+    last = ended.err.splitlines()[-1]
+    if lives:
+        assert f"the leader of the saga's journal does not; {s.SAGA} was begun and goes on" in last
+    else:
+        assert "did not answer saga-wait within" in last
+        assert f"{s.SAGA} was begun, and goes on" in last
+
+
+def test_a_timeout_of_0_asks_once_and_does_not_wait(sidecar: FakeSidecar, command: Command, order: str) -> None:
+    sidecar.answers |= {"saga-run": begun(), "saga-wait": lambda _: s.RUNNING}
+    ended = command("saga", "run", order, "--input", INPUT, "--timeout", "0")
+    assert (ended.code, ended.out) == (4, "")
+    assert f"{s.SAGA} is not decided after 0s, and goes on" in ended.err
+    assert [params["timeout_ms"] for method, params in sidecar.seen if method == "saga-wait"] == [0]
+
+
+def test_with_json_the_name_is_in_the_result_alone(sidecar: FakeSidecar, command: Command, order: str) -> None:
+    sidecar.answers |= {"saga-run": begun(), "saga-wait": lambda _: s.COMMITTED}
+    ended = command("saga", "run", order, "--input", INPUT, "--json")
+    assert (ended.code, ended.err, json.loads(ended.out)["saga"]) == (0, "", s.SAGA)
 
 
 def test_until_ended_waits_for_the_undo(sidecar: FakeSidecar, command: Command, order: str) -> None:
