@@ -118,8 +118,9 @@ class Following:
         data = self._data
         data.promise(install.ballot)
         data.hear(install.ballot, node)
-        if install.base.index <= data.committed:
-            self._installed(node, install)  # we have all of that
+        if install.base.index <= data.committed or data.log.matches(install.base):
+            data.commit(install.base.index)
+            self._installed(node, install)  # we have all of that, and may have acknowledged what is behind it
             return
         base = LogBase(install.base, install.led_ms, install.configuration)
         if install.number == 0:

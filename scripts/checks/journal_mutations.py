@@ -16,6 +16,12 @@ JOURNAL_MUTATIONS = [
         likely="histories",
     ),
     Mutation(
+        "state_takes_the_place_of_entries_that_were_acked",
+        "if install.base.index <= data.committed or data.log.matches(install.base):",
+        "if install.base.index <= data.committed:",
+        likely="state_over",
+    ),
+    Mutation(
         "promise_of_a_voter_is_not_written",
         """
         self.promised = ballot
