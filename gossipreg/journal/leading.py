@@ -46,6 +46,8 @@ class StuckTimer:
 
     journal: JournalId
     ballot: Ballot
+    proofs: bool = False
+    """The oldest proof of leadership that was asked for is to be there by then, in place of an entry."""
 
 
 @dataclass(slots=True)
@@ -100,7 +102,7 @@ class Leading:
         self.followers: dict[ReplicaId, FollowerProgress] = {}
         self._waiting: deque[_Waiting] = deque()
         self._waiting_bytes = 0
-        self.confirmations = Confirmations(data, ballot)
+        self.confirmations = Confirmations(data, ballot, StuckTimer(data.journal, ballot, proofs=True))
         self._seen: dict[ReplicaId, object] = {}
 
     def begin(self) -> None:
@@ -323,6 +325,17 @@ class Leading:
             data.context.timers.set(timer, self._waiting[0].since + data.context.tuning.stuck_s)
         else:
             data.context.timers.cancel(timer)
+
+    def why_stuck(self, timer: StuckTimer) -> str:
+        """Why we lead no longer, now that this timer is due; empty: we do."""
+        seconds = f"{self._data.context.tuning.stuck_s:g} s"
+        if timer.ballot != self.ballot or (timer.proofs and not self.confirmations.stuck()):
+            return ""
+        return (
+            f"no majority of the voters answered for {seconds}"
+            if timer.proofs
+            else f"nothing could be committed for {seconds}"
+        )
 
     # -- the end -----------------------------------------------------------------------------------------------------
 

@@ -391,8 +391,8 @@ class Replica:
                 self._candidacy.on_attempt_over(name.attempt)
             case QuestionTimer():
                 self._voting.on_question_over(name.number)
-            case StuckTimer() if self._leads(name.ballot):
-                self.abdicate(f"nothing could be committed for {self.data.context.tuning.stuck_s:g} s")
+            case StuckTimer() if self.leading is not None and (why := self.leading.why_stuck(name)):
+                self.abdicate(why)
             case FollowerTimer() | ReplayTimer() | TellTimer() if self.leading is not None:
                 self.leading.on_follower_timer(name)
             case HandOverTimer() | ReplaceTimer() | OrphanTimer():

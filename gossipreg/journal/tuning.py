@@ -41,7 +41,7 @@ class JournalTuning:
     # -- a leader ----------------------------------------------------------------------------------------------------
 
     stuck_s: float = 5.0
-    """A leader that cannot commit an entry for so long gives up its claim."""
+    """A leader that cannot commit an entry, or prove that it leads, for so long gives up its claim."""
     abdicated_s: float = 30.0
     """For how long it does not stand then. Longer than it takes another voter to be elected."""
     waiting_bytes: int = 8 * 1024 * 1024

@@ -1,0 +1,54 @@
+"""A leader that is asked to prove that it leads, reaches no majority, and has nothing to commit."""
+
+from gossipreg.journal.model import JournalId
+from tests.journal.cluster import Cluster, Sidecar
+from tests.journal.test_elections import another_leads, opened
+
+
+def asks(cluster: Cluster, journal: JournalId, leader: Sidecar, seconds: int) -> None:
+    """Somebody waits for a proof, and asks again every second."""
+    for number in range(seconds):
+        if leader.journals.replicas[journal].leading is not None:
+            cluster.act(leader, leader.journals.confirm(journal, number, cluster.now))
+        cluster.run(1.0)
+
+
+def test_a_leader_that_no_majority_answers_gives_up_its_claim() -> None:
+    """No stream to it opens, and gossip comes: so the others take it for alive, and for their leader."""
+    cluster, journal, owner = opened()
+    cluster.cut_streams(owner)
+    asks(cluster, journal, owner, 4)
+    assert cluster.leader(journal) is owner
+    asks(cluster, journal, owner, 4)
+    assert journal not in owner.claims
+    for other in cluster.sidecars[1:]:
+        other.view.rows[owner.node] = owner.boot, {}  # gossip brings this
+        cluster.act(other, other.journals.members_changed(cluster.now))
+    assert cluster.until(lambda: another_leads(cluster, journal, owner), 5.0)
+
+
+def test_a_leader_that_nobody_asks_any_more_keeps_its_claim() -> None:
+    """The one question was lost with its stream, which works again."""
+    cluster, journal, owner = opened()
+    cluster.cut_streams(owner)
+    asks(cluster, journal, owner, 1)
+    cluster.mend_streams()
+    cluster.run(30.0)
+    assert cluster.leader(journal) is owner
+    assert owner.journals.next_deadline() == float("inf"), "an idle journal has no timer"
+
+
+def test_a_leader_that_is_answered_keeps_its_claim() -> None:
+    cluster, journal, owner = opened()
+    asks(cluster, journal, owner, 20)
+    assert (cluster.leader(journal), owner.confirmed) == (owner, set(range(20)))
+    assert owner.journals.next_deadline() == float("inf")
+
+
+def test_a_leader_whose_streams_work_again_in_time_keeps_its_claim() -> None:
+    cluster, journal, owner = opened()
+    cluster.cut_streams(owner)
+    asks(cluster, journal, owner, 3)
+    cluster.mend_streams()
+    asks(cluster, journal, owner, 20)
+    assert cluster.leader(journal) is owner
