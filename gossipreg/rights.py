@@ -67,6 +67,7 @@ RIGHTS: dict[str, Right] = {
     "events-forget": Right.OPERATE,
     "saga-begin": Right.OWN,
     "saga-run": Right.OWN,
+    "saga-journal": Right.OWN,
     "saga-step": Right.OWN,
     "saga-after": Right.OWN,
     "saga-commit": Right.OWN,

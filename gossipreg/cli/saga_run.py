@@ -143,17 +143,22 @@ def _begin(chosen: Chosen, id: str, definition: bytes, data: bytes) -> dict[str,
             more = {} if trace is None else dict(trace.headers())
             begun: dict[str, Any] = client.call("saga-run", definition=definition, id=id, input=data, **more)
     except OutcomeUnknown as error:
-        raise OutcomeUnknown(f"{error}; run it again with --id {id}: it begins once") from None
+        raise OutcomeUnknown(f"{error}; {_again(id)}") from None
     except Unreachable as error:
         if not str(error).startswith("the sidecar on"):
             raise  # it was never reached
-        raise Unreachable(f"{error}; it may have begun: run it again with --id {id}, which begins it once") from None
+        raise Unreachable(f"{error}; it may have begun: {_again(id)}") from None
     except KeyboardInterrupt:
-        say(f"interrupted: it may have begun: run it again with --id {id}, which begins it once")
+        say(f"interrupted: it may have begun: {_again(id)}")
         raise
     if begun.get("exists"):
         say(f"saga {printable(begun['saga'])} was begun before: it is not run again")
     return begun
+
+
+def _again(id: str) -> str:
+    """An id is unique in one journal, and another sidecar begins sagas in another one."""
+    return f"run it again at the same sidecar with --id {id}, which begins it once"
 
 
 def _watched(chosen: Chosen, saga: str, until: str, timeout_s: float) -> dict[str, Any]:

@@ -97,10 +97,15 @@ class AsyncRegistry:
 
     async def run_saga(
         self, definition: Mapping[str, Any] | str, input: object = None, *, id: str | None = None,
-        traceparent: str | None = None, tracestate: str | None = None, timeout: float = 10.0,
+        traceparent: str | None = None, tracestate: str | None = None, journal: str | None = None,
+        timeout: float = 10.0,
     ) -> "BegunAnswer":  # fmt: skip
         """As `Registry.run_saga`. If it is cancelled, the saga may be begun or not."""
-        return await self._sagas.run(definition, input, id, traceparent, timeout, tracestate)
+        return await self._sagas.run(definition, input, id, traceparent, timeout, tracestate, journal)
+
+    async def saga_journal(self, *, timeout: float = 10.0) -> str:
+        """As `Registry.saga_journal`."""
+        return await self._sagas.journal(timeout)
 
     def saga_of(self, saga: str) -> "AsyncSagaHandle":
         """As `Registry.saga_of`."""

@@ -204,16 +204,23 @@ class Registry:
 
     def run_saga(
         self, definition: Mapping[str, Any] | str, input: object = None, *, id: str | None = None,
-        traceparent: str | None = None, tracestate: str | None = None, timeout: float = 10.0,
+        traceparent: str | None = None, tracestate: str | None = None, journal: str | None = None,
+        timeout: float = 10.0,
     ) -> "BegunAnswer":  # fmt: skip
         """Begin a declared saga, and return once it is durable: this program is not needed any more. `definition` is a
         map, or TOML or JSON as text. The same id, name and input again is the same saga, which is not begun again:
-        `exists`. Of the definition the name alone counts for that.
+        `exists`. Of the definition the name alone counts for that. An id is unique in its journal: to begin it again at
+        another sidecar, give the `journal` of the first time, as `saga_journal` said before, or as the name of the
+        saga begins. If that one has ended, with all its sagas, NotFound is raised.
 
         If the connection breaks, or the sidecar has no leader yet, it is sent again with the same id, until `timeout`
         seconds have passed. Raises SagaConflict if another saga has the id, OutcomeUnknown if it may be begun or not.
         """
-        return self.saga_parts.run(definition, input, id, traceparent, timeout, tracestate)
+        return self.saga_parts.run(definition, input, id, traceparent, timeout, tracestate, journal)
+
+    def saga_journal(self, *, timeout: float = 10.0) -> str:
+        """The journal in which this sidecar begins sagas, opened if there is none: for `run_saga` at another one."""
+        return self.saga_parts.journal(timeout)
 
     def saga_of(self, saga: str) -> "SagaHandle":
         """A saga that somebody has begun, by its full name, JOURNAL.ID, or its id: `wait()` and `show()` of it."""

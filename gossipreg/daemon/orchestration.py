@@ -64,7 +64,7 @@ EVENT_METHODS = (
 """As `events/event_methods.py` has them, which is not loaded for their names."""
 SAGA_METHODS = (
     *("saga-begin", "saga-run", "saga-step", "saga-after", "saga-commit", "saga-abort", "saga-show", "saga-list"),
-    *("saga-wait", "saga-retry", "saga-skip", "saga-give-up"),
+    *("saga-wait", "saga-retry", "saga-skip", "saga-give-up", "saga-journal"),
 )
 """As `sagas/saga_methods.py` has them."""
 

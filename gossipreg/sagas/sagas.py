@@ -62,6 +62,7 @@ from gossipreg.timers import Timers
 
 _ID_BITS = 80
 """Of an id that is made here."""
+_ENDED = "it forgot its last saga before, so nothing is begun there"
 
 
 class Sagas:
@@ -248,8 +249,11 @@ class Sagas:
 
     # -- commands ------------------------------------------------------------------------------------------------------
 
-    def call(self, method: str, params: Mapping[str, Any], now: float) -> tuple[int, list[SagaEffect]]:
-        """Ask what `saga_calls.py` says; SagaCallAnswered with this ticket follows, at the latest after its time."""
+    def call(
+        self, method: str, params: Mapping[str, Any], now: float, journal: JournalId | None = None
+    ) -> tuple[int, list[SagaEffect]]:
+        """Ask what `saga_calls.py` says; SagaCallAnswered with this ticket follows, at the latest after its time.
+        `journal`: where a saga begins; None: in that of this sidecar."""
         ticket = next(self._numbers)
         if method in ("begin", "run") and params.get("id") is None:
             params = {**params, "id": f"{self._rng.getrandbits(_ID_BITS):0{_ID_BITS // 4}x}"}
@@ -261,14 +265,18 @@ class Sagas:
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             return ticket, [failed(ticket, "bad_params", f"{method}: the parameters cannot be sent: {error}")]
         self._asked[ticket] = asked
-        return ticket, self._complete(self._call(ticket, method, packed, asked, now), now)
+        return ticket, self._complete(self._call(ticket, method, packed, asked, journal, now), now)
 
-    def _call(self, ticket: int, method: str, packed: bytes, asked: AskedCall, now: float) -> list[SagaEffect]:
+    def _call(
+        self, ticket: int, method: str, packed: bytes, asked: AskedCall, begins_in: JournalId | None, now: float
+    ) -> list[SagaEffect]:
         saga: SagaRef | None = getattr(asked, "saga", None)
         if isinstance(asked, ListAsked) or (isinstance(asked, ShowAsked) and saga is None):
             members = sorted({*self._membership.leaders(), *([self._node] if self.led else [])})
             return self._surveys.ask(ticket, method, packed, asked, members, now)
-        journal = None if saga is None else saga.journal
+        if begins_in is not None and begins_in in self._journals.ended():
+            return [failed(ticket, "not_found", f"journal {begins_in.hex()} has ended: {_ENDED}")]
+        journal = begins_in if saga is None else saga.journal
         call = ForwardedCall(method, packed, journal, self._timeout_s(asked), once=isinstance(asked, HandAsked))
         return self._forwarding.call(ticket, call, now)
 

@@ -137,7 +137,7 @@ def test_ctrl_c_before_the_answer_says_how_to_begin_it_once(
     monkeypatch.setattr(Client, "call", call)
     ended = command("saga", "run", order, "--input", INPUT, "--id", "order-7")
     assert (ended.code, ended.out) == (130, "")
-    assert "interrupted: it may have begun: run it again with --id order-7, which begins it once" in ended.err
+    assert "may have begun: run it again at the same sidecar with --id order-7, which begins it once" in ended.err
 
 
 def test_an_empty_id_is_refused(command: Command, order: str) -> None:
@@ -165,9 +165,8 @@ def test_an_unknown_outcome_says_how_to_learn_it(sidecar: FakeSidecar, command: 
     sidecar.answers["saga-run"] = lost
     ended = command("saga", "run", order, "--input", INPUT)
     id = sidecar.seen[0][1]["id"]
-    assert (ended.code, ended.err) == (
-        4, f"Error: no answer came within 10 s; run it again with --id {id}: it begins once\n",
-    )  # fmt: skip
+    again = f"run it again at the same sidecar with --id {id}, which begins it once"
+    assert (ended.code, ended.err) == (4, f"Error: no answer came within 10 s; {again}\n")
 
 
 def test_a_sidecar_that_ends_meanwhile_says_how_to_go_on(sidecar: FakeSidecar, command: Command, order: str) -> None:
@@ -175,7 +174,9 @@ def test_a_sidecar_that_ends_meanwhile_says_how_to_go_on(sidecar: FakeSidecar, c
     ended = command("saga", "run", order, "--input", INPUT)
     id = sidecar.seen[0][1]["id"]
     assert (ended.code, ended.out) == (3, "")
-    assert ended.err.endswith(f"it may have begun: run it again with --id {id}, which begins it once\n")
+    assert ended.err.endswith(
+        f"may have begun: run it again at the same sidecar with --id {id}, which begins it once\n"
+    )
 
 
 def test_without_a_sidecar_nothing_may_have_begun(command: Command, order: str) -> None:

@@ -354,9 +354,11 @@ class Bench:
 
     # -- programs ------------------------------------------------------------------------------------------------------
 
-    def call(self, method: str, at: SagaSidecar | None = None, **params: Any) -> Ticket:
+    def call(
+        self, method: str, at: SagaSidecar | None = None, begins_in: JournalId | None = None, **params: Any
+    ) -> Ticket:
         sidecar = at or self.sidecars[0]
-        ticket, effects = sidecar.sagas.call(method, params, self.now)
+        ticket, effects = sidecar.sagas.call(method, params, self.now, begins_in)
         self.act(sidecar, effects)
         return sidecar.boot, ticket
 

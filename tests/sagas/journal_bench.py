@@ -157,8 +157,8 @@ class SagaCluster(Cluster):
 
     # -- for tests -----------------------------------------------------------------------------------------------------
 
-    def call(self, at: Sidecar, method: str, **params: Any) -> Call:
-        return self.processes[at.number].call(method, params)
+    def call(self, at: Sidecar, method: str, begins_in: JournalId | None = None, **params: Any) -> Call:
+        return self.processes[at.number].call(method, params, begins_in)
 
     def ask(self, at: Sidecar, method: str, **params: Any) -> tuple[str, Any]:
         """Call, and wait for (code, answer)."""
@@ -231,9 +231,9 @@ class SagaProcess:
         assert decoded == message
         self._input(lambda: self.sagas.received(sender.node, decoded, self._cluster.now, sender.boot))
 
-    def call(self, method: str, params: dict[str, Any]) -> Call:
+    def call(self, method: str, params: dict[str, Any], begins_in: JournalId | None = None) -> Call:
         assert self.runs, "a program speaks to a sidecar that runs"
-        ticket, effects = self.sagas.call(method, params, self._cluster.now)
+        ticket, effects = self.sagas.call(method, params, self._cluster.now, begins_in)
         self.act(effects)
         return Call(self, ticket)
 

@@ -4,6 +4,7 @@ from math import inf
 from typing import Any
 
 from gossipreg.journal.effects import COPIES_TO_COME
+from gossipreg.journal.model import JournalId
 from gossipreg.sagas.saga_definition import definition_untrusted, encode_definition
 from tests.sagas.bench import Bench, is_over
 from tests.sagas.bench_parts import LOST, UNSENT, Answer, SagaSidecar, step
@@ -34,6 +35,27 @@ def test_a_declared_saga_is_durable_when_it_is_answered() -> None:
     assert bench.answers[ticket][1] == {
         "saga": f"{'4a' * 16}.s1", "id": "s1", "state": "running", "copies": 3, "takeover": True,
     }  # fmt: skip
+
+
+def test_a_begin_that_names_a_journal_that_has_ended_begins_nowhere() -> None:
+    """Whoever led it had forgotten all its sagas: an id of it is free, in another journal."""
+    bench = Bench()
+    ended = JournalId(b"E" * 16)
+    bench.ended[bench.sidecars[0].node] = {ended}
+    code, answer = bench.ask("run", begins_in=ended, definition=THREE, id="s1")
+    assert (code, answer["text"]) == (
+        "not_found", f"journal {'45' * 16} has ended: it forgot its last saga before, so nothing is begun there",
+    )  # fmt: skip
+    assert bench.entries == 0
+
+
+def test_a_begin_that_names_a_journal_without_a_leader_waits() -> None:
+    bench = Bench()
+    code, answer = bench.ask("run", begins_in=JournalId(b"E" * 16), definition=THREE, id="s1")
+    assert (code, answer["text"]) == (
+        "unavailable", "no answer to run within 10 s: nobody leads the journal of this saga",
+    )  # fmt: skip
+    assert bench.entries == 0
 
 
 def test_a_declared_saga_commits_by_itself() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from gossipreg.journal.membership import ProcessStanding
 from gossipreg.journal.model import JournalId
-from gossipreg.sagas.saga_model import Decision, SagaRef
+from gossipreg.sagas.saga_model import Decision, SagaRef, read_saga
 from tests.journal.cluster import Sidecar
 from tests.sagas.bench_parts import Answer, Attempt, step
 from tests.sagas.journal_bench import Call, SagaCluster
@@ -223,7 +223,7 @@ def committed_meanwhile(seed: int) -> tuple[SagaCluster, SagaRef, Sidecar]:
 
 @pytest.mark.parametrize("seed", range(1, 6))
 @pytest.mark.parametrize(("method", "params"), [("show", {}), ("wait", {"timeout_ms": 100})])
-def test_a_leader_that_is_cut_off_tells_nothing_of_its_sagas(seed: int, method: str, params: dict[str, int]) -> None:
+def test_a_leader_that_is_cut_off_tells_nothing_of_its_sagas(seed: int, method: str, params: dict[str, Any]) -> None:
     cluster, saga, owner = committed_meanwhile(seed)
     call = cluster.call(owner, method, saga=str(saga), **params)
     cluster.run(5.0)
@@ -240,3 +240,22 @@ def test_a_leader_that_is_cut_off_does_not_list_its_sagas(seed: int) -> None:
     assert (code, told["sagas"]) == ("", [])
     (missing,) = told["unanswered"]
     assert missing.startswith(f"journal {saga.journal.hex()[:8]}: ")
+
+
+def test_a_begin_is_repeated_at_another_sidecar_in_the_first_journal() -> None:
+    """The same id there without the journal is another saga: who begins one again elsewhere names the first journal."""
+    cluster, _ = three_members()
+    first, second, third = cluster.sidecars
+    asked = {"definition": definition(step("reserve")), "id": "s1"}
+    _, begun = cluster.ask(first, "run", **asked)
+    saga = read_saga(begun["saga"])
+    assert saga is not None
+    with_three_voters(cluster, saga.journal)
+    assert cluster.ask(second, "run", begins_in=saga.journal, **asked)[0] == "exists"
+    cluster.crash(first)
+    code, again = cluster.ask(third, "run", begins_in=saga.journal, **asked)
+    assert (code, again["saga"]) == ("exists", begun["saga"])
+    assert len(cluster.sent("reserve")) == 1
+    code, other = cluster.ask(third, "run", **asked)
+    assert not code
+    assert other["saga"] != begun["saga"]

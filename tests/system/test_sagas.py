@@ -3,17 +3,19 @@
 import json
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import gossipreg
 from gossipreg.client import Client
 from gossipreg.errors import GossipregError, RequestError
 from scripts.tools.sidecars import Sidecar, Sidecars
@@ -156,6 +158,44 @@ def test_refused_step_has_the_others_undone(shop: Shop) -> None:
     assert f"{saga}/reserve" in shop.stock.ledger.undone
     assert f"{saga}/pay" not in shop.payment.ledger.undone, "it was refused"
     assert shop.held(saga) == set()
+
+
+class Killed(BaseException):
+    """The process of the relay ends here."""
+
+
+class DyingRegistry:
+    """Begins sagas at this sidecar, and dies before it learns that."""
+
+    def __init__(self, registry: gossipreg.Registry) -> None:
+        self._registry = registry
+        self.publish, self.saga_journal = registry.publish, registry.saga_journal
+
+    def run_saga(self, definition: Any, input: object = None, **named: Any) -> object:
+        self._registry.run_saga(definition, input, **named)
+        raise Killed
+
+
+def test_a_saga_of_an_outbox_runs_once_at_two_sidecars(shop: Shop, tmp_path: Path) -> None:
+    """The relay ends between the beginning and the mark, and another one, at another sidecar, sends the row again."""
+    one, two, three = shop.members
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(tmp_path / "shop.db", timeout=BOUND_S)
+
+    with closing(connect()) as connection:
+        gossipreg.Outbox(connection).create_table()
+        gossipreg.Outbox(connection).begin_saga(ORDER, INPUT, id="of-outbox")
+        connection.commit()
+    with gossipreg.connect(str(one.socket)) as registry, pytest.raises(Killed):
+        gossipreg.relay_once(connect, DyingRegistry(registry))
+    with gossipreg.connect(str(two.socket)) as registry:
+        assert gossipreg.relay_once(connect, registry).sent == 1
+        assert registry.saga_of("of-outbox").wait(BOUND_S, until="ended").is_committed
+    named = [saga["saga"] for saga in three.call("saga-list")["sagas"] if saga["saga"].endswith(".of-outbox")]
+    assert len(named) == 1
+    assert named[0].startswith(f"{one.call('saga-journal')['journal']}.")
+    assert {shop.stock.ledger.done[f"{named[0]}/{step}"] for step in ("reserve", "mail")} == {1}
 
 
 def test_saga_goes_on_or_is_undone_where_its_host_burns(tmp_path: Path) -> None:

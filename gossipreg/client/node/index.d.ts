@@ -64,8 +64,11 @@ export class Registry {
   saga<Result>(name: string, options: SagaOptions, work: (saga: Saga) => Result | Promise<Result>): Promise<Result>;
   /** Begin a declared saga; resolves once it is durable: this program is not needed any more. `definition`: an object,
    * or TOML or JSON as text. The same id, name and input again is the same saga, which is not begun again: `exists`.
-   * Rejects with SagaConflict if another saga has the id, and OutcomeUnknown if it may be begun or not. */
+   * An id is unique in its journal: to begin it again at another sidecar, give the `journal` of the first time. Rejects
+   * with SagaConflict if another saga has the id, and OutcomeUnknown if it may be begun or not. */
   runSaga(definition: Readonly<Record<string, any>> | string, options?: RunSagaOptions): Promise<BegunSaga>;
+  /** The journal in which this sidecar begins sagas, opened if there is none: for `runSaga` at another one. */
+  sagaJournal(): Promise<string>;
   /** A saga that somebody has begun, by its full name, JOURNAL.ID, or its id. */
   sagaOf(saga: string): SagaHandle;
   /** Have the events of these patterns handled, until `close` of the result, which keeps the process alive until then.

@@ -177,6 +177,12 @@ export class Registry {
     return this.#sagas.run(definition, options);
   }
 
+  /** The journal in which this sidecar begins sagas. See index.d.ts. */
+  async sagaJournal() {
+    this.#refuseClosed();
+    return this.#sagas.journal();
+  }
+
   /** A saga that somebody has begun. See index.d.ts. */
   sagaOf(saga) {
     this.#refuseClosed();

@@ -22,6 +22,8 @@ export interface RunSagaOptions {
   traceparent?: string;
   /** Goes with `traceparent`, up to 512 bytes. */
   tracestate?: string;
+  /** Where it begins, as `sagaJournal` answered before; left out: in the journal of this sidecar. */
+  journal?: string;
   /** Until it is durable, for all attempts (10,000). */
   timeoutMs?: number;
 }

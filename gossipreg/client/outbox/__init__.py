@@ -4,6 +4,7 @@
     tables      the tables in SQLite and PostgreSQL; which of the two a connection is
     rows        an event as a row of the outbox, and the call that publishes it again
     saga_rows   a declared saga as a row of the outbox, and the call that begins it
+    saga_sending  the journal that such a row names, in which each attempt begins its saga
     writing     Outbox, AsyncOutbox: an event is written in the program's transaction
     leases      the right to send, in SQLite: a row that says who sends, and until when
     sending     one pass over the rows that wait: read, publish, take out

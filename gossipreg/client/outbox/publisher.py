@@ -23,10 +23,15 @@ class SagaStarter(Protocol):
 
     def run_saga(
         self, definition: Mapping[str, Any] | str, input: object = None, *, id: str | None = None,
-        traceparent: str | None = None, tracestate: str | None = None, timeout: float = 10.0,
+        traceparent: str | None = None, tracestate: str | None = None, journal: str | None = None,
+        timeout: float = 10.0,
     ) -> object:  # fmt: skip
-        """Begin a declared saga, and return once it is durable; one that was begun before is fine. Raises
-        GossipregError, as `Publisher.publish`."""
+        """Begin a declared saga in this journal, and return once it is durable; one that was begun there before is
+        fine. Raises GossipregError, as `Publisher.publish`; NotFound: the journal has ended."""
+        ...
+
+    def saga_journal(self, *, timeout: float = 10.0) -> str:
+        """The journal in which a saga would begin now. Raises GossipregError."""
         ...
 
 

@@ -1,8 +1,8 @@
 """A declared saga as a row of the outbox, and the call that begins it.
 
 Owns: what is kept of a saga. Never knows: a database. It is checked when it is written: a definition that no journal
-would take is refused before the program commits. Its id is drawn then too, so that it is begun once in a journal,
-however often its row is sent.
+would take is refused before the program commits. Its id is drawn then too. `source` is the journal in which it is
+begun: `saga_sending.py` writes it.
 """
 
 import json

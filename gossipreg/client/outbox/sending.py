@@ -21,6 +21,7 @@ from gossipreg.client.log import log_warning
 from gossipreg.client.outbox.leases import RelayLease
 from gossipreg.client.outbox.publisher import Publisher, SagaStarter
 from gossipreg.client.outbox.rows import COLUMNS, SAGA, OutboxRow
+from gossipreg.client.outbox.saga_sending import SagaSending
 from gossipreg.client.outbox.tables import SQLITE, Dialect, TableName, sync_dialect, table_name
 from gossipreg.errors import GossipregError, Refused
 
@@ -88,6 +89,7 @@ class OutboxSender:
         name = table_name(table, self._dialect)
         self._table = name.sql()
         _set_autocommit(connection, self._dialect)
+        self._sagas = SagaSending(self._execute, self._table)
         self._right: SendingRight = (
             RelayLease(connection, name) if self._dialect is SQLITE else AdvisoryLock(connection, self._dialect, name)
         )
@@ -108,7 +110,7 @@ class OutboxSender:
                 if not go_on() or not self._right.hold():
                     break
                 try:
-                    reason = self._publish(row)
+                    reason = self._publish(number, row)
                 except Exception as fault:
                     return RelayPass(sent, refused, held=True, fault=fault)
                 if reason:
@@ -131,11 +133,11 @@ class OutboxSender:
         statement = f"SELECT {columns} FROM {self._table} WHERE refused IS NULL ORDER BY number LIMIT {READ_ROWS}"
         return [(values[0], OutboxRow.read(values[1:])) for values in self._execute(statement).fetchall()]
 
-    def _publish(self, row: OutboxRow) -> str:
+    def _publish(self, number: int, row: OutboxRow) -> str:
         """Publish the event, or begin the saga, and wait until it is durable. Returns why it will never be taken;
         empty: it was."""
         try:
-            send = self._saga(row) if row.form == SAGA else partial(self._publisher.publish, **row.call())
+            send = self._saga(number, row) if row.form == SAGA else partial(self._publisher.publish, **row.call())
         except ValueError as error:
             return f"bad_row: {error}"
         try:
@@ -146,12 +148,12 @@ class OutboxSender:
             return f"{error.code}: {error}"
         return ""
 
-    def _saga(self, row: OutboxRow) -> Callable[..., object]:
+    def _saga(self, number: int, row: OutboxRow) -> Callable[..., object]:
         from gossipreg.client.outbox.saga_rows import saga_call
 
         if not isinstance(self._publisher, SagaStarter):
             raise Refused(f"row {row.id} is a saga, and {self._publisher!r} begins none: give the relay a registry")
-        return partial(self._publisher.run_saga, **saga_call(row))
+        return partial(self._sagas.begin, self._publisher, number, row.source, saga_call(row))
 
     def _set_aside(self, number: int, row: OutboxRow, reason: str) -> None:
         reason = reason[:MAX_REASON].replace("\0", "?")

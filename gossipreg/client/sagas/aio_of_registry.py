@@ -10,8 +10,8 @@ from typing import Any
 from gossipreg.client.sagas.aio_caller import AsyncCaller
 from gossipreg.client.sagas.aio_saga import AsyncSaga
 from gossipreg.client.sagas.of_registry import RegistrySagas
-from gossipreg.client.sagas.running import run_call, run_failed
-from gossipreg.client.sagas.saga_answers import BegunAnswer, SagaStory
+from gossipreg.client.sagas.running import journal_call, run_call, run_failed
+from gossipreg.client.sagas.saga_answers import BegunAnswer, SagaStory, read_journal_untrusted
 from gossipreg.client.sagas.saga_handle import WAIT_S, SagaWaiting, checked_saga, show_call
 from gossipreg.errors import GossipregError
 
@@ -26,14 +26,18 @@ class AsyncRegistrySagas:
 
     async def run(
         self, definition: Mapping[str, Any] | str, input: object, id: str | None, traceparent: str | None,
-        timeout_s: float, tracestate: str | None = None,
+        timeout_s: float, tracestate: str | None = None, journal: str | None = None,
     ) -> BegunAnswer:  # fmt: skip
         """See `Registry.run_saga`."""
-        call = run_call(definition, input, id, traceparent, timeout_s, tracestate)
+        call = run_call(definition, input, id, traceparent, timeout_s, tracestate, journal)
         try:
             return BegunAnswer.read_untrusted("saga-run", await self._caller.call(call))
         except GossipregError as error:
             raise run_failed(call, error) from error.__cause__
+
+    async def journal(self, timeout_s: float) -> str:
+        """See `Registry.saga_journal`."""
+        return read_journal_untrusted(await self._caller.call(journal_call(timeout_s)))
 
     def saga_of(self, saga: str) -> "AsyncSagaHandle":
         """See `Registry.saga_of`."""

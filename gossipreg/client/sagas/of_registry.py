@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from gossipreg.client.events.publisher import RegistryClient
-from gossipreg.client.sagas.running import run_call, run_failed
+from gossipreg.client.sagas.running import journal_call, run_call, run_failed
 from gossipreg.client.sagas.saga import Saga
-from gossipreg.client.sagas.saga_answers import BegunAnswer
+from gossipreg.client.sagas.saga_answers import BegunAnswer, read_journal_untrusted
 from gossipreg.client.sagas.saga_caller import ProgramCaller
 from gossipreg.client.sagas.saga_handle import SagaHandle, checked_saga
 from gossipreg.errors import GossipregError
@@ -26,14 +26,18 @@ class RegistrySagas:
 
     def run(
         self, definition: Mapping[str, Any] | str, input: object, id: str | None, traceparent: str | None,
-        timeout_s: float, tracestate: str | None = None,
+        timeout_s: float, tracestate: str | None = None, journal: str | None = None,
     ) -> BegunAnswer:  # fmt: skip
         """See `Registry.run_saga`."""
-        call = run_call(definition, input, id, traceparent, timeout_s, tracestate)
+        call = run_call(definition, input, id, traceparent, timeout_s, tracestate, journal)
         try:
             return BegunAnswer.read_untrusted("saga-run", self.caller.call(call))
         except GossipregError as error:
             raise run_failed(call, error) from error.__cause__
+
+    def journal(self, timeout_s: float) -> str:
+        """See `Registry.saga_journal`."""
+        return read_journal_untrusted(self.caller.call(journal_call(timeout_s)))
 
     def saga_of(self, saga: str) -> SagaHandle:
         """See `Registry.saga_of`."""

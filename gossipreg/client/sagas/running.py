@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import Any
 
-from gossipreg.client.checks import check_number, id_or_drawn
+from gossipreg.client.checks import check_number, check_text, id_or_drawn
 from gossipreg.client.events.inheriting import given_trace
 from gossipreg.client.sagas.saga_call import ProgramCall
 from gossipreg.client.sagas.saga_step import json_text
@@ -18,6 +18,7 @@ def run_call(
     traceparent: str | None,
     timeout_s: float,
     tracestate: str | None = None,
+    journal: str | None = None,
 ) -> ProgramCall:
     """Raises BadParams."""
     if not isinstance(definition, Mapping | str):
@@ -29,8 +30,17 @@ def run_call(
     }
     if input is not None:
         params["input"] = json_text("input", input).encode()
+    if journal is not None:
+        check_text("journal", journal, "the id of a journal")
+        params["journal"] = journal
     params |= given_trace(traceparent, tracestate)
     return ProgramCall("saga-run", params, monotonic(), timeout_s)
+
+
+def journal_call(timeout_s: float) -> ProgramCall:
+    """Raises BadParams."""
+    check_number("timeout", timeout_s, "the seconds that the question may take")
+    return ProgramCall("saga-journal", {}, monotonic(), timeout_s)
 
 
 def _as_text(definition: Mapping[str, Any]) -> str | dict[str, Any]:
@@ -48,7 +58,7 @@ def run_failed(call: ProgramCall, error: GossipregError) -> GossipregError:
         return SagaConflict(f"another saga has the id {id}: {error}")
     if call.is_lost and isinstance(error, (Unreachable, OutcomeUnknown)):
         return OutcomeUnknown(
-            f"the saga may be begun or not: no answer within {call.timeout_s:g} s; begin it again with id={id!r}, it "
-            f"counts once ({error})"
+            f"the saga may be begun or not: no answer within {call.timeout_s:g} s; begin it again with id={id!r} at "
+            f"the same sidecar, it counts once ({error})"
         )
     return error

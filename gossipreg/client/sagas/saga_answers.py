@@ -131,6 +131,14 @@ class BegunAnswer:
         raise no_sidecar(method, result)
 
 
+def read_journal_untrusted(result: Any) -> str:
+    """As `StepAnswer.read_untrusted`."""
+    match result:
+        case {"journal": str(journal)} if journal:
+            return journal
+    raise no_sidecar("saga-journal", result)
+
+
 def no_sidecar(method: str, result: Any) -> Unreachable:
     return Unreachable(f"the program on the socket is not a sidecar: it answered {method} with {result!r:.200}")
 

@@ -27,7 +27,7 @@ from gossipreg.daemon.sagas.sagas_shown import SagasShown
 from gossipreg.daemon.sagas.secrets_folder import SecretsFolder
 from gossipreg.daemon.socket_client import Params, SocketClient
 from gossipreg.daemon.streams.inbox import StreamClosed, StreamNews, StreamReceived
-from gossipreg.errors import NoDataDirectory
+from gossipreg.errors import REQUEST_ERRORS, NoDataDirectory, Unavailable
 from gossipreg.journal.effects import JournalEffect
 from gossipreg.journal.leading import ProposalRefused
 from gossipreg.journal.model import JournalId
@@ -66,6 +66,8 @@ if TYPE_CHECKING:
     from gossipreg.wire.shapes import Shape
 
 SagaMethod = Callable[["LocalSagas", Params, SocketClient], Awaitable[bytes]]
+
+_NO_DISK = "this sidecar has no disk to keep sagas on: start it with --data-dir DIR"
 
 
 class _Waiter:
@@ -160,21 +162,35 @@ class LocalSagas:
         """A method of the local socket about sagas."""
         return await self._methods[method](self, params, client)
 
-    async def ask(self, method: str, params: Mapping[str, Any], client: SocketClient) -> SagaAnswer:
+    def own_journal(self) -> JournalId:
+        """Where the sagas of programs here begin; opened if there is none. Raises RequestError."""
+        if self.share.runtime.disk is None:
+            raise NoDataDirectory(_NO_DISK)
+        try:
+            return self._open_own()
+        except ProposalRefused as refusal:
+            text = f"{refusal}{self.share.runtime.disk_hint()}"
+            raise REQUEST_ERRORS.get(refusal.code, Unavailable)(text) from None
+
+    async def ask(
+        self, method: str, params: Mapping[str, Any], client: SocketClient, journal: JournalId | None = None
+    ) -> SagaAnswer:
         """Make a call, and wait for what comes of it. A client that hangs up meanwhile is noticed: it may be the
         program of sagas. Nothing is waited for on behalf of one that is gone, but what it has begun or decided.
-        Raises RequestError."""
-        if method in ("begin", "run") and self.share.runtime.disk is None:
-            raise NoDataDirectory("this sidecar has no disk to keep sagas on: start it with --data-dir DIR")
+        `journal`: where a saga begins; None: in that of this sidecar. Raises RequestError."""
+        if method in ("begin", "run") and journal is None and self.share.runtime.disk is None:
+            raise NoDataDirectory(_NO_DISK)
         given = dict(params)
         with self._spans.begin(method, given) as span:
-            answer = await self._answer(method, given, client)
+            answer = await self._answer(method, given, client, journal)
             if answer.code and answer.code != "exists":
                 span.end(answer.code)
         return answer.with_hint(self.share.runtime.disk_hint()) if method in ("begin", "run") else answer
 
-    async def _answer(self, method: str, params: dict[str, Any], client: SocketClient) -> SagaAnswer:
-        ticket, effects = self.sagas.call(method, params, self._pump.now())
+    async def _answer(
+        self, method: str, params: dict[str, Any], client: SocketClient, journal: JournalId | None
+    ) -> SagaAnswer:
+        ticket, effects = self.sagas.call(method, params, self._pump.now(), journal)
         waiter = self._waiters[ticket] = _Waiter()
         self._carry_out(effects)
         try:
@@ -332,14 +348,18 @@ class LocalSagas:
             self._carry_out(self.sagas.refused(effect.journal, effect.number, refusal.code, str(refusal), now))
 
     def _open(self) -> None:
-        runtime = self.share.runtime
-        runtime.need_disk()
         try:
-            journal = runtime.command(lambda journals, now: journals.open(now))
+            journal = self._open_own()
         except ProposalRefused as refusal:
             self._carry_out(self.sagas.not_opened(refusal.code, str(refusal), self._pump.now()))
         else:
             self._carry_out(self.sagas.opened(journal, self._pump.now()))
+
+    def _open_own(self) -> JournalId:
+        """Raises ProposalRefused."""
+        runtime = self.share.runtime
+        runtime.need_disk()
+        return runtime.command(lambda journals, now: journals.open(now))
 
 
 def _load_sender() -> "type[CommandSender]":

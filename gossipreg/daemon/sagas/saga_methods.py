@@ -19,6 +19,7 @@ from gossipreg.daemon.sagas.saga_answer import SagaAnswer, raise_error, unreadab
 from gossipreg.daemon.socket_client import Params, SocketClient, pack
 from gossipreg.errors import BadParams, NotFound, NotSynced
 from gossipreg.journal.message_forms import cut_text
+from gossipreg.journal.model import JOURNAL_ID_BYTES, JournalId
 from gossipreg.model import NodeId
 from gossipreg.sagas.saga_calls import NEEDS_NO_PROGRAM
 from gossipreg.sagas.saga_definition import definition_untrusted, encode_definition, read_definition
@@ -54,6 +55,18 @@ def _definition(name: str, value: Any) -> bytes:
     return encode_definition(read_definition(value.encode(), toml=not value.lstrip().startswith("{")))
 
 
+def _journal(name: str, value: Any) -> JournalId:
+    try:
+        raw = bytes.fromhex(value) if type(value) is str else b""
+    except ValueError:
+        raw = b""
+    if len(raw) != JOURNAL_ID_BYTES or len(value) != 2 * JOURNAL_ID_BYTES:
+        raise BadParams(
+            f"{name} is {str(value)[:80]!r}: give its {2 * JOURNAL_ID_BYTES} hex digits, as saga-journal does"
+        )
+    return JournalId(raw)
+
+
 def _why(name: str, value: Any) -> str:
     return check.text(name, value, most_bytes=MAX_TEXT_BYTES)
 
@@ -64,6 +77,7 @@ _BEGIN: dict[str, Check] = {
 }  # fmt: skip
 _RUN: dict[str, Check] = {
     "definition": _definition, "id": _any, "input": _json, "traceparent": _any, "tracestate": _any,
+    "journal": _journal,
 }  # fmt: skip
 _STEP: dict[str, Check] = {"saga": _any, "step": _any}
 _SAGA: dict[str, Check] = {"saga": _any}
@@ -90,9 +104,19 @@ async def begin(sagas: LocalSagas, params: Params, client: SocketClient) -> byte
 
 
 async def run(sagas: LocalSagas, params: Params, client: SocketClient) -> bytes:
-    """{definition, id, input, traceparent, tracestate} -> as `begin`"""
+    """{definition, id, input, traceparent, tracestate, journal} -> as `begin`. `journal`: not in that of this sidecar,
+    but in this one, whoever leads it."""
     given = take_untrusted("saga-run", params, _RUN, "definition")
-    return pack(_begun(await sagas.ask("run", given, client)))
+    where: JournalId | None = given.pop("journal", None)
+    return pack(_begun(await sagas.ask("run", given, client, where)))
+
+
+async def journal(sagas: LocalSagas, params: Params, client: SocketClient) -> bytes:
+    """{} -> {journal}: where sagas that are begun at this sidecar are. Who begins one writes it down before, so that a
+    repeat at another sidecar is the same saga."""
+    del client
+    take_untrusted("saga-journal", params, {})
+    return pack({"journal": sagas.own_journal().hex()})
 
 
 def _begun(answer: SagaAnswer) -> dict[str, Any]:
@@ -229,5 +253,5 @@ METHODS: dict[str, Callable[[LocalSagas, Params, SocketClient], Awaitable[bytes]
     "saga-after": _of_program("after", _STEP, "step"), "saga-commit": _of_program("commit", _SAGA, ends=True),
     "saga-abort": abort, "saga-show": show, "saga-list": list_, "saga-wait": wait,
     "saga-retry": _by_hand("saga-retry", "retry"), "saga-skip": _by_hand("saga-skip", "skip", "step", "why"),
-    "saga-give-up": _by_hand("saga-give-up", "give_up", "why"),
+    "saga-give-up": _by_hand("saga-give-up", "give_up", "why"), "saga-journal": journal,
 }  # fmt: skip

@@ -51,10 +51,29 @@ test("a run that is lost is sent again with the same id", async () => {
 test("a run that is not answered in time says with which id it counts once", async () => {
   sidecar.usual.run = () => CLOSE;
   const lost = registry.runSaga(DEFINITION, { id: "s1", timeoutMs: 500 });
-  await assert.rejects(lost, { name: "OutcomeUnknown", message: /begin it again with the id 's1', it counts once/ });
+  const message = /begin it again with the id 's1' at the same sidecar, it counts once/;
+  await assert.rejects(lost, { name: "OutcomeUnknown", message });
   sidecar.usual.run = () => failure("unavailable", "no leader");
   const refused = registry.runSaga(DEFINITION, { id: "s1", timeoutMs: 500 });
   await assert.rejects(refused, { name: "Unavailable", message: "no leader" });
+});
+
+test("a run names the journal in which it begins", async () => {
+  sidecar.usual.journal = () => ({ journal: JOURNAL });
+  const journal = await registry.sagaJournal();
+  assert.equal(journal, JOURNAL);
+  await registry.runSaga(DEFINITION, { id: "s1", journal });
+  await registry.runSaga(DEFINITION, { id: "s1" });
+  assert.deepEqual(
+    sidecar.params("run").map((params) => params.journal),
+    [JOURNAL, undefined],
+  );
+  for (const wrong of ["", 7, null]) {
+    const refused = registry.runSaga(DEFINITION, { journal: wrong });
+    await assert.rejects(refused, { name: "BadParams", message: /give what sagaJournal\(\) answered/ });
+  }
+  sidecar.usual.journal = () => ({});
+  await assert.rejects(registry.sagaJournal(), { name: "Unreachable" });
 });
 
 test("another saga of the id of a run is a conflict", async () => {

@@ -39,6 +39,7 @@ const paid: number = await registry.saga("create-order", { input: { n: 1 }, time
 const step = { name: "pay", service: "billing", method: "PUT", path: "/{key}", undo: null };
 const [first] = await registry.saga("create-order", {}, (saga) => saga.steps([step, { ...step, optional: true }]));
 const run = await registry.runSaga({ name: "create-order" }, { id: first?.step ?? "none", timeoutMs: 5 });
+await registry.runSaga("name = 1", { id: "s1", journal: await registry.sagaJournal() });
 if (run.exists && run.decision === "abort") console.log((await registry.runSaga("name = 1")).copies + 1);
 if (!(await registry.sagaOf("s1").wait({ until: "ended" })).isCommitted) console.log(paid);
 declare const database: { exec(script: string): void; prepare(statement: string): any };

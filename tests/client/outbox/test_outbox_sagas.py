@@ -16,7 +16,7 @@ from gossipreg.client.outbox.saga_rows import make_saga_row, saga_call
 from gossipreg.client.sagas.saga_answers import BegunAnswer
 from gossipreg.errors import Conflict, NotAllowed, OutcomeUnknown, Unavailable
 from tests.client.outbox.databases import Database, NotingPublisher
-from tests.client.sagas.saga_sidecar import CLOSE, SagaSidecar, begun
+from tests.client.sagas.saga_sidecar import CLOSE, JOURNAL, SagaSidecar, begun
 
 TOML = """
 name = "create-order"
@@ -53,6 +53,10 @@ class Registry(NotingPublisher):
         self.sagas.append(saga)
         self._begins(saga)
         return None
+
+    def saga_journal(self, *, timeout: float = 10.0) -> str:
+        del timeout
+        return JOURNAL
 
 
 def test_a_committed_saga_is_begun_in_the_order_of_the_rows(database: Database) -> None:
@@ -180,9 +184,11 @@ def test_run_saga_begins_a_declared_saga_once(tmp_path: Path) -> None:
 def test_a_row_of_the_outbox_begins_a_saga_at_the_sidecar(tmp_path: Path, database: Database) -> None:
     ids = begin(database, (TOML, {"item": "tea"}), ({"name": "ask", "step": [STEP]}, None))
     with SagaSidecar(tmp_path / "s.sock") as sagas, gossipreg.connect(str(sagas.path)) as registry:
-        sagas.usual["saga-run"] = begun
+        sagas.usual |= {"saga-run": begun, "saga-journal": lambda _: {"journal": JOURNAL}}
         assert relay_once(database.connect, registry).sent == 2
-        assert [params["id"] for params in sagas.params("saga-run")] == ids
+        assert [(params["id"], params["journal"]) for params in sagas.params("saga-run")] == [
+            (id, JOURNAL) for id in ids
+        ]
 
 
 def test_an_empty_id_is_refused_and_not_drawn(tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ from msgpack import packb, unpackb
 from gossipreg.daemon.journals.runtime import JournalRuntime
 from gossipreg.daemon.sagas import local_sagas
 from gossipreg.daemon.sagas.local_sagas import LocalSagas
+from gossipreg.errors import NoDataDirectory, NotSynced, RequestError, Unavailable
 from gossipreg.journal.effects import Resumed
+from gossipreg.journal.leading import ProposalRefused
 from gossipreg.journal.model import NO_BALLOT, JournalId
 from gossipreg.model import NodeId
 from gossipreg.sagas.saga_effects import CommandDone, SagaCallAnswered, SagaEffect, SendCommand
@@ -65,17 +67,40 @@ async def test_a_saga_that_does_not_begin_names_the_disk_that_fails(
 ) -> None:
     answered = SagaCallAnswered(7, "unavailable", packb({"text": "nobody leads the journal"}))
     monkeypatch.setattr(Sagas, "call", lambda *_: (7, [answered]))
-    node = SimpleNamespace(id=NodeId(b"n" * 16), name=lambda _: "n")
-    pump: Any = SimpleNamespace(now=lambda: 7.0, bug=lambda *_: None)
-    sagas = LocalSagas(node, pump, ANY, ANY, rights=ANY, audit=ANY, secrets=None, methods={})  # type: ignore[arg-type]
-    runtime = SimpleNamespace(journals=None, disk=ANY, disk_hint=lambda: "; the disk of this sidecar fails")
-    share: Any = SimpleNamespace(runtime=runtime)
-    sagas.begin(share, SimpleNamespace(leader=lambda _: None))
+    sagas = sagas_over(SimpleNamespace(journals=None, disk=ANY, disk_hint=lambda: "; the disk of this sidecar fails"))
     with trio.fail_after(60):
         answer = await sagas.ask(method, {}, SimpleNamespace(hung_up=trio.sleep_forever))  # type: ignore[arg-type]
     told = "nobody leads the journal" + "; the disk of this sidecar fails" * named
     assert (answer.code, answer.fields["text"]) == ("unavailable", told)
     assert unpackb(answer.result) == answer.fields
+
+
+def sagas_over(runtime: Any) -> LocalSagas:
+    node = SimpleNamespace(id=NodeId(b"n" * 16), name=lambda _: "n")
+    pump: Any = SimpleNamespace(now=lambda: 7.0, bug=lambda *_: None)
+    sagas = LocalSagas(node, pump, ANY, ANY, rights=ANY, audit=ANY, secrets=None, methods={})  # type: ignore[arg-type]
+    sagas.begin(SimpleNamespace(runtime=runtime), SimpleNamespace(leader=lambda _: None))  # type: ignore[arg-type]
+    return sagas
+
+
+def test_a_sidecar_without_a_disk_names_no_journal() -> None:
+    with pytest.raises(NoDataDirectory, match="start it with --data-dir"):
+        sagas_over(SimpleNamespace(journals=None, disk=None)).own_journal()
+
+
+@pytest.mark.parametrize(("code", "error"), [("unavailable", Unavailable), ("not_synced", NotSynced)])
+def test_a_journal_that_cannot_be_opened_names_the_disk_that_fails(code: str, error: type[RequestError]) -> None:
+    def refuse(_: object) -> None:
+        raise ProposalRefused(code, "not yet")
+
+    needed: list[bool] = []
+    runtime = SimpleNamespace(
+        journals=None, disk=ANY, need_disk=lambda: needed.append(True), command=refuse,
+        disk_hint=lambda: "; the disk of this sidecar fails",
+    )  # fmt: skip
+    with pytest.raises(error, match=r"^not yet; the disk of this sidecar fails$"):
+        sagas_over(runtime).own_journal()
+    assert needed == [True]
 
 
 @pytest.mark.parametrize("fails", [True, False, None])

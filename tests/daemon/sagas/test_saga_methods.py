@@ -17,13 +17,14 @@ from gossipreg.daemon.sagas.saga_methods import METHODS
 from gossipreg.daemon.sagas.saga_programs import SagaPrograms
 from gossipreg.daemon.socket_client import SocketClient
 from gossipreg.errors import BadParams, Busy, NotAllowed, NotSynced, OutcomeUnknown, RequestError, Unavailable
+from gossipreg.journal.model import JournalId
 from gossipreg.rights import RIGHTS, Rights
 from gossipreg.sagas.saga_definition import decode_definition
-from gossipreg.sagas.saga_model import MAX_TEXT_BYTES, SagaRef, read_saga
+from gossipreg.sagas.saga_model import MAX_TEXT_BYTES, SagaRef
 from tests.sagas.one_line import assert_one_line
 
 NAME = "00" * 15 + "01.order-7"
-SAGA = read_saga(NAME)
+SAGA = SagaRef(JournalId(b"\0" * 15 + b"\1"), "order-7")
 STEP = {"name": "reserve", "service": "stock", "method": "PUT", "path": "/r/{key}", "undo": None}
 DEFINITION = {"name": "create-order", "step": [{**STEP, "harmless": True}]}
 
@@ -43,13 +44,21 @@ class Stub:
         self.reports = SimpleNamespace(by_hand=lambda *said: self.by_hand.append(said), counts=Counter())
         self.name = "web-1"
         self.synced = True
+        self.begins_in: JournalId | None = None
+        """Which journal the last call named."""
 
     def _note_lost(self, sagas: Sequence[SagaRef]) -> None:
         self.lost += sagas
 
-    async def ask(self, method: str, params: dict[str, Any], client: SocketClient) -> SagaAnswer:
+    def own_journal(self) -> JournalId:
+        return SAGA.journal
+
+    async def ask(
+        self, method: str, params: dict[str, Any], client: SocketClient, journal: JournalId | None = None
+    ) -> SagaAnswer:
         del client
         self.asked.append((method, dict(params)))
+        self.begins_in = journal
         code, result = self.answers.pop(0)
         return saga_answer_untrusted(method, code, result if type(result) is bytes else packb(result))
 
@@ -120,6 +129,24 @@ async def test_definition_that_is_wrong_is_refused_at_once() -> None:
     for given, why in (({"name": "create-order", "step": []}, "at least one"), ("name", "no TOML"), (7, "give TOML")):
         with pytest.raises(BadParams, match=why):
             await stub.call("saga-run", client(), definition=given)
+
+
+async def test_declared_saga_begins_in_the_journal_that_is_named() -> None:
+    stub = Stub(("", BEGUN), ("", BEGUN))
+    journal = await stub.call("saga-journal", client())
+    assert journal == {"journal": SAGA.journal.hex()}
+    await stub.call("saga-run", client(), definition=DEFINITION, **journal)
+    assert stub.begins_in == SAGA.journal
+    await stub.call("saga-run", client(), definition=DEFINITION)
+    assert stub.begins_in is None
+    assert [params.keys() for _, params in stub.asked] == [{"definition"}] * 2, "an older leader knows no more"
+
+
+@pytest.mark.parametrize("wrong", ["", "5f", "5f" * 17, "xy" * 16, " " + "5f" * 15 + " ", b"5f" * 16, 7, True])
+async def test_journal_that_is_no_id_is_refused_at_once(wrong: object) -> None:
+    stub = Stub()
+    with pytest.raises(BadParams, match="give its 32 hex digits, as saga-journal does"):
+        await stub.call("saga-run", client(), definition=DEFINITION, journal=wrong)
 
 
 async def test_declared_saga_has_no_program() -> None:
@@ -248,10 +275,11 @@ CALLS: dict[str, dict[str, Any]] = {
     "saga-wait": {"saga": NAME}, "saga-retry": {"saga": NAME},
     "saga-skip": {"saga": NAME, "step": "reserve", "why": "by hand"}, "saga-give-up": {"saga": NAME, "why": "by hand"},
 }  # fmt: skip
+assert {*CALLS, "saga-journal"} == {*METHODS}, "the last asks no leader"
 READS = ("saga-show", "saga-list", "saga-wait")
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", CALLS)
 async def test_broken_bytes_of_a_member_are_one_error(method: str) -> None:
     for broken in BROKEN:
         stub = Stub(("", broken))
@@ -260,7 +288,7 @@ async def test_broken_bytes_of_a_member_are_one_error(method: str) -> None:
         assert_one_line(caught.value)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", CALLS)
 async def test_an_error_keeps_its_code_where_its_text_is_broken(method: str) -> None:
     for broken in BROKEN:
         with pytest.raises(Busy, match="reason cannot be read"):

@@ -5,8 +5,8 @@ import { BadParams, DeadlineExceeded } from "../errors.mjs";
 import { requireFunction, requireWait, shown } from "../given.mjs";
 import { refuseUnknown } from "../unknown-options.mjs";
 import { ANSWER_S, ProgramCall } from "./program-call.mjs";
-import { runCall, runFailed } from "./running.mjs";
-import { begunUntrusted, storyUntrusted } from "./saga-answers.mjs";
+import { journalCall, runCall, runFailed } from "./running.mjs";
+import { begunUntrusted, journalUntrusted, storyUntrusted } from "./saga-answers.mjs";
 import { ProgramCaller } from "./saga-caller.mjs";
 import { Saga, requireSaga } from "./saga.mjs";
 
@@ -40,6 +40,11 @@ export class RegistrySagas {
     } catch (error) {
       throw runFailed(call, error);
     }
+  }
+
+  /** See `Registry.sagaJournal` in index.d.ts. */
+  async journal() {
+    return journalUntrusted(await this.#caller.callAlone(journalCall()));
   }
 
   /** See `Registry.sagaOf` in index.d.ts. */

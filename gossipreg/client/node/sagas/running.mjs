@@ -8,16 +8,24 @@ import { refuseUnknown } from "../unknown-options.mjs";
 import { CALL_S, ProgramCall } from "./program-call.mjs";
 import { jsonText, newSagaId, wholeMs } from "./saga-step.mjs";
 
-const OPTIONS = ["input", "id", "traceparent", "tracestate", "timeoutMs"];
+const OPTIONS = ["input", "id", "traceparent", "tracestate", "journal", "timeoutMs"];
 
 /** Throws BadParams. */
 export function runCall(definition, options = {}) {
   refuseUnknown("runSaga", options, OPTIONS);
-  const { input, id, traceparent, tracestate, timeoutMs = CALL_S * 1000 } = options;
+  const { input, id, traceparent, tracestate, journal, timeoutMs = CALL_S * 1000 } = options;
   const params = { definition: definitionText(definition), id: newSagaId(id) };
   if (input !== undefined) params.input = jsonText("input", input);
+  if (journal !== undefined) params.journal = journalId(journal);
   Object.assign(params, givenTrace(traceparent, tracestate));
   return new ProgramCall("saga-run", params, monotonic(), wholeMs("timeoutMs", timeoutMs) / 1000);
+}
+
+export const journalCall = () => new ProgramCall("saga-journal", {}, monotonic());
+
+function journalId(journal) {
+  if (typeof journal === "string" && journal) return journal;
+  throw new BadParams(`journal is ${shown(journal)}: give what sagaJournal() answered, or leave it out`);
 }
 
 /** An object goes as a text: the parameters of a call may not nest as deep as the JSON of a step. */
@@ -36,8 +44,8 @@ export function runFailed(call, error) {
     return new SagaConflict(`another saga has the id ${id}: ${error.message}`, { cause: error });
   }
   if (call.isLost && (error instanceof Unreachable || error instanceof OutcomeUnknown)) {
-    const what = `the saga may be begun or not: begin it again with the id ${shown(id)}, it counts once`;
-    return new OutcomeUnknown(`${what} (${error.message})`, { cause: error });
+    const again = `begin it again with the id ${shown(id)} at the same sidecar, it counts once`;
+    return new OutcomeUnknown(`the saga may be begun or not: ${again} (${error.message})`, { cause: error });
   }
   return error;
 }

@@ -44,6 +44,12 @@ export function begunUntrusted(method, answer) {
   return { saga, id, state, copies, takeover, decision, exists: answer.exists === true };
 }
 
+/** Throws Unreachable. */
+export function journalUntrusted(answer) {
+  if (typeof answer?.journal !== "string" || !answer.journal) throw noSidecar("saga-journal", answer);
+  return answer.journal;
+}
+
 /** How a saga stands; see `SagaStory` in sagas.d.ts. Throws Unreachable. */
 export function storyUntrusted(answer) {
   if (typeof answer?.saga !== "string" || typeof answer.state !== "string") throw noSidecar("saga-show", answer);
