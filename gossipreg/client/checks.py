@@ -49,6 +49,11 @@ def check_text(name: str, value: Any, wants: str) -> None:
         raise BadParams(f"{name} {value!r} is no text: give {wants}, or None")
 
 
+def can_be_stored(text: str) -> bool:
+    """Whether every database takes this text: it has no NUL, and no half of a surrogate pair, which UTF-8 has not."""
+    return "\0" not in text and not any("\ud800" <= letter < "\ue000" for letter in text)
+
+
 def id_or_drawn(id: str | None, wants: str) -> str:
     """The id of something new: as given, or drawn. Raises BadParams for an empty one: it may be a variable that was not
     set, and would not be the same the next time."""

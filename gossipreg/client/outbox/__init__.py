@@ -10,7 +10,8 @@
     sending     one pass over the rows that wait: read, publish, take out
     relays      the relays of this process: wake, forks, the end of the program
     relay       Relay, relay_once: the thread that makes these passes
-    transactions  a transaction around a handler: of its own, or a part of the program's
+    transactions  a transaction around a handler: of its own, or the program's
+    program_block  what a program does in a transaction: whether the transaction keeps it
     inbox       Inbox, AsyncInbox: an event's effect and the note that it happened, in one transaction
 
 Nothing here imports sqlite3 or psycopg before a program hands in a connection of it.

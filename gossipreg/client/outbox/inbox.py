@@ -9,11 +9,14 @@ finds a note only if the first was committed.
 """
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from time import time
 from typing import Any
 
+from gossipreg.client.checks import can_be_stored
+from gossipreg.client.log import log_warning
+from gossipreg.client.outbox.program_block import HANDLER_BLOCK, ConnectionState, ProgramBlock, connection_state
 from gossipreg.client.outbox.publisher import ReceivedEvent
 from gossipreg.client.outbox.tables import (
     INBOX_TABLE,
@@ -28,7 +31,12 @@ from gossipreg.client.outbox.tables import (
     sync_dialect,
     table_name,
 )
-from gossipreg.client.outbox.transactions import async_transaction, own_transaction, part_of_transaction
+from gossipreg.client.outbox.transactions import (
+    joined_transaction,
+    joined_transaction_async,
+    own_transaction,
+    own_transaction_async,
+)
 from gossipreg.errors import BadParams
 
 LEAST_KEPT = timedelta(days=7)
@@ -64,32 +72,32 @@ class Inbox:
         raises. With `commit=False` it is part of the program's transaction, and the program commits it, before the
         event is acknowledged. `handler` names what is done: two handlers of one event have two names.
 
-        Raises Refused if a transaction is open (with `commit=False`: if none is and the connection begins none), and
-        the errors of the database; an event whose handler raises is delivered again.
+        Raises Refused if a transaction is open (with `commit=False`: if none is and the connection begins none), if the
+        connection is lost, and if the block comes to its end though nothing of it is kept, or though it has ended its
+        transaction itself; BadParams, and the errors of the database. An event whose handler raises is delivered again.
         """
         note = _Note(self._table, self._dialect, event, handler)
-        transaction = own_transaction if commit else part_of_transaction
-        failed = False
+        transaction = own_transaction if commit else joined_transaction
+        block = ProgramBlock(self._connection, self._dialect, HANDLER_BLOCK)
         try:
-            with transaction(self._connection, self._dialect):
-                is_new = note.is_new(self._dialect.execute(self._connection, note.statement, *note.values).rowcount)
-                try:
-                    yield is_new
-                except BaseException:
-                    failed = is_new and commit
-                    raise
+            with transaction(self._connection, self._dialect, HANDLER_BLOCK), block.around():
+                cursor = self._dialect.execute(self._connection, note.statement, *note.values)
+                yield note.was_written(cursor, cursor.fetchone() if cursor.description else None)
         except BaseException:
-            if failed:
+            if block.is_half_kept and note.was_new:
                 self._take_back(note)
             raise
 
     def _take_back(self, note: "_Note") -> None:
-        """The block has raised: a note that it has committed by itself would keep the event from being handled. psycopg
-        allows no such commit."""
-        if self._dialect is SQLITE:
-            with suppress(Exception):  # the block's own error is what is told
-                self._dialect.execute(self._connection, note.back, *note.values)
+        """The block has committed its note by itself, and the rest of it is lost."""
+        try:
+            self._dialect.execute(self._connection, note.back, *note.values_back)
+            if self._dialect is SQLITE:
                 self._connection.commit()
+            elif connection_state(self._connection, self._dialect) is not ConnectionState.IDLE:
+                self._dialect.execute(self._connection, "COMMIT")
+        except Exception as error:  # that of the block is raised
+            note.tell_that_it_stays(error)
 
     def forget(self, older_than: timedelta = KEPT) -> int:
         """Delete notes that are older than this, at most 10,000 at a time, and return how many were deleted. It is part
@@ -119,8 +127,24 @@ class AsyncInbox:
     async def once(self, event: ReceivedEvent, handler: str, *, commit: bool = True) -> AsyncIterator[bool]:
         """As `Inbox.once`."""
         note = _Note(self._table, self._dialect, event, handler)
-        async with async_transaction(self._connection, commit=commit):
-            yield note.is_new((await self._execute(note.statement, *note.values)).rowcount)
+        transaction = own_transaction_async if commit else joined_transaction_async
+        block = ProgramBlock(self._connection, self._dialect, HANDLER_BLOCK)
+        try:
+            async with transaction(self._connection, self._dialect, HANDLER_BLOCK), block.around_async():
+                cursor = await self._execute(note.statement, *note.values)
+                yield note.was_written(cursor, await cursor.fetchone())
+        except BaseException:
+            if block.is_half_kept and note.was_new:
+                await self._take_back(note)
+            raise
+
+    async def _take_back(self, note: "_Note") -> None:
+        try:
+            await self._execute(note.back, *note.values_back)
+            if connection_state(self._connection, self._dialect) is not ConnectionState.IDLE:
+                await self._execute("COMMIT")
+        except Exception as error:
+            note.tell_that_it_stays(error)
 
     async def forget(self, older_than: timedelta = KEPT) -> int:
         """As `Inbox.forget`."""
@@ -135,22 +159,38 @@ class _Note:
     """That this handler has handled this event: the statement that writes it."""
 
     def __init__(self, table: TableName, dialect: Dialect, event: ReceivedEvent, handler: str) -> None:
-        if not isinstance(handler, str) or not 1 <= len(handler) <= MAX_HANDLER or "\0" in handler:
+        if not isinstance(handler, str) or not 1 <= len(handler) <= MAX_HANDLER or not can_be_stored(handler):
             raise BadParams(f"handler is {handler!r}: name what is done with the event, in 1 to {MAX_HANDLER} letters")
         source, id = getattr(event, "source", None), getattr(event, "id", None)
         if not isinstance(source, str) or not isinstance(id, str):
             raise BadParams(f"event is {event!r}: give the event that the handler got, which has a source and an id")
-        self.values: tuple[object, ...] = (source, id, handler)
-        columns = "source, id, handler"
-        if dialect is SQLITE:
-            self.values, columns = (*self.values, time()), f"{columns}, noted_at"
-        marks = ", ".join("?" * len(self.values))
-        self.back = f"DELETE FROM {table.sql()} WHERE " + " AND ".join(f"{name} = ?" for name in columns.split(", "))
+        if not can_be_stored(source) or not can_be_stored(id):
+            raise BadParams(f"the event has source {source!r} and id {id!r}, which are no text that a database keeps")
+        self._name = f"event {id} of {source} for {handler!r} in {table.sql()}"
+        self._key = (source, id, handler)
+        noted = "(extract(epoch FROM noted_at) * 1000000)::bigint"
+        self.values: tuple[object, ...] = self._key
+        columns, marks, returning = "source, id, handler", "?, ?, ?", f" RETURNING {noted}"
+        if dialect is SQLITE:  # it can return nothing before its release 3.35
+            noted = "noted_at"
+            self.values, columns, marks, returning = (*self._key, time()), f"{columns}, noted_at", f"{marks}, ?", ""
+        self.statement = f"INSERT INTO {table.sql()} ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING{returning}"
+        self.back = f"DELETE FROM {table.sql()} WHERE source = ? AND id = ? AND handler = ? AND {noted} = ?"
         """Deletes this note, and not one that another instance has written since."""
-        self.statement = f"INSERT INTO {table.sql()} ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING"
+        self.values_back: tuple[object, ...] = ()
+        self.was_new = False
 
-    def is_new(self, rowcount: int) -> bool:
-        return rowcount == 1
+    def was_written(self, cursor: Any, returned: tuple[Any, ...] | None) -> bool:
+        """Whether the handler is to act. `returned`: by the statement, in PostgreSQL."""
+        self.was_new = cursor.rowcount == 1
+        self.values_back = (*self._key, *(returned or self.values[3:]))
+        return self.was_new
+
+    def tell_that_it_stays(self, error: Exception) -> None:
+        log_warning(
+            f"the note of {self._name} stays, though its block has failed after a commit of its own, so that the event "
+            f"counts as handled ({' '.join(str(error).split())}): delete the note"
+        )
 
 
 def _forget(table: TableName, dialect: Dialect, older_than: timedelta) -> tuple[str, float]:

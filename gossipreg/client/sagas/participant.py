@@ -7,10 +7,12 @@ Owns: the transaction around the program's work. Never knows: which statement fo
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any
 
 from gossipreg.client.checks import check_callable, refuse_coroutine
+from gossipreg.client.outbox.program_block import DO_WORK, UNDO_WORK, BlockWords, ProgramBlock, Steps
 from gossipreg.client.outbox.tables import (
     async_dialect,
     create_tables,
@@ -19,25 +21,25 @@ from gossipreg.client.outbox.tables import (
     sync_dialect,
     table_name,
 )
-from gossipreg.client.outbox.transactions import async_transaction, own_transaction, part_of_transaction
+from gossipreg.client.outbox.transactions import (
+    joined_transaction,
+    joined_transaction_async,
+    own_transaction,
+    own_transaction_async,
+)
 from gossipreg.client.sagas.participant_answer import ParticipantAnswer
 from gossipreg.client.sagas.participant_rules import (
-    DROP_WORK,
-    KEEP_WORK,
     KEPT,
     PARTICIPANT_TABLE,
-    WORK,
-    WORK_ENDED,
     AnswerNotKept,
     ParticipantRules,
+    ProgramWork,
     Rules,
-    Statement,
     StatementResult,
     checked_do_key,
     checked_undo_key,
     participant_tables,
 )
-from gossipreg.errors import Refused
 
 
 class Participant:
@@ -71,25 +73,28 @@ class Participant:
 
         Raises BadParams for a key that is none, Refused as `Inbox.once`, and the errors of the database.
         """
-        return self._run(self._rules.doing(checked_do_key(key)), work, commit)
+        return self._run(self._rules.doing(checked_do_key(key)), work, commit, DO_WORK)
 
     def undo(self, key: str, work: Callable[[], object], *, commit: bool = True) -> ParticipantAnswer:
         """Undo what was done for this key (header Gossipreg-Undoes) by `work`, once, and refuse it from now on. Where
         nothing was done, it answers 204 without work. 404 and 410 of the work are kept with its changes, as 2xx are:
         the saga takes them for undone. After any other answer it is tried again, and nothing is kept. As `do`
         otherwise."""
-        return self._run(self._rules.undoing(checked_undo_key(key)), work, commit)
+        return self._run(self._rules.undoing(checked_undo_key(key)), work, commit, UNDO_WORK)
 
-    def _run(self, rules: Rules, work: Callable[[], object], commit: bool) -> ParticipantAnswer:
+    def _run(
+        self, rules: Rules, work: Callable[[], object], commit: bool, words: BlockWords
+    ) -> ParticipantAnswer:  # fmt: skip
         check_callable("work", work, "a function that changes the database and returns the answer")
-        transaction = own_transaction if commit else part_of_transaction
+        given = self._connection, self._dialect, words
+        transaction = own_transaction if commit else joined_transaction
         try:
-            with transaction(self._connection, self._dialect):
-                return self._follow(rules, work)
+            with transaction(*given), nullcontext() if commit else ProgramBlock(*given).around():
+                return self._follow(rules, work, ProgramBlock(*given, "gossipreg_work"))
         except AnswerNotKept as error:
             return error.answer
 
-    def _follow(self, rules: Rules, work: Callable[[], object]) -> ParticipantAnswer:
+    def _follow(self, rules: Rules, work: Callable[[], object], block: ProgramBlock) -> ParticipantAnswer:
         given: Any = None
         while True:
             try:
@@ -97,16 +102,14 @@ class Participant:
             except StopIteration as over:
                 answer: ParticipantAnswer = over.value
                 return answer
-            if asked is WORK:
+            if asked is ProgramWork.WORK:
                 result = work()
                 refuse_coroutine("work", work, result)
                 given = ParticipantAnswer.of(result)
+            elif isinstance(asked, ProgramWork):
+                block.run(_steps(block, asked))
             else:
-                try:
-                    cursor = self._dialect.execute(self._connection, asked[0], *asked[1])
-                except Exception as error:
-                    _refuse_ended(asked, error)
-                    raise
+                cursor = self._dialect.execute(self._connection, asked[0], *asked[1])
                 given = StatementResult(cursor.rowcount, cursor.fetchone() if cursor.description else None)
 
 
@@ -130,21 +133,27 @@ class AsyncParticipant:
 
     async def do(self, key: str, work: Callable[[], Awaitable[object]], *, commit: bool = True) -> ParticipantAnswer:
         """As `Participant.do`."""
-        return await self._run(self._rules.doing(checked_do_key(key)), work, commit)
+        return await self._run(self._rules.doing(checked_do_key(key)), work, commit, DO_WORK)
 
     async def undo(self, key: str, work: Callable[[], Awaitable[object]], *, commit: bool = True) -> ParticipantAnswer:
         """As `Participant.undo`."""
-        return await self._run(self._rules.undoing(checked_undo_key(key)), work, commit)
+        return await self._run(self._rules.undoing(checked_undo_key(key)), work, commit, UNDO_WORK)
 
-    async def _run(self, rules: Rules, work: Callable[[], Awaitable[object]], commit: bool) -> ParticipantAnswer:
+    async def _run(
+        self, rules: Rules, work: Callable[[], Awaitable[object]], commit: bool, words: BlockWords
+    ) -> ParticipantAnswer:
         check_callable("work", work, "an async function that changes the database and returns the answer")
+        given = self._connection, self._dialect, words
+        transaction = own_transaction_async if commit else joined_transaction_async
         try:
-            async with async_transaction(self._connection, commit=commit):
-                return await self._follow(rules, work)
+            async with transaction(*given), nullcontext() if commit else ProgramBlock(*given).around_async():
+                return await self._follow(rules, work, ProgramBlock(*given, "gossipreg_work"))
         except AnswerNotKept as error:
             return error.answer
 
-    async def _follow(self, rules: Rules, work: Callable[[], Awaitable[object]]) -> ParticipantAnswer:
+    async def _follow(
+        self, rules: Rules, work: Callable[[], Awaitable[object]], block: ProgramBlock
+    ) -> ParticipantAnswer:
         given: Any = None
         while True:
             try:
@@ -152,19 +161,14 @@ class AsyncParticipant:
             except StopIteration as over:
                 answer: ParticipantAnswer = over.value
                 return answer
-            if asked is WORK:
+            if asked is ProgramWork.WORK:
                 given = ParticipantAnswer.of(await work())
+            elif isinstance(asked, ProgramWork):
+                await block.run_async(_steps(block, asked))
             else:
-                statement = self._dialect.text(asked[0])
-                try:
-                    cursor = await self._dialect.cursor(self._connection).execute(statement, asked[1])
-                except Exception as error:
-                    _refuse_ended(asked, error)
-                    raise
+                cursor = await self._dialect.cursor(self._connection).execute(self._dialect.text(asked[0]), asked[1])
                 given = StatementResult(cursor.rowcount, await cursor.fetchone() if cursor.description else None)
 
 
-def _refuse_ended(statement: Statement, error: Exception) -> None:
-    """Raises Refused where the savepoint around the work is gone, since the work has ended the transaction."""
-    if statement in (KEEP_WORK, DROP_WORK):
-        raise Refused(f"{WORK_ENDED} ({error})") from error
+def _steps(block: ProgramBlock, asked: ProgramWork) -> Steps:
+    return {ProgramWork.BEGIN: block.begin, ProgramWork.DROP: block.drop, ProgramWork.KEEP: block.keep}[asked]()

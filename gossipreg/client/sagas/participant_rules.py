@@ -23,6 +23,8 @@ from enum import Enum
 from time import time
 from typing import Any, Final, NamedTuple
 
+from gossipreg.client.checks import can_be_stored
+from gossipreg.client.outbox.program_block import DO_WORK, ended
 from gossipreg.client.outbox.tables import SQLITE, Dialect, TableName
 from gossipreg.client.sagas.participant_answer import GONE, NO_CONTENT, UNDONE_TOO, ParticipantAnswer, kept_answer
 from gossipreg.errors import BadParams, Unavailable
@@ -37,22 +39,24 @@ MAX_KEY = 512
 LOOKS = 8
 """How often a row is looked for that vanishes between two statements, since it is forgotten right now."""
 DONE, REFUSED, UNDONE = "done", "refused", "undone"
-KEEP_WORK: Final = ("RELEASE SAVEPOINT gossipreg_work", ())
-DROP_WORK: Final = ("ROLLBACK TO SAVEPOINT gossipreg_work", ())
-WORK_ENDED = (
-    "the work has ended the transaction that it is part of, or left it failed: it must neither commit nor roll back, "
-    "and what it has committed stays until the step is undone"
-)
-UNFINISHED = ParticipantAnswer(500, {"error": {"code": "unfinished", "message": WORK_ENDED}})
+UNFINISHED = ParticipantAnswer(500, {"error": {"code": "unfinished", "message": str(ended(DO_WORK))}})
 """Of a row whose work is not over: nobody sees it, but where the work has committed it."""
 _UNDO_KEY = re.compile(r"([0-9a-f]+\.[^/]+/[^/]+)/undo")
 
 
 class ProgramWork(Enum):
-    WORK = "work"
+    """What is done with the program's work. The savepoint around it is a `ProgramBlock`."""
+
+    BEGIN = "begin the savepoint"
+    WORK = "do the work"
+    DROP = "take back what it changed"
+    KEEP = "end the savepoint"
 
 
+BEGIN_WORK: Final = ProgramWork.BEGIN
 WORK: Final = ProgramWork.WORK
+DROP_WORK: Final = ProgramWork.DROP
+KEEP_WORK: Final = ProgramWork.KEEP
 
 
 class StatementResult(NamedTuple):
@@ -91,7 +95,7 @@ class ParticipantRules:
                 gone = {"error": {"code": "undone", "message": "this key was undone, so it is done no more"}}
                 return ParticipantAnswer(GONE, gone).repeated()
             return kept_answer(status, content_type, body)
-        yield ("SAVEPOINT gossipreg_work", ())
+        yield BEGIN_WORK
         answer: ParticipantAnswer = yield WORK
         if answer.is_refusal:
             yield DROP_WORK
@@ -110,9 +114,13 @@ class ParticipantRules:
         state, status, content_type, body = row
         if state == UNDONE:
             return kept_answer(status, content_type, body)
-        answer = (yield WORK) if state == DONE else ParticipantAnswer(NO_CONTENT)
-        if not answer.is_done and answer.status not in UNDONE_TOO:
-            raise AnswerNotKept(answer)
+        answer = ParticipantAnswer(NO_CONTENT)
+        if state == DONE:
+            yield BEGIN_WORK
+            answer = yield WORK
+            if not answer.is_done and answer.status not in UNDONE_TOO:
+                raise AnswerNotKept(answer)
+            yield KEEP_WORK
         yield self._keep(key, UNDONE, answer)
         return answer
 
@@ -190,7 +198,7 @@ def checked_undo_key(key: object) -> str:
 
 
 def _checked_key(key: object, header: str) -> str:
-    if not isinstance(key, str) or not 1 <= len(key) <= MAX_KEY or "\0" in key:
+    if not isinstance(key, str) or not 1 <= len(key) <= MAX_KEY or not can_be_stored(key):
         raise BadParams(
             f"key is {repr(key)[:80]}: give what the request has in its header {header}, 1 to {MAX_KEY} letters"
         )

@@ -73,6 +73,28 @@ for (const ends of ["COMMIT", "ROLLBACK"]) {
   });
 }
 
+for (const ends of ["COMMIT", "ROLLBACK"]) {
+  test(`an undo that ends its transaction by ${ends} is no undo`, () => {
+    const participant = new Participant(database);
+    participant.do(KEY, () => {});
+    const work = () => {
+      database.exec("INSERT INTO done VALUES ('undo')");
+      database.exec(ends);
+    };
+    const refused = { name: "Refused", message: /must neither commit nor roll back, .* the undo is sent again/ };
+    assert.throws(() => participant.undo(KEY, work), refused);
+    assert.equal(participant.do(KEY, () => assert.fail("it runs again")).isRepeat, true);
+    assert.equal(participant.undo(KEY, () => "undone").body.toString(), "undone");
+  });
+}
+
+test("work that closes its database says so", async () => {
+  const own = await openDatabase(path);
+  const refused = { name: "Refused", message: /has closed its database.* open another/ };
+  assert.throws(() => new Participant(own).do(KEY, () => own.close()), refused);
+  assert.equal(count("gossipreg_participant"), 0);
+});
+
 test("what the work returns is the answer, and stays it", () => {
   const participant = new Participant(database);
   const answers = [["a", undefined], ["b", { n: 7 }], ["c", "hm"], ["d", Buffer.from([0, 255])]];
@@ -118,6 +140,7 @@ test("the key of an undo stands for what it undoes", () => {
 for (const [what, act, message] of [
   ["no key", (one) => one.do(undefined, () => {}), /Idempotency-Key/],
   ["no undo key", (one) => one.undo("", () => {}), /Gossipreg-Undoes/],
+  ["half a surrogate pair", (one) => one.do("a\ud800", () => {}), /Idempotency-Key/],
   ["async work", (one) => one.do(KEY, async () => {}), /is async/],
   ["no work", (one) => one.do(KEY), /is no function/],
   ["no database", () => new Participant({}), /node:sqlite/],

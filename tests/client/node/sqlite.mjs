@@ -41,6 +41,7 @@ class PythonDatabase {
   #asked;
   #answered;
   inTransaction = false;
+  open = true;
 
   constructor(path) {
     const ways = [`${path}.asked-${process.hrtime.bigint()}`, `${path}.answered-${process.hrtime.bigint()}`];
@@ -62,11 +63,13 @@ class PythonDatabase {
   }
 
   close() {
+    this.open = false;
     closeSync(this.#asked);
     closeSync(this.#answered);
   }
 
   #ask(statement, values, script) {
+    if (!this.open) throw new TypeError("The database connection is not open");
     const given = values.map((value) =>
       ArrayBuffer.isView(value) ? { bytes: Buffer.from(value).toString("base64") } : value,
     );

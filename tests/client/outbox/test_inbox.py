@@ -165,7 +165,7 @@ class AlwaysOpen(sqlite3.Connection):
 @pytest.mark.parametrize("fails", [True, False])
 def test_a_block_that_commits_and_then_raises_is_handled_again(tmp_path: Path, fails: bool) -> None:
     """Its note would say that the event was handled, and the rest of the effect would be lost. A block that comes to
-    its end has handled it. psycopg allows no such commit."""
+    its end has handled it."""
     with closing(sqlite3.connect(tmp_path / "a.db")) as connection:
         Inbox(connection).create_table()
         connection.execute("CREATE TABLE orders (n INTEGER)")
@@ -223,6 +223,10 @@ def test_old_notes_are_forgotten_and_young_ones_kept(database: Database, connect
         (lambda inbox: inbox.forget(14), "14"),
         (lambda inbox: inbox.once(EVENT, "").__enter__(), "handler"),
         (lambda inbox: inbox.once("no event", "bill").__enter__(), "no event"),
+        (lambda inbox: inbox.once(EVENT, "bill\udc80").__enter__(), "handler"),
+        (lambda inbox: inbox.once(EVENT, "bill\0").__enter__(), "handler"),
+        (lambda inbox: inbox.once(Given(id="\ud800"), "bill").__enter__(), r"id '\\ud800'"),
+        (lambda inbox: inbox.once(Given(source="a\0"), "bill").__enter__(), r"source 'a\\x00'"),
     ],
 )
 def test_wrong_values_are_refused(connection: Any, act: Callable[[Inbox], object], at_fault: str) -> None:

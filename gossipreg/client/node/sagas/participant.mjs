@@ -20,11 +20,13 @@ const LEAST_KEEP_DAYS = 31;
 /** Rows that are too old and go with each new key. */
 const FORGET_ROWS = 4;
 const MAX_KEY = 512;
-const WORK_ENDED =
-  "the work has ended the transaction that it is part of, or left it failed: it must neither commit nor roll back, " +
-  "and what it has committed stays until the step is undone";
+const MUST_NOT = "the work has ended the transaction that it is part of: it must neither commit nor roll back, and ";
+const WORK_ENDED = `${MUST_NOT}what it has committed stays until the step is undone`;
+const UNDO_ENDED = `${MUST_NOT}what it has committed stays, and the undo is sent again`;
 /** Of a row whose work is not over: nobody sees it, but where the work has committed it. */
 const UNFINISHED = new ParticipantAnswer(500, { error: { code: "unfinished", message: WORK_ENDED } });
+/** NUL, and half of a surrogate pair: each such half would be the same letter in the database. */
+const NOT_KEPT = /[\0\p{Surrogate}]/u;
 const UNDO_KEY = /^([0-9a-f]+\.[^/]+\/[^/]+)\/undo$/;
 
 /** Inside: this is the answer, and nothing of it may stay. */
@@ -89,9 +91,9 @@ export class Participant {
     }
     this.#database.exec("SAVEPOINT gossipreg_work");
     const answer = worked(work);
-    if (answer.isRefusal) this.#endWork("ROLLBACK TO SAVEPOINT gossipreg_work");
+    if (answer.isRefusal) this.#endWork("ROLLBACK TO SAVEPOINT gossipreg_work", WORK_ENDED);
     else if (!answer.isDone) throw new AnswerNotKept(answer);
-    this.#endWork("RELEASE SAVEPOINT gossipreg_work");
+    this.#endWork("RELEASE SAVEPOINT gossipreg_work", WORK_ENDED);
     this.#keep(key, answer.isDone ? "done" : "refused", answer);
     this.#forget();
     return answer;
@@ -104,18 +106,26 @@ export class Participant {
       return new ParticipantAnswer(NO_CONTENT);
     }
     if (row.state === "undone") return ParticipantAnswer.kept(row);
-    const answer = row.state === "done" ? worked(work) : new ParticipantAnswer(NO_CONTENT);
-    if (!answer.isDone && !UNDONE_TOO.has(answer.status)) throw new AnswerNotKept(answer);
+    let answer = new ParticipantAnswer(NO_CONTENT);
+    if (row.state === "done") {
+      this.#database.exec("SAVEPOINT gossipreg_work");
+      answer = worked(work);
+      if (!answer.isDone && !UNDONE_TOO.has(answer.status)) throw new AnswerNotKept(answer);
+      this.#endWork("RELEASE SAVEPOINT gossipreg_work", UNDO_ENDED);
+    }
     this.#keep(key, "undone", answer);
     return answer;
   }
 
   /** The savepoint around the work is gone where the work has ended the transaction. */
-  #endWork(statement) {
+  #endWork(statement, ended) {
     try {
       this.#database.exec(statement);
     } catch (error) {
-      throw new Refused(`${WORK_ENDED} (${error.message})`, { cause: error });
+      const { open, isOpen } = this.#database; // of node:sqlite `open` is a function
+      const isClosed = (typeof open === "boolean" ? open : isOpen) === false;
+      const closed = "the work has closed its database, so nothing of it is kept: open another for the next attempt";
+      throw new Refused(isClosed ? closed : `${ended} (${error.message})`, { cause: error });
     }
   }
 
@@ -185,7 +195,7 @@ function worked(work) {
 }
 
 function checkedKey(key, header) {
-  if (typeof key !== "string" || !key || key.length > MAX_KEY || key.includes("\0")) {
+  if (typeof key !== "string" || !key || key.length > MAX_KEY || NOT_KEPT.test(key)) {
     const what = `give what the request has in its header ${header}, 1 to ${MAX_KEY} letters`;
     throw new BadParams(`key is ${shown(key)}: ${what}`);
   }
