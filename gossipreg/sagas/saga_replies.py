@@ -41,6 +41,8 @@ from gossipreg.sagas.waiting_calls import WaitingCall
 _SAYS_WHERE = (StepAsked, AfterAsked, CommitAsked)
 """Calls of a saga's program: it is where they come from."""
 _DECIDES = (CommitAsked, AbortAsked, HandAsked)
+SPARE_BEGINNINGS = 64
+"""Callers of sagas that run no more which are remembered: all are looked through when there are more."""
 
 
 class SagaReplies:
@@ -51,6 +53,8 @@ class SagaReplies:
         self._running = running
         self._has_takeover = has_takeover
         self.decided = DecidedReplies(context, questions, self._run_began)
+        self._beginnings: dict[SagaCaller, str] = {}
+        """The callers for whom a saga by code was begun, and its id: of those that run, and some others."""
 
     # -- new sagas -----------------------------------------------------------------------------------------------------
 
@@ -60,7 +64,16 @@ class SagaReplies:
             self._begun_once_proven(caller, live.ref.id)
         elif not self._refuse_known(asked.id, asked.name, asked.input, caller):
             self._running.begin(asked, caller)
+            self._remember(caller, asked.id)
             self._begun_once_proven(caller, asked.id)
+
+    def _remember(self, caller: SagaCaller, id: str) -> None:
+        live = self._context.live
+        self._beginnings[caller] = id
+        if len(self._beginnings) > 2 * len(live) + SPARE_BEGINNINGS // 2:
+            self._beginnings = {
+                one.beginner: id for id, one in live.items() if one.beginner is not None and not one.recorded
+            }
 
     def run(self, asked: RunAsked, caller: SagaCaller, size_bytes: int) -> None:
         """`size_bytes`: of its parameters. Raises RequestError."""
@@ -93,12 +106,13 @@ class SagaReplies:
         """Nothing of it is in the journal: another leader may have begun one of this id. If its program waits no
         longer, it is forgotten: else the same id again would be told that it runs."""
         self._context.once_proven(
-            caller, partial(self._context.reply, caller, self._begun(id, 0)), unwanted=partial(self._unwanted, id)
-        )
+            caller, partial(self._context.reply, caller, self._begun(id, 0)),
+            unwanted=partial(self._unwanted, id, caller),
+        )  # fmt: skip
 
-    def _unwanted(self, id: str) -> None:
+    def _unwanted(self, id: str, caller: SagaCaller) -> None:
         live = self._context.live.get(id)
-        if live is not None and not live.recorded:
+        if live is not None and live.beginner == caller and not live.recorded:
             self._running.decide(live, Decision.ABORT)
 
     def _begun(self, id: str, copies: int) -> dict[str, object]:
@@ -149,8 +163,11 @@ class SagaReplies:
 
     def abandoned(self, caller: SagaCaller) -> None:
         """Nobody waits for the answer of this call any more. What it has begun goes on. A decision that was asked for
-        is made all the same, and such a call ends with it."""
+        is made all the same, and such a call ends with it. A beginning is forgotten, also where its answer is on its
+        way: no program gets that."""
         self._context.held.abandoned(caller)
+        if (begun := self._beginnings.pop(caller, None)) is not None:
+            self._unwanted(begun, caller)
         call = self._context.waiting.find(caller)
         if call is None or isinstance(call.asked, _DECIDES):
             return
