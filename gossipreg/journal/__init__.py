@@ -19,6 +19,7 @@ majorities alone. A journal is consistent where the registry is available: witho
     proven_questions   questions about all journals that are led here, which wait for such proofs
     caring         what a leader does beside committing: replacing, handover, orphan
     handover       back to the owner, or to another voter
+    empty_copy     gives up a copy that holds nothing, and whose journal nobody leads
     greeting       what a replica that does not lead says unasked
     departure      what a replica does before its member leaves
     recovery       one replica becomes the only voter, by hand

@@ -14,6 +14,7 @@ that it does not count on. The leader has reached us once an append or a state h
 from collections.abc import Hashable
 from dataclasses import dataclass
 
+from gossipreg.journal.empty_copy import EmptyCopy
 from gossipreg.journal.leaderless import highest_claim, leader_of
 from gossipreg.journal.membership import LeaderClaim
 from gossipreg.journal.messages import AskLeader, ReplicaHello, ReplicaMessage
@@ -45,6 +46,7 @@ class Greeting:
         self._answered: set[BootId] = set()
         """The processes of voters that have said that they do not lead, while nobody is known to."""
         self._wait_s = 0.0
+        self._empty = EmptyCopy(data)
 
     def reached(self, ballot: Ballot) -> None:
         """The leader with this ballot has reached us, and our answer says how far we are; or we lead. If our log says
@@ -86,6 +88,7 @@ class Greeting:
             self._reached = False
             self.wait()
         self._look(again=False)
+        self._empty.look()
 
     def on_timer(self) -> None:
         """Nobody has answered: say it once more."""

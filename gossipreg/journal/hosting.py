@@ -21,8 +21,7 @@ def why_not(present: ReplicaData | None, *, leaves: bool, is_ours: bool, used_by
     if not space_bytes:
         return "this sidecar takes no copies of other journals"
     if present is not None:
-        empty = present.log.base == NOBODY and present.log.last == START
-        return "" if empty else "this sidecar has a copy of that journal already"
+        return "" if present.holds_nothing else "this sidecar has a copy of that journal already"
     if used_bytes >= space_bytes and not is_ours:
         return f"full: copies take {used_bytes} of {space_bytes} bytes here"
     return ""

@@ -367,9 +367,10 @@ class Journals:
             data.send_when_written(node, data.dismissal(message.sender, NO_BALLOT))
 
     def _forget_ended(self) -> None:
-        """Remember as many journals that have ended as there is room for, the last ones."""
+        """Remember as many journals that have ended as there is room for, the last ones; and remove unneeded copies."""
+        unneeded = [id for id, replica in self.replicas.items() if replica.data.unneeded]
         ended = [id for id, replica in self.replicas.items() if replica.data.ended]
-        for journal in ended[: max(0, len(ended) - MAX_ENDED)]:
+        for journal in unneeded + ended[: max(0, len(ended) - MAX_ENDED)]:
             self._remove(journal)
 
     def _remove(self, journal: JournalId) -> None:
@@ -386,7 +387,7 @@ class Journals:
         """`journal`: no other one had an input. With 1,000 of them, a look at all after each message takes too long."""
         found = None if journal is None else self.replicas.get(journal)
         replicas = [*self.replicas.values()] if journal is None else [] if found is None else [found]
-        over = any(replica.data.over for replica in replicas)
+        over = any(replica.data.over or replica.data.unneeded for replica in replicas)
         for replica in replicas:
             replica.settle()
         if over:

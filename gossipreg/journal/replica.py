@@ -12,6 +12,7 @@ from gossipreg.journal.context import JournalContext
 from gossipreg.journal.departure import JournalDeparture, LeaveTimer
 from gossipreg.journal.disk import Held, OwnVote
 from gossipreg.journal.effects import RecordsFound
+from gossipreg.journal.empty_copy import EmptyTimer
 from gossipreg.journal.following import Following
 from gossipreg.journal.greeting import Greeting, GreetTimer
 from gossipreg.journal.handover import HandOverTimer
@@ -291,8 +292,7 @@ class Replica:
     def _send_found(self, found: list[FoundForFollower]) -> None:
         """Records that the state of a follower needs were read."""
         for one in found:
-            follower = self.leading.followers.get(one.replica) if self.leading is not None else None
-            if follower is not None:
+            if self.leading is not None and (follower := self.leading.followers.get(one.replica)) is not None:
                 follower.on_records(one.number, one.values)
 
     def _end_journal(self) -> None:
@@ -383,7 +383,7 @@ class Replica:
             case StandTimer():
                 self._candidacy.look(self.leading is not None)
                 self._candidacy.stand()
-            case LookTimer() | LeaveTimer():
+            case LookTimer() | LeaveTimer() | EmptyTimer():
                 self.look()
             case GreetTimer() if self.leading is None:
                 self.greeting.on_timer()

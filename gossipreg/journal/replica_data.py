@@ -95,6 +95,8 @@ class ReplicaData:
         self.out: OutOfService | None = None
         self.over = False
         """The end of the journal is committed: `end` follows."""
+        self.unneeded = False
+        """It is removed from the disk: it holds nothing, and nobody leads its journal (`empty_copy.py`)."""
 
     # -- the configuration -------------------------------------------------------------------------------------------
 
@@ -107,6 +109,11 @@ class ReplicaData:
         """Whether this is all that is left of a journal: that it has ended."""
         base = self.log.base
         return not base.configuration.voters and base.position != START
+
+    @property
+    def holds_nothing(self) -> bool:
+        """Whether this is a new copy that no leader has sent anything: it does not even know who votes."""
+        return self.log.last == START and not self.configuration.voters
 
     @property
     def size_bytes(self) -> int:
