@@ -101,7 +101,9 @@ class Inbox:
 
     def forget(self, older_than: timedelta = KEPT) -> int:
         """Delete notes that are older than this, at most 10,000 at a time, and return how many were deleted. It is part
-        of the program's transaction. Raises BadParams below 7 days: an event may come again until then."""
+        of the program's transaction, which should do nothing else: in PostgreSQL at REPEATABLE READ or above it fails
+        where another one forgets at the same time. Raises BadParams below 7 days: an event may come again until then.
+        """
         statement, value = _forget(self._table, self._dialect, older_than)
         return int(self._dialect.execute(self._connection, statement, value).rowcount)
 
@@ -198,8 +200,8 @@ def _forget(table: TableName, dialect: Dialect, older_than: timedelta) -> tuple[
         raise BadParams(f"older_than is {older_than!r}: give a timedelta of at least {LEAST_KEPT.days} days")
     seconds = older_than.total_seconds()
     if dialect is SQLITE:
-        row, old, value = "rowid", "noted_at < ?", time() - seconds
-    else:
-        row, old, value = "ctid", "noted_at < now() - make_interval(secs => ?)", seconds
-    found = f"SELECT {row} FROM {table.sql()} WHERE {old} LIMIT {FORGET_ROWS}"
-    return f"DELETE FROM {table.sql()} WHERE {row} IN ({found})", value
+        found = f"SELECT rowid FROM {table.sql()} WHERE noted_at < ? LIMIT {FORGET_ROWS}"
+        return f"DELETE FROM {table.sql()} WHERE rowid IN ({found})", time() - seconds
+    old = "noted_at < now() - make_interval(secs => ?)"  # two at the same time neither wait for each other nor fail
+    found = f"SELECT ctid FROM {table.sql()} WHERE {old} LIMIT {FORGET_ROWS} FOR UPDATE SKIP LOCKED"
+    return f"DELETE FROM {table.sql()} WHERE ctid = ANY (ARRAY({found}))", seconds

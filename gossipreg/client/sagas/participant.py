@@ -29,6 +29,7 @@ from gossipreg.client.outbox.transactions import (
 )
 from gossipreg.client.sagas.participant_answer import ParticipantAnswer
 from gossipreg.client.sagas.participant_rules import (
+    FORGET_AT_ONCE,
     KEPT,
     PARTICIPANT_TABLE,
     AnswerNotKept,
@@ -60,6 +61,13 @@ class Participant:
     def create_table(self) -> None:
         """Make the table unless it is there, in the program's transaction if one is open."""
         create_tables(self._connection, self._dialect, participant_tables(self._table, self._dialect))
+
+    def forget(self) -> int:
+        """Delete keys that are older than `keep`, at most 10,000 at a time, and return how many were deleted. It is
+        part of the program's transaction, which should do nothing else. Each new key takes a few older ones out, but in
+        PostgreSQL at REPEATABLE READ or above: a program whose work runs there calls this now and then."""
+        statement, values = self._rules.forget(FORGET_AT_ONCE)
+        return int(self._dialect.execute(self._connection, statement, *values).rowcount)
 
     def do(self, key: str, work: Callable[[], object], *, commit: bool = True) -> ParticipantAnswer:
         """Do `work` once for this key (header Idempotency-Key), and return the answer for the request; a repeat gets
@@ -130,6 +138,12 @@ class AsyncParticipant:
     async def create_table(self) -> None:
         """As `Participant.create_table`."""
         await create_tables_async(self._connection, participant_tables(self._table, self._dialect))
+
+    async def forget(self) -> int:
+        """As `Participant.forget`."""
+        statement, values = self._rules.forget(FORGET_AT_ONCE)
+        cursor = await self._dialect.cursor(self._connection).execute(self._dialect.text(statement), values)
+        return int(cursor.rowcount)
 
     async def do(self, key: str, work: Callable[[], Awaitable[object]], *, commit: bool = True) -> ParticipantAnswer:
         """As `Participant.do`."""

@@ -35,6 +35,8 @@ LEAST_KEPT = timedelta(days=31)
 """A saga may run for 30 days, and until it is decided its undo may come."""
 FORGET_ROWS = 4
 """Rows that are too old and go with each new key: so the table has no more than came within the time."""
+FORGET_AT_ONCE = 10_000
+"""Rows that one call of `forget` deletes: more would hold locks for long."""
 MAX_KEY = 512
 LOOKS = 8
 """How often a row is looked for that vanishes between two statements, since it is forgotten right now."""
@@ -152,16 +154,21 @@ class ParticipantRules:
         return statement, (state, answer.status, answer.content_type, answer.body, *self._times, key)
 
     def _forget(self) -> Statement:
-        """Delete a few rows that are too old; not those that another transaction has locked."""
+        """Delete a few rows that are too old; not those that another transaction has locked. In PostgreSQL at
+        REPEATABLE READ or above it would fail as soon as another one has deleted them, or written beside them, and the
+        key of the program with it: there the program calls `forget`."""
         if self._is_sqlite:
-            row, old, value, lock = "rowid", "noted_at < ?", time() - self._keep_s, ""
-        else:
-            row, old, value = "ctid", "noted_at < now() - make_interval(secs => ?)", self._keep_s
-            lock = " FOR UPDATE SKIP LOCKED"
-        found = f"SELECT {row} FROM {self._table} WHERE {old} LIMIT {FORGET_ROWS}{lock}"
-        operator = "IN" if self._is_sqlite else "= ANY"
-        found = found if self._is_sqlite else f"ARRAY({found})"
-        return f"DELETE FROM {self._table} WHERE {row} {operator} ({found})", (value,)
+            return self.forget(FORGET_ROWS)
+        return self.forget(FORGET_ROWS, "current_setting('transaction_isolation') = 'read committed' AND ")
+
+    def forget(self, rows: int, where: str = "") -> Statement:
+        """Delete up to so many rows that are too old."""
+        if self._is_sqlite:
+            found = f"SELECT rowid FROM {self._table} WHERE noted_at < ? LIMIT {rows}"
+            return f"DELETE FROM {self._table} WHERE rowid IN ({found})", (time() - self._keep_s,)
+        old = f"{where}noted_at < now() - make_interval(secs => ?)"
+        found = f"SELECT ctid FROM {self._table} WHERE {old} LIMIT {rows} FOR UPDATE SKIP LOCKED"
+        return f"DELETE FROM {self._table} WHERE ctid = ANY (ARRAY({found}))", (self._keep_s,)
 
     @property
     def _now(self) -> str:
