@@ -7,6 +7,7 @@ another one, and must not be handled here as well.
 """
 
 import os
+import re
 import select
 import signal
 import subprocess
@@ -24,6 +25,8 @@ KILLED_AFTER_S = 5.0
 REASON_BYTES = 200
 """Of what a command wrote last, for the dead letter."""
 _READ_BYTES = 65_536
+_FIRST_WORD = re.compile(r"\s*([\w./+@%:][\w./+@%:-]*)(?=[\s;|&<>]|$)")
+"""The command of a line, where it is a plain word: the shell changes nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,31 @@ def run_command(command: str, given: dict[str, Any], renew: Callable[[], None], 
     finally:
         if process is not None and process.stderr is not None:
             process.stderr.close()
+
+
+def command_fault(command: str) -> str:
+    """Why this line of shell cannot be run; empty if nothing speaks against it. It is looked at before any event comes,
+    since each would become a dead letter of its fault."""
+    checked = _quiet(["/bin/sh", "-n", "-c", command])
+    if checked.returncode:
+        said = checked.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        return f"{command!r} is no line of shell: {said}"
+    first = _FIRST_WORD.match(command)
+    if first is None or _is_command(first[1]):
+        return ""
+    return f"{first[1]!r} is no command: name one that is on the PATH, or the path of a program that can be executed"
+
+
+def _is_command(word: str) -> bool:
+    if "/" in word:
+        return os.access(word, os.X_OK) and not os.path.isdir(word)
+    return not _quiet(["/bin/sh", "-c", 'command -v "$1"', "sh", word]).returncode
+
+
+def _quiet(line: list[str]) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(
+        line, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False
+    )
 
 
 @contextmanager

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gossipreg.cli.again import RETRIED, Again
-from gossipreg.cli.event_command import ended_by_signals, run_command
+from gossipreg.cli.event_command import command_fault, ended_by_signals, run_command
+from gossipreg.cli.exit_codes import UNREACHABLE
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
-from gossipreg.cli.output import flush, print_line, printable, say
+from gossipreg.cli.output import flush, print_line, printable, say, say_error
 from gossipreg.cli.units import Duration
 from gossipreg.cli.unwritten_events import UnwrittenEvents
 from gossipreg.cli.while_read import sleep_while_read, wait_while_read
+from gossipreg.errors import BadParams, Unreachable
 from gossipreg.strict_json import json_text
 
 if TYPE_CHECKING:
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
 RENEWALS = 3
 """In one ack timeout, while a command runs, or the output does not take a line."""
 ACK_TIMEOUT_S = 30.0
-LEAVE_S = 1.0
-"""How long the end waits for the sidecar."""
+LEAVE_S = 5.0
+"""How long the end waits for the sidecar. One that is alive answers within this, even on a busy machine."""
 
 
 @click.command(
@@ -63,6 +65,8 @@ def subscribe(
     """
     if command is not None and not command.strip():
         raise click.UsageError("--exec is empty: give a command, or leave it out to print the events.")
+    if command is not None and (fault := command_fault(command)):
+        raise BadParams(f"--exec: {fault}")
     params = {name: value for name, value in given.items() if value is not None}
     params |= {"pattern": list(patterns), "ack_timeout": ACK_TIMEOUT_S, "window": 1 if command else 64}
     with ended_by_signals() if command else nullcontext():
@@ -89,7 +93,7 @@ def _follow(
     chosen: Chosen, params: dict[str, Any], command: str | None, count: int | None, timeout_s: float | None
 ) -> int:
     left = count
-    stream = chosen.client().subscribe(**params)
+    stream = _subscribe(chosen, params)
     again = Again(sleep=None if command else sleep_while_read)
     while True:
         try:
@@ -97,10 +101,7 @@ def _follow(
                 while left is None or left > 0:
                     found = held.next(timeout_s) if command else _next_while_read(stream, held, timeout_s)
                     if found is None:
-                        with suppress(*RETRIED):
-                            _leave(stream, held)
-                        say(f"no event came within {timeout_s:g} s")
-                        return 1
+                        return _say_none_came(chosen, stream, held, timeout_s)
                     what, given = found
                     if what == "event":
                         if command is not None:
@@ -113,7 +114,26 @@ def _follow(
                 return 0
         except RETRIED as error:
             say(f"{printable(error)}; the subscription goes on as soon as a sidecar answers")
-        stream = again.begin(lambda: chosen.client().subscribe(**params))
+        stream = again.begin(lambda: _subscribe(chosen, params))
+
+
+def _subscribe(chosen: Chosen, params: dict[str, Any]) -> "EventStream":
+    """Say what the subscription waits for, if the sidecar cannot pass it on yet."""
+    stream = chosen.client().subscribe(**params)
+    if because := stream.not_synced_because:
+        say(f"this sidecar is not synced yet: {printable(because)}; what other members publish comes once it is")
+    return stream
+
+
+def _say_none_came(chosen: Chosen, stream: "EventStream", held: UnwrittenEvents, timeout_s: float | None) -> int:
+    """The exit code. A sidecar that does not even answer the end of the subscription could not give any event."""
+    none_came = f"no event came within {timeout_s:g} s"
+    with suppress(*RETRIED):
+        if not _leave(stream, held):
+            say_error(Unreachable.code, f"the sidecar on {stream.path} does not answer: {none_came}", json=chosen.json)
+            return UNREACHABLE
+    say(none_came)
+    return 1
 
 
 def _next_while_read(
@@ -127,14 +147,16 @@ def _next_while_read(
     return found
 
 
-def _leave(stream: "EventStream", held: UnwrittenEvents) -> None:
-    """Give back what came and is not wanted any more, and wait until the sidecar has read that."""
+def _leave(stream: "EventStream", held: UnwrittenEvents) -> bool:
+    """Give back what came and is not wanted any more, and wait until the sidecar has read that. False: it has not
+    answered."""
     stream.leave()
     while (found := held.next(LEAVE_S)) is not None:
         what, given = found
         if what == "event" and given["delivery"]:
             stream.tell("give_back", delivery=given["delivery"])
     stream.finish(LEAVE_S)
+    return stream.has_left
 
 
 def _print(held: UnwrittenEvents, given: dict[str, Any]) -> None:

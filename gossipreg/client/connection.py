@@ -104,7 +104,7 @@ class Client:
         were not settled then are delivered to others of the group."""
         deadline = self._deadline()
         with _closed_on_error(self._open(deadline)) as stream:
-            return EventStream(stream, deadline, params)
+            return EventStream(stream, deadline, self.timeout_s, params)
 
     def follow(self, method: str, /, **params: Any) -> Followed:
         """Call a method whose answer is followed by notifications of its name, on a connection of its own: `history`

@@ -16,7 +16,10 @@ from gossipreg.errors import Unreachable
 class EventStream:
     """Made by `Client.subscribe`. For one reader; what is said may come from other threads, one at a time."""
 
-    def __init__(self, stream: SidecarStream, deadline: float | None, params: dict[str, Any]) -> None:
+    def __init__(
+        self, stream: SidecarStream, deadline: float | None, timeout_s: float | None, params: dict[str, Any]
+    ) -> None:
+        """`timeout_s` is only for the text of the error. Raises Unreachable, and what the sidecar answered with."""
         self._stream = stream
         self._leaving: int | None = None
         self.has_left = False
@@ -25,11 +28,13 @@ class EventStream:
         while True:
             match stream.receive(deadline):
                 case None:
-                    raise Unreachable(f"the sidecar on {stream.path} did not answer subscribe in time")
+                    raise Unreachable(f"the sidecar on {stream.path} did not answer subscribe within {timeout_s:g} s")
                 case ("reply", id, (code, text), _) if id in (asked, None):
                     raise answered_error(code, text)
-                case ("reply", id, None, {"subscription": int(number)}) if id == asked:
+                case ("reply", id, None, {"subscription": int(number), **more}) if id == asked:
                     self.subscription = number
+                    self.not_synced_because = str(more.get("not_synced_because", ""))
+                    """Why members that the sidecar does not know yet send it no events; empty: it is synced."""
                     return
 
     def next(self, timeout_s: float | None) -> tuple[str, dict[str, Any]] | None:
@@ -58,6 +63,11 @@ class EventStream:
         still be settled. Raises Unreachable."""
         if self._leaving is None:
             self._leaving = self._stream.tell("unsubscribe", {"subscription": self.subscription}, None)
+
+    @property
+    def path(self) -> str:
+        """Of the sidecar's socket."""
+        return self._stream.path
 
     def fileno(self) -> int:
         """The descriptor, for `select`: it is readable when something may have come."""

@@ -216,7 +216,7 @@ class ClientCalls:
             from gossipreg.daemon.events.event_client import EventClient  # loaded with the events
 
             self._events = EventClient(events, self._reader)
-        reply = self._events.subscribe(params)
+        reply = self._events.subscribe(params, self._api.methods.why_not_synced())
         self._opening += self._events.take_opening()
         return reply
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gossipreg.cli.event_command import ENDING, CommandEnd, ended_by_signals, run_command
+from gossipreg.cli.event_command import ENDING, CommandEnd, command_fault, ended_by_signals, run_command
 from scripts.tools.wait import BOUND_S, wait_for
 
 
@@ -43,6 +43,27 @@ def test_command_gets_the_data_and_the_attributes(tmp_path: Path) -> None:
 )
 def test_reason_says_how_the_command_ended(command: str, reason: str) -> None:
     assert reason in run(command).reason(command)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "cat", "  ls -l", "/bin/cat", "cat|wc", "true&&ls", "if true; then nope; fi", "A=1 nope", '"no such" x',
+        "[ -f x ]", "! ls", "cd /tmp && ./x", "f() { ls; }; f", "# nothing", "$EVENT_TYPE", "cat\nnope",
+    ],
+)  # fmt: skip
+def test_a_line_that_may_run_has_no_fault(line: str) -> None:
+    assert command_fault(line) == ""
+
+
+def test_a_program_has_to_be_executable(tmp_path: Path) -> None:
+    program = tmp_path / "handle"
+    program.write_text("#!/bin/sh\n")
+    for name in (program, tmp_path):
+        fault = f"'{name}' is no command: name one that is on the PATH, or the path of a program that can be executed"
+        assert command_fault(f"{name} x") == fault
+    program.chmod(0o755)
+    assert command_fault(f"{program} x") == ""
 
 
 def test_large_data_that_is_not_read_is_no_failure() -> None:

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from gossipreg.cli import events_subscribe
 from gossipreg.cli.events_subscribe import event_line
+from gossipreg.cli.options import Chosen
+from gossipreg.client import Client
 from gossipreg.errors import OutcomeUnknown
 from tests.cli.conftest import Command
 from tests.client.fake_sidecar import FakeSidecar
@@ -109,6 +112,46 @@ def test_publish_without_a_sidecar_is_no_unknown_outcome(command: Command, tmp_p
 def test_empty_command_of_subscribe_is_refused(sidecar: FakeSidecar, command: Command) -> None:
     ended = command("events", "subscribe", "a.*", "--group", "g", "--exec", " ")
     assert (ended.code, "--exec is empty" in ended.err, sidecar.seen) == (2, True, [])
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("./send-mail $EVENT_ID", "'./send-mail' is no command: name one that is on the PATH"),
+        ("no-such-program | cat", "'no-such-program' is no command: "),
+        ("cat '", '"cat \'" is no line of shell: '),
+    ],
+)
+def test_a_command_that_cannot_run_is_refused_before_any_event(
+    line: str, fault: str, sidecar: FakeSidecar, command: Command
+) -> None:
+    ended = command("events", "subscribe", "a.*", "--group", "g", "--exec", line)
+    assert (ended.code, ended.out, ended.err.count("\n"), sidecar.seen) == (2, "", 1, [])
+    assert ended.err.startswith(f"Error: --exec: {fault}")
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_sidecar_that_hangs_is_told_from_one_without_events(
+    answers: bool, sidecar: FakeSidecar, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events_subscribe, "LEAVE_S", 5.0 if answers else 0.02)
+    sidecar.answers["subscribe"] = lambda _: {"subscription": 1}
+    sidecar.answers["unsubscribe"] = lambda _: {} if answers else b"\x94"  # an answer whose end never comes
+    ended = command("events", "tail", "a.*", "--timeout", "10ms")
+    if answers:
+        assert ended == (1, "", "no event came within 0.01 s\n")
+    else:
+        hangs = f"Error: the sidecar on {sidecar.path} does not answer: no event came within 0.01 s\n"
+        assert ended == (3, "", hangs)
+
+
+def test_a_subscribe_without_an_answer_names_its_time(
+    sidecar: FakeSidecar, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Chosen, "client", lambda _: Client(str(sidecar.path), timeout_s=0.05))
+    sidecar.answers["subscribe"] = lambda _: b"\x94"
+    ended = command("events", "tail", "a.*")
+    assert ended == (3, "", f"Error: the sidecar on {sidecar.path} did not answer subscribe within 0.05 s\n")
 
 
 def given(data: bytes | None, kind: str, **extensions: str) -> dict[str, Any]:

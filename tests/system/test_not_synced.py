@@ -72,6 +72,17 @@ def test_with_the_seed_down_every_interface_says_so(cluster: Sidecars) -> None:
     )
 
 
+@pytest.mark.parametrize("command", [["subscribe", "--group", "mail"], ["tail"]])
+def test_a_subscription_says_that_others_do_not_know_of_it(cluster: Sidecars, command: list[str]) -> None:
+    one = cluster.start("one", "--seed", NOBODY).wait_ready()
+    line = [*COMMAND, "--socket", str(one.socket), "events", *command, "order.*", "--timeout", "200ms"]
+    ended = subprocess.run(line, capture_output=True, text=True, timeout=BOUND_S, check=False)
+    why, none_came = ended.stderr.splitlines()
+    assert why.startswith("this sidecar is not synced yet: no other member has answered yet")
+    assert why.endswith("; what other members publish comes once it is")
+    assert (ended.returncode, ended.stdout, none_came) == (1, "", "no event came within 0.2 s")
+
+
 def test_a_restart_with_a_data_directory_is_never_empty(cluster: Sidecars) -> None:
     first = cluster.start("first", "--service", "web", "--port", "80").wait_ready()
     second = cluster.start("second", "--service", "web", "--port", "81").wait_ready()

@@ -67,8 +67,9 @@ class EventClient:
         """One of the methods below but `subscribe`."""
         return _METHODS[method](self, params)
 
-    def subscribe(self, params: Params) -> bytes:
-        """{pattern, group | broadcast, window, on_dead, max_attempts, ack_timeout} -> {subscription}"""
+    def subscribe(self, params: Params, not_synced_because: str = "") -> bytes:
+        """{pattern, group | broadcast, window, on_dead, max_attempts, ack_timeout} -> {subscription}, with the reason
+        where other members cannot know of it yet"""
         if len(self._subscriptions) >= MAX_SUBSCRIPTIONS:
             raise Busy(f"this connection has {MAX_SUBSCRIPTIONS} subscriptions: end some, or open another connection")
         asked = read.subscription_untrusted(params, self._events.tuning)
@@ -81,7 +82,8 @@ class EventClient:
         self._subscriptions.add(number)
         if asked.group:
             self._of_groups.add(number)
-        return pack({"subscription": number})
+        why = {"not_synced_because": not_synced_because} if not_synced_because else {}
+        return pack({"subscription": number, **why})
 
     def take_opening(self) -> list[bytes]:
         """What follows the reply to `subscribe`: events may have waited for it, and a client does not know the number
