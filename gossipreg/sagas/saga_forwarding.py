@@ -7,6 +7,10 @@ A call whose answer is lost may have had its effect. So it is sent again, to the
 joins the one that is under way, a commit may be repeated, and a begin is known by its number. Where no answer comes in
 time its outcome is unknown, and the answer says so. What a person decides is sent once. No call goes to two journals.
 
+A call waits for a leader until its time is over, since the next leader of a journal is a moment away. Where this sidecar
+has a reason to believe that none comes (no such journal is known, or it knows nothing of other members yet) it answers
+after UNLED_S, and says the reason.
+
 A leader that still works on a call for which nobody waits any more is told so.
 """
 
@@ -24,11 +28,17 @@ from gossipreg.sagas.saga_messages import CallAbandoned, SagaCall, SagaReply
 from gossipreg.timers import Timers
 from gossipreg.wire.packed import one_line_untrusted, unpacked_untrusted
 
+NOBODY_LEADS = "nobody leads the journal of this saga"
 MAX_CALLS = 16_384
 MAX_CALLS_BYTES = 64 * 1024 * 1024
 """That wait, in all; more are refused as `busy`."""
 AGAIN = Retry(first_s=0.05, longest_s=1.0)
 """Before a leader is asked again."""
+UNLED_S = 1.0
+"""How long a call waits for a leader where there is a reason why none is known. Longer than a leader that gives way needs
+until the next one is known: in between nobody claims the journal."""
+MAX_FOUND = 4_096
+"""Journals that are remembered since a call was sent to them; beyond, the ones that were sent to first are forgotten."""
 _AGAIN = frozenset({"unavailable", "not_synced", OutcomeUnknown.code})
 """After these the same call is sent once more, as long as there is time."""
 _READS = frozenset({"show", "wait"})
@@ -57,19 +67,38 @@ class ForwardedCall:
     timeout_s: float
     once: bool = False
     """It is not sent again where it may have been carried out."""
+    since: float = 0.0
+    """When it came."""
     sent_to: NodeId | None = None
     maybe: bool = False
     """An attempt may have been carried out."""
     code: str = "unavailable"
-    text: str = "nobody leads the journal of this saga"
-    """Of the last refusal."""
+    text: str = ""
+    """Of the last refusal; empty: none came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unled:
+    """Why no leader of a journal is known here."""
+
+    code: str
+    text: str
+    soon: bool = False
+    """A leader is to be expected all the same: the reason is for a call whose time is over."""
 
 
 class SagaForwarding:
-    def __init__(self, timers: Timers, leader: Callable[[JournalId], NodeId | None]) -> None:
-        """`leader(journal)` is the member that leads it now, which may be ourselves; None: nobody is known."""
+    def __init__(
+        self, timers: Timers, leader: Callable[[JournalId], NodeId | None],
+        why_unled: Callable[[JournalId], Unled],
+    ) -> None:  # fmt: skip
+        """`leader(journal)` is the member that leads it now, which may be ourselves; None: nobody is known, and then
+        `why_unled(journal)` says why."""
         self._timers = timers
         self._leader = leader
+        self._why_unled = why_unled
+        self._found: dict[JournalId, None] = {}
+        """The journals to which a call was sent: they are there, though nobody may lead them for a moment."""
         self._journal: JournalId | None = None
         self._waiting: dict[int, ForwardedCall] = {}
         self._waiting_bytes = 0
@@ -83,6 +112,7 @@ class SagaForwarding:
         """Send it; SagaCallAnswered with this ticket follows."""
         if len(self._waiting) >= MAX_CALLS or self._waiting_bytes + len(call.params) > MAX_CALLS_BYTES:
             return [failed(ticket, "busy", f"{len(self._waiting)} calls wait for their answers: try again in a moment")]
+        call.since = now
         self._waiting[ticket] = call
         self._waiting_bytes += len(call.params)
         self._timers.set(CallDeadline(ticket), now + call.timeout_s)
@@ -126,6 +156,9 @@ class SagaForwarding:
             self._later(now)
             return []
         call.sent_to, call.journal = leader, journal
+        self._found[journal] = None
+        if len(self._found) > MAX_FOUND:
+            del self._found[next(iter(self._found))]
         return [
             SendSagaMessage(leader, SagaCall(journal=journal, number=ticket, method=call.method, params=call.params))
         ]
@@ -170,10 +203,23 @@ class SagaForwarding:
     def on_again(self, now: float) -> list[SagaEffect]:
         """Try once more. Where nobody leads our journal it may be gone with its only disk: then another one is
         opened, for what was sent nowhere yet."""
-        effects = self.try_all(now)
+        effects = [*self.try_all(now), *self._answer_unled(now)]
         ours = any(call.journal is None for call in self._waiting.values())
         if ours and self._journal is not None and self._leader(self._journal) is None:
             effects.append(OpenSagaJournal())
+        return effects
+
+    def _answer_unled(self, now: float) -> list[SagaEffect]:
+        """Answer the calls for which no leader is to be expected."""
+        effects: list[SagaEffect] = []
+        for ticket, call in [*self._waiting.items()]:
+            journal = call.journal
+            if journal is None or journal in self._found or now < call.since + UNLED_S:
+                continue
+            why = self._why_unled(journal)
+            if not why.soon:
+                self._forget(ticket)
+                effects.append(failed(ticket, why.code, why.text))
         return effects
 
     def on_deadline(self, ticket: int) -> list[SagaEffect]:
@@ -189,7 +235,11 @@ class SagaForwarding:
         if call.maybe or call.sent_to is not None:
             return self._unknown(ticket, f"no answer to {call.method} {within}: it may have been carried out or not")
         self._forget(ticket)
-        return [failed(ticket, call.code, f"no answer to {call.method} {within}: {call.text}")]
+        code, text = call.code, call.text
+        if not text and call.journal is not None and self._leader(call.journal) is None:
+            why = self._why_unled(call.journal)
+            code, text = why.code, why.text
+        return [failed(ticket, code, f"no answer to {call.method} {within}: {text or NOBODY_LEADS}")]
 
     def _unknown(self, ticket: int, text: str) -> list[SagaEffect]:
         self._forget(ticket)

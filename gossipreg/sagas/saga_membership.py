@@ -11,6 +11,10 @@ from gossipreg.model import NodeId
 
 
 class SagaMembership(Protocol):
+    @property
+    def synced(self) -> bool:
+        """Whether this sidecar knows the cluster, and so the journals of others."""
+
     def leader(self, journal: JournalId) -> NodeId | None:
         """The member that claims to lead this journal with the highest ballot, and runs."""
 

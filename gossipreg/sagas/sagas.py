@@ -14,7 +14,7 @@ from typing import Any
 
 from msgpack import packb
 
-from gossipreg.errors import RequestError
+from gossipreg.errors import NotSynced, RequestError, Unavailable
 from gossipreg.journal.effects import (
     AppliedEntry,
     Confirmed,
@@ -52,7 +52,7 @@ from gossipreg.sagas.saga_calls import (
 )
 from gossipreg.sagas.saga_effects import CommandDone, SagaCallAnswered, SagaEffect, SendSagaMessage
 from gossipreg.sagas.saga_entries import SAGA_ENTRY
-from gossipreg.sagas.saga_forwarding import CallDeadline, CallsAgain, ForwardedCall, SagaForwarding, failed
+from gossipreg.sagas.saga_forwarding import CallDeadline, CallsAgain, ForwardedCall, SagaForwarding, Unled, failed
 from gossipreg.sagas.saga_membership import SagaJournals, SagaMembership
 from gossipreg.sagas.saga_messages import CallAbandoned, ProgramHere, ProgramLost, SagaCall, SagaMessage, SagaReply
 from gossipreg.sagas.saga_model import SagaRef
@@ -91,7 +91,7 @@ class Sagas:
         """Attempts that were under way when a journal was lost: if we lead it again, nothing is sent beside them."""
         self.counts: Counter[str] = Counter()
         """Of the journals that are led here, by what became of their sagas."""
-        self._forwarding = SagaForwarding(self._timers, self._leader)
+        self._forwarding = SagaForwarding(self._timers, self._leader, self._why_unled)
         self._surveys = SagaSurveys(self._timers, membership.leader, self._known, timeout_s=tuning.survey_timeout_s)
         self._questions = MemberSurveys(self.led, journals.ended, ProvenQuestions(self._numbers))
         self.programs = LocalPrograms(self._timers, self._leader, lost_s=tuning.lost_s)
@@ -105,6 +105,19 @@ class Sagas:
 
     def _leader(self, journal: JournalId) -> NodeId | None:
         return self._node if journal in self.led else self._membership.leader(journal)
+
+    def _why_unled(self, journal: JournalId) -> Unled:
+        """Why nobody is known to lead it. A program that is here has met its leader, or the sidecar has just been
+        restarted: it waits."""
+        name = f"journal {journal.hex()[:12]}"
+        program = journal in self.programs.journals()
+        if not self._membership.synced:
+            text = f"no leader of {name} is known here, since this sidecar is not synced yet: see `gossipreg info`"
+            return Unled(NotSynced.code, text, soon=program)
+        if program or journal in self._known():
+            return Unled(Unavailable.code, f"nobody leads {name} now", soon=True)
+        text = f"no {name} is known here: compare the name of the saga with `gossipreg saga list`"
+        return Unled(Unavailable.code, text)
 
     def _known(self) -> set[JournalId]:
         """The journals that are there, whether they are led or not, as far as is known here."""

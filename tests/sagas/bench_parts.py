@@ -107,6 +107,8 @@ class BenchFacts(Protocol):
 class BenchView:
     """What a sidecar knows of the members."""
 
+    synced = True
+
     def __init__(self, bench: BenchFacts) -> None:
         self._bench = bench
 

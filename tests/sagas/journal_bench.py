@@ -73,6 +73,10 @@ class _Members:
     def __init__(self, sidecar: Sidecar) -> None:
         self._sidecar = sidecar
 
+    @property
+    def synced(self) -> bool:
+        return self._sidecar.view.synced_at is not None
+
     def leader(self, journal: JournalId) -> NodeId | None:
         claims = [one for one in self._sidecar.view.claims(journal) if self.process(one.node) == one.boot_id]
         return max(claims).node if claims else None

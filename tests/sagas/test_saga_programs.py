@@ -4,7 +4,7 @@ import pytest
 
 from gossipreg.sagas.saga_model import SagaRef, SagaState
 from tests.sagas.bench import Bench, is_over
-from tests.sagas.bench_parts import JOURNAL, Answer, step
+from tests.sagas.bench_parts import JOURNAL, Answer, BenchView, step
 
 
 def test_a_lost_program_has_its_time_to_come_back() -> None:
@@ -208,10 +208,47 @@ def test_a_step_that_needs_what_was_told_waits_for_it_too() -> None:
 
 def test_a_call_without_a_leader_says_so_in_its_time() -> None:
     bench = Bench(members=2)
+    bench.claimed.add(JOURNAL)
     bench.crash(bench.sidecars[0])
     code, answer = bench.ask("commit", bench.sidecars[1], saga=f"{JOURNAL.hex()}.s1")
     assert (code, bench.now < 111.0) == ("unavailable", True)
-    assert "within 10 s" in answer["text"]
+    assert answer["text"] == "no answer to commit within 10 s: nobody leads journal 4a4a4a4a4a4a now"
+
+
+@pytest.mark.parametrize("method", ["show", "wait", "abort", "retry"])
+def test_a_journal_that_nobody_knows_is_not_waited_for(method: str) -> None:
+    bench = Bench(members=2)
+    began = bench.now
+    code, answer = bench.ask(method, bench.sidecars[1], saga=f"{'0a' * 16}.s1")
+    assert (code, bench.now - began < 2.0) == ("unavailable", True)
+    assert answer["text"] == (
+        "no journal 0a0a0a0a0a0a is known here: compare the name of the saga with `gossipreg saga list`"
+    )
+
+
+def test_a_sidecar_that_is_not_synced_says_so_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BenchView, "synced", False)
+    bench = Bench(members=2)
+    bench.claimed.add(JOURNAL)
+    bench.crash(bench.sidecars[0])
+    began = bench.now
+    code, answer = bench.ask("show", bench.sidecars[1], saga=f"{JOURNAL.hex()}.s1")
+    assert (code, bench.now - began < 2.0) == ("not_synced", True)
+    assert answer["text"] == (
+        "no leader of journal 4a4a4a4a4a4a is known here, since this sidecar is not synced yet: see `gossipreg info`"
+    )
+
+
+def test_a_program_waits_while_its_restarted_sidecar_is_not_synced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BenchView, "synced", False)
+    bench = Bench(members=2)
+    at = bench.sidecars[1]
+    bench.crash(bench.sidecars[0])
+    bench.act(at, at.sagas.program_here([SagaRef(JOURNAL, "s1")], bench.now))
+    began = bench.now
+    code, answer = bench.ask("commit", at, saga=f"{JOURNAL.hex()}.s1")
+    assert (code, bench.now - began > 9.0) == ("not_synced", True)
+    assert "no answer to commit within 10 s: no leader of journal 4a4a4a4a4a4a is known here" in answer["text"]
 
 
 @pytest.mark.parametrize("method", ["show", "wait"])
