@@ -9,6 +9,7 @@ from gossipreg.cli.saga_asking import ANSWER_S, full_name
 from gossipreg.cli.saga_list import list_
 from gossipreg.cli.saga_run import run
 from gossipreg.cli.saga_show import show
+from gossipreg.cli.synced import SYNC_S, ask_when_synced
 
 
 @click.group(
@@ -45,12 +46,17 @@ saga.add_command(list_)
 def abort(chosen: Chosen, saga: str, reason: str | None) -> None:
     """Abort a SAGA that is not decided: what its steps did is undone."""
     with chosen.client(ANSWER_S) as client:
-        name = full_name(client, saga)
-        result = client.call("saga-abort", saga=name, **({} if reason is None else {"reason": reason}))
+        name = ask_when_synced(lambda: full_name(client, saga), SYNC_S)
+        about = {} if reason is None else {"reason": reason}
+        result = ask_when_synced(lambda: client.call("saga-abort", saga=name, **about), SYNC_S)
     if chosen.json:
         print_json(result)
     else:
-        print_line(f"aborted {name}: what its steps did is being undone")
+        print_line((_ABORTED_AND_OVER if result.get("ended") else _ABORTED).format(name))
+
+
+_ABORTED = "aborted {}: what its steps did is being undone"
+_ABORTED_AND_OVER = "{} is aborted and has ended: nothing more of it is undone"
 
 
 @saga.command(
@@ -112,10 +118,10 @@ def _decide(chosen: Chosen, method: str, saga: str, step: str | None, why: str, 
     for name, value in (("STEP", step), ("--why", why if method != "saga-retry" else None)):
         if value is not None and not value.strip():
             raise click.UsageError(f"{name} is empty: it is kept with the saga, so write it out.")
-    params = {"step": step, "why": why or None}
+    params = {key: value for key, value in (("step", step), ("why", why or None)) if value is not None}
     with chosen.client(ANSWER_S) as client:
-        name = full_name(client, saga)
-        result = client.call(method, saga=name, **{key: value for key, value in params.items() if value is not None})
+        name = ask_when_synced(lambda: full_name(client, saga), SYNC_S)
+        result = ask_when_synced(lambda: client.call(method, saga=name, **params), SYNC_S)
     if chosen.json:
         print_json(result)
         return

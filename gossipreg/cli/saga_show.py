@@ -11,6 +11,7 @@ from gossipreg.cli.output import print_json, print_line
 from gossipreg.cli.saga_asking import ANSWER_S
 from gossipreg.cli.saga_drawing import Style, draw
 from gossipreg.cli.saga_json import story_json
+from gossipreg.cli.synced import SYNC_S, ask_when_synced
 
 
 @click.command(
@@ -25,13 +26,14 @@ from gossipreg.cli.saga_json import story_json
 @client_options
 @pass_chosen
 def show(chosen: Chosen, saga: str, answers: bool) -> None:
-    """Show SAGA, by its full name or its id: its steps, when each was taken, and what came of it.
+    """Show SAGA: its steps, when each was taken, and what came of it.
 
+    SAGA is its full name, JOURNAL.ID, or its ID alone, or its ID behind the first digits of its journal: 3f9c.order-7.
     Steps stand in the order in which they were taken, then what came after the decision. AT is the time since the saga
     began, by the clocks of those that led its journal.
     """
     with chosen.client(ANSWER_S) as client:
-        story = client.call("saga-show", saga=saga)
+        story = ask_when_synced(lambda: client.call("saga-show", saga=saga), SYNC_S)
     if chosen.json:
         print_json(story_json(story))
         return

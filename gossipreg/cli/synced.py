@@ -1,4 +1,4 @@
-"""Waiting for a sidecar that is not synced yet, for `lookup` and `services`."""
+"""Waiting for a sidecar that is not synced yet, for `lookup`, `services` and `saga`."""
 
 import time
 from collections.abc import Callable
@@ -12,6 +12,9 @@ from gossipreg.errors import NotSynced
 
 POLL_S = 0.05
 """A sidecar that has just started is synced within tens of milliseconds."""
+
+SYNC_S = 5.0
+"""How long commands wait that have no option for it."""
 
 T = TypeVar("T")
 

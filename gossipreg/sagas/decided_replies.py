@@ -36,7 +36,8 @@ class DecidedReplies:
             case AbortAsked() if not aborted:
                 return self._refuse(call, "committed", "the saga has committed: it cannot be aborted any more")
             case CommitAsked() | AbortAsked():
-                self._context.reply(call.caller, {"state": "aborted" if aborted else "committed"})
+                over = {"ended": True} if ended and aborted else {}
+                self._context.reply(call.caller, {"state": "aborted" if aborted else "committed", **over})
                 return True
             case RunAsked():
                 return self._run_began(call, copies)

@@ -20,7 +20,7 @@ from gossipreg.sagas.live_sagas import SagaCaller
 from gossipreg.sagas.saga_calls import ListAsked, ShowAsked
 from gossipreg.sagas.saga_effects import ProveLeadership, SagaEffect, SendSagaMessage
 from gossipreg.sagas.saga_messages import SagaReply
-from gossipreg.sagas.saga_model import SagaRef
+from gossipreg.sagas.saga_model import SagaRef, read_short_saga
 from gossipreg.sagas.saga_shapes import fitting, shape_place
 from gossipreg.sagas.saga_survey import ALL_JOURNALS, MEMBER_ANSWER_BYTES, member_answer
 
@@ -84,12 +84,24 @@ class MemberSurveys:
             first = sorted(shapes, key=partial(shape_place, newest=asked.newest))[: one_more.limit]
             told = fitting(first[: asked.limit], MEMBER_ANSWER_BYTES)
             return [survey_reply(caller, "", member_answer(told, spoken_for, cut=len(told) < len(first)))]
-        id = asked.id if asked.saga is None else asked.saga.id
-        knowing = [journal for journal, one in led.items() if one.questions.knows(id)]
+        knowing = _meant(asked, led)
         if len(knowing) == 1:
-            return led[knowing[0]].show(id, caller, now)
-        found = [{"saga": str(SagaRef(journal, id))} for journal in knowing]
+            return led[knowing[0].journal].show(knowing[0].id, caller, now)
+        found = [{"saga": str(saga)} for saga in knowing]
         return [survey_reply(caller, "", member_answer(found, spoken_for, cut=False))]
+
+
+def _meant(asked: ShowAsked, led: Mapping[JournalId, JournalSagas]) -> list[SagaRef]:
+    """The sagas of these journals that are named so: by a bare id, or by it behind the beginning of its journal."""
+    id = asked.id if asked.saga is None else asked.saga.id
+    meant = [SagaRef(journal, id) for journal, one in led.items() if one.questions.knows(id)]
+    short = read_short_saga(id)
+    if short is not None:
+        meant += [
+            SagaRef(journal, short[1]) for journal, one in led.items()
+            if journal.hex().startswith(short[0]) and one.questions.knows(short[1])
+        ]  # fmt: skip
+    return meant
 
 
 def _prove(asked: Iterable[ProofAsked]) -> list[SagaEffect]:

@@ -6,7 +6,7 @@
     after    saga, step                                         to be done once the saga has committed
     commit   saga
     abort    saga, reason
-    show     saga, or a bare id
+    show     saga, or a bare id, or an id behind the beginning of its journal
     list     state, limit, after, newest, since_ms
     wait     saga, until, timeout_ms
     retry, skip, give_up   saga, step, who, why                 what a person decides
@@ -300,7 +300,7 @@ def _show(params: AskedParams, tuning: SagaTuning) -> ShowAsked:
     text = params.text("saga", MAX_SAGA_BYTES + 64)
     saga = read_saga(text)
     if saga is None and not (SAGA_ID.fullmatch(text) and len(text) <= MAX_SAGA_BYTES):
-        raise BadParams(f"show: saga is {text[:80]!r}: give JOURNAL.ID, or an id")
+        raise BadParams(f"show: saga is {text[:80]!r}: give JOURNAL.ID, of which 4 digits of JOURNAL will do, or an id")
     return ShowAsked(saga, "" if saga is not None else text)
 
 

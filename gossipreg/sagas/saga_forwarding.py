@@ -7,9 +7,9 @@ A call whose answer is lost may have had its effect. So it is sent again, to the
 joins the one that is under way, a commit may be repeated, and a begin is known by its number. Where no answer comes in
 time its outcome is unknown, and the answer says so. What a person decides is sent once. No call goes to two journals.
 
-A call waits for a leader until its time is over, since the next leader of a journal is a moment away. Where this sidecar
-has a reason to believe that none comes (no such journal is known, or it knows nothing of other members yet) it answers
-after UNLED_S, and says the reason.
+A call waits for a leader until its time is over, since the next leader of a journal is a moment away. Where this
+sidecar has a reason to believe that none comes (no such journal is known, or it knows nothing of other members yet) it
+answers after UNLED_S, and says the reason.
 
 A leader that still works on a call for which nobody waits any more is told so.
 """
@@ -35,10 +35,11 @@ MAX_CALLS_BYTES = 64 * 1024 * 1024
 AGAIN = Retry(first_s=0.05, longest_s=1.0)
 """Before a leader is asked again."""
 UNLED_S = 1.0
-"""How long a call waits for a leader where there is a reason why none is known. Longer than a leader that gives way needs
-until the next one is known: in between nobody claims the journal."""
+"""How long a call waits for a leader where there is a reason why none is known. Longer than it takes from a leader that
+gives way to the next one: in between nobody claims the journal."""
 MAX_FOUND = 4_096
-"""Journals that are remembered since a call was sent to them; beyond, the ones that were sent to first are forgotten."""
+"""Journals that are remembered since a call was sent to them; of more, the ones that were sent to first are
+forgotten."""
 _AGAIN = frozenset({"unavailable", "not_synced", OutcomeUnknown.code})
 """After these the same call is sent once more, as long as there is time."""
 _READS = frozenset({"show", "wait"})

@@ -61,6 +61,7 @@ MAX_HAND_NOTES = 8
 TRACEPARENT = re.compile(r"[!-~]+")
 """What a header can hold; what it means is for the participants."""
 SAGA_ID = re.compile(r"[A-Za-z0-9_:@=+-][A-Za-z0-9_:@=+.-]*")
+_JOURNAL_START = re.compile(rf"[0-9a-fA-F]{{4,{2 * JOURNAL_ID_BYTES}}}")
 STEP_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
 
@@ -94,6 +95,15 @@ def read_saga(text: str) -> SagaRef | None:
     if not dot or len(raw) != JOURNAL_ID_BYTES or len(journal) != 2 * JOURNAL_ID_BYTES or not SAGA_ID.fullmatch(id):
         return None
     return SagaRef(JournalId(raw), id)
+
+
+def read_short_saga(text: str) -> tuple[str, str] | None:
+    """(the beginning of the journal in hex, the id) of a saga that is named so, as `3f9c.order-7`; None where it is
+    not. A bare id may look the same."""
+    journal, dot, id = text.partition(".")
+    if not dot or not _JOURNAL_START.fullmatch(journal) or not SAGA_ID.fullmatch(id):
+        return None
+    return journal.lower(), id
 
 
 class SagaState(IntEnum):

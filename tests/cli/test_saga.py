@@ -8,7 +8,7 @@ import pytest
 
 from gossipreg.cli.saga_drawing import Style
 from gossipreg.cli.saga_show import style_of_stdout
-from gossipreg.errors import NotFound, RequestError
+from gossipreg.errors import NotFound, NotSynced, RequestError
 from tests.cli import saga_stories as s
 from tests.cli.conftest import Command
 from tests.client.fake_sidecar import FakeSidecar
@@ -195,6 +195,47 @@ def test_abort_names_the_saga_in_full(sidecar: FakeSidecar, command: Command) ->
     for id in ("order.7", "g" * 32 + ".7"):
         assert command("saga", "abort", id).code == 0
         assert sidecar.seen[-2:] == [("saga-show", {"saga": id}), ("saga-abort", {"saga": s.SAGA})]
+
+
+def test_abort_of_a_saga_that_is_undone_says_so(sidecar: FakeSidecar, command: Command) -> None:
+    sidecar.answers["saga-abort"] = lambda _: {"state": "aborted", "ended": True}
+    ended = command("saga", "abort", s.SAGA)
+    assert ended == (0, f"{s.SAGA} is aborted and has ended: nothing more of it is undone\n", "")
+
+
+@pytest.mark.parametrize("line", [("show",), ("abort",), ("retry",), ("skip", "pay", "--why", "w")])
+def test_saga_commands_wait_until_the_sidecar_is_synced(
+    line: tuple[str, ...], sidecar: FakeSidecar, command: Command
+) -> None:
+    refused: list[str] = []
+
+    def late(method: str, answer: Any) -> Any:
+        def answered(_: dict[str, Any]) -> Any:
+            if refused.count(method) < 2:
+                refused.append(method)
+                raise NotSynced("this sidecar is not synced yet")
+            return answer
+
+        return answered
+
+    decided = {"state": "aborted", "steps": ["pay"]}
+    sidecar.answers["saga-show"] = late("show", s.story())
+    sidecar.answers |= {f"saga-{verb}": late(verb, decided) for verb in ("abort", "retry", "skip")}
+    assert command("saga", line[0], "order-7", *line[1:]).code == 0
+    assert refused == ["show", "show", *([line[0]] * 2 if line[0] != "show" else [])]
+
+
+def test_saga_command_says_that_its_sidecar_is_not_synced(
+    sidecar: FakeSidecar, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: dict[str, Any]) -> None:
+        raise NotSynced("no leader of journal 5f5f is known here, since this sidecar is not synced yet")
+
+    monkeypatch.setattr("gossipreg.cli.saga_show.SYNC_S", 0.0)
+    sidecar.answers["saga-show"] = refuse
+    code, out, err = command("saga", "show", s.SAGA)
+    assert (code, out) == (4, "")
+    assert err == "Error: no leader of journal 5f5f is known here, since this sidecar is not synced yet\n"
 
 
 def test_a_committed_saga_is_not_aborted(sidecar: FakeSidecar, command: Command) -> None:

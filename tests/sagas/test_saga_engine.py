@@ -271,8 +271,22 @@ def test_an_intent_that_meets_the_decision_is_never_sent() -> None:
         bench.run(0.1)
         bench.commit()
     bench.run(0.1)
-    assert (bench.answers[ticket], bench.attempts) == (("", {"state": "aborted"}), [])
+    assert (bench.answers[ticket], bench.attempts) == (("", {"state": "aborted", "ended": True}), [])
     assert is_over(bench)
+
+
+def test_abort_of_a_saga_that_is_undone_says_that_it_is_over() -> None:
+    bench = Bench()
+    saga = bench.begin()
+    bench.step(saga, "reserve")
+    assert bench.ask("abort", saga=saga) == ("", {"state": "aborted"})
+    bench.run(1.0)
+    assert is_over(bench)
+    assert bench.ask("abort", saga=saga) == ("", {"state": "aborted", "ended": True})
+    committed = bench.begin("s2")
+    bench.ok("commit", saga=committed)
+    bench.run(1.0)
+    assert bench.ask("commit", saga=committed) == ("", {"state": "committed"})
 
 
 def test_what_comes_after_begins_with_the_commit_and_is_retried() -> None:

@@ -232,3 +232,24 @@ def test_a_list_keeps_no_more_than_it_shows() -> None:
     (answer,) = asking.answered(nodes[-1], reply(member_answer([], [], cut=False)))
     assert isinstance(answer, SagaCallAnswered)
     assert names(unpackb(answer.result)) == ["0000", "0001", "0002", "0003", "0004"]
+
+
+def test_saga_is_found_by_the_beginning_of_its_journal() -> None:
+    bench = Bench(members=2)
+    saga = bench.begin()
+    at = bench.sidecars[1]
+    for name in (f"{JOURNAL.hex()[:4]}.s1", f"{JOURNAL.hex()[:31].upper()}.s1"):
+        assert bench.ok("show", at, saga=name)["saga"] == saga
+    for name in (f"{JOURNAL.hex()[:3]}.s1", "0a0b.s1", f"{JOURNAL.hex()[:4]}.s2", f"{JOURNAL.hex()[:4]}."):
+        assert bench.ask("show", at, saga=name)[0] in ("not_found", "bad_params")
+
+
+def test_short_name_that_is_the_bare_id_of_another_saga_is_told_apart() -> None:
+    bench = Bench()
+    short = f"{JOURNAL.hex()[:4]}.s1"
+    assert bench.ok("show", saga=bench.begin(short))["id"] == short
+    assert bench.ok("show", saga=short)["id"] == short
+    bench.begin("s1")
+    code, answer = bench.ask("show", saga=short)
+    assert code == "bad_params"
+    assert f"name one of {JOURNAL.hex()}.{short}, {JOURNAL.hex()}.s1" in answer["text"]
