@@ -112,7 +112,7 @@ class Sagas:
         name = f"journal {journal.hex()[:12]}"
         program = journal in self.programs.journals()
         if not self._membership.synced:
-            text = f"no leader of {name} is known here, since this sidecar is not synced yet: see `gossipreg info`"
+            text = f"this sidecar is not synced, so it does not know who leads {name} yet"
             return Unled(NotSynced.code, text, soon=program)
         if program or journal in self._known():
             return Unled(Unavailable.code, f"nobody leads {name} now", soon=True)

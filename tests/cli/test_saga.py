@@ -229,13 +229,13 @@ def test_saga_command_says_that_its_sidecar_is_not_synced(
     sidecar: FakeSidecar, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_: dict[str, Any]) -> None:
-        raise NotSynced("no leader of journal 5f5f is known here, since this sidecar is not synced yet")
+        raise NotSynced("this sidecar is not synced, so it does not know who leads journal 5f5f yet: why")
 
     monkeypatch.setattr("gossipreg.cli.saga_show.SYNC_S", 0.0)
     sidecar.answers["saga-show"] = refuse
     code, out, err = command("saga", "show", s.SAGA)
     assert (code, out) == (4, "")
-    assert err == "Error: no leader of journal 5f5f is known here, since this sidecar is not synced yet\n"
+    assert err == "Error: this sidecar is not synced, so it does not know who leads journal 5f5f yet: why\n"
 
 
 def test_a_committed_saga_is_not_aborted(sidecar: FakeSidecar, command: Command) -> None:

@@ -27,7 +27,7 @@ from gossipreg.daemon.sagas.sagas_shown import SagasShown
 from gossipreg.daemon.sagas.secrets_folder import SecretsFolder
 from gossipreg.daemon.socket_client import Params, SocketClient
 from gossipreg.daemon.streams.inbox import StreamClosed, StreamNews, StreamReceived
-from gossipreg.errors import REQUEST_ERRORS, NoDataDirectory, Unavailable
+from gossipreg.errors import REQUEST_ERRORS, NoDataDirectory, NotSynced, Unavailable
 from gossipreg.journal.effects import JournalEffect
 from gossipreg.journal.leading import ProposalRefused
 from gossipreg.journal.model import JournalId
@@ -128,6 +128,11 @@ class LocalSagas:
         """Whether this sidecar knows the cluster, and so whom to ask."""
         return self._node.synced
 
+    @property
+    def why_not_synced(self) -> str:
+        """In words; empty where it is."""
+        return self._node.why_not_synced(self._pump.now())
+
     def member_name(self, node: NodeId) -> str:
         return self._node.name(node)
 
@@ -185,6 +190,8 @@ class LocalSagas:
             answer = await self._answer(method, given, client, journal)
             if answer.code and answer.code != "exists":
                 span.end(answer.code)
+        if answer.code == NotSynced.code and not self.synced:
+            answer = answer.with_hint(f": {self.why_not_synced}", (NotSynced.code,))
         return answer.with_hint(self.share.runtime.disk_hint()) if method in ("begin", "run") else answer
 
     async def _answer(

@@ -3,7 +3,7 @@
 Owns: that it is a map which every client can read, and what is said where it is not. Never knows: what a call does.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,9 +32,9 @@ class SagaAnswer:
     fields: dict[str, Any]
     """As it is unpacked: of an error, its text and what else it says."""
 
-    def with_hint(self, hint: str) -> "SagaAnswer":
-        """The error with more at its end, if it says that nobody answered."""
-        if not hint or self.code not in NOT_ANSWERED:
+    def with_hint(self, hint: str, codes: Collection[str] = NOT_ANSWERED) -> "SagaAnswer":
+        """The error with more at its end, if it has one of these codes: that nobody answered."""
+        if not hint or self.code not in codes:
             return self
         fields = {**self.fields, "text": f"{self.fields.get('text', self.code)}{hint}"}
         return replace(self, result=packb(fields), fields=fields)

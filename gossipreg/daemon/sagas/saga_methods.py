@@ -14,10 +14,11 @@ from typing import Any
 
 from gossipreg.daemon import params as check
 from gossipreg.daemon.params import Check, take_untrusted
+from gossipreg.daemon.partial import not_synced
 from gossipreg.daemon.sagas.local_sagas import LocalSagas, SagaMethod
 from gossipreg.daemon.sagas.saga_answer import SagaAnswer, raise_error, unreadable
 from gossipreg.daemon.socket_client import Params, SocketClient, pack
-from gossipreg.errors import BadParams, NotFound, NotSynced
+from gossipreg.errors import BadParams, NotFound
 from gossipreg.journal.message_forms import cut_text
 from gossipreg.journal.model import JOURNAL_ID_BYTES, JournalId
 from gossipreg.model import NodeId
@@ -197,7 +198,7 @@ async def show(sagas: LocalSagas, params: Params, client: SocketClient) -> bytes
         return _result(answer)
     answer = await sagas.ask("show", given, client)
     if answer.code == NotFound.code and not sagas.synced:
-        raise NotSynced(f"no saga {given['saga']!r} is known here, and {_NOT_SYNCED}")
+        raise not_synced(f"whether there is a saga {given['saga']!r}", sagas.why_not_synced)
     return _result(answer)
 
 

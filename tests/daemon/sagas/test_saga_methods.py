@@ -46,6 +46,7 @@ class Stub:
         self.synced = True
         self.begins_in: JournalId | None = None
         """Which journal the last call named."""
+        self.why_not_synced = "no other member has answered yet"
 
     def _note_lost(self, sagas: Sequence[SagaRef]) -> None:
         self.lost += sagas
@@ -324,5 +325,5 @@ async def test_a_sidecar_that_is_not_synced_does_not_say_that_there_is_no_saga()
     stub.synced = False
     [text] = (await stub.call("saga-list", client()))["unanswered"]
     assert "not synced yet" in text
-    with pytest.raises(NotSynced, match="not synced yet"):
+    with pytest.raises(NotSynced, match=f"there is a saga '{NAME}' yet: no other member has answered yet"):
         await stub.call("saga-show", client(), saga=NAME)
