@@ -116,8 +116,8 @@ class Sagas:
             return Unled(NotSynced.code, text, soon=program)
         if program or journal in self._known():
             return Unled(Unavailable.code, f"nobody leads {name} now", soon=True)
-        text = f"no {name} is known here: compare the name of the saga with `gossipreg saga list`"
-        return Unled(Unavailable.code, text)
+        text = "no member that this sidecar knows leads it, or did (see `gossipreg saga list`)"
+        return Unled(Unavailable.code, f"no {name} is known here: {text}")
 
     def _known(self) -> set[JournalId]:
         """The journals that are there, whether they are led or not, as far as is known here."""

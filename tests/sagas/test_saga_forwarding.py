@@ -12,6 +12,7 @@ from gossipreg.sagas.saga_messages import SagaCall
 from gossipreg.timers import Timers
 
 NODE = NodeId(b"n" * 16)
+NOBODY: dict[JournalId, NodeId] = {}
 FIRST, SECOND = JournalId(b"1" * 16), JournalId(b"2" * 16)
 
 
@@ -72,7 +73,7 @@ def test_a_call_that_was_sent_nowhere_opens_another_journal() -> None:
 
 def test_call_for_which_no_leader_comes_is_answered_soon() -> None:
     timers = Timers()
-    forwarding = SagaForwarding(timers, {}.get, never_led)
+    forwarding = SagaForwarding(timers, NOBODY.get, never_led)
     assert forwarding.call(1, show_call(), 5.0) == []
     answered: list[SagaEffect] = []
     while not answered:
@@ -86,7 +87,7 @@ def test_call_for_which_no_leader_comes_is_answered_soon() -> None:
 
 def test_call_whose_leader_is_to_come_waits_and_says_why_none_came() -> None:
     timers = Timers()
-    forwarding = SagaForwarding(timers, {}.get, soon_led)
+    forwarding = SagaForwarding(timers, NOBODY.get, soon_led)
     forwarding.call(1, show_call(), 0.0)
     assert forwarding.on_again(9.0) == []
     assert CallDeadline(1) in timers

@@ -222,7 +222,8 @@ def test_a_journal_that_nobody_knows_is_not_waited_for(method: str) -> None:
     code, answer = bench.ask(method, bench.sidecars[1], saga=f"{'0a' * 16}.s1")
     assert (code, bench.now - began < 2.0) == ("unavailable", True)
     assert answer["text"] == (
-        "no journal 0a0a0a0a0a0a is known here: compare the name of the saga with `gossipreg saga list`"
+        "no journal 0a0a0a0a0a0a is known here: no member that this sidecar knows leads it, or did "
+        "(see `gossipreg saga list`)"
     )
 
 
