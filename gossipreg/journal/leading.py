@@ -104,6 +104,8 @@ class Leading:
         self._waiting_bytes = 0
         self.confirmations = Confirmations(data, ballot, StuckTimer(data.journal, ballot, proofs=True))
         self._seen: dict[ReplicaId, object] = {}
+        self._far: dict[ReplicaId, tuple[int, int]] = {}
+        """How far each replica had come when the timer of what waits was set."""
 
     def begin(self) -> None:
         """Claim, and append the first entry."""
@@ -322,20 +324,38 @@ class Leading:
     def _set_stuck_timer(self) -> None:
         data, timer = self._data, StuckTimer(self._data.journal, self.ballot)
         if self._waiting:
+            self._far = self._how_far()
             data.context.timers.set(timer, self._waiting[0].since + data.context.tuning.stuck_s)
         else:
             data.context.timers.cancel(timer)
 
     def why_stuck(self, timer: StuckTimer) -> str:
         """Why we lead no longer, now that this timer is due; empty: we do."""
-        seconds = f"{self._data.context.tuning.stuck_s:g} s"
+        context = self._data.context
+        seconds = f"{context.tuning.stuck_s:g} s"
         if timer.ballot != self.ballot or (timer.proofs and not self.confirmations.stuck()):
+            return ""
+        if not timer.proofs and self._catch_up():
+            context.timers.set(timer, context.now + context.tuning.stuck_s)
             return ""
         return (
             f"no majority of the voters answered for {seconds}"
             if timer.proofs
             else f"nothing could be committed for {seconds}"
         )
+
+    def _how_far(self) -> dict[ReplicaId, tuple[int, int]]:
+        far = {replica: follower.how_far for replica, follower in self.followers.items()}
+        return {**far, self._data.replica: (self._data.disk.durable, 0)}
+
+    def _catch_up(self) -> bool:
+        """Whether what waits for longest will be committed: a majority has it, or has come further since the timer was
+        set, or waits for its turn. The next leader would have to begin anew with those that catch up."""
+        index, before, far = self._waiting[0].index, self._far, self._how_far()
+        self._far = far
+        able = {replica for replica, one in far.items() if one[0] >= index or one > before.get(replica, one)}
+        able.update(replica for replica, follower in self.followers.items() if follower.waits_for_turn)
+        return self._data.configuration.has_majority(able)
 
     # -- the end -----------------------------------------------------------------------------------------------------
 

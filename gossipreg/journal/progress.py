@@ -10,7 +10,6 @@ Owns: the position of each follower, appends in flight, and the attempts to reac
     unreachable   its stream broke. It is tried again, with longer and longer waits, while it lacks something and lives
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -27,6 +26,7 @@ from gossipreg.journal.messages import (
 from gossipreg.journal.model import Ballot, JournalId, LogEntry, Position, ReplicaId, ReplicaPlace
 from gossipreg.journal.replays import ReplayTimer
 from gossipreg.journal.replica_data import ReplicaData
+from gossipreg.journal.sent_state import SentState
 from gossipreg.journal.state import large_parts, pieces
 
 
@@ -43,31 +43,6 @@ class Mode(Enum):
     FOLLOWING = "following"
     INSTALLING = "installing"
     UNREACHABLE = "unreachable"
-
-
-@dataclass(slots=True)
-class _Installing:
-    """A state that is sent, as it was when that began.
-
-    Small records are copied then. Large ones are read later, one piece at a time, and may have changed meanwhile: a
-    removed one is left out, of a replaced one the new value is sent. That is safe. Only an entry that is committed and
-    comes after `base` can have changed it, and the receiver applies that entry too, before its own state has an effect:
-    nobody acts for a journal but a leader whose state has everything that is committed. Until then nothing depends on
-    the value, since no state machine reads one. Afterwards both states are equal.
-    """
-
-    base: LogBase
-    large: Iterator[tuple[bytes, ...]]
-    pieces: Iterator[tuple[tuple[bytes, bytes], ...]]
-    next: tuple[tuple[bytes, bytes], ...] | None
-    """The next piece of the small records; None after the last one."""
-    number: int = 0
-    paused: bool = False
-    """Too much was sent to all replicas: the next piece has to wait."""
-    reading: tuple[bytes, ...] = ()
-    """The keys of the large records that are being read, for the piece with this number."""
-    read_number: int = 0
-    """The number of that read; 0: none is under way. Another read is for a state that is not sent any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +68,7 @@ class FollowerProgress:
         self._told = -1
         """The commit index that was sent last."""
         self._reading = False
-        self._installing: _Installing | None = None
+        self._installing: SentState | None = None
         self._replay = ReplayTimer(data.journal, place.replica)
         self._wait_s = 0.0
         self._refused = 0
@@ -111,6 +86,16 @@ class FollowerProgress:
     def current(self) -> bool:
         """Whether it holds all that it may have of our log."""
         return self.match >= self._limit
+
+    @property
+    def how_far(self) -> tuple[int, int]:
+        """How far it has come: this rises while it catches up."""
+        return self.match, 0 if self._installing is None else self._installing.number
+
+    @property
+    def waits_for_turn(self) -> bool:
+        """Whether it gets nothing because others are caught up now."""
+        return self._data.context.replays.waits(self._replay)
 
     @property
     def is_near(self) -> bool:
@@ -309,7 +294,7 @@ class FollowerProgress:
         records, limit = data.state.records, data.context.tuning.piece_bytes
         parts = pieces(records.all(), limit)
         self.mode = Mode.INSTALLING
-        self._installing = _Installing(base, large_parts(dict(records.large), limit), parts, next(parts))
+        self._installing = SentState(base, large_parts(dict(records.large), limit), parts, next(parts))
         self._next_piece()
 
     def _next_piece(self) -> None:

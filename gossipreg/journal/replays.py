@@ -44,6 +44,10 @@ class Replays:
     def waiting(self) -> int:
         return len(self._waiting)
 
+    def waits(self, replica: ReplayTimer) -> bool:
+        """Whether this replica waits for a turn."""
+        return replica in self._waiting
+
     def begin(self, replica: ReplayTimer) -> bool:
         """Whether this replica has a turn. If not, its timer says when it has."""
         if replica in self._active:
