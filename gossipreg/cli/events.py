@@ -7,7 +7,7 @@ import click
 
 from gossipreg.cli.events_publish import publish
 from gossipreg.cli.events_subscribe import subscribe, tail
-from gossipreg.cli.exit_codes import REFUSED
+from gossipreg.cli.missing import say_missing
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import print_json, print_line, print_table, printable, say, say_error, short_duration
 
@@ -238,17 +238,14 @@ def _report(chosen: Chosen, result: dict[str, Any], what: str, wrong: str = "") 
         print_json(result)
     elif not wrong:
         print_line(f"{result['count']} {what}")
-    return _warn(chosen, result, wrong)
+    return _warn(chosen, result, wrong, "not done everywhere")
 
 
-def _warn(chosen: Chosen, result: dict[str, Any], wrong: str = "") -> int:
+def _warn(
+    chosen: Chosen, result: dict[str, Any], wrong: str = "", what: str = "a part of the answer is missing"
+) -> int:
     """The exit code: 4 where a member that leads journals did not answer, or nobody leads one, and so a part is
     missing; 1 where something is `wrong`."""
     if wrong:
         say_error("not_found", wrong, json=chosen.json)
-    missing = result["unanswered"]
-    if not missing:
-        return 1 if wrong else 0
-    text = f"missing here: {', '.join(missing)}; a member that is named did not answer: ask again in a moment"
-    say_error("unavailable", text, json=chosen.json)
-    return REFUSED
+    return say_missing(what, result["unanswered"], json=chosen.json) or (1 if wrong else 0)

@@ -72,11 +72,12 @@ _ABORTED_AND_OVER = "{} is aborted and has ended: nothing more of it is undone"
 @client_options
 @pass_chosen
 def retry(chosen: Chosen, saga: str, step: str | None, why: str) -> None:
-    """Try the undo of STEP at once, or what it does after the commit; without STEP, all that is open of SAGA.
+    """Try at once what a decided SAGA still has to do: the undo of STEP, or what it does after the commit. Without
+    STEP, all that is open.
 
-    Its attempts are counted anew, so it is no longer stuck.
+    Its attempts are counted anew, so it is not stuck any more.
     """
-    _decide(chosen, "saga-retry", saga, step, why, "tried again")
+    _decide(chosen, "saga-retry", saga, step, why, "is tried again now")
 
 
 @saga.command(
@@ -92,7 +93,7 @@ def retry(chosen: Chosen, saga: str, step: str | None, why: str) -> None:
 @pass_chosen
 def skip(chosen: Chosen, saga: str, step: str, why: str) -> None:
     """Leave STEP of a decided SAGA as it is: it is not undone (after a commit: not done). The others are."""
-    _decide(chosen, "saga-skip", saga, step, why, "skipped")
+    _decide(chosen, "saga-skip", saga, step, why, "is skipped")
 
 
 @saga.command(
@@ -111,7 +112,7 @@ def give_up(chosen: Chosen, saga: str, why: str) -> None:
 
     What its steps did, and was not undone, stays. `saga show` lists it.
     """
-    _decide(chosen, "saga-give-up", saga, None, why, "given up")
+    _decide(chosen, "saga-give-up", saga, None, why, "is given up")
 
 
 def _decide(chosen: Chosen, method: str, saga: str, step: str | None, why: str, done: str) -> None:

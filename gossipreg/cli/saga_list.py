@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gossipreg.cli.exit_codes import REFUSED
+from gossipreg.cli.missing import say_missing
 from gossipreg.cli.moments import PastMoment
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
-from gossipreg.cli.output import print_json, print_table, say, say_error, short_duration
+from gossipreg.cli.output import print_json, print_table, say, short_duration
 from gossipreg.cli.saga_asking import ANSWER_S
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def list_(chosen: Chosen, state: str | None, since: float | None, limit: int | N
         _print(found)
     if listing.left_out:
         say("older sagas are left out: choose them by --since, or a larger --limit")
-    return _say_missing(chosen, listing.unanswered)
+    return say_missing("sagas may be missing", listing.unanswered, json=chosen.json)
 
 
 class _Listing:
@@ -110,17 +110,6 @@ def _print(found: list[dict[str, Any]]) -> None:
             for one in found
         ),
     )  # fmt: skip
-
-
-def _say_missing(chosen: Chosen, unanswered: set[str]) -> int:
-    """The exit code. A text about a journal has spaces, the name of a member has none."""
-    if not unanswered:
-        return 0
-    texts = sorted(name for name in unanswered if " " in name)
-    members = sorted(unanswered.difference(texts))
-    silent = [f"no answer from {', '.join(members)}, which lead journals"] if members else []
-    say_error("unavailable", f"sagas are missing here: {'; '.join([*silent, *texts])}", json=chosen.json)
-    return REFUSED
 
 
 def _age(began_ms: int | None, now_ms: float) -> str:

@@ -314,7 +314,7 @@ class SagasMachine:
         all_open = not name or note.decision is HandDecision.GIVE_UP
         steps = [step for step in saga.open_steps if all_open or step.name == name]
         if not steps:
-            raise _NoSense(f"nothing of step {name!r} is to be undone or done: open are {names_of(saga.open_steps)}")
+            raise _NoSense(f"step {name!r} is not open; open are {names_of(saga.open_steps)}")
         for step in steps:
             step.stuck, step.attempts = False, 0
             step.by_hand = (*step.by_hand, note)[-saga_model.MAX_HAND_NOTES :]

@@ -246,7 +246,8 @@ class SagaReplies:
                 return self._look_abort(call, live, reason)
             case HandAsked(_, decision):
                 verb = decision.name.lower().replace("_", " ")
-                text = f"saga {live.ref} is not decided: there is nothing to {verb}; abort it instead"
+                tries = f"saga {live.ref} is not decided, and tries its steps by itself"
+                text = f"{tries}: there is nothing to {verb} yet; wait for its decision, or abort it"
                 return self._refuse(call, "refused", text)
             case RunAsked():
                 return live.committed and self._run_began(call, copies)

@@ -218,7 +218,7 @@ def test_trace_does_not_speak_for_a_dead_member(sidecar: FakeSidecar, command: C
     ended = command("events", "trace", "order-7")
     assert ended.code == 4
     assert "no sidecar that answered remembers that an event with the id or correlation 'order-7'" in ended.err
-    assert "missing here: mail-1 (dead, and may have handled it)" in ended.err
+    assert "a part of the answer is missing: mail-1 (dead, and may have handled it)\n" in ended.err
 
 
 def test_missing_journals_are_named_and_the_exit_code_says_so(sidecar: FakeSidecar, command: Command) -> None:
@@ -227,7 +227,11 @@ def test_missing_journals_are_named_and_the_exit_code_says_so(sidecar: FakeSidec
     sidecar.answers["events-dead"] = lambda _: {"letters": [], "unanswered": []}
     ended = command("events", "groups")
     assert ended.code == 4
-    assert "missing here: web, journal 0102: nobody leads it" in ended.err
+    why = "no answer from web (ask again in a moment); journal 0102: nobody leads it"
+    assert ended.err == f"Error: a part of the answer is missing: {why}\n"
+    sidecar.answers["events-retry"] = lambda _: {"count": 2, "unanswered": missing}
+    ended = command("events", "retry", "--group", "mail")
+    assert ended == (4, "2 dead letters go out again\n", f"Error: not done everywhere: {why}\n")
     ended = command("--json", "events", "groups")
     assert (ended.code, json.loads(ended.err)["error"]["code"]) == (4, "unavailable")
     ended = command("--json", "events", "dead", "--group", "nope")

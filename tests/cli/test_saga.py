@@ -150,16 +150,16 @@ def test_a_saga_that_ends_between_two_pages_is_listed_once(sidecar: FakeSidecar,
     assert json.loads(command("saga", "list", "--json").out) == [*open, *over][::-1]
 
 
-MISSING = "sagas are missing here: "
+MISSING = "sagas may be missing: "
 
 
 @pytest.mark.parametrize(
     ("unanswered", "text"),
     [
-        (["web-2"], "no answer from web-2, which lead journals"),
+        (["web-2"], "no answer from web-2 (ask again in a moment)"),
         (["journal 5f5f5f5f: nobody leads it"], "journal 5f5f5f5f: nobody leads it"),
         (["web-3", "journal 5f5f5f5f: nobody leads it", "web-2"],
-         "no answer from web-2, web-3, which lead journals; journal 5f5f5f5f: nobody leads it"),
+         "no answer from web-2, web-3 (ask again in a moment); journal 5f5f5f5f: nobody leads it"),
     ],
 )  # fmt: skip
 def test_a_list_from_which_sagas_are_missing_is_4(
@@ -250,13 +250,13 @@ def test_a_committed_saga_is_not_aborted(sidecar: FakeSidecar, command: Command)
 @pytest.mark.parametrize(
     ("args", "method", "params", "out"),
     [
-        (["retry", s.SAGA], "saga-retry", {"saga": s.SAGA}, "reserve tried again\n"),
+        (["retry", s.SAGA], "saga-retry", {"saga": s.SAGA}, "reserve is tried again now\n"),
         (["retry", s.SAGA, "reserve", "--why", "mended"], "saga-retry",
-         {"saga": s.SAGA, "step": "reserve", "why": "mended"}, "reserve tried again\n"),
+         {"saga": s.SAGA, "step": "reserve", "why": "mended"}, "reserve is tried again now\n"),
         (["skip", s.SAGA, "reserve", "--why", "by hand"], "saga-skip",
-         {"saga": s.SAGA, "step": "reserve", "why": "by hand"}, "reserve skipped\n"),
+         {"saga": s.SAGA, "step": "reserve", "why": "by hand"}, "reserve is skipped\n"),
         (["give-up", s.SAGA, "--why", "closed"], "saga-give-up",
-         {"saga": s.SAGA, "why": "closed"}, "reserve given up\n"),
+         {"saga": s.SAGA, "why": "closed"}, "reserve is given up\n"),
     ],
 )  # fmt: skip
 def test_decisions_by_hand_say_who_and_why(

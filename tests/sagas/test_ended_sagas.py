@@ -67,7 +67,7 @@ def test_decisions_by_hand_need_something_open() -> None:
     hand.undone("a")
     for decision in (HandDecision.RETRY, HandDecision.SKIP):
         for step in ("a", "unknown"):
-            text = f"nothing of step {step!r} is to be undone or done: open are b"
+            text = f"step {step!r} is not open; open are b"
             assert text in ignored(hand.by_hand(decision, step))
 
 

@@ -64,7 +64,7 @@ def unspoken(unled: Sequence[tuple[JournalId, str]], closed: str, *, synced: boo
     of who did last, and those of the sidecar with the name `closed`, whose database cannot be used now; empty: it
     can. A sidecar that is not synced does not know whom to ask."""
     named = [
-        f"journal {journal.hex()[:12]}: nobody leads it" + (f"; {last} did last" if last else "")
+        f"journal {journal.hex()[:12]}: nobody leads it" + (f", {last} did last" if last else "")
         for journal, last in unled[:MAX_UNLED]
     ]  # fmt: skip
     more = [f"{len(unled) - MAX_UNLED} more journals that nobody leads"] if len(unled) > MAX_UNLED else []

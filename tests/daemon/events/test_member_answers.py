@@ -176,7 +176,7 @@ def test_unspoken_journals_are_named_up_to_a_number() -> None:
     assert unspoken(unled[:1], "web", synced=True) == [
         "the journals of web: see `gossipreg info` there", "journal 000000000000: nobody leads it",
     ]  # fmt: skip
-    assert unspoken(unled, "", synced=True)[1] == "journal 010101010101: nobody leads it; mail-2 did last"
+    assert unspoken(unled, "", synced=True)[1] == "journal 010101010101: nobody leads it, mail-2 did last"
     assert (len(unspoken(unled, "", synced=True)), unspoken(unled, "", synced=True)[-1]) == (
         MAX_UNLED + 1,
         "2 more journals that nobody leads",
