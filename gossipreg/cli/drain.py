@@ -30,7 +30,7 @@ def drain(chosen: Chosen, service: str | None, off: bool, reason: str | None, ti
     acknowledged it: then no lookup anywhere gives it out. Exit code 1 if some members had not at --timeout, or if
     this sidecar was not synced until then; the maintenance stays, and they learn of it later.
     """
-    with chosen.client(timeout + ANSWER_S) as client:
+    with chosen.patient_client(timeout + ANSWER_S) as client:
         result = client.call("drain", timeout=timeout, **maintenance_params(service, off, reason))
     if chosen.json:
         print_json(result)

@@ -59,11 +59,11 @@ def publish(
         raw = _from_stdin() if data == "-" else data.encode(errors="surrogateescape")
         check_data_size(len(raw))
         params |= {"data": raw, "datacontenttype": _checked_kind(raw, content_type) or _kind_of(raw)}
-    with chosen.client(timeout + ANSWER_S) as client:
-        try:
-            client.call("registered")
-        except Unreachable as error:
-            raise Unreachable(f"{error}: the event is not published") from None
+    try:
+        patient = chosen.patient_client(timeout + ANSWER_S)
+    except Unreachable as error:
+        raise Unreachable(f"{error}: the event is not published") from None
+    with patient as client:
         try:
             result = client.call("publish", type=type, timeout=timeout, **params)
         except Unreachable as error:

@@ -192,7 +192,7 @@ def _moment(at: float) -> str:
 
 def _everywhere(chosen: Chosen, asked: dict[str, Any], most: int | None) -> int:
     limit = {} if most is None else {"limit": most}
-    with chosen.client(EVERYWHERE_S) as client:
+    with chosen.patient_client(EVERYWHERE_S) as client:
         found = client.call("history-everywhere", **asked, **limit)
     if chosen.json:
         print_json(found)
@@ -207,7 +207,7 @@ def _everywhere(chosen: Chosen, asked: dict[str, Any], most: int | None) -> int:
             _say_nothing_known(chosen, asked)
     missing = [f"{printable(one['name'])} ({printable(one['why'])})" for one in found["unanswered"]]
     if missing:
-        say_error("unavailable", f"what these members saw is missing here: {', '.join(missing)}", json=chosen.json)
+        say_error("unavailable", f"what these members saw is missing: {', '.join(missing)}", json=chosen.json)
     faults = [f"{printable(one['name'])} ({printable(one['fault'])})" for one in found["members"] if one["fault"]]
     if faults:
         say_error("unavailable", f"lines of these members may be missing: {', '.join(faults)}", json=chosen.json)

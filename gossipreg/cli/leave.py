@@ -34,7 +34,7 @@ def leave(chosen: Chosen, hold: float | None, if_restarting: bool) -> None:
         from gossipreg.systemd_job import restart_job
 
         hold = hold if restart_job() else None
-    with chosen.client(TIMEOUT_S) as client:
+    with chosen.patient_client(TIMEOUT_S) as client:
         result = client.call("leave", **({} if hold is None else {"hold": hold}))
     if chosen.json:
         print_json(result)

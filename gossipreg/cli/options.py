@@ -1,10 +1,13 @@
 """Options that several commands share, and how a command gets its client."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
+
+from gossipreg.errors import RequestError
 
 if TYPE_CHECKING:
     from gossipreg.cli.sidecar_line import SidecarLine
@@ -31,6 +34,13 @@ class Chosen:
         client = Client(self.socket, timeout_s=timeout_s)
         client.choice = "--socket"
         return client
+
+    def patient_client(self, timeout_s: float) -> "Client":
+        """A client for a call that may take this long, once the sidecar has shown that it answers at all: the command
+        would be silent for as long beside one that hangs. Raises Unreachable."""
+        with self.client() as client, suppress(RequestError):  # an error is an answer
+            client.call("registered")
+        return self.client(timeout_s)
 
 
 pass_chosen = click.make_pass_decorator(Chosen)

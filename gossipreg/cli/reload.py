@@ -24,7 +24,7 @@ def reload(chosen: Chosen, allow_empty: bool) -> None:
     The files are the keys, the services file, the tokens and the file of --config. A file that cannot be read is an
     error (exit code 4). What was read from it before stays in use, and `info` shows the error until the file is mended.
     """
-    with chosen.client(TIMEOUT_S) as client:
+    with chosen.patient_client(TIMEOUT_S) as client:
         found = client.call("reload", **({"allow_empty": True} if allow_empty else {}))
     if chosen.json:
         print_json(found)

@@ -13,8 +13,11 @@ import pytest
 
 import gossipreg
 from gossipreg.cli import exit_codes
+from gossipreg.cli.options import Chosen
+from gossipreg.client import Client
 from gossipreg.daemon.finishing import NOT_FINISHED
 from gossipreg.errors import BadConfig, BadParams, CannotStart, GossipregError, NotFound
+from scripts.tools.wait import BOUND_S
 from tests.cli.conftest import Command
 from tests.client.fake_sidecar import FakeSidecar, instance
 
@@ -126,6 +129,28 @@ def test_wrong_usage_is_2_and_nothing_on_stdout(args: list[str], sidecar: FakeSi
     assert (ended.code, ended.out) == (2, "")
     assert "Usage: gossipreg" in ended.err
     assert sidecar.seen == []
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["leave"], ["reload"], ["drain", "--timeout", "1h"], ["history", "--everywhere"],
+        ["events", "publish", "a.b", "--timeout", "1h"],
+    ],
+)  # fmt: skip
+def test_what_may_take_long_asks_first_whether_the_sidecar_answers(
+    args: list[str], sidecar: FakeSidecar, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def client(_chosen: Chosen, timeout_s: float = 10.0) -> Client:
+        return Client(str(sidecar.path), timeout_s=0.05 if timeout_s == 10.0 else BOUND_S)
+
+    monkeypatch.setattr(Chosen, "client", client)
+    no_answer = b"\x94"  # the first byte of an answer whose end never comes
+    methods = ("registered", "leave", "reload", "drain", "history-everywhere", "publish")
+    sidecar.answers |= {method: lambda _: no_answer for method in methods}
+    ended = command(*args)
+    assert (ended.code, ended.out, ended.err.count("\n"), sidecar.seen) == (3, "", 1, [("registered", {})])
+    assert ended.err.startswith(f"Error: the sidecar on {sidecar.path} did not answer registered within 0.05 s")
 
 
 def test_wrong_usage_with_json_is_one_object_alone(command: Command) -> None:
