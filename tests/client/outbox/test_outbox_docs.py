@@ -16,6 +16,7 @@ from gossipreg.client.outbox.inbox import KEPT, LEAST_KEPT
 from gossipreg.client.outbox.leases import LEASE_S
 from gossipreg.client.outbox.relay import AGAIN
 from gossipreg.client.outbox.sending import REFUSED_CODES
+from tests.client.outbox.conftest import MakeDatabase
 from tests.client.outbox.databases import Database, NotingPublisher, failure
 
 PAGE = (Path(__file__).parents[3] / "gossipreg" / "docs" / "outbox.md").read_text()
@@ -26,11 +27,12 @@ def blocks() -> list[str]:
     return [textwrap.dedent(block).strip() for block in found]
 
 
-def program(name: str) -> dict[str, Any]:
-    """The names of the program that stands below `NAME:`."""
+def program(name: str, *, put: str = "", instead_of: str = "") -> dict[str, Any]:
+    """The names of the program that stands below `NAME:`, with an address of a test in place of its own."""
     (source,) = re.findall(rf"^`{name}`:\n\n((?:    .*\n|\n(?=    ))+)", PAGE, re.MULTILINE)
+    assert instead_of in source
     names: dict[str, Any] = {}
-    exec(compile(textwrap.dedent(source), name, "exec"), names)
+    exec(compile(textwrap.dedent(source).replace(instead_of, put), name, "exec"), names)
     return names
 
 
@@ -49,6 +51,31 @@ def test_the_shop_publishes_its_order(tmp_path: Path, monkeypatch: pytest.Monkey
     assert publisher.types == ["order.created"]
     assert publisher.events[0]["data"] == {"number": 7, "item": "tea"}
     assert publisher.events[0]["key"] == "order-7"
+
+
+def test_the_shop_with_postgresql_publishes_its_order(postgres: MakeDatabase) -> None:
+    database = postgres()
+    publisher = NotingPublisher()
+    shop = program("shop_pg.py", put=repr(database.address), instead_of='"dbname=shop"')
+    shop["main"](publisher)
+    assert publisher.types == ["order.created"]
+    assert (database.query("SELECT number, item FROM orders"), database.waiting) == ([(7, "tea")], 0)
+
+
+def test_what_the_page_says_of_psycopg_holds(postgres: MakeDatabase) -> None:
+    """These are its traps: who follows the example of SQLite loses the order, or the connection."""
+    database = postgres()
+    connection = database.connect()
+    Outbox(connection).create_table()
+    with connection.transaction():
+        Outbox(connection).publish("lost")
+    connection.rollback()
+    Outbox(connection).create_table()
+    connection.commit()
+    with connection:
+        Outbox(connection).publish("kept")
+    assert connection.closed
+    assert database.query("SELECT type FROM gossipreg_outbox") == [("kept",)]
 
 
 def sqlite_waiting(path: Path) -> Callable[[], int]:
