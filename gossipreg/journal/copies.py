@@ -47,16 +47,16 @@ def missing(configuration: Configuration, bad: Collection[ReplicaId], wanted: in
 
 
 def next_configuration(
-    configuration: Configuration, bad: Collection[ReplicaId], current: Collection[ReplicaId], wanted: int
+    configuration: Configuration, bad: Collection[ReplicaId], near: Collection[ReplicaId], wanted: int
 ) -> Configuration | None:
-    """One step towards the wanted number of good voters; None if there is none to take now. `current` are the replicas
-    that hold the whole log.
+    """One step towards the wanted number of good voters; None if there is none to take now. `near` are the replicas
+    that hold the log, but for one append.
 
     A journal has 1 or 3 voters, never 2: both new ones join at once. A voter that is bad is replaced, not removed: with
     two of three alive it can still be lost.
     """
     voters, learners = configuration.voters, configuration.learners
-    ready = [place for place in learners if place.replica in current and place.replica not in bad]
+    ready = [place for place in learners if place.replica in near and place.replica not in bad]
     lacking = wanted - len(voters)
     if 0 < lacking <= len(ready):
         return _with(configuration, voters + tuple(ready[:lacking]))

@@ -5,7 +5,7 @@ Owns: since when a replica is gone, which members were asked for a copy, and the
 wanted (`copies.py`), or how entries reach them.
 
     gone for a minute, or lost -> TakeReplica to the first candidate -> ReplicaTaken -> learner, in an entry
-    -> holds the whole log -> voter in place of the one that is gone, in an entry
+    -> lacks no more than one append -> voter in place of the one that is gone, in an entry
 
 A member that is gone may be back with its copy. A copy that is lost, or that went back in time, never is.
 """
@@ -70,7 +70,7 @@ class Replacing:
         if self._taken:
             self._add_learners(configuration, bad)
             return
-        following = next_configuration(configuration, bad, self._current(), data.context.tuning.copies)
+        following = next_configuration(configuration, bad, self._near(), data.context.tuning.copies)
         if following is not None:
             leading.propose_configuration(following)
             return
@@ -143,8 +143,12 @@ class Replacing:
         now = self._data.context.now
         return {replica for replica, due in self._gone.items() if due <= now}
 
-    def _current(self) -> set[ReplicaId]:
-        return {replica for replica, follower in self._leading.followers.items() if follower.current}
+    def _near(self) -> set[ReplicaId]:
+        """The learners that lack no more than one append. Not those that lack nothing: while a journal is in use that
+        is none whose disk is slower than ours, and nobody would ever vote beside us."""
+        followers = self._leading.followers
+        learners = {place.replica for place in self._data.configuration.learners}
+        return {replica for replica in learners & followers.keys() if followers[replica].is_near}
 
     # -- new copies --------------------------------------------------------------------------------------------------
 
@@ -197,7 +201,7 @@ class Replacing:
 
     def _rest(self, configuration: Configuration) -> None:
         """Nothing is to be done now. A learner that still gets the log is work."""
-        if not configuration.learners or all(place.replica in self._current() for place in configuration.learners):
+        if not configuration.learners or all(place.replica in self._near() for place in configuration.learners):
             self._at_work.discard(self._data.journal)
 
     def _may_ask(self, node: NodeId, within_s: float = 0.0) -> bool:
