@@ -12,7 +12,7 @@ from gossipreg.daemon import params as check
 from gossipreg.daemon.events import event_params as read
 from gossipreg.daemon.events.kept_groups import NOT_KEPT
 from gossipreg.daemon.events.local_events import EventMethod, LocalEvents
-from gossipreg.daemon.events.member_answers import MemberAnswer, dead_texts, unspoken
+from gossipreg.daemon.events.member_answers import MemberAnswer, dead_texts, each_journal_once, unspoken
 from gossipreg.daemon.params import Check, take_untrusted
 from gossipreg.daemon.socket_client import Params, pack
 from gossipreg.errors import BadParams, Unavailable
@@ -49,12 +49,11 @@ async def groups(events: LocalEvents, params: Params) -> bytes:
     take_untrusted("events-groups", params, {})
     answers = await events.ask_all("groups", {})
     merged: dict[str, dict[str, Any]] = {}
-    left_out = 0
-    for answer in _results(answers):
-        left_out += answer["left_out"]
-        for one in answer["groups"]:
-            group = merged.setdefault(one["group"], _empty_group(events, one["group"]))
-            _add(group, one)
+    results = _results(answers)
+    left_out = sum(answer["left_out"] for answer in results)
+    for one in each_journal_once(results, "groups"):
+        group = merged.setdefault(one["group"], _empty_group(events, one["group"]))
+        _add(group, one)
     for name, patterns in events.known_groups().items():
         if name not in merged:
             merged[name] = {**_empty_group(events, name), "patterns": sorted(patterns)}
@@ -84,7 +83,7 @@ async def dead(events: LocalEvents, params: Params) -> bytes:
     given = take_untrusted("events-dead", params, allowed)
     limit = given.setdefault("limit", LIMIT_DEFAULT)
     answers = await events.ask_all("dead", given)
-    letters = [letter for answer in _results(answers) for letter in answer["letters"]]
+    letters = [*each_journal_once(_results(answers), "letters")]
     letters.sort(key=lambda letter: (letter["journal"], letter["group"], letter["index"]))
     return pack({"letters": letters[:limit], "unanswered": _unanswered(answers)})
 

@@ -4,7 +4,7 @@ Owns: that an answer has the fields which are joined and shown, each of its type
 are joined. A member whose answer cannot be read counts as one that did not answer: what it leads is missing.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType
 from typing import Any
@@ -90,6 +90,15 @@ def unproven_texts(answers: Sequence[MemberAnswer], leaders: Mapping[JournalId, 
     named = [f"journal {journal.hex()[:12]}: {name} did not prove that it leads it" for journal, name in missing]
     more = len(missing) - MAX_UNLED
     return named[:MAX_UNLED] + ([f"{more} more journals whose leaders did not prove that"] if more > 0 else [])
+
+
+def each_journal_once(results: Iterable[Any], shown: str) -> Iterator[dict[str, Any]]:
+    """What these answers show, of each journal what one of them does. Two members speak for the same one, both proven,
+    where the first has handed it over before the question came to the second."""
+    spoken: set[str] = set()
+    for result in results:
+        yield from (one for one in result[shown] if one["journal"] not in spoken)
+        spoken.update(journal.hex() for journal in result["proven"])
 
 
 def _has(found: object, fields: Mapping[str, _Types]) -> bool:

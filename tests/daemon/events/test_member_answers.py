@@ -262,6 +262,20 @@ async def test_journals_whose_leader_changed_during_the_question_are_missing(
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("method", ["events-groups", "events-dead"])
+async def test_a_journal_for_which_two_members_speak_counts_once(method: str) -> None:
+    """The first one has handed it over to the second before the question came there."""
+    _, answer, shown = ASKED[method]
+    spoken = {**answer, "proven": [bytes(16)], "unproven": []}
+    other = {**spoken, "proven": [b"c" * 16], shown: [{**answer[shown][0], "journal": "63" * 16}]}
+    members = Members(web=("", packb(spoken)), mail=("", packb(spoken)), stock=("", packb(other)))
+    told = (await members.call(method))[shown]
+    if method == "events-groups":
+        assert [(one["pending"], len(one["journals"])) for one in told] == [(6, 2)]
+    else:
+        assert [one["journal"] for one in told] == ["00" * 16, "63" * 16]
+
+
 def test_what_a_sidecar_that_is_not_synced_cannot_know_is_missing() -> None:
     assert unspoken([], "", synced=False) == [
         "all that other members have: this sidecar is not synced yet, see `gossipreg info`"
