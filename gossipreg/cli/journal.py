@@ -11,6 +11,8 @@ from gossipreg.cli.output import print_json, print_line, print_table, printable,
 
 UNPROVEN = "unproven"
 """The role of a copy here that believes that it leads, and cannot prove it."""
+RECOVER_S = 20.0
+"""A sidecar that believes that it leads the journal asks the others first."""
 ID_SHOWN = 12
 """Hex digits of an id: enough to tell journals apart; the JSON has all 32."""
 
@@ -99,7 +101,7 @@ def _warn_of_unproven(chosen: Chosen, found: Iterable[dict[str, Any]]) -> int:
 
 def _recover(chosen: Chosen, id: str, yes: bool) -> int:
     """Without `yes` nothing is done, and the exit code says so."""
-    with chosen.client() as client:
+    with chosen.client(RECOVER_S) as client:
         found = client.call("journal-recover", id=id, yes=yes)
     if chosen.json:
         print_json(found)

@@ -280,7 +280,7 @@ class Orchestration:
     def recover_method(self, audit: Audit) -> Command:
         """The method `journal-recover` {id, yes}: see `journals/recovering.py`."""
 
-        def recover(params: Params, client: SocketClient) -> bytes:
+        async def recover(params: Params, client: SocketClient) -> bytes:
             given = take_untrusted("journal-recover", params, {"id": word, "yes": boolean}, "id")
             prefix = given["id"].lower()
             journal = _one(prefix, [] if self._shown is None else self._shown.ids(prefix))
@@ -288,7 +288,7 @@ class Orchestration:
 
             assert self.runtime is not None, "a copy is here"
             recovery = JournalRecovery(self.runtime, self._node, self._log, audit)
-            return pack(recovery.recover(journal, client.caller, sure=given.get("yes", False)))
+            return pack(await recovery.recover(journal, client.caller, sure=given.get("yes", False)))
 
         return recover
 

@@ -25,6 +25,7 @@ from gossipreg.journal.model import (
 )
 from gossipreg.journal.replica_data import ReplicaData
 from gossipreg.journal.values import encode_configuration
+from gossipreg.model import NodeId
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,14 @@ class RecoveredJournal:
     def uncertain(self) -> int:
         """The number of entries that count now, and may never have been acknowledged."""
         return self.end.index - self.committed
+
+
+class LedByMember(ProposalRefused):
+    """Another member leads the journal."""
+
+    def __init__(self, leader: NodeId) -> None:
+        super().__init__("led", f"member {leader.hex()} leads this journal: there is nothing to recover")
+        self.leader = leader
 
 
 def recover(
@@ -80,7 +89,7 @@ def _refuse_if_it_can_be_led(data: ReplicaData, lost: Collection[ReplicaId]) -> 
         raise ProposalRefused("not_synced", why)
     leader = leader_of(data)
     if leader is not None:
-        raise ProposalRefused("led", f"member {leader.node.hex()} leads this journal: there is nothing to recover")
+        raise LedByMember(leader.node)
     members, ours = data.context.membership, data.replica
     living = {
         place.replica

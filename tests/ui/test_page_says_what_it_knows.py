@@ -44,6 +44,19 @@ async def test_figures_without_all_answers_are_at_least_these(tab: Tab, sidecar:
     await tab.wait_for_text("stuck 0+")
 
 
+async def test_a_journal_whose_lead_is_not_proven_is_not_led_by_nobody(tab: Tab, sidecar: FakeSidecar) -> None:
+    unknown = dict.fromkeys(("leader", "leader_name", "copies", "takeover"))
+    [journal] = events()["journals"]
+    sidecar.views["events"] = lambda _query: [
+        ("events", {**events(), "groups": [], "journals": [{**journal, **unknown, "role": "unproven"}]})
+    ]
+    await tab.open(f"{sidecar.address}#/events")
+    await tab.wait_for_text("not proven")
+    shown = await tab.evaluate(MAIN)
+    assert "nobody" not in shown
+    assert "its leader knows" not in shown
+
+
 async def test_a_service_of_dead_members_alone_comes_first(tab: Tab, sidecar: FakeSidecar) -> None:
     [(kind, data)] = sidecar.views["services"]({})
     gone = {**data["items"][0], "key": "db", "name": "db", "dead": 2}

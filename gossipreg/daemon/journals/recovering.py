@@ -4,6 +4,8 @@ Owns: what the operator is told, and the line of the log. Never knows: when it i
 unsafe by design, so without `yes` nothing is done but to say what may be missing afterwards.
 """
 
+from math import ceil
+
 from gossipreg.callers import Caller
 from gossipreg.core.node import Node
 from gossipreg.daemon.audit import Audit
@@ -12,8 +14,13 @@ from gossipreg.daemon.logs import Log
 from gossipreg.errors import Refused
 from gossipreg.journal.leading import ProposalRefused
 from gossipreg.journal.model import JournalId
-from gossipreg.journal.recovery import RecoveredJournal
+from gossipreg.journal.proven_questions import PROVE_S
+from gossipreg.journal.recovery import LedByMember, RecoveredJournal
+from gossipreg.journal.tuning import JournalTuning
 from gossipreg.wire.shapes import Shape
+
+ASKED_MOST = ceil(JournalTuning().stuck_s / PROVE_S) + 1
+"""How often it is asked for a proof before it is refused: by then it has given up, if nobody answers."""
 
 
 class JournalRecovery:
@@ -23,10 +30,14 @@ class JournalRecovery:
         self._log = log
         self._audit = audit
 
-    def recover(self, journal: JournalId, by: Caller, *, sure: bool) -> Shape:
-        """Recover it if `sure`, else say what that would do. Raises Refused."""
+    async def recover(self, journal: JournalId, by: Caller, *, sure: bool) -> Shape:
+        """Recover it if `sure`, else say what that would do. Raises Refused, Busy."""
+        await self._let_go_unproven(journal)
         try:
             done = self._runtime.command(lambda journals, now: journals.recover(journal, now, sure=sure))
+        except LedByMember as refusal:
+            name = self._node.name(refusal.leader)
+            raise Refused(f"{name} leads this journal: there is nothing to recover") from None
         except ProposalRefused as refusal:
             raise Refused(str(refusal)) from None
         shape = self._shape(done, sure=sure)
@@ -39,6 +50,17 @@ class JournalRecovery:
                 message=message, **asked,
             )  # fmt: skip
         return shape
+
+    async def _let_go_unproven(self, journal: JournalId) -> None:
+        """If this sidecar believes that it leads the journal, have that proven. A leader whose voters are gone is told
+        so by nobody: it gives up once it was asked in vain for a while (`journal/confirmations.py`)."""
+        for _ in range(ASKED_MOST):
+            journals = self._runtime.journals
+            replica = None if journals is None else journals.replicas.get(journal)
+            if replica is None or replica.leading is None or not replica.leading.established:
+                return
+            if journal in await self._runtime.proofs.proven([journal]):
+                return
 
     def _shape(self, done: RecoveredJournal, *, sure: bool) -> Shape:
         return {

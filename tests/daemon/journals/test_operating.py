@@ -18,16 +18,17 @@ from tests.daemon.journals.sidecars import LiveSidecar, alone, cluster, until
 OPERATOR = SocketClient(Caller(0, 5, frozenset({0}), "socket"))
 
 
-def recover(sidecar: LiveSidecar, audit: Audit, **params: Any) -> dict[str, Any]:
-    packed = sidecar.orchestration.recover_method(audit)(params, OPERATOR)
-    assert isinstance(packed, bytes)
+async def recover(sidecar: LiveSidecar, audit: Audit, **params: Any) -> dict[str, Any]:
+    answer = sidecar.orchestration.recover_method(audit)(params, OPERATOR)
+    assert not isinstance(answer, bytes)
+    packed = await answer
     result: dict[str, Any] = msgpack.unpackb(packed)
     return result
 
 
-def _may_recover(sidecar: LiveSidecar, journal: JournalId) -> bool:
+async def _may_recover(sidecar: LiveSidecar, journal: JournalId) -> bool:
     try:
-        recover(sidecar, Audit(trio.current_time), id=journal.hex())
+        await recover(sidecar, Audit(trio.current_time), id=journal.hex())
     except Refused:
         return False
     return True
@@ -47,20 +48,21 @@ async def test_the_last_copy_is_recovered_only_with_yes(tmp_path: Path) -> None:
         *others, left = sidecars
         journal = await three_copies(sidecars)
         audit = Audit(trio.current_time)
-        with pytest.raises(Refused, match="leads this journal"):
-            recover(left, audit, id=journal.hex(), yes=True)
+        with pytest.raises(Refused, match=r"^a leads this journal: there is nothing to recover"):
+            await recover(left, audit, id=journal.hex(), yes=True)
         for one in others:
             one.pump.order(lambda now, one=one: one.node.leave(now, 0.0))  # type: ignore[misc]
         await until(lambda: all(left.runtime.membership.member(one.node.id).runs is False for one in others))
         for one in others:
             await one.stop()
-        await until(lambda: _may_recover(left, journal))  # on a busy machine it may have become the leader before
-        would = recover(left, audit, id=journal.hex()[:6])
+        while not await _may_recover(left, journal):
+            await trio.sleep(0.005)
+        would = await recover(left, audit, id=journal.hex()[:6])
         assert (would["recovered"], would["id"]) == (False, journal.hex())
         assert {voter["name"] for voter in would["voters"]} == {"a", "b", "c"}
         assert journal not in left.follows.leads
         assert audit.shapes() == []
-        done = recover(left, audit, id=journal.hex(), yes=True)
+        done = await recover(left, audit, id=journal.hex(), yes=True)
         assert done == {**would, "recovered": True}
         await until(lambda: journal in left.follows.leads)
         assert {b"x", b"y"} >= left.state(journal).keys() >= {b"x"}
@@ -70,17 +72,34 @@ async def test_the_last_copy_is_recovered_only_with_yes(tmp_path: Path) -> None:
         assert left.log.getvalue().count("journal_recovered") == 1
 
 
+async def test_an_idle_leader_whose_voters_are_gone_is_recovered(tmp_path: Path) -> None:
+    """It has nothing to commit, so nothing but a question makes it find out that it leads no longer."""
+    async with cluster(tmp_path, "a", "b", "c") as (_, sidecars):
+        left, *others = sidecars
+        journal = await three_copies(sidecars)
+        object.__setattr__(left.runtime.setup.tuning, "stuck_s", 1.0)
+        for one in others:
+            await one.stop()
+        await until(lambda: all(left.runtime.membership.member(one.node.id).runs is False for one in others))
+        assert journal in left.follows.leads
+        audit = Audit(trio.current_time)
+        assert not (await recover(left, audit, id=journal.hex()))["recovered"]
+        assert (await recover(left, audit, id=journal.hex(), yes=True))["recovered"]
+        await until(lambda: left.voters(journal) == 1 and journal in left.follows.leads)
+        await left.commit(journal, b"z", 3)
+
+
 async def test_a_journal_that_is_not_here_is_not_recovered(tmp_path: Path) -> None:
     async with alone(tmp_path, "a") as one:
         audit = Audit(trio.current_time)
         with pytest.raises(NotFound):
-            recover(one, audit, id="3f9c", yes=True)
+            await recover(one, audit, id="3f9c", yes=True)
         journal = await one.open_journal()
         with pytest.raises(Refused, match="nothing to recover"):
-            recover(one, audit, id=journal.hex(), yes=True)
+            await recover(one, audit, id=journal.hex(), yes=True)
         for wrong in ({"id": journal.hex(), "yes": 1}, {"yes": True}, {"id": 7}):
             with pytest.raises(BadParams):
-                recover(one, audit, **wrong)
+                await recover(one, audit, **wrong)
         await one.commit(journal, b"x", 1)
 
 

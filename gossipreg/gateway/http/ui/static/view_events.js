@@ -128,8 +128,8 @@ function journalsCard(journals) {
           h("div", null, h("strong", null, `of ${one.owner_name}`), h("p", { class: "soft" }, h("code", null, shortId(one.id)))),
           facts([
             ["Here it", one.role === "leaderless" ? badge("critical", "has no leader") : one.role],
-            ["Led by", one.leader ? memberLink(one.leader, one.leader_name) : "nobody"],
-            ["Copies", one.copies === null || one.copies === undefined ? "its leader knows" : [number(one.copies), !one.takeover && h("span", { class: "soft" }, " no takeover")]],
+            ["Led by", one.leader ? memberLink(one.leader, one.leader_name) : one.role === "unproven" ? badge("warning", "not proven") : "nobody"],
+            ["Copies", one.copies === null || one.copies === undefined ? (one.role === "unproven" ? "not known" : "its leader knows") : [number(one.copies), !one.takeover && h("span", { class: "soft" }, " no takeover")]],
             ["Voters", (one.voters ?? []).map(({ name, state }) => h("div", null, `${name}: ${state}`))],
             ["Full", one.fill >= 0.8 ? badge("warning", percent(one.fill)) : percent(one.fill ?? 0)],
             ["Disk", bytes(one.bytes ?? 0)],
