@@ -167,7 +167,7 @@ class ProgramSaga:
         if error.code == "decided":
             self._decided()
             return self._aborted(error)
-        if call.is_lost and isinstance(error, (Unreachable, OutcomeUnknown)):
+        if call.is_unclear(error):
             return StepUnknown(f"step {step.name} of {self.saga} may be done or not: {error}", None)
         return error
 

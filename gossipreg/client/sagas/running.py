@@ -8,7 +8,7 @@ from gossipreg.client.checks import check_number, check_text, id_or_drawn
 from gossipreg.client.events.inheriting import given_trace
 from gossipreg.client.sagas.saga_call import ProgramCall
 from gossipreg.client.sagas.saga_step import json_text
-from gossipreg.errors import BadParams, Conflict, GossipregError, OutcomeUnknown, SagaConflict, Unreachable
+from gossipreg.errors import BadParams, Conflict, GossipregError, OutcomeUnknown, SagaConflict
 
 
 def run_call(
@@ -56,7 +56,7 @@ def run_failed(call: ProgramCall, error: GossipregError) -> GossipregError:
     id = call.params["id"]
     if isinstance(error, Conflict):
         return SagaConflict(f"another saga has the id {id}: {error}")
-    if call.is_lost and isinstance(error, (Unreachable, OutcomeUnknown)):
+    if call.is_unclear(error):
         return OutcomeUnknown(
             f"the saga may be begun or not: no answer within {call.timeout_s:g} s; begin it again with id={id!r} at "
             f"the same sidecar, it counts once ({error})"

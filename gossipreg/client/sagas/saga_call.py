@@ -67,6 +67,11 @@ class ProgramCall:
             return self._again(error, now)
         raise error
 
+    def is_unclear(self, error: GossipregError) -> bool:
+        """Whether the call ended with this error, and an attempt before may have been carried out: that the last one
+        was not says nothing of it."""
+        return self.is_lost and isinstance(error, (Unreachable, OutcomeUnknown, *MAY_PASS))
+
     def _again(self, error: GossipregError, now: float) -> float:
         self._wait_s = AGAIN.after(self._wait_s) if self._wait_s else AGAIN.first_s
         wait_s = self._wait_s * _random.uniform(0.5, 1.0)

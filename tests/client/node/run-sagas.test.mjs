@@ -54,6 +54,9 @@ test("a run that is not answered in time says with which id it counts once", asy
   const message = /begin it again with the id 's1' at the same sidecar, it counts once/;
   await assert.rejects(lost, { name: "OutcomeUnknown", message });
   sidecar.usual.run = () => failure("unavailable", "no leader");
+  sidecar.script.run = [CLOSE];
+  const lostBefore = registry.runSaga(DEFINITION, { id: "s1", timeoutMs: 500 });
+  await assert.rejects(lostBefore, { name: "OutcomeUnknown", message: /at the same sidecar, .* \(no leader\)$/ });
   const refused = registry.runSaga(DEFINITION, { id: "s1", timeoutMs: 500 });
   await assert.rejects(refused, { name: "Unavailable", message: "no leader" });
 });

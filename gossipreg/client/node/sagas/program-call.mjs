@@ -42,6 +42,12 @@ export class ProgramCall {
     throw error;
   }
 
+  /** Whether the call ended with this error, and an attempt before may have been carried out: that the last one was not
+   * says nothing of it. */
+  isUnclear(error) {
+    return this.isLost && [...MAY_PASS, OutcomeUnknown, Unreachable].some((kind) => error instanceof kind);
+  }
+
   #again(error, now) {
     this.#waitS = this.#waitS ? Math.min(LONGEST_WAIT_S, this.#waitS * 2) : FIRST_WAIT_S;
     const waitS = this.#waitS * (0.5 + 0.5 * Math.random());

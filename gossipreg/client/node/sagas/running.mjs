@@ -2,7 +2,7 @@
 
 import { monotonic } from "../clock.mjs";
 import { givenTrace } from "../events/handled.mjs";
-import { BadParams, Conflict, OutcomeUnknown, SagaConflict, Unreachable } from "../errors.mjs";
+import { BadParams, Conflict, OutcomeUnknown, SagaConflict } from "../errors.mjs";
 import { shown } from "../given.mjs";
 import { refuseUnknown } from "../unknown-options.mjs";
 import { CALL_S, ProgramCall } from "./program-call.mjs";
@@ -43,7 +43,7 @@ export function runFailed(call, error) {
   if (error instanceof Conflict) {
     return new SagaConflict(`another saga has the id ${id}: ${error.message}`, { cause: error });
   }
-  if (call.isLost && (error instanceof Unreachable || error instanceof OutcomeUnknown)) {
+  if (call.isUnclear(error)) {
     const again = `begin it again with the id ${shown(id)} at the same sidecar, it counts once`;
     return new OutcomeUnknown(`the saga may be begun or not: ${again} (${error.message})`, { cause: error });
   }

@@ -17,7 +17,6 @@ import {
   SagaExists,
   StepRefused,
   StepUnknown,
-  Unreachable,
 } from "../errors.mjs";
 import { requireBoolean, requireText, shown } from "../given.mjs";
 import { refuseUnknown } from "../unknown-options.mjs";
@@ -233,7 +232,7 @@ export class Saga {
       this.#decided();
       return this.#abortedBy(error);
     }
-    if (call.isLost && (error instanceof Unreachable || error instanceof OutcomeUnknown)) {
+    if (call.isUnclear(error)) {
       return new StepUnknown(`step ${name} of ${this.saga} may be done or not: ${error.message}`, { cause: error });
     }
     return error;

@@ -1,0 +1,31 @@
+"""A call of a saga of which an attempt was lost, and whose last attempt was refused."""
+
+import pytest
+
+from gossipreg import StepUnknown
+from gossipreg.client.registry import Registry
+from gossipreg.client.sagas import program_saga
+from gossipreg.client.sagas.saga_call import MAY_PASS, ProgramCall
+from gossipreg.errors import Conflict, OutcomeUnknown, Unreachable
+from tests.client.sagas.saga_sidecar import CLOSE, SagaSidecar, failure
+from tests.client.sagas.test_sagas import reserve
+
+
+def test_a_call_is_unclear_only_after_a_lost_attempt() -> None:
+    ends = [kind("why") for kind in (*MAY_PASS, Unreachable, OutcomeUnknown)]
+    call = ProgramCall("saga-run", {}, 0.0)
+    assert not any(call.is_unclear(error) for error in ends)
+    call.failed(Unreachable("it broke"), 0.1)
+    assert all(call.is_unclear(error) for error in ends)
+    assert not call.is_unclear(Conflict("every attempt would have been told that"))
+
+
+def test_a_refusal_after_a_lost_attempt_leaves_the_step_unknown(
+    sagas: SagaSidecar, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`Unavailable` says that nothing was done: of the last attempt, and not of the one before."""
+    for name in ("CALL_S", "LATER_S"):
+        monkeypatch.setattr(program_saga, name, 0.1)
+    sagas.script["saga-step"] = [CLOSE, *[failure("unavailable", "no leader")] * 100]
+    with pytest.raises(StepUnknown, match="may be done or not: no leader"), registry.saga("create-order") as saga:
+        reserve(saga, timeout=0.1)
