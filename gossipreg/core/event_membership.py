@@ -100,6 +100,12 @@ class EventRegistry:
     def synced(self) -> bool:
         return self._node.synced
 
+    @property
+    def knows_all(self) -> bool:
+        """Whether the table is known, so that what no member says is not there. False also after a long isolation, and
+        where the member that we are synced with had just started itself."""
+        return not self._node.knowledge.partial
+
     def runs(self, node: NodeId) -> bool:
         return self._journals.member(node).standing is ProcessStanding.LIVES
 

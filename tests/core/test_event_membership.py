@@ -3,6 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gossipreg.config import lan
 from gossipreg.core.announced_events import NOTHING_ANNOUNCED, AnnouncedEvents, EventIndex
 from gossipreg.core.effects import AnnouncementsChanged, Effect, MembersChanged
 from gossipreg.core.event_membership import CLAIM_COUNTS_S, EventRegistry
@@ -239,6 +240,20 @@ def test_groups_of_dead_members_are_named_and_those_that_left_are_not() -> None:
     assert trio.asked.all_groups() == {"billing": ("order.*",), **stock}
     assert trio.asked.away_with("mail") == []
     assert trio.asked.dead_participants() == []
+
+
+def test_a_sidecar_that_is_isolated_for_long_does_not_know_all() -> None:
+    """Its members are dead for it, and so are their journals: what it says then is not all that there is."""
+    trio = Trio()
+    for _ in range(lan.failure.small_members):  # in a small cluster the others are taken to be gone
+        trio.cluster.join(trio.one)
+    trio.cluster.run(3.0)
+    assert trio.asked.knows_all
+    trio.cluster.cut = lambda sender, to: trio.three in (sender, to)
+    assert trio.cluster.until(lambda: not trio.asked.knows_all, 2 * lan.alone_s)
+    assert trio.asked.synced
+    trio.cluster.cut = lambda _from, _to: False
+    assert trio.cluster.until(lambda: trio.asked.knows_all, 60)
 
 
 def test_a_dead_member_that_never_subscribed_handled_nothing() -> None:

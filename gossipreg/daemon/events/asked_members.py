@@ -75,7 +75,7 @@ class AskedMembers:
         unled = set(self._registry.unled(journals.kept(), self._now())).difference(journals.ended())
         lasts = [(journal, self._registry.last_leader(journal)) for journal in sorted(unled)]
         named = [(journal, "" if last is None else self._name(last)) for journal, last in lasts]
-        return unspoken(named, self._source if closed else "", synced=self._registry.synced)
+        return unspoken(named, self._source if closed else "", synced=self._registry.knows_all)
 
     async def ask_these(self, members: Iterable[NodeId], method: str, params: Mapping[str, Any]) -> list[MemberAnswer]:
         """What these members say, in their order. Those that do not answer in time are `unavailable`."""

@@ -105,7 +105,7 @@ async def trace(events: LocalEvents, params: Params) -> bytes:
     ]
     left_out = sum(answer.result["left_out"] for answer in answers if not answer.code)
     handled.sort(key=lambda one: -one["ago_s"])
-    unknown = [*unspoken([], "", synced=events.registry.synced), *dead_texts(events.dead_participants())]
+    unknown = [*unspoken([], "", synced=events.registry.knows_all), *dead_texts(events.dead_participants())]
     return pack({"handled": handled, "left_out": left_out, "unanswered": [*unknown, *_unanswered(answers)]})
 
 

@@ -68,7 +68,7 @@ def unspoken(unled: Sequence[tuple[JournalId, str]], closed: str, *, synced: boo
         for journal, last in unled[:MAX_UNLED]
     ]  # fmt: skip
     more = [f"{len(unled) - MAX_UNLED} more journals that nobody leads"] if len(unled) > MAX_UNLED else []
-    unknown = [] if synced else ["all that other members have: this sidecar is not synced yet, see `gossipreg info`"]
+    unknown = [] if synced else ["all that other members have: this sidecar is not synced, see `gossipreg info`"]
     return [*unknown, *([f"the journals of {closed}: see `gossipreg info` there"] if closed else []), *named, *more]
 
 

@@ -126,7 +126,7 @@ class LocalSagas:
     @property
     def synced(self) -> bool:
         """Whether this sidecar knows the cluster, and so whom to ask."""
-        return self._node.synced
+        return not self._node.knowledge.partial
 
     @property
     def why_not_synced(self) -> str:

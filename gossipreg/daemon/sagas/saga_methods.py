@@ -215,7 +215,7 @@ async def list_(sagas: LocalSagas, params: Params, client: SocketClient) -> byte
     return pack({**told, "unanswered": [*members, *unknown, *texts]})
 
 
-_NOT_SYNCED = "this sidecar is not synced yet and does not know the journals of others (`gossipreg info`)"
+_NOT_SYNCED = "this sidecar is not synced and does not know the journals of others (`gossipreg info`)"
 
 
 async def wait(sagas: LocalSagas, params: Params, client: SocketClient) -> bytes:

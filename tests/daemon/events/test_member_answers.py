@@ -57,7 +57,7 @@ class Members:
         self.running: dict[str, tuple[str, ...]] = {}
         self.away: list[str] = []
         self.dead: list[str] = []
-        self.registry = SimpleNamespace(synced=True)
+        self.registry = SimpleNamespace(knows_all=True)
         self.source = "web"
         self.disk_takes = True
         self.kept_groups = SimpleNamespace(on_disk=self._on_disk)
@@ -202,7 +202,7 @@ class Leaders:
     """The registry, and the events, of a sidecar that asks members, which answer at once with the journals that they
     have proven to lead. Members and journals are bytes that stand for their ids."""
 
-    synced = True
+    knows_all = True
 
     def __init__(self, claims: dict[int, int], proven: dict[int, bytes]) -> None:
         self._claims = {
@@ -278,16 +278,16 @@ async def test_a_journal_for_which_two_members_speak_counts_once(method: str) ->
 
 def test_what_a_sidecar_that_is_not_synced_cannot_know_is_missing() -> None:
     assert unspoken([], "", synced=False) == [
-        "all that other members have: this sidecar is not synced yet, see `gossipreg info`"
+        "all that other members have: this sidecar is not synced, see `gossipreg info`"
     ]
 
 
 async def test_trace_of_a_sidecar_that_is_not_synced_lacks_the_rest() -> None:
     members = Members(web=("", packb(ASKED["events-trace"][1])))
-    members.registry.synced = False
+    members.registry.knows_all = False
     told = await members.call("events-trace")
     assert len(told["handled"]) == 1
-    assert told["unanswered"] == ["all that other members have: this sidecar is not synced yet, see `gossipreg info`"]
+    assert told["unanswered"] == ["all that other members have: this sidecar is not synced, see `gossipreg info`"]
 
 
 async def test_trace_names_dead_members_that_may_have_handled_it() -> None:
