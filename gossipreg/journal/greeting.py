@@ -45,7 +45,7 @@ class Greeting:
         """The leader that was greeted, or the processes of voters that were asked, and have not answered."""
         self._answered: set[BootId] = set()
         """The processes of voters that have said that they do not lead, while nobody is known to."""
-        self._wait_s = 0.0
+        self._wait_s = self._drawn_s = 0.0
         self._empty = EmptyCopy(data)
 
     def reached(self, ballot: Ballot) -> None:
@@ -64,10 +64,14 @@ class Greeting:
             self.wait()
 
     def wait(self) -> None:
-        """The leader is about to reach us, or to let us go: greet it only if it has not soon."""
-        if self._timer not in self._data.context.timers:
+        """The leader is about to reach us, or to let us go: greet it only if it has not soon. What comes from it puts
+        that off: it begins anew with whoever greets it, so a state that takes longer would never be there."""
+        context = self._data.context
+        if self._timer in context.timers:
+            context.timers.set(self._timer, context.now + self._drawn_s)
+        else:
             self._said = frozenset(self._unsaid())
-            self._set_timer(self._data.context.tuning.again.first_s)
+            self._set_timer(context.tuning.again.first_s)
 
     def answered(self, node: NodeId) -> None:
         """This voter has answered a question: ours, or one for a pre-vote, after which ours is still to be asked."""
@@ -108,7 +112,8 @@ class Greeting:
 
     def _set_timer(self, wait_s: float) -> None:
         context, self._wait_s = self._data.context, wait_s
-        context.timers.set(self._timer, context.now + context.around(wait_s))
+        self._drawn_s = context.around(wait_s)
+        context.timers.set(self._timer, context.now + self._drawn_s)
 
     def _rest(self) -> None:
         self._said = frozenset()

@@ -1,0 +1,60 @@
+"""A voter that is being replaced, while both the old voters and the new ones count, and that needs the whole state."""
+
+from dataclasses import replace
+
+from gossipreg.journal.messages import InstallState, ReplicaHello
+from gossipreg.journal.model import Ballot, Configuration, Position, ReplicaId, ReplicaPlace
+from gossipreg.model import BootId, NodeId
+from tests.journal.by_hand import JOURNAL, Bench, Voter
+
+BALLOT_ROUND = 9
+
+
+def goes() -> tuple[Bench, Voter, Voter, Configuration]:
+    """The leader of three voters, and one of them in whose place another one is to vote."""
+    bench = Bench(3)
+    s1, _, s3 = bench.voters
+    stored = s3.disk[JOURNAL]
+    voters = stored.base.configuration.voters
+    new = ReplicaPlace(ReplicaId(b"n" * 16), NodeId(b"n" * 16), b"n")
+    joint = Configuration((*voters[:2], new), before=voters)
+    s3.disk[JOURNAL] = replace(stored, base=replace(stored.base, configuration=joint))
+    s3.start()
+    s3.view.rows[s1.node] = BootId(b"\1" * 8), {JOURNAL: Ballot(BALLOT_ROUND, s1.replica)}
+    s3.act(s3.journals.start(bench.now))
+    bench.drop(s3, s1)
+    return bench, s1, s3, joint
+
+
+def piece(s1: Voter, s3: Voter, configuration: Configuration, number: int) -> InstallState:
+    ballot = Ballot(BALLOT_ROUND, s1.replica)
+    return InstallState(
+        journal=JOURNAL, sender=s1.replica, receiver=s3.replica, ballot=ballot, base=Position(ballot, 1000), led_ms=1,
+        configuration=configuration, number=number, records=((b"%d" % number, b"x"),), last=False,
+    )  # fmt: skip
+
+
+def greetings(bench: Bench) -> int:
+    return sum(isinstance(message, ReplicaHello) for _, _, message in bench.sent)
+
+
+def test_a_voter_that_gets_a_state_does_not_greet_in_between() -> None:
+    """The leader began the state anew each time, so one that took longer was never there. The other voters of before
+    may be dead, so that this one is needed."""
+    bench, s1, s3, joint = goes()
+    for number in range(200):
+        s3.act(s3.journals.receive(s1.node, piece(s1, s3, joint, number), bench.now))
+        bench.now += 0.25
+        s3.act(s3.journals.advance(bench.now))
+    assert greetings(bench) == 0
+
+
+def test_a_voter_that_gets_no_more_of_a_state_greets() -> None:
+    bench, s1, s3, joint = goes()
+    for number in range(8):
+        s3.act(s3.journals.receive(s1.node, piece(s1, s3, joint, number), bench.now))
+        bench.now += 0.25
+        s3.act(s3.journals.advance(bench.now))
+    bench.now += 2.0
+    s3.act(s3.journals.advance(bench.now))
+    assert greetings(bench) == 1
