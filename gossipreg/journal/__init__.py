@@ -14,6 +14,7 @@ majorities alone. A journal is consistent where the registry is available: witho
     following      a follower: takes entries, or the whole state
     leading        a leader: appends, counts, commits
     progress       how far one follower is, and what is sent to it
+    follower_timers  the timers for one follower
     sent_state     a state that is sent to one follower
     replays        how many replicas are caught up from far behind at a time, and how fast
     confirmations  proof of leadership without a write;  leadership_proof: since when one is there, at whoever asks

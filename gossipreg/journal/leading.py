@@ -21,6 +21,7 @@ from gossipreg.journal.effects import (
     Settled,
     WithdrawClaim,
 )
+from gossipreg.journal.follower_timers import FollowerTimer, TellTimer
 from gossipreg.journal.log import entry_bytes
 from gossipreg.journal.membership import ProcessStanding
 from gossipreg.journal.model import (
@@ -33,7 +34,7 @@ from gossipreg.journal.model import (
     ReplicaId,
     ReplicaPlace,
 )
-from gossipreg.journal.progress import FollowerProgress, FollowerTimer, TellTimer
+from gossipreg.journal.progress import FollowerProgress
 from gossipreg.journal.replays import ReplayTimer
 from gossipreg.journal.replica_data import ReplicaData
 from gossipreg.journal.values import encode_configuration
@@ -259,7 +260,7 @@ class Leading:
             case TellTimer():
                 follower.tell()
             case FollowerTimer():
-                follower.retry()
+                follower.on_timer()
 
     def members_changed(self) -> None:
         """Try those again that live, or live again."""

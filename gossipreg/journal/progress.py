@@ -7,13 +7,14 @@ Owns: the position of each follower, appends in flight, and the attempts to reac
     installing    it lacks what the log does not have any more: it gets the state, piece by piece; the large records
                   first, each piece of them read from the disk when its turn has come
                   far behind (its entries are only on the disk, or installing), it needs a turn: see `replays.py`
-    unreachable   its stream broke. It is tried again, with longer and longer waits, while it lacks something and lives
+    unreachable   its stream broke, or it had a turn and answered nothing for long. It is tried again, with longer and
+                  longer waits, while it lacks something and lives
 """
 
-from dataclasses import dataclass
 from enum import Enum
 
 from gossipreg.journal.effects import LogBase, ReadLog
+from gossipreg.journal.follower_timers import FollowerTimer, TellTimer
 from gossipreg.journal.log import entry_bytes
 from gossipreg.journal.membership import ProcessStanding
 from gossipreg.journal.messages import (
@@ -23,19 +24,14 @@ from gossipreg.journal.messages import (
     ReplicaHello,
     StateInstalled,
 )
-from gossipreg.journal.model import Ballot, JournalId, LogEntry, Position, ReplicaId, ReplicaPlace
+from gossipreg.journal.model import Ballot, LogEntry, Position, ReplicaPlace
 from gossipreg.journal.replays import ReplayTimer
 from gossipreg.journal.replica_data import ReplicaData
 from gossipreg.journal.sent_state import SentState
 from gossipreg.journal.state import large_parts, pieces
 
-
-@dataclass(frozen=True, slots=True)
-class FollowerTimer:
-    """Try to reach this follower again."""
-
-    journal: JournalId
-    replica: ReplicaId
+STALLED_S = 30.0
+"""A replica that has a turn, and answers nothing for so long, gives it to another: its disk hangs, perhaps for ever."""
 
 
 class Mode(Enum):
@@ -43,14 +39,6 @@ class Mode(Enum):
     FOLLOWING = "following"
     INSTALLING = "installing"
     UNREACHABLE = "unreachable"
-
-
-@dataclass(frozen=True, slots=True)
-class TellTimer:
-    """No append has told this follower what is committed."""
-
-    journal: JournalId
-    replica: ReplicaId
 
 
 class FollowerProgress:
@@ -89,7 +77,9 @@ class FollowerProgress:
 
     @property
     def how_far(self) -> tuple[int, int]:
-        """How far it has come: this rises while it catches up."""
+        """How far it has come: this rises while it catches up, and when it gets the turn that it waits for."""
+        if self.waits_for_turn:
+            return -1, 0
         return self.match, 0 if self._installing is None else self._installing.number
 
     @property
@@ -202,6 +192,12 @@ class FollowerProgress:
                 before=before, entries=entries, commit=data.committed,
             ),
         )  # fmt: skip
+        self._expect_answer()
+
+    def _expect_answer(self) -> None:
+        context = self._data.context
+        if context.replays.has_turn(self._replay):
+            context.timers.set(FollowerTimer(self._data.journal, self.place.replica), context.now + STALLED_S)
 
     def on_read(self, entries: tuple[LogEntry, ...]) -> None:
         """Entries that were only on the disk, from some index on."""
@@ -277,6 +273,7 @@ class FollowerProgress:
             self.mode = Mode.PROBING
 
     def _begin(self, next: int) -> None:
+        self._data.context.timers.cancel(FollowerTimer(self._data.journal, self.place.replica))
         self.mode, self._next, self._in_flight, self._told = Mode.PROBING, next, 0, -1
         self._reading, self._installing = False, None
         self.pump()
@@ -335,6 +332,7 @@ class FollowerProgress:
                 number=installing.number, records=piece, last=last,
             ),
         )  # fmt: skip
+        self._expect_answer()
 
     def on_installed(self, answer: StateInstalled) -> None:
         installing = self._installing
@@ -377,6 +375,13 @@ class FollowerProgress:
         waits = data.committed < data.log.last.index  # somebody waits for a majority
         self._wait_s = again.after(self._wait_s) if self._wait_s and not waits else again.first_s
         context.timers.set(timer, context.now + context.around(self._wait_s))
+
+    def on_timer(self) -> None:
+        """Try to reach it again; or it has a turn, and was to answer by now."""
+        if self.mode is Mode.UNREACHABLE:
+            self.retry()
+        elif self._data.context.replays.has_turn(self._replay):
+            self.on_closed()
 
     def retry(self) -> None:
         """Try to reach it now."""

@@ -44,6 +44,10 @@ class Replays:
     def waiting(self) -> int:
         return len(self._waiting)
 
+    def has_turn(self, replica: ReplayTimer) -> bool:
+        """Whether this replica has a turn."""
+        return replica in self._active
+
     def waits(self, replica: ReplayTimer) -> bool:
         """Whether this replica waits for a turn."""
         return replica in self._waiting

@@ -13,6 +13,7 @@ from gossipreg.journal.departure import JournalDeparture, LeaveTimer
 from gossipreg.journal.disk import Held, OwnVote
 from gossipreg.journal.effects import RecordsFound
 from gossipreg.journal.empty_copy import EmptyTimer
+from gossipreg.journal.follower_timers import FollowerTimer, TellTimer
 from gossipreg.journal.following import Following
 from gossipreg.journal.greeting import Greeting, GreetTimer
 from gossipreg.journal.handover import HandOverTimer
@@ -41,7 +42,6 @@ from gossipreg.journal.messages import (
 )
 from gossipreg.journal.model import Ballot, JournalId, LogEntry, ReplicaId
 from gossipreg.journal.orphan import OrphanTimer
-from gossipreg.journal.progress import FollowerTimer, TellTimer
 from gossipreg.journal.reading import FoundForFollower
 from gossipreg.journal.recovery import RecoveredJournal, recover
 from gossipreg.journal.replacing import ReplaceTimer
