@@ -135,7 +135,7 @@ def test_a_saga_commits_or_aborts_whatever_is_lost() -> None:
 
 
 def test_a_declared_saga_is_begun_once() -> None:
-    assert node_test("run-sagas") == 14
+    assert node_test("run-sagas") == 15
 
 
 def test_a_step_that_outlives_its_saga_is_taken_in_no_other() -> None:

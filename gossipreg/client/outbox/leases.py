@@ -19,8 +19,8 @@ from gossipreg.client.snapshot import boot_clock
 
 LEASE_S = 30.0
 LEFT_S = 15.0
-"""A lease is renewed when less than this is left. An attempt to publish takes at most 10 s, so a relay that runs has
-its answer before another one may begin."""
+"""A lease is renewed when less than this is left. An attempt to publish takes at most 10 s, and one to begin a saga at
+most 13 s, so a relay that runs has its answer before another one may begin."""
 
 
 class HolderId(NamedTuple):

@@ -17,6 +17,8 @@ from gossipreg.errors import BadParams, NotFound, OutcomeUnknown, Unavailable, U
 
 LEAST_S = 1.0
 """Of an attempt, for beginning the saga where the question for the journal took the rest."""
+LATER_S = 1.0
+"""An attempt waits longer than its sidecar does for a leader by this: the sidecar says why there is none."""
 
 
 class SagaSending:
@@ -30,7 +32,7 @@ class SagaSending:
     ) -> None:
         """Begin the saga of row `number`, which names this journal; None: no attempt was made yet. Raises
         GossipregError, and the errors of the database."""
-        until = monotonic() + timeout
+        until = monotonic() + timeout + LATER_S
         if journal is None:
             journal = self._name(starter, number, None, until)
         try:

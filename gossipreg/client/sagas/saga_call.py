@@ -44,6 +44,8 @@ class ProgramCall:
         self.is_lost = False
         """Whether an attempt may have been carried out, and its answer is missing."""
         self._wait_s = 0.0
+        self._began = now
+        """The attempt that is under way."""
         self._away_since: float | None = None
         """Since when no sidecar answers; None: it did."""
 
@@ -63,9 +65,9 @@ class ProgramCall:
         if isinstance(error, OutcomeUnknown):
             self.is_lost = True
             return self._again(error, now)
-        if isinstance(error, MAY_PASS):
+        if isinstance(error, MAY_PASS) and now - self._began < self.deadline - now:
             return self._again(error, now)
-        raise error
+        raise error  # one that waits for a leader as long as this one did would only leave the outcome unknown
 
     def is_unclear(self, error: GossipregError) -> bool:
         """Whether the call ended with this error, and an attempt before may have been carried out: that the last one
@@ -78,4 +80,5 @@ class ProgramCall:
         away_until = self.deadline if self._away_since is None else self._away_since + LOST_S
         if now + wait_s >= min(self.deadline, away_until):
             raise error
+        self._began = now + wait_s
         return wait_s

@@ -5,7 +5,8 @@ import { afterEach, beforeEach, test } from "node:test";
 import { client } from "./client.mjs";
 import { CLOSE, JOURNAL, SagaSidecar, begun, failure } from "./saga-sidecar.mjs";
 
-const { connect } = await client("index.mjs");
+const { connect, Unavailable } = await client("index.mjs");
+const { ProgramCall } = await client("sagas/program-call.mjs");
 const PATH = "/reservations/{key}";
 const STEP = { name: "reserve", service: "stock", method: "PUT", path: PATH, undo: { method: "DELETE", path: PATH } };
 const DEFINITION = { name: "create-order", step: [STEP] };
@@ -59,6 +60,13 @@ test("a run that is not answered in time says with which id it counts once", asy
   await assert.rejects(lostBefore, { name: "OutcomeUnknown", message: /at the same sidecar, .* \(no leader\)$/ });
   const refused = registry.runSaga(DEFINITION, { id: "s1", timeoutMs: 500 });
   await assert.rejects(refused, { name: "Unavailable", message: "no leader" });
+});
+
+test("a call is not repeated in less time than it took", () => {
+  const call = new ProgramCall("saga-run", {}, 0, 25);
+  const waitS = call.waitAfter(new Unavailable("nobody leads"), 10);
+  assert.throws(() => call.waitAfter(new Unavailable("nobody leads"), 20 + waitS), { name: "Unavailable" });
+  assert.equal(call.isLost, false);
 });
 
 test("a run names the journal in which it begins", async () => {

@@ -6,7 +6,7 @@ from gossipreg import StepUnknown
 from gossipreg.client.registry import Registry
 from gossipreg.client.sagas import program_saga
 from gossipreg.client.sagas.saga_call import MAY_PASS, ProgramCall
-from gossipreg.errors import Conflict, OutcomeUnknown, Unreachable
+from gossipreg.errors import Conflict, OutcomeUnknown, Unavailable, Unreachable
 from tests.client.sagas.saga_sidecar import CLOSE, SagaSidecar, failure
 from tests.client.sagas.test_sagas import reserve
 
@@ -18,6 +18,19 @@ def test_a_call_is_unclear_only_after_a_lost_attempt() -> None:
     call.failed(Unreachable("it broke"), 0.1)
     assert all(call.is_unclear(error) for error in ends)
     assert not call.is_unclear(Conflict("every attempt would have been told that"))
+
+
+def test_a_call_is_not_repeated_in_less_time_than_it_took() -> None:
+    """A sidecar waits 10 s for a leader before it says that there is none: it would be asked in vain."""
+    call = ProgramCall("saga-run", {}, 0.0, 25.0)
+    wait_s = call.failed(Unavailable("nobody leads"), 10.0)
+    with pytest.raises(Unavailable, match="nobody leads"):
+        call.failed(Unavailable("nobody leads"), 20.0 + wait_s)
+    assert not call.is_lost
+    quick, now = ProgramCall("saga-run", {}, 0.0, 25.0), 0.0
+    for _ in range(40):
+        now += 0.01 + quick.failed(Unavailable("nobody leads"), now + 0.01)
+    assert now > 10.0
 
 
 def test_a_refusal_after_a_lost_attempt_leaves_the_step_unknown(

@@ -15,6 +15,8 @@ const MAY_PASS = [Busy, Leaving, NotSynced, Unavailable];
 
 export class ProgramCall {
   #waitS = 0;
+  /** When the attempt that is under way began. */
+  #began;
   #awaySince = null;
   #lostS;
   /** Whether an attempt may have been carried out, and its answer is missing. */
@@ -24,6 +26,7 @@ export class ProgramCall {
     this.method = method;
     this.params = params;
     this.deadline = now + timeoutS;
+    this.#began = now;
     this.#lostS = lostS;
   }
 
@@ -38,7 +41,10 @@ export class ProgramCall {
     }
     this.#awaySince = null;
     this.isLost ||= error instanceof OutcomeUnknown;
-    if ([...MAY_PASS, OutcomeUnknown].some((kind) => error instanceof kind)) return this.#again(error, now);
+    if (error instanceof OutcomeUnknown) return this.#again(error, now);
+    // one that waits for a leader as long as this one did would only leave the outcome unknown
+    const hasTime = now - this.#began < this.deadline - now;
+    if (hasTime && MAY_PASS.some((kind) => error instanceof kind)) return this.#again(error, now);
     throw error;
   }
 
@@ -53,6 +59,7 @@ export class ProgramCall {
     const waitS = this.#waitS * (0.5 + 0.5 * Math.random());
     const awayUntil = this.#awaySince === null ? this.deadline : this.#awaySince + this.#lostS;
     if (now + waitS >= Math.min(this.deadline, awayUntil)) throw error;
+    this.#began = now + waitS;
     return waitS;
   }
 }
