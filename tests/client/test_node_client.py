@@ -143,7 +143,7 @@ def test_a_step_that_outlives_its_saga_is_taken_in_no_other() -> None:
 
 
 def test_a_participant_keeps_its_rules_as_in_python() -> None:
-    assert node_test("participant") == 30
+    assert node_test("participant") == 31
 
 
 # -- the package -------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ Owns: the status, the bytes of the body, and which answers are kept. Never knows
 """
 
 import json
+import re
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from gossipreg.errors import BadParams, TooLarge
 
 MAX_BODY_BYTES = 256 * 1024
 """A saga keeps 64 KiB of an answer."""
+_CONTENT_TYPE = re.compile("[ -~]{0,256}")
+"""Another one could not be sent as a header, and the answer that is kept would fail for ever."""
 NO_CONTENT = 204
 GONE = 410
 TRIED_AGAIN = frozenset((401, 403, 404, 408, 409, 423, 425, 429))
@@ -50,6 +53,10 @@ class ParticipantAnswer:
         TooLarge."""
         if isinstance(status, bool) or not isinstance(status, int) or not 200 <= status <= 599:
             raise BadParams(f"status is {status!r}: give a status of HTTP from 200 to 599")
+        if content_type is not None and not (isinstance(content_type, str) and _CONTENT_TYPE.fullmatch(content_type)):
+            raise BadParams(
+                f"content_type is {content_type!r}: give one of printable ASCII, such as image/png, or None"
+            )
         body, found = _content(data)
         if len(body) > MAX_BODY_BYTES:
             raise TooLarge(f"an answer of {len(body):,} bytes is too large: at most {MAX_BODY_BYTES:,} are kept")

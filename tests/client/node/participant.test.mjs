@@ -147,6 +147,7 @@ for (const [what, act, message] of [
   ["a short time", () => new Participant(database, { keepDays: 30 }), /at least 31/],
   ["a table", () => new Participant(database, { table: "a b" }), /letters/],
   ["a status", () => new ParticipantAnswer(100), /from 200 to 599/],
+  ["a content type", () => new ParticipantAnswer(200, "x", { contentType: "a\r\nb: c" }), /printable ASCII/],
   ["an answer", (one) => one.do(KEY, () => 1n), /no form in JSON/],
 ]) {
   test(`wrong values are refused: ${what}`, () => {

@@ -6,7 +6,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from io import BytesIO
 from typing import Any
 
-from gossipreg import ParticipantAnswer
+import pytest
+
+from gossipreg import BadParams, ParticipantAnswer
 
 
 def test_a_sidecar_that_has_hung_up_is_no_error_of_the_participant() -> None:
@@ -29,6 +31,14 @@ def test_a_sidecar_that_has_hung_up_is_no_error_of_the_participant() -> None:
         peer.sendall(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
         server.handle_request()
     assert errors == [True]
+
+
+@pytest.mark.parametrize("content_type", ["a\r\nb: c", "\ud800", "a\0", "grün", "x" * 257, 7])
+def test_a_content_type_that_is_no_header_is_refused(content_type: Any) -> None:
+    """It would be kept, and each repeat of the step would fail to send it."""
+    with pytest.raises(BadParams, match="printable ASCII"):
+        ParticipantAnswer(200, "x", content_type=content_type)
+    assert ParticipantAnswer(200, b"x", content_type="image/png").headers["Content-Type"] == "image/png"
 
 
 def test_an_answer_is_sent_by_any_server() -> None:

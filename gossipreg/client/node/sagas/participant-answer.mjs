@@ -10,6 +10,8 @@ const MAX_BODY_BYTES = 256 * 1024;
 const TRIED_AGAIN = new Set([401, 403, 404, 408, 409, 423, 425, 429]);
 /** What a saga takes for undone beside 2xx, where an undo gets it. */
 export const UNDONE_TOO = new Set([404, 410]);
+/** Another one could not be sent as a header, and the answer that is kept would fail for ever. */
+const CONTENT_TYPE = /^[ -~]{0,256}$/;
 export const NO_CONTENT = 204;
 export const GONE = 410;
 
@@ -20,12 +22,16 @@ export class ParticipantAnswer {
       throw new BadParams(`status is ${shown(status)}: give a status of HTTP from 200 to 599`);
     }
     const [body, found] = content(data);
+    const type = contentType ?? found;
+    if (typeof type !== "string" || !CONTENT_TYPE.test(type)) {
+      throw new BadParams(`contentType is ${shown(contentType)}: give one of printable ASCII, such as image/png`);
+    }
     if (body.length > MAX_BODY_BYTES) {
       throw new TooLarge(`an answer of ${body.length} bytes is too large: at most ${MAX_BODY_BYTES} are kept`);
     }
     this.status = status;
     this.body = body;
-    this.contentType = contentType ?? found;
+    this.contentType = type;
     this.isRepeat = isRepeat;
     Object.freeze(this);
   }
