@@ -7,6 +7,7 @@
     saga_sending  the journal that such a row names, in which each attempt begins its saga
     writing     Outbox, AsyncOutbox: an event is written in the program's transaction
     leases      the right to send, in SQLite: a row that says who sends, and until when
+    locks       a lock that another transaction holds: for how long a relay waits
     sending     one pass over the rows that wait: read, publish, take out
     relays      the relays of this process: wake, forks, the end of the program
     relay       Relay, relay_once: the thread that makes these passes

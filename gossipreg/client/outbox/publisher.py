@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
+from gossipreg.errors import BadParams
+
 
 class Publisher(Protocol):
     """`gossipreg.Registry` is one."""
@@ -43,3 +45,16 @@ class ReceivedEvent(Protocol):
 
     @property
     def source(self) -> str: ...
+
+
+def check_publisher(publisher: object) -> None:
+    """Raises BadParams. An async registry would send nothing, and its rows would be taken out."""
+    from inspect import iscoroutinefunction
+
+    publish = getattr(publisher, "publish", None)
+    if isinstance(publisher, type) or not callable(publish):
+        raise BadParams(f"publisher is {publisher!r}: give the registry, gossipreg.connect()")
+    if iscoroutinefunction(publish):
+        raise BadParams(
+            f"publisher is {publisher!r}, which is async: the relay is a thread, so give gossipreg.connect()"
+        )

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from gossipreg.client.checks import check_callable, check_number
 from gossipreg.client.log import log_warning
-from gossipreg.client.outbox.publisher import Publisher
+from gossipreg.client.outbox.publisher import Publisher, check_publisher
 from gossipreg.client.outbox.relays import RELAYS
 from gossipreg.client.outbox.sending import PUBLISH_S, OutboxSender, RelayPass
 from gossipreg.client.outbox.tables import OUTBOX_TABLE, POSTGRES, table_name
@@ -45,7 +45,8 @@ class Relay:
     ) -> None:
         """`connect` gives a new connection of sqlite3 or psycopg to the database of the outbox; it is called on the
         relay's thread. `publisher` is the registry. `poll`: how many seconds pass between two looks at the table."""
-        check_callable("connect", connect, CONNECT)
+        _check_connect(connect)
+        check_publisher(publisher)
         check_number("poll", poll, "the seconds between two looks at the table")
         if not 0 < poll <= threading.TIMEOUT_MAX:
             raise BadParams(f"poll is {poll!r}: give more than 0 seconds between two looks at the table")
@@ -151,19 +152,26 @@ class Relay:
         try:
             if self._sender is None:
                 self._sender = OutboxSender(self._connect(), self._publisher, self._name)
-            self._note(self._sender.send_waiting(go_on))
+            self._note(self._sender.send_waiting(go_on, self._count))
         except Exception as error:
             self._drop_sender()
             self._log.failed(error)
         self._due = self._due or (due and self._ending)
 
-    def _note(self, done: RelayPass) -> None:
-        self._sent += done.sent
-        self._refused += done.refused
-        self._blocked = not done.held
-        if done.fault is None or done.sent:
+    def _count(self, is_refused: bool) -> None:
+        """A row was taken out, or set aside. A pass may be long, so this is not left for its end."""
+        self._blocked = False
+        if is_refused:
+            self._refused += 1
+        else:
+            self._sent += 1
             self._log.went_well()
-        if done.fault is not None:
+
+    def _note(self, done: RelayPass) -> None:
+        self._blocked = not done.held
+        if done.fault is None:
+            self._log.went_well()
+        else:
             self._log.failed(done.fault)
 
     def _drop_sender(self) -> None:
@@ -217,7 +225,7 @@ class _FailureLog:
 
     def failed(self, error: Exception) -> None:
         kind = error.code if isinstance(error, GossipregError) else type(error).__name__
-        self.fault = f"{kind}: {str(error).strip()}"
+        self.fault = f"{kind}: {' '.join(str(error).split())}"  # those of a database may have several lines
         if not self._kind:
             self._since = monotonic()
         if self._kind != kind:
@@ -239,7 +247,8 @@ def relay_once(connect: Callable[[], Any], publisher: Publisher, *, table: str =
     Raises the errors of the database, and what the registry raised for the event that it could not publish; the events
     before it are sent.
     """
-    check_callable("connect", connect, CONNECT)
+    _check_connect(connect)
+    check_publisher(publisher)
     sender = OutboxSender(connect(), publisher, table)
     try:
         done = sender.send_waiting(lambda: True)
@@ -248,3 +257,14 @@ def relay_once(connect: Callable[[], Any], publisher: Publisher, *, table: str =
     if done.fault is not None:
         raise done.fault
     return done
+
+
+def _check_connect(connect: object) -> None:
+    """Raises BadParams."""
+    from inspect import iscoroutinefunction
+
+    check_callable("connect", connect, CONNECT)
+    if hasattr(connect, "cursor"):  # a connection of sqlite3 can be called
+        raise BadParams(f"connect is the connection {connect!r}: give {CONNECT}")
+    if iscoroutinefunction(connect):
+        raise BadParams(f"connect is {connect!r}, which is async: the relay is a thread, so give {CONNECT}")

@@ -32,7 +32,7 @@ def make_saga_row(definition: Definition, input: object, id: str | None) -> Outb
     if id is not None and (not SAGA_ID.fullmatch(id) or len(id) > MAX_SAGA_BYTES):
         raise BadParams(f"id is {id!r}: use up to {MAX_SAGA_BYTES} letters, digits and _:@=+-. (a dot not first)")
     if isinstance(definition, str | bytes):
-        data = definition.encode() if isinstance(definition, str) else definition
+        data = _encoded(definition) if isinstance(definition, str) else definition
         found = read_definition(data, toml=not data.lstrip().startswith(b"{"))
     else:
         found = definition_untrusted(definition)
@@ -56,6 +56,13 @@ def saga_call(row: OutboxRow) -> dict[str, Any]:
         }  # fmt: skip
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"this row of the outbox is damaged: {error}") from error
+
+
+def _encoded(definition: str) -> bytes:
+    try:
+        return definition.encode()
+    except UnicodeEncodeError as error:
+        raise BadParams(f"definition is no text that has a form in UTF-8: {error}") from None
 
 
 def _json(input: object) -> bytes:

@@ -8,17 +8,20 @@ the relay ends between the two, the row is sent again with the same id, which th
 are deleted and not marked, so that the table stays as small as what waits; what was sent is in the journal.
 
 A row that the journal will never take is set aside with the reason, and the others go on. Any other failure ends the
-pass: what comes later must not overtake.
+pass: what comes later must not overtake. If another transaction has locked the row that was sent, the next pass begins
+with taking it out, and sends it no second time.
 """
 
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from gossipreg.client.checks import refuse_coroutine
 from gossipreg.client.log import log_warning
 from gossipreg.client.outbox.leases import RelayLease
+from gossipreg.client.outbox.locks import OutboxLocked, bound_locks, is_locked, locked
 from gossipreg.client.outbox.publisher import Publisher, SagaStarter
 from gossipreg.client.outbox.rows import COLUMNS, SAGA, OutboxRow
 from gossipreg.client.outbox.saga_sending import SagaSending
@@ -45,6 +48,23 @@ class RelayPass:
     """False: rows wait, and another relay sends them."""
     fault: Exception | None = None
     """Why it ended early: the event at the head of the table could not be published."""
+
+
+class AnsweredRow(NamedTuple):
+    """A row whose event is durable, or refused for ever."""
+
+    number: int
+    row: OutboxRow
+    reason: str
+    """Why it will never be taken; empty: it was."""
+
+
+class PassEnded(Exception):
+    """Inside: a row could not be sent. It never reaches the program."""
+
+    def __init__(self, fault: Exception) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
 
 
 class SendingRight(Protocol):
@@ -89,20 +109,43 @@ class OutboxSender:
         name = table_name(table, self._dialect)
         self._table = name.sql()
         _set_autocommit(connection, self._dialect)
+        bound_locks(connection, self._dialect)
+        self._answered: AnsweredRow | None = None
+        """Stays while its row is locked by another transaction."""
         self._sagas = SagaSending(self._execute, self._table)
         self._right: SendingRight = (
             RelayLease(connection, name) if self._dialect is SQLITE else AdvisoryLock(connection, self._dialect, name)
         )
 
-    def send_waiting(self, go_on: Callable[[], bool]) -> RelayPass:
-        """Send until nothing waits, until `go_on` says no, or until an event cannot be sent. Raises the errors of the
-        database; whoever gets one opens another connection."""
-        sent = refused = 0
+    def send_waiting(
+        self, go_on: Callable[[], bool], progress: Callable[[bool], object] = lambda _refused: None
+    ) -> RelayPass:  # fmt: skip
+        """Send until nothing waits, until `go_on` says no, or until an event cannot be sent. `progress` is called after
+        each row, with whether it was set aside. Raises the errors of the database; whoever gets one opens another
+        connection."""
+        ends: list[bool] = []
+
+        def count(is_refused: bool) -> None:
+            ends.append(is_refused)
+            progress(is_refused)
+
+        held, fault = True, None
+        try:
+            self._end_answered(count)
+            held = self._send_rows(go_on, count)
+        except PassEnded as error:
+            fault = error.fault
+        except OutboxLocked as error:
+            fault = error
+        return RelayPass(ends.count(False), ends.count(True), held, fault)
+
+    def _send_rows(self, go_on: Callable[[], bool], count: Callable[[bool], object]) -> bool:
+        """Returns whether this relay has the right to send. Raises PassEnded."""
         if not self._execute(f"SELECT 1 FROM {self._table} WHERE refused IS NULL LIMIT 1").fetchall():
-            return RelayPass(0, 0, held=True)
+            return True
         while go_on():
             if not self._right.hold():
-                return RelayPass(sent, refused, held=False)
+                return False
             rows = self._read()
             if not rows:
                 break
@@ -110,16 +153,27 @@ class OutboxSender:
                 if not go_on() or not self._right.hold():
                     break
                 try:
-                    reason = self._publish(number, row)
+                    self._answered = AnsweredRow(number, row, self._publish(number, row))
                 except Exception as fault:
-                    return RelayPass(sent, refused, held=True, fault=fault)
-                if reason:
-                    self._set_aside(number, row, reason)
-                    refused += 1
-                else:
-                    self._execute(f"DELETE FROM {self._table} WHERE number = ?", number)
-                    sent += 1
-        return RelayPass(sent, refused, held=True)
+                    raise PassEnded(fault) from fault
+                self._end_answered(count)
+        return True
+
+    def _end_answered(self, count: Callable[[bool], object]) -> None:
+        """Take out, or set aside, the row that was answered, if there is one. Raises OutboxLocked."""
+        if self._answered is None:
+            return
+        number, row, reason = self._answered
+        try:
+            if reason:
+                self._set_aside(number, row, reason)
+            else:
+                self._execute(f"DELETE FROM {self._table} WHERE number = ?", number)
+        except OutboxLocked as error:
+            done = "was refused, and cannot be set aside" if reason else "was sent, and cannot be taken out"
+            raise OutboxLocked(f"row {number} ({row.type} {row.id}) {done}: {error}") from error
+        self._answered = None
+        count(bool(reason))
 
     def close(self) -> None:
         """Give the right to send to whoever waits for it, and close the connection."""
@@ -141,11 +195,12 @@ class OutboxSender:
         except ValueError as error:
             return f"bad_row: {error}"
         try:
-            send(timeout=PUBLISH_S)
+            answer = send(timeout=PUBLISH_S)
         except GossipregError as error:
             if error.code not in REFUSED_CODES:
                 raise
             return f"{error.code}: {error}"
+        refuse_coroutine("publisher", self._publisher, answer)  # nothing was sent, so the row must stay
         return ""
 
     def _saga(self, number: int, row: OutboxRow) -> Callable[..., object]:
@@ -165,7 +220,12 @@ class OutboxSender:
         )
 
     def _execute(self, statement: str, *values: object) -> Any:
-        return self._dialect.execute(self._connection, statement, *values)
+        try:
+            return self._dialect.execute(self._connection, statement, *values)
+        except Exception as error:
+            if not is_locked(error):
+                raise
+            raise locked(self._table, self._dialect) from error
 
 
 def _set_autocommit(connection: Any, dialect: Dialect) -> None:

@@ -14,6 +14,7 @@ import pytest
 from gossipreg import Outbox, relay_once
 from gossipreg.client.outbox.inbox import KEPT, LEAST_KEPT
 from gossipreg.client.outbox.leases import LEASE_S
+from gossipreg.client.outbox.locks import LOCK_S
 from gossipreg.client.outbox.relay import AGAIN
 from gossipreg.client.outbox.sending import REFUSED_CODES
 from tests.client.outbox.conftest import MakeDatabase
@@ -119,6 +120,7 @@ def test_the_page_has_the_figures_of_the_code() -> None:
     assert all(f"`{code}`" in PAGE for code in REFUSED_CODES)
     for text in (
         f"after {AGAIN.first_s} s, doubling to {AGAIN.longest_s:.0f} s", f"a lease of {LEASE_S:.0f} s",
+        f"says so after {LOCK_S:.0f} s",
         f"older than {KEPT.days} days", f"Less than {LEAST_KEPT.days} days",
     ):  # fmt: skip
         assert text in PAGE.replace("\n", " ").replace("  ", " ")

@@ -141,6 +141,7 @@ def test_a_damaged_row_is_set_aside(database: Database) -> None:
         (TOML, {1}, None, "no form in JSON"),
         ("name = 1", None, None, "name of the saga"),
         ("{", None, None, "JSON"),
+        ("name = '\ud800'", None, None, "UTF-8"),
         (7, None, None, "has to be a map"),
         ({"name": "ask", "step": [STEP]}, None, ".dot", "a dot not first"),
         ({"name": "ask", "step": [STEP]}, None, "", "a dot not first"),

@@ -1,6 +1,7 @@
 """The relay's thread: wake-ups, failures, two relays of one table."""
 
 import logging
+import sqlite3
 import threading
 from contextlib import closing
 from typing import Any
@@ -180,6 +181,79 @@ def test_what_is_no_function_to_connect_is_refused() -> None:
     for make in (Relay, relay_once):
         with pytest.raises(BadParams, match="give a function that opens a connection"):
             make(path, NotingPublisher())
+
+
+class AsyncPublisher:
+    async def publish(self, *_event: Any, **_named: Any) -> None:
+        raise AssertionError("it is not to be called")
+
+
+@pytest.mark.parametrize(
+    ("publisher", "text"),
+    [(None, "give the registry"), (NotingPublisher, "give the registry"), (AsyncPublisher(), "which is async")],
+)
+def test_what_cannot_publish_is_refused(publisher: Any, text: str) -> None:
+    """Even if nothing waits. A row that is given to an async registry would be taken out, and never sent."""
+    for make in (Relay, relay_once):
+        with pytest.raises(BadParams, match=text):
+            make(lambda: pytest.fail("it connects"), publisher)
+
+
+def test_a_publisher_that_answers_with_a_coroutine_loses_no_row(database: Database) -> None:
+    class Hidden:
+        def publish(self, *_event: Any, **_named: Any) -> object:
+            return AsyncPublisher().publish()
+
+    write(database, "first")
+    with pytest.raises(BadParams, match="is async"):
+        relay_once(database.connect, Hidden())
+    assert database.waiting == 1
+
+
+def test_a_connection_is_no_function_to_connect() -> None:
+    async def connect() -> Any:
+        raise AssertionError
+
+    with closing(sqlite3.connect(":memory:")) as connection:
+        wrong: list[tuple[Any, str]] = [(connection, "connect is the connection"), (connect, "which is async")]
+        for given, text in wrong:
+            for make in (Relay, relay_once):
+                with pytest.raises(BadParams, match=text):
+                    make(given, NotingPublisher())
+
+
+def test_the_figures_grow_during_a_pass(database: Database) -> None:
+    """A pass may be long: 100,000 rows wait after an outage."""
+    reached, may_go = threading.Event(), threading.Event()
+
+    def answer(event: Event) -> None:
+        if event["type"] == "third":
+            reached.set()
+            assert may_go.wait(30)
+        if event["type"] == "first" and not failed:
+            failed.append(1)
+            raise failure("unavailable")
+        if event["type"] == "second":
+            raise failure("conflict")
+
+    failed: list[int] = []
+    write(database, "first", "second", "third")
+    with Relay(database.connect, NotingPublisher(answer)) as relay:
+        assert reached.wait(30)
+        found = relay.stats()
+        may_go.set()
+        wait_for(lambda: relay.stats()["sent"] == 2)
+    assert (found["sent"], found["refused"], found["failures"], found["fault"]) == (1, 1, 1, "")
+
+
+def test_a_fault_of_the_database_is_told_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    def connect() -> Any:
+        raise OSError("no route\n\tto the host")
+
+    with caplog.at_level(logging.WARNING, "gossipreg"), Relay(connect, NotingPublisher()) as relay:
+        wait_for(lambda: relay.stats()["failures"] == 1)
+    assert relay.stats()["fault"] == "OSError: no route to the host"
+    assert "\n" not in caplog.records[0].getMessage()
 
 
 def test_relay_once_says_that_another_relay_sends(database: Database) -> None:
