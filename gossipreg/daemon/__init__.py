@@ -16,7 +16,7 @@ Start, run and end:
 
 The core and the network:
 
-    pump            the one task that calls the node
+    pump            whatever calls the node;  turns_in_wait: its turns, inside trio's wait for input
     udp             the sockets of gossip;  gossip_sockets: they and those of streams, on one port
     addresses       the rules for --bind, --advertise and clear text
     own_addresses   the addresses that are announced;  interfaces: those that the machine has

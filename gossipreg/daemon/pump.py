@@ -1,16 +1,18 @@
-"""The pump: the runtime around the node. One task gives the node datagrams and the time, and carries out its effects.
+"""The pump: the runtime around the node. It gives the node datagrams and the time, and carries out its effects.
 
 Owns: when the node is called, and with which clock. An exception in a call is logged and counted, and the loop goes on.
 Never knows: what a datagram, an effect or a timer means, nor which parts of the daemon follow the changes and events
 that it publishes. Only the pump calls the node. Commands from the local socket are synchronous calls of `command`,
-between two turns of the task: so there is one writer and no lock.
+between two turns: so there is one writer and no lock.
 
 A turn gives the node the datagrams that have arrived, up to a limit, and calls `advance` if its deadline has come. When
-nothing is left to do, the task sleeps until a datagram comes or the next deadline. If the loop was late, the turn reads
-all datagrams from the socket before it calls `advance`: one may be the ack for a probe that is about to time out. Other
-turns end after `TURN_S`, since a page of a large row takes as long as 20 lookups; the rest of the batch comes first in
-the next turn, and before `advance`. The effects of all datagrams of a turn are one list, so what the node sends to one
-member shares datagrams.
+nothing is left to do, the next one comes with a datagram or the next deadline. Turns are taken inside trio's wait
+(`turns_in_wait.py`), and in the task of `run` where trio, or the transport, does not allow that.
+
+If the loop was late, the turn reads all datagrams from the socket before it calls `advance`: one may be the ack for a
+probe that is about to time out. Other turns end after `TURN_S`, since a page of a large row takes as long as 20
+lookups; the rest of the batch comes first in the next turn, and before `advance`. The effects of all datagrams of a turn
+are one list, so what the node sends to one member shares datagrams.
 """
 
 import traceback
@@ -34,6 +36,7 @@ from gossipreg.core.effects import (
     Stop,
 )
 from gossipreg.daemon.logs import Log
+from gossipreg.daemon.turns_in_wait import take_turns_in_wait
 from gossipreg.daemon.udp import BATCH, Transport
 from gossipreg.errors import RequestError
 from gossipreg.feed import Feed
@@ -99,9 +102,9 @@ class Pump:
         self._stall_s = stall_s
         self._arrived: deque[tuple[bytes, Address]] = deque()
         """The rest of the last batch."""
+        self._more = False
+        """Whether the last turn ended before all was done."""
         self._sleep: trio.CancelScope | None = None
-        self._wakes_at = inf
-        """When `run` wakes up, on our clock, if no datagram comes before."""
         self._not_before = -inf
         self._taken = False
         """Whether the node has taken datagrams whose effects have not been carried out."""
@@ -115,9 +118,12 @@ class Pump:
     async def run(self) -> None:
         """Run until the node returns Stop, or until cancelled. After Departed it continues, so that the last datagrams
         are still answered."""
+        if not await take_turns_in_wait(self, self._transport.descriptor):
+            await self._take_turns_as_task()
+
+    async def _take_turns_as_task(self) -> None:
         while self.stopped is None:
             with trio.CancelScope() as self._sleep:  # one scope for many turns, since making one is slow
-                self._wakes_at = inf
                 while self.stopped is None:
                     due = self._turn()
                     if due is None:
@@ -126,6 +132,16 @@ class Pump:
                         self._wake_at(due)
                         await self._transport.wait_readable()
         self._sleep = None
+
+    def due_in_s(self) -> float:
+        """See Turns."""
+        return 0.0 if self._more or self._transport.has_errors else self._deadline() - self.now()
+
+    def take_turn(self) -> bool:
+        """See Turns."""
+        if self.stopped is None:
+            self._more = self._turn() is None
+        return self.stopped is None
 
     def command(self, call: Callable[[float], tuple[Result, list[Effect]]]) -> Result:
         """Call the node with the time, carry out what it asks for, return its result.
@@ -262,12 +278,10 @@ class Pump:
         return -inf if self.stopped is not None else max(self._node.next_deadline(), self._not_before)
 
     def _wake(self) -> None:
-        """If `run` sleeps, let it wake up at the node's present deadline."""
+        """If the task sleeps, let it wake up at the node's present deadline."""
         self._wake_at(self._deadline())
 
     def _wake_at(self, due: float) -> None:
-        """If `run` sleeps, let it wake up at this time, converted to trio's clock. It takes trio a dozen calls to move
-        the deadline of a scope, so one that stays is not set."""
-        if self._sleep is not None and due != self._wakes_at:
-            self._wakes_at = due
+        """If the task sleeps, let it wake up at this time, converted to trio's clock."""
+        if self._sleep is not None:
             self._sleep.deadline = trio.current_time() + (due - self.now())

@@ -59,6 +59,10 @@ class Transport(Protocol):
     """Whether `refused` or `too_large` has something. Each turn of the pump asks."""
 
     @property
+    def descriptor(self) -> int | None:
+        """What is readable when `receive_nowait` or `refused` may have something. None: only `wait_readable` tells."""
+
+    @property
     def dropped(self) -> Counter[str]:
         """Datagrams that could not be sent, or that the kernel did not let in, by reason."""
 
@@ -105,7 +109,7 @@ class UdpTransport:
             if self._selector is not None:
                 self._selector.register(sock, selectors.EVENT_READ)
         waited_on = sockets[0] if self._selector is None else self._selector
-        self._fd = waited_on.fileno()
+        self.descriptor = waited_on.fileno()
         self.local_addresses = tuple(map(address_of, sockets))
 
     @property
@@ -121,7 +125,7 @@ class UdpTransport:
     def wait_readable(self) -> Awaitable[None]:
         if self.has_errors:  # found while sending: the socket itself has nothing more to say about it
             return trio.lowlevel.checkpoint()
-        return trio.lowlevel.wait_readable(self._fd)
+        return trio.lowlevel.wait_readable(self.descriptor)
 
     def receive_nowait(self) -> list[tuple[bytes, Address]]:
         received: list[tuple[bytes, Address]] = []

@@ -65,6 +65,7 @@ class MemoryTransport:
     def __init__(self, network: MemoryNetwork, address: Address) -> None:
         self.address = address
         self.has_errors = False
+        self.descriptor: int | None = None
         self.local_addresses: tuple[Address, ...] = (address,)
         self.dropped: Counter[str] = Counter()
         self._network = network

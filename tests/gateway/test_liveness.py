@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 import trio
 
+from gossipreg.core.table.membership import MembershipIndex
 from gossipreg.core.table.row import Row, Standing
 from gossipreg.gateway.dns.directory import list_members
 from gossipreg.model import Liveness, Rank, Status
@@ -100,7 +101,8 @@ class Known:
 
 
 @pytest.fixture
-async def known(tmp_path: Path) -> AsyncIterator[Known]:
+async def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Known]:
+    monkeypatch.setattr(MembershipIndex, "hidden_since", lambda *_: 0.0)  # `become` hides a row without its reason
     served = Served(tmp_path, MemoryNetwork(), "one")
     served.seek()
     yield Known(served)
