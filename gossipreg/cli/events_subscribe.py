@@ -18,9 +18,10 @@ from gossipreg.cli.event_command import command_fault, ended_by_signals, run_com
 from gossipreg.cli.exit_codes import UNREACHABLE
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import flush, print_line, printable, say, say_error
+from gossipreg.cli.quiet_sidecar import QuietSidecar
 from gossipreg.cli.units import Duration
 from gossipreg.cli.unwritten_events import UnwrittenEvents
-from gossipreg.cli.while_read import sleep_while_read, wait_while_read
+from gossipreg.cli.while_read import sleep_while_read
 from gossipreg.errors import BadParams, Unreachable
 from gossipreg.strict_json import json_text
 
@@ -95,11 +96,12 @@ def _follow(
     left = count
     stream = _subscribe(chosen, params)
     again = Again(sleep=None if command else sleep_while_read)
+    quiet = QuietSidecar("the subscription", while_read=command is None)
     while True:
         try:
             with stream, UnwrittenEvents(stream, ACK_TIMEOUT_S / RENEWALS) as held:
                 while left is None or left > 0:
-                    found = held.next(timeout_s) if command else _next_while_read(stream, held, timeout_s)
+                    found = _next(stream, held, quiet, timeout_s)
                     if found is None:
                         return _say_none_came(chosen, stream, held, timeout_s)
                     what, given = found
@@ -136,13 +138,13 @@ def _say_none_came(chosen: Chosen, stream: "EventStream", held: UnwrittenEvents,
     return 1
 
 
-def _next_while_read(
-    stream: "EventStream", held: UnwrittenEvents, timeout_s: float | None
+def _next(
+    stream: "EventStream", held: UnwrittenEvents, quiet: QuietSidecar, timeout_s: float | None
 ) -> tuple[str, dict[str, Any]] | None:  # fmt: skip
     """As `held.next`. Raises ReaderGone as soon as nobody can read what would be printed."""
     until = inf if timeout_s is None else monotonic() + timeout_s
     while (found := held.next(0)) is None and not stream.has_left:
-        if not wait_while_read(stream, None if timeout_s is None else until - monotonic()):
+        if not quiet.wait(stream, stream.path, None if timeout_s is None else max(0.0, until - monotonic())):
             return None
     return found
 
@@ -155,7 +157,8 @@ def _leave(stream: "EventStream", held: UnwrittenEvents) -> bool:
         what, given = found
         if what == "event" and given["delivery"]:
             stream.tell("give_back", delivery=given["delivery"])
-    stream.finish(LEAVE_S)
+    if stream.has_left:
+        stream.finish(LEAVE_S)
     return stream.has_left
 
 

@@ -13,7 +13,8 @@ from gossipreg.cli.exit_codes import REFUSED
 from gossipreg.cli.moments import PastMoment
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import flush, print_json, print_line, printable, say, say_error
-from gossipreg.cli.while_read import sleep_while_read, wait_while_read
+from gossipreg.cli.quiet_sidecar import QuietSidecar
+from gossipreg.cli.while_read import sleep_while_read
 
 if TYPE_CHECKING:
     from gossipreg.client import Client
@@ -131,7 +132,7 @@ def _past(
 
 def _follow(chosen: Chosen, client: "Client", asked: dict[str, Any], most: int | None) -> None:
     """Until it is interrupted, or nobody reads it any more."""
-    again, after = Again(sleep=sleep_while_read), 0
+    again, quiet, after = Again(sleep=sleep_while_read), QuietSidecar("the history"), 0
     faults: list[str] = []
     for line in _past(client, asked, most, faults):
         _show(chosen, line)
@@ -158,7 +159,7 @@ def _follow(chosen: Chosen, client: "Client", asked: dict[str, Any], most: int |
                     while (notified := followed.next_within(0)) is not None:
                         again.worked()
                         after = _show_all(chosen, notified["lines"], after)
-                    wait_while_read(followed)
+                    quiet.wait(followed, client.path)
         except RETRIED as error:
             say(f"{printable(error)}; the history goes on as soon as a sidecar answers")
         followed = again.begin(begin)

@@ -8,7 +8,8 @@ from gossipreg.cli.again import RETRIED, Again
 from gossipreg.cli.complete import complete_service
 from gossipreg.cli.options import Chosen, client_options, pass_chosen
 from gossipreg.cli.output import address_of, flush, print_json, print_line, printable, say
-from gossipreg.cli.while_read import sleep_while_read, wait_while_read
+from gossipreg.cli.quiet_sidecar import QuietSidecar
+from gossipreg.cli.while_read import sleep_while_read
 
 
 @click.command(
@@ -29,6 +30,7 @@ def watch(chosen: Chosen, name: str | None) -> None:
     """
     with chosen.client() as client:
         changes, again = client.watch(name), Again(sleep=sleep_while_read)
+        quiet = QuietSidecar("the watch")
         while True:
             if changes.not_synced_because:
                 say(f"this sidecar is not synced yet: {changes.not_synced_because}; the instances follow once it is")
@@ -38,7 +40,7 @@ def watch(chosen: Chosen, name: str | None) -> None:
                         while (change := changes.next_within(0)) is not None:
                             again.worked()
                             _show(chosen, change)
-                        wait_while_read(changes)
+                        quiet.wait(changes, client.path)
             except RETRIED as error:
                 say(f"{printable(error)}; the watch goes on as soon as a sidecar answers")
             changes = again.begin(lambda: client.watch(name))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gossipreg.cli import events_subscribe
+from gossipreg.cli import events_subscribe, quiet_sidecar
 from gossipreg.cli.events_subscribe import event_line
 from gossipreg.cli.options import Chosen
 from gossipreg.client import Client
@@ -143,6 +143,21 @@ def test_a_sidecar_that_hangs_is_told_from_one_without_events(
     else:
         hangs = f"Error: the sidecar on {sidecar.path} does not answer: no event came within 0.01 s\n"
         assert ended == (3, "", hangs)
+
+
+def test_a_sidecar_that_hangs_is_told_while_events_are_waited_for(
+    sidecar: FakeSidecar, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for owner, name in ((quiet_sidecar, "QUIET_S"), (quiet_sidecar, "ANSWER_S"), (events_subscribe, "LEAVE_S")):
+        monkeypatch.setattr(owner, name, 0.02)
+    sidecar.answers["subscribe"] = lambda _: {"subscription": 1}
+    sidecar.answers |= {method: lambda _: b"\x94" for method in ("registered", "unsubscribe")}
+    for more in ([], ["--group", "g", "--exec", "cat"]):
+        ended = command("events", "subscribe" if more else "tail", "a.*", "--timeout", "200ms", *more)
+        hangs, none_came = ended.err.splitlines()
+        assert hangs == f"the sidecar on {sidecar.path} does not answer; the subscription goes on once it does"
+        assert none_came == f"Error: the sidecar on {sidecar.path} does not answer: no event came within 0.2 s"
+        assert ended.code == 3
 
 
 def test_a_subscribe_without_an_answer_names_its_time(

@@ -13,6 +13,7 @@ from gossipreg.client import Client
 from gossipreg.errors import OutcomeUnknown, RequestError, Unavailable
 from gossipreg.retry import Retry
 from gossipreg.sagas.saga_definition import decode_definition
+from scripts.tools.wait import BOUND_S
 from tests.cli import saga_stories as s
 from tests.cli.conftest import Command
 from tests.client.fake_sidecar import FakeSidecar
@@ -296,8 +297,9 @@ NO_ANSWER = b"\x94"
 def test_a_sidecar_that_hangs_is_told_from_a_leader_that_does(
     sidecar: FakeSidecar, command: Command, order: str, monkeypatch: pytest.MonkeyPatch, lives: bool
 ) -> None:
-    for name in ("LATE_S", "LIVES_S", "LOST_S"):
+    for name in ("LATE_S", "LOST_S"):
         monkeypatch.setattr(saga_asking, name, 0.05)
+    monkeypatch.setattr(saga_asking, "LIVES_S", BOUND_S if lives else 0.05)
     sidecar.answers |= {"saga-run": begun(), "saga-wait": lambda _: NO_ANSWER}
     sidecar.answers["registered"] = lambda _: [] if lives else NO_ANSWER
     ended = command("saga", "run", order, "--input", INPUT, "--timeout", "300ms")
