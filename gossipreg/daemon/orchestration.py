@@ -52,6 +52,12 @@ NOT_LOADED = (
     "journals and events could not be loaded, and this sidecar goes on without them: the log has the reason; "
     "restart it, as after every upgrade"
 )
+OPEN_S = 2.0
+"""How long a question about the journals here waits until they are open, as just after the start."""
+NOT_OPEN = (
+    "the journals on the disk of this sidecar are not open, so it does not know which copies are here: see `gossipreg "
+    "info`"
+)
 EVENT_METHODS = (
     "publish",
     "events-groups",
@@ -270,12 +276,27 @@ class Orchestration:
     async def journals(self, params: Params) -> bytes:
         """The method `journals`: those of which a copy is here."""
         take_untrusted("journals", params, {})
-        return pack([] if self._shown is None else await self._shown.proven())
+        shown = await self._opened_journals()
+        return pack([] if shown is None else await shown.proven())
 
     async def journal(self, params: Params) -> bytes:
         """The method `journal` {id}: one of them; the beginning of its id will do."""
         prefix = take_untrusted("journal", params, {"id": word}, "id")["id"].lower()
-        return pack(_one(prefix, [] if self._shown is None else await self._shown.proven(prefix)))
+        shown = await self._opened_journals()
+        return pack(_one(prefix, [] if shown is None else await shown.proven(prefix)))
+
+    async def _opened_journals(self) -> "JournalsShown | None":
+        """None: no journal is here, and nothing has asked for one. It is waited for OPEN_S until the disk's are open.
+        Raises Unavailable where they are not: which copies are here is not known then."""
+        data = self._opened.data
+        if self._shown is None and (data is None or not has_journals(data.path)):
+            return None
+        with trio.move_on_after(OPEN_S):
+            runtime = await self.wanted()
+            if runtime.disk is not None and runtime.disk.needed:
+                await runtime.begun.wait()
+            return self._shown
+        raise Unavailable(NOT_OPEN)
 
     def recover_method(self, audit: Audit) -> Command:
         """The method `journal-recover` {id, yes}: see `journals/recovering.py`."""
@@ -283,7 +304,8 @@ class Orchestration:
         async def recover(params: Params, client: SocketClient) -> bytes:
             given = take_untrusted("journal-recover", params, {"id": word, "yes": boolean}, "id")
             prefix = given["id"].lower()
-            journal = _one(prefix, [] if self._shown is None else self._shown.ids(prefix))
+            shown = await self._opened_journals()
+            journal = _one(prefix, [] if shown is None else shown.ids(prefix))
             from gossipreg.daemon.journals.recovering import JournalRecovery  # a copy is here, so they are loaded
 
             assert self.runtime is not None, "a copy is here"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gossipreg.client.connection import Client
-from gossipreg.errors import GossipregError
+from gossipreg.errors import GossipregError, Unavailable
 from scripts.tools.network import LinkedHosts
 from scripts.tools.programs import free_port
 from scripts.tools.sidecars import COMMAND, Sidecar, Sidecars
@@ -196,7 +196,11 @@ class MembersWorld:
         """A journal that nobody leads; empty: none."""
         led: dict[str, bool] = {}
         for member in self.members:
-            for one in member.ask("journals"):
+            try:
+                found = member.ask("journals")
+            except Unavailable as error:
+                return f"{member.name}: {error}"
+            for one in found:
                 led[one["id"]] = led.get(one["id"], False) or one["role"] == "leads"
         return next((f"nobody leads journal {id[:8]}" for id, leads in led.items() if not leads), "")
 

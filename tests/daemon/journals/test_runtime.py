@@ -4,11 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
+import msgpack
 import pytest
 import trio
 
 from gossipreg.core.effects import Event
 from gossipreg.core.node import Node
+from gossipreg.daemon import orchestration
 from gossipreg.daemon.journals.journals_shown import JournalsShown
 from gossipreg.daemon.journals.leaving import LEAVE_JOURNALS_S, leave_journals
 from gossipreg.daemon.streams.inbox import StreamClosed
@@ -17,7 +19,7 @@ from gossipreg.journal.confirmations import Confirmations
 from gossipreg.journal.effects import ProposalOutcome
 from gossipreg.journal.leading import ProposalRefused
 from gossipreg.model import MemberInfo, NodeId
-from tests.daemon.journals.sidecars import alone, cluster, until
+from tests.daemon.journals.sidecars import a_sidecar, alone, cluster, until
 from tests.daemon.journals.test_journal_store import broken
 
 
@@ -170,6 +172,34 @@ async def test_leader_that_no_voter_confirms_is_shown_as_unproven(
             "a": "here", "b": "alive", "c": "alive"
         }  # fmt: skip
         assert "leads as far as this sidecar knows" in shown.section()[journal.hex()]
+
+
+async def test_journals_that_are_not_open_are_not_said_to_be_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orchestration, "OPEN_S", 0.2)
+    (tmp_path / "a" / "journals.db").mkdir(parents=True)
+    (tmp_path / "a").chmod(0o700)
+    async with alone(tmp_path, "a") as one:
+        for method, params in ((one.orchestration.journals, {}), (one.orchestration.journal, {"id": "3f9c"})):
+            with pytest.raises(Unavailable, match="are not open, so it does not know which copies are here"):
+                await method(params)
+        (tmp_path / "a" / "journals.db").rmdir()
+        await one.runtime.begun.wait()
+        assert await one.orchestration.journals({}) == msgpack.packb([])
+
+
+async def test_question_just_after_the_start_waits_for_the_disk(tmp_path: Path) -> None:
+    async with alone(tmp_path, "a") as one:
+        assert await one.orchestration.journals({}) == msgpack.packb([]), "nothing needs a disk here"
+        journal = await one.open_journal()
+    with a_sidecar(tmp_path, "a") as again, trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(again.run)
+            await trio.sleep(0)
+            [shown] = msgpack.unpackb(await again.orchestration.journals({}))
+            assert shown["id"] == journal.hex()
+            nursery.cancel_scope.cancel()
 
 
 async def test_suspected_voter_is_not_shown_as_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import trio
 
 from gossipreg.callers import Caller
-from gossipreg.errors import GossipregError
+from gossipreg.errors import GossipregError, Unavailable
 from gossipreg.gateway.http.ui.watched import MadeView, made
 from gossipreg.sidecar_api import SidecarApi
 
@@ -27,12 +27,19 @@ class AskedViews:
 
     async def events(self) -> MadeView:
         groups, dead, journals = await together(
-            self._ask("events-groups"), self._ask("events-dead", limit=LETTERS_SHOWN), self._ask("journals")
+            self._ask("events-groups"), self._ask("events-dead", limit=LETTERS_SHOWN), self._journals()
         )
         return made({
             "groups": groups["groups"], "left_out": groups["left_out"], "dead": dead["letters"], "journals": journals,
             "not_answered": sorted({*groups["unanswered"], *dead["unanswered"]}),
         })  # fmt: skip
+
+    async def _journals(self) -> Any:
+        """Where those here are not open, the groups are shown all the same: their answer names this sidecar."""
+        try:
+            return await self._ask("journals")
+        except Unavailable:
+            return []
 
     async def sagas(self) -> MadeView:
         """Those that are open and those that ended have a limit each: else many that are open would hide all that

@@ -1,9 +1,10 @@
-"""The list of sagas that the page asks for: those that are open are not kept away by those that ended."""
+"""What the page asks of all members: nothing keeps away what is known beside it."""
 
 import json
 from collections.abc import Mapping
 from typing import Any, cast
 
+from gossipreg.errors import Unavailable
 from gossipreg.gateway.http.ui.asked_views import SAGAS_SHOWN, AskedViews
 from gossipreg.sidecar_api import SidecarApi
 from tests.daemon.conftest import ME
@@ -26,3 +27,19 @@ async def test_a_stuck_saga_is_listed_behind_many_that_ended() -> None:
     assert STUCK in shown["items"]
     assert len(shown["items"]) == SAGAS_SHOWN + 1
     assert (shown["more_open"], shown["more_ended"], shown["not_answered"]) == (False, True, ["two"])
+
+
+class ClosedSidecar:
+    """The database of its journals is not open."""
+
+    async def ask(self, method: str, _params: Mapping[str, Any], _caller: object) -> object:
+        if method == "journals":
+            raise Unavailable("the journals on the disk of this sidecar are not open")
+        unanswered = ["the journals of web-1: see `gossipreg info` there"]
+        return {"groups": [{"group": "mail"}], "letters": [], "left_out": 0, "unanswered": unanswered}
+
+
+async def test_journals_that_are_not_open_hide_no_groups() -> None:
+    shown = json.loads((await AskedViews(cast(SidecarApi, ClosedSidecar()), ME).events()).data)
+    assert (shown["groups"], shown["journals"]) == ([{"group": "mail"}], [])
+    assert shown["not_answered"] == ["the journals of web-1: see `gossipreg info` there"]
