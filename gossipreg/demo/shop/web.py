@@ -1,6 +1,7 @@
 """JSON over `http.server`: what the services of the shop share. Any web framework would do instead."""
 
 import json
+import traceback
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -11,6 +12,18 @@ class JsonRequest(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # an answer is one packet
+
+    def handle_one_request(self) -> None:
+        """An exception is answered 500, so that a saga sends its step again. The library answers nothing, and closes
+        the connection."""
+        try:
+            super().handle_one_request()
+        except ConnectionError:
+            raise
+        except Exception:
+            traceback.print_exc()
+            self.close_connection = True
+            self.reply(500, {"error": "it failed: stderr of the service says why"})
 
     def do_GET(self) -> None:
         """What the health check asks: a service that answers is well."""
