@@ -1,9 +1,10 @@
 """An event is sent after the commit of the program's transaction, and never without it."""
 
+import asyncio
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,51 @@ def test_an_event_is_not_sent_before_its_commit(database: Database) -> None:
         assert relay_once(database.connect, publisher).sent == 0
         connection.commit()
     assert relay_once(database.connect, publisher).sent == 1
+
+
+def test_an_outbox_writes_nothing_into_a_failed_transaction(postgres_database: Database) -> None:
+    """It would return an id, and the commit would keep nothing of it, without an error."""
+    psycopg: Any = pytest.importorskip("psycopg")
+    step = {"name": "ask", "service": "stock", "method": "GET", "path": "/", "harmless": True}
+    saga = {"name": "ask", "step": [step]}
+
+    async def write_async() -> None:
+        async with await psycopg.AsyncConnection.connect(postgres_database.address) as connection:
+            with suppress(psycopg.Error):
+                await connection.execute("SELECT * FROM no_such_table")
+            outbox = AsyncOutbox(connection)
+            for written in (outbox.publish("first"), outbox.begin_saga(saga)):
+                with pytest.raises(psycopg.errors.InFailedSqlTransaction):
+                    await written
+
+    with closing(postgres_database.connect()) as connection:
+        with suppress(psycopg.Error):
+            connection.execute("SELECT * FROM no_such_table")
+        with pytest.raises(psycopg.errors.InFailedSqlTransaction):
+            Outbox(connection).publish("first")
+        with pytest.raises(psycopg.errors.InFailedSqlTransaction):
+            Outbox(connection).begin_saga(saga)
+        connection.commit()
+    asyncio.run(write_async())
+    assert postgres_database.waiting == 0
+
+
+def test_an_outbox_works_in_the_pipeline_mode_of_psycopg(postgres_database: Database) -> None:
+    """An error there comes at the end of the pipeline, before the commit."""
+    psycopg: Any = pytest.importorskip("psycopg")
+    with closing(postgres_database.connect()) as connection:
+        with connection.pipeline():
+            Outbox(connection).publish("first")
+        connection.commit()
+
+        def fails_before_it_writes() -> None:
+            with connection.pipeline():
+                connection.execute("SELECT * FROM no_such_table")
+                Outbox(connection).publish("second")
+
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            fails_before_it_writes()
+    assert postgres_database.waiting == 1
 
 
 def test_events_are_sent_in_the_order_of_their_rows(database: Database) -> None:

@@ -281,6 +281,59 @@ def test_a_copy_that_has_not_ended_is_named(postgres_database: Database) -> None
             once.__enter__()
 
 
+def test_a_note_may_be_part_of_a_transaction_block_of_psycopg(postgres_database: Database) -> None:
+    """Of three events in one transaction, the one that fails leaves the others alone."""
+    with closing(postgres_database.connect()) as connection:
+        connection.autocommit = True
+        inbox, given = Inbox(connection), []
+        with connection.transaction():
+            for id in ("1", "2", "3"):
+                with suppress(Broken), inbox.once(Came(id), "bill", commit=False) as first:
+                    given.append(first)
+                    connection.execute("INSERT INTO orders VALUES (1)")
+                    if id == "2":
+                        raise Broken
+        for id in ("1", "2", "3"):
+            with inbox.once(Came(id), "bill") as first:
+                given.append(first)
+    assert given == [True, True, True, False, True, False]
+    assert kept(postgres_database) == (2, 3)
+
+
+@pytest.mark.parametrize("commit", [True, False])
+@pytest.mark.parametrize("statement", ["SELECT pg_sleep(600)", "SELECT 1"])
+def test_an_async_block_that_is_cancelled_leaves_no_note(
+    postgres_database: Database, statement: str, commit: bool
+) -> None:
+    psycopg: Any = pytest.importorskip("psycopg")
+
+    async def all_of_it() -> None:
+        connection = await psycopg.AsyncConnection.connect(postgres_database.address)
+        inbox, begun = AsyncInbox(connection), asyncio.Event()
+
+        async def handle() -> None:
+            async with inbox.once(Came(), "bill", commit=commit):
+                await connection.execute("INSERT INTO orders VALUES (1)")
+                begun.set()
+                await connection.execute(statement)
+                await asyncio.Event().wait()
+
+        task = asyncio.create_task(handle())
+        await begun.wait()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await connection.commit()
+        assert kept(postgres_database) == (0, 0)
+        async with inbox.once(Came(), "bill") as first:
+            assert first
+        await connection.close()
+
+    asyncio.run(all_of_it())
+
+
 @pytest.mark.parametrize("commit", [True, False])
 @pytest.mark.parametrize("autocommit", [False, True])
 def test_an_async_block_loses_no_event_either(postgres_database: Database, commit: bool, autocommit: bool) -> None:
