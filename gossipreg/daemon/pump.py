@@ -11,8 +11,8 @@ nothing is left to do, the next one comes with a datagram or the next deadline. 
 
 If the loop was late, the turn reads all datagrams from the socket before it calls `advance`: one may be the ack for a
 probe that is about to time out. Other turns end after `TURN_S`, since a page of a large row takes as long as 20
-lookups; the rest of the batch comes first in the next turn, and before `advance`. The effects of all datagrams of a turn
-are one list, so what the node sends to one member shares datagrams.
+lookups; the rest of the batch comes first in the next turn, and before `advance`. The effects of all datagrams of a
+turn are one list, so what the node sends to one member shares datagrams.
 """
 
 import traceback

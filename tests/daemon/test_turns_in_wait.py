@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from math import inf
 from time import monotonic
@@ -40,10 +40,8 @@ class NotedTurns:
         self.turns += 1
         if self.due <= monotonic():
             self.due = inf
-        try:
+        with suppress(BlockingIOError):
             self.found.append(self.ours.recv(100))
-        except BlockingIOError:
-            pass
         self.do()
         return not self.last
 
@@ -58,7 +56,7 @@ class Steps(Instrument):
     def __init__(self) -> None:
         self.count = 0
 
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002  # of the interface
         self.count += 1
 
 
@@ -266,7 +264,7 @@ async def test_without_a_descriptor_no_turn_is_taken() -> None:
     assert turns.turns == 0
 
 
-async def test_virtual_time_takes_no_turns(autojump_clock: MockClock) -> None:
+async def test_virtual_time_takes_no_turns(autojump_clock: MockClock) -> None:  # noqa: ARG001
     turns = NotedTurns()
     assert not await take_turns_in_wait(turns, turns.ours.fileno())
     turns.close()
