@@ -18,6 +18,11 @@ DEFAULT_MAP = ParameterSource.DEFAULT_MAP
 """The source of values from a variable or the file of `join`. A flag before the command goes before it."""
 
 
+ALIVE_S = 10.0
+"""A sidecar that is alive answers within this, whatever its machine does; so long a call waits that has no time of its
+own."""
+
+
 class Chosen:
     """The values of the global options, which may stand anywhere on the line. Passed on as click's `obj`."""
 
@@ -27,7 +32,7 @@ class Chosen:
         self.hand_over: Callable[[SidecarLine], int] | None = None
         """Takes what the line of `join` says, and returns the exit code. None: the sidecar runs in this process."""
 
-    def client(self, timeout_s: float = 10.0) -> "Client":
+    def client(self, timeout_s: float = ALIVE_S) -> "Client":
         """A client of the chosen sidecar; nothing is opened yet."""
         from gossipreg.client import Client  # `join`, which stays in memory, has no use for it
 
@@ -38,7 +43,7 @@ class Chosen:
     def patient_client(self, timeout_s: float) -> "Client":
         """A client for a call that may take this long, once the sidecar has shown that it answers at all: the command
         would be silent for as long beside one that hangs. Raises Unreachable."""
-        with self.client() as client, suppress(RequestError):  # an error is an answer
+        with self.client(min(timeout_s, ALIVE_S)) as client, suppress(RequestError):  # an error is an answer
             client.call("registered")
         return self.client(timeout_s)
 

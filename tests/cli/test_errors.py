@@ -13,7 +13,8 @@ import pytest
 
 import gossipreg
 from gossipreg.cli import exit_codes
-from gossipreg.cli.options import Chosen
+from gossipreg.cli.events_publish import ANSWER_S
+from gossipreg.cli.options import ALIVE_S, Chosen
 from gossipreg.client import Client
 from gossipreg.daemon.finishing import NOT_FINISHED
 from gossipreg.errors import BadConfig, BadParams, CannotStart, GossipregError, NotFound
@@ -135,14 +136,14 @@ def test_wrong_usage_is_2_and_nothing_on_stdout(args: list[str], sidecar: FakeSi
     "args",
     [
         ["leave"], ["reload"], ["drain", "--timeout", "1h"], ["history", "--everywhere"],
-        ["events", "publish", "a.b", "--timeout", "1h"],
+        ["events", "publish", "a.b", "--timeout", "1h"], ["events", "publish", "a.b", "--timeout", "1s"],
     ],
 )  # fmt: skip
 def test_what_may_take_long_asks_first_whether_the_sidecar_answers(
     args: list[str], sidecar: FakeSidecar, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def client(_chosen: Chosen, timeout_s: float = 10.0) -> Client:
-        return Client(str(sidecar.path), timeout_s=0.05 if timeout_s == 10.0 else BOUND_S)
+    def client(_chosen: Chosen, timeout_s: float = ALIVE_S) -> Client:
+        return Client(str(sidecar.path), timeout_s=0.05 if timeout_s in (ALIVE_S, 1 + ANSWER_S) else BOUND_S)
 
     monkeypatch.setattr(Chosen, "client", client)
     no_answer = b"\x94"  # the first byte of an answer whose end never comes
