@@ -55,10 +55,10 @@ def test_an_async_block_loses_no_event_either(postgres_database: Database, commi
 
     async def ends(connection: Any) -> None:
         await connection.execute("COMMIT")
-        await connection.execute("INSERT INTO orders VALUES (2)")
+        await connection.execute("BEGIN")
 
     async def ends_and_raises(connection: Any) -> None:
-        await ends(connection)
+        await connection.execute("COMMIT")
         raise Broken
 
     async def loses(connection: Any) -> None:

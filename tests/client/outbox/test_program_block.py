@@ -25,15 +25,6 @@ class Broken(Exception):
     pass
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def each_database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
-    """Unlike `database` both kinds in every run: that they are alike is what is tested here."""
-    if request.param == "postgres":
-        found: Database = request.getfixturevalue("postgres_database")
-        return found
-    return with_tables(sqlite_database(str(tmp_path / "shop.db")))
-
-
 def run(
     database: Database, act: Callable[[Any], object] = lambda _connection: None, *, commit: bool = True,
     autocommit: bool = False, event: Any = Came(),
@@ -139,7 +130,7 @@ def test_an_error_in_a_savepoint_of_its_own_is_fine(postgres_database: Database)
 @pytest.mark.parametrize("statement", ["COMMIT", "ROLLBACK"])
 @pytest.mark.parametrize("commit", [True, False])
 def test_a_block_that_ends_its_transaction_loses_no_event(
-    each_database: Database, statement: str, insert: bool, raises: bool, commit: bool
+    database: Database, statement: str, insert: bool, raises: bool, commit: bool
 ) -> None:
     """A note that the block has committed stays only if nothing came after it."""
     ends = end_with(statement, insert=insert)
@@ -150,16 +141,16 @@ def test_a_block_that_ends_its_transaction_loses_no_event(
             raise Broken
 
     with pytest.raises(Broken if raises else Refused, match=None if raises else "must neither commit nor roll back"):
-        run(each_database, act, commit=commit)
+        run(database, act, commit=commit)
     over = statement == "COMMIT" and not insert and not raises
-    assert kept(each_database) == (int(statement == "COMMIT"), int(over))
-    assert run(each_database, commit=commit) is not over
-    assert not run(each_database, commit=commit)
+    assert kept(database) == (int(statement == "COMMIT"), int(over))
+    assert run(database, commit=commit) is not over
+    assert not run(database, commit=commit)
 
 
 @pytest.mark.parametrize("act", ["commit", "rollback"])
 @pytest.mark.parametrize("raises", [False, True])
-def test_the_connections_own_methods_end_it_just_as_well(each_database: Database, act: str, raises: bool) -> None:
+def test_the_connections_own_methods_end_it_just_as_well(database: Database, act: str, raises: bool) -> None:
     """With commit=True psycopg allows neither."""
 
     def ends(connection: Any) -> None:
@@ -168,13 +159,13 @@ def test_the_connections_own_methods_end_it_just_as_well(each_database: Database
             raise Broken
 
     with pytest.raises(Broken if raises else Refused):
-        run(each_database, ends, commit=False)
-    assert run(each_database) is (raises or act == "rollback")
+        run(database, ends, commit=False)
+    assert run(database) is (raises or act == "rollback")
 
 
 @pytest.mark.parametrize("raises", [False, True])
-def test_a_repeat_that_ends_its_transaction_keeps_its_note(each_database: Database, raises: bool) -> None:
-    assert run(each_database)
+def test_a_repeat_that_ends_its_transaction_keeps_its_note(database: Database, raises: bool) -> None:
+    assert run(database)
 
     def act(connection: Any) -> None:
         connection.execute("COMMIT")
@@ -183,34 +174,34 @@ def test_a_repeat_that_ends_its_transaction_keeps_its_note(each_database: Databa
             raise Broken
 
     with pytest.raises(Broken if raises else Refused):
-        run(each_database, act)
-    assert kept(each_database) == (1, 1)
+        run(database, act)
+    assert kept(database) == (1, 1)
 
 
-def test_only_the_blocks_own_note_is_taken_back(each_database: Database) -> None:
+def test_only_the_blocks_own_note_is_taken_back(database: Database) -> None:
     """Another instance may have handled the event since."""
-    later = "noted_at + 1" if each_database.name == "sqlite" else "noted_at + interval '1 s'"
+    later = "noted_at + 1" if database.name == "sqlite" else "noted_at + interval '1 s'"
 
     def act(connection: Any) -> None:
         connection.execute("COMMIT")
-        each_database.execute(f"UPDATE gossipreg_inbox SET noted_at = {later}")
+        database.execute(f"UPDATE gossipreg_inbox SET noted_at = {later}")
         raise Broken
 
     with pytest.raises(Broken):
-        run(each_database, act)
-    assert kept(each_database) == (1, 1)
+        run(database, act)
+    assert kept(database) == (1, 1)
 
 
-def test_a_note_that_cannot_be_taken_back_is_logged(each_database: Database, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_note_that_cannot_be_taken_back_is_logged(database: Database, caplog: pytest.LogCaptureFixture) -> None:
     def act(connection: Any) -> None:
         connection.execute("COMMIT")
         connection.execute("ALTER TABLE gossipreg_inbox RENAME TO other")
-        if each_database.name == "postgres":
+        if database.name == "postgres":
             connection.execute("COMMIT")
         raise Broken
 
     with caplog.at_level(logging.WARNING, "gossipreg"), pytest.raises(Broken):
-        run(each_database, act)
+        run(database, act)
     (text,) = [record.getMessage() for record in caplog.records]
     assert text.startswith("the note of event 1 of shop for 'bill' in \"gossipreg_inbox\" stays")
     assert "\n" not in text
@@ -227,13 +218,13 @@ def test_a_block_that_loses_its_connection_is_refused(postgres_database: Databas
 
 
 @pytest.mark.parametrize("commit", [True, False])
-def test_a_connection_that_was_lost_before_is_named(each_database: Database, commit: bool) -> None:
-    with closing(each_database.connect()) as connection:
+def test_a_connection_that_was_lost_before_is_named(database: Database, commit: bool) -> None:
+    with closing(database.connect()) as connection:
         inbox = Inbox(connection)
-        if each_database.name == "sqlite":
+        if database.name == "sqlite":
             connection.close()
         else:
-            terminate(each_database)(connection)
+            terminate(database)(connection)
         with pytest.raises(Refused, match="closed or lost"), inbox.once(Came(), "bill", commit=commit):
             pytest.fail("it is not entered")
 
@@ -268,8 +259,14 @@ def test_a_pipeline_inside_the_block_is_fine(postgres_database: Database) -> Non
 
 
 def test_a_pipeline_that_the_block_has_not_left_is_refused(postgres_database: Database) -> None:
+    entered = []
+
+    def act(connection: Any) -> None:
+        entered.append(connection.pipeline())  # unlike a `with`, so that the block does not leave it
+        entered[0].__enter__()
+
     with pytest.raises(Refused, match="pipeline mode"):
-        run(postgres_database, lambda connection: connection.pipeline().__enter__())
+        run(postgres_database, act)
     assert kept(postgres_database) == (0, 0)
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from gossipreg import AsyncParticipant, BadParams, Participant, ParticipantAnswer, Refused
-from tests.client.outbox.conftest import postgres  # noqa: F401  # a fixture
+from tests.client.outbox.conftest import MakeDatabase, postgres  # noqa: F401  # a fixture
 from tests.client.outbox.databases import sqlite_database
 from tests.client.sagas.test_participant import KEY, Stock, with_table
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.wide)])
 def stock(request: pytest.FixtureRequest, tmp_path: Path) -> Stock:
     if request.param == "postgres":
         return Stock(with_table(request.getfixturevalue("postgres")()))
@@ -22,8 +22,8 @@ def stock(request: pytest.FixtureRequest, tmp_path: Path) -> Stock:
 
 
 @pytest.fixture
-def postgres_stock(request: pytest.FixtureRequest) -> Stock:
-    return Stock(with_table(request.getfixturevalue("postgres")()))
+def postgres_stock(postgres: MakeDatabase) -> Stock:  # noqa: F811
+    return Stock(with_table(postgres()))
 
 
 def call(stock: Stock, what: str, act: Callable[[Any], object], **options: Any) -> ParticipantAnswer:
