@@ -25,6 +25,8 @@ JOURNAL = JournalId(b"j" * 16)
 class MadeUpCluster:
     """One journal that is led here, and nobody else."""
 
+    synced = True
+
     def __init__(self) -> None:
         self.hand = SagasByHand()
 
