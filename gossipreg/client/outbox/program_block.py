@@ -168,8 +168,8 @@ class ProgramBlock:
             except StopIteration:
                 return
             try:
-                if statement == ROLLBACK and self._dialect is SQLITE:
-                    self._connection.rollback()  # since Python 3.12 it has to begin the next one
+                if statement == ROLLBACK and self._dialect is SQLITE and self._is_always_open:
+                    self._connection.rollback()  # which begins the next one
                 else:
                     self._dialect.execute(self._connection, statement)
                 error = None
@@ -192,6 +192,11 @@ class ProgramBlock:
     @property
     def _state(self) -> ConnectionState:
         return connection_state(self._connection, self._dialect)
+
+    @property
+    def _is_always_open(self) -> bool:
+        """Whether sqlite3 has a transaction open at all times: it does with autocommit=False (Python 3.12)."""
+        return getattr(self._connection, "autocommit", None) is False
 
     def _must(self, statement: str) -> Steps:
         if (error := (yield statement)) is not None:

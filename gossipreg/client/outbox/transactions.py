@@ -7,14 +7,22 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
-from gossipreg.client.outbox.program_block import IN_PIPELINE, BlockWords, ConnectionState, connection_state, lost
+from gossipreg.client.outbox.program_block import (
+    IN_PIPELINE,
+    ROLLBACK,
+    BlockWords,
+    ConnectionState,
+    connection_state,
+    lost,
+)
 from gossipreg.client.outbox.tables import SQLITE, Dialect
 from gossipreg.errors import Refused
 
 
 @contextmanager
 def own_transaction(connection: Any, dialect: Dialect, words: BlockWords) -> Iterator[None]:
-    """A transaction of its own, committed at the end."""
+    """A transaction of its own, committed at the end. In SQLite by statements: the methods of a connection with
+    autocommit=True (Python 3.12) do nothing."""
     _check_idle(connection, dialect, words)
     if dialect is not SQLITE:
         with connection.transaction():
@@ -23,9 +31,10 @@ def own_transaction(connection: Any, dialect: Dialect, words: BlockWords) -> Ite
     dialect.execute(connection, "BEGIN IMMEDIATE")  # another one waits here, and not with half its work
     try:
         yield
-        connection.commit()
+        dialect.execute(connection, "COMMIT")
     except BaseException:
-        connection.rollback()
+        if connection_state(connection, dialect) is ConnectionState.OPEN:
+            dialect.execute(connection, ROLLBACK)
         raise
 
 
@@ -69,8 +78,8 @@ def _check_idle(connection: Any, dialect: Dialect, words: BlockWords) -> None:
 def _check_joined(connection: Any, dialect: Dialect, words: BlockWords) -> ConnectionState:
     state = _usable(connection, dialect, words)
     if state is ConnectionState.IDLE:
-        by_hand = connection.isolation_level is None if dialect is SQLITE else connection.autocommit
-        if by_hand:
+        is_by_hand = getattr(connection, "autocommit", None) is True  # sqlite3 has it from Python 3.12 on
+        if is_by_hand or (dialect is SQLITE and connection.isolation_level is None):
             raise Refused("no transaction is open on this connection, which is in autocommit mode: begin one before")
     return state
 
