@@ -90,7 +90,7 @@ class Journals:
     def has_takeover(self, journal: JournalId) -> bool:
         """Whether another member can go on if this one is lost: the journal has three voters."""
         replica = self.replicas.get(journal)
-        return replica is not None and len(replica.data.configuration.voters) > 2
+        return replica is not None and replica.data.survives_one
 
     def led_ms(self, journal: JournalId, now: float) -> int:
         """The led time of a journal that is led here; of its last entry where it is not."""

@@ -136,6 +136,11 @@ class Configuration:
         )
 
     @property
+    def survives_one(self) -> bool:
+        """Whether the others can decide without any one of the voters."""
+        return all(len(voters) > 2 for voters in self._electorates)
+
+    @property
     def _electorates(self) -> tuple[tuple[ReplicaPlace, ...], ...]:
         return (self.voters, self.before) if self.before else (self.voters,)
 

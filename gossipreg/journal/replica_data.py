@@ -131,6 +131,12 @@ class ReplicaData:
         return self.size_bytes / self.context.tuning.journal_bytes
 
     @property
+    def survives_one(self) -> bool:
+        """Whether the others can go on without any one of the voters: those of now, and those of the last configuration
+        that is committed, since others may not have a later one."""
+        return self.configuration.survives_one and self.log.configuration_at(self.committed).survives_one
+
+    @property
     def votes(self) -> bool:
         """Whether this replica is a voter."""
         return self.configuration.has_voter(self.replica)
