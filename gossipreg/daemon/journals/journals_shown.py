@@ -86,7 +86,7 @@ class JournalsShown:
             "leader_name": None if led_by is None else self._node.name(led_by),
             "ballot": str(data.promised if leading is None else leading.ballot),
             "copies": None if leading is None else leading.copies(data.committed),
-            "takeover": len(configuration.voters) == 3,
+            "takeover": data.survives_one,
             "voters": [self._place(replica, place, leading) for place in configuration.all_voters],
             "learners": [self._place(replica, place, leading) for place in configuration.learners],
             "behind": leading is not None and any(not one.current for one in leading.followers.values()),
