@@ -51,6 +51,10 @@ class FollowerProgress:
         self.lost = False
         """Set by `lose`. It said that it has no such replica any more."""
         self.mode = Mode.PROBING
+        self.caught_up = False
+        """Since we reached it last it has got all that was there then: so it is no replica that answered once and
+        hangs."""
+        self._goal = self._limit
         self._next = self._limit + 1
         self._in_flight = 0
         self._told = -1
@@ -218,13 +222,17 @@ class FollowerProgress:
         self._in_flight = max(0, self._in_flight - 1)
         self._reached()
         if answer.matches:
-            self.match = max(self.match, answer.index)
+            self._note_match(answer.index)
             if self.mode is Mode.PROBING:
                 self.mode, self._next = Mode.FOLLOWING, self.match + 1
         elif self.mode is not Mode.INSTALLING:
             self._on_mismatch(answer.index)
         self.pump()
         self._look_whether_near()
+
+    def _note_match(self, index: int) -> None:
+        self.match = max(self.match, index)
+        self.caught_up = self.caught_up or self.match >= self._goal
 
     def _on_mismatch(self, may_match: int) -> None:
         """An append did not follow on its log: probe further back, but not behind what it has acknowledged. If it does
@@ -276,6 +284,7 @@ class FollowerProgress:
         self._data.context.timers.cancel(FollowerTimer(self._data.journal, self.place.replica))
         self.mode, self._next, self._in_flight, self._told = Mode.PROBING, next, 0, -1
         self._reading, self._installing = False, None
+        self.caught_up, self._goal = False, self._limit
         self.pump()
 
     # -- the whole state ---------------------------------------------------------------------------------------------
@@ -346,7 +355,8 @@ class FollowerProgress:
             installing.number += 1
             self._next_piece()
             return
-        self._installing, self.match = None, max(self.match, answer.base.index)
+        self._installing = None
+        self._note_match(answer.base.index)
         self.mode, self._next, self._in_flight = Mode.FOLLOWING, answer.base.index + 1, 0
         self.pump()
         self._look_whether_near()

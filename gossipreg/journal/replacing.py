@@ -144,11 +144,14 @@ class Replacing:
         return {replica for replica, due in self._gone.items() if due <= now}
 
     def _near(self) -> set[ReplicaId]:
-        """The learners that lack no more than one append. Not those that lack nothing: while a journal is in use that
-        is none whose disk is slower than ours, and nobody would ever vote beside us."""
+        """The learners that have caught up, and lack no more than one append. Not those that lack nothing: while a
+        journal is in use that is none whose disk is slower than ours, and nobody would ever vote beside us."""
         followers = self._leading.followers
         learners = {place.replica for place in self._data.configuration.learners}
-        return {replica for replica in learners & followers.keys() if followers[replica].is_near}
+        return {
+            replica for replica in learners & followers.keys()
+            if followers[replica].is_near and followers[replica].caught_up
+        }  # fmt: skip
 
     # -- new copies --------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,9 @@
 """A journal in use, whose voters have faster disks than the others: it gets its copies all the same."""
 
+from gossipreg.journal.effects import ProposalOutcome
 from gossipreg.journal.membership import ProcessStanding
 from gossipreg.journal.model import JournalId
+from gossipreg.journal.progress import Mode
 from gossipreg.journal.tuning import JournalTuning
 from tests.journal.cluster import Cluster, Sidecar
 
@@ -49,3 +51,32 @@ def test_a_dead_voter_of_a_busy_journal_is_replaced() -> None:
     assert (len(voters), dead.number in voters) == (3, False)
     acked = owner.settled[max(owner.settled)]
     assert acked.copies >= 2
+
+
+def test_learners_that_answer_once_and_hang_do_not_vote() -> None:
+    """The journal goes on with its one voter: a change that needs them would hold it up."""
+    cluster = Cluster(1, 3)
+    cluster.run(1.0)
+    owner, *others = cluster.sidecars
+    for other in others:
+        cluster.crash(other)
+    journal = cluster.open(owner)
+    busy(cluster, journal, owner, 1.0)
+    for other in others:
+        cluster.start(other)
+    while not all(_follows(owner, journal, other) for other in others):
+        cluster.run(0.0001)
+    for other in others:
+        other.hung = True
+    busy(cluster, journal, owner, 2.0)
+    assert cluster.voters(journal) == {owner.number}
+    assert owner.settled[max(owner.settled)].outcome is ProposalOutcome.COMMITTED
+
+
+def _follows(leader: Sidecar, journal: JournalId, other: Sidecar) -> bool:
+    leading = leader.journals.replicas[journal].leading
+    assert leading is not None
+    return any(
+        one.place.node == other.node and one.mode is Mode.FOLLOWING and not one.current
+        for one in leading.followers.values()
+    )
