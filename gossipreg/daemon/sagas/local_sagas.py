@@ -19,7 +19,13 @@ from gossipreg.daemon.journals.journal_share import JournalShare
 from gossipreg.daemon.journals.led_journals import JournalsOfRuntime
 from gossipreg.daemon.part_timers import PartTimers
 from gossipreg.daemon.pump import Pump
-from gossipreg.daemon.sagas.saga_answer import SENT_ANYWAY, SagaAnswer, saga_answer_untrusted, unwanted_answer
+from gossipreg.daemon.sagas.saga_answer import (
+    SENT_ANYWAY,
+    SagaAnswer,
+    raise_error,
+    saga_answer_untrusted,
+    unwanted_answer,
+)
 from gossipreg.daemon.sagas.saga_programs import SagaPrograms
 from gossipreg.daemon.sagas.saga_reports import SagaReports
 from gossipreg.daemon.sagas.saga_spans import SagaSpans
@@ -27,7 +33,7 @@ from gossipreg.daemon.sagas.sagas_shown import SagasShown
 from gossipreg.daemon.sagas.secrets_folder import SecretsFolder
 from gossipreg.daemon.socket_client import Params, SocketClient
 from gossipreg.daemon.streams.inbox import StreamClosed, StreamNews, StreamReceived
-from gossipreg.errors import REQUEST_ERRORS, NoDataDirectory, NotSynced, Unavailable
+from gossipreg.errors import REQUEST_ERRORS, NoDataDirectory, NotFound, NotSynced, Unavailable
 from gossipreg.journal.effects import JournalEffect
 from gossipreg.journal.leading import ProposalRefused
 from gossipreg.journal.model import JournalId
@@ -68,6 +74,8 @@ if TYPE_CHECKING:
 SagaMethod = Callable[["LocalSagas", Params, SocketClient], Awaitable[bytes]]
 
 _NO_DISK = "this sidecar has no disk to keep sagas on: start it with --data-dir DIR"
+_NO_SAGA = "-"
+"""An id that no saga has: whoever leads a journal answers `not_found`."""
 
 
 class _Waiter:
@@ -167,15 +175,20 @@ class LocalSagas:
         """A method of the local socket about sagas."""
         return await self._methods[method](self, params, client)
 
-    def own_journal(self) -> JournalId:
-        """Where the sagas of programs here begin; opened if there is none. Raises RequestError."""
+    async def own_journal(self, client: SocketClient) -> JournalId:
+        """Where the sagas of programs here begin; opened if there is none. It is named once a leader answers for it: it
+        is on the disk then, and a restart does not forget what a program has written down. Raises RequestError."""
         if self.share.runtime.disk is None:
             raise NoDataDirectory(_NO_DISK)
+        hint = self.share.runtime.disk_hint()
         try:
-            return self._open_own()
+            journal = self._open_own()
         except ProposalRefused as refusal:
-            text = f"{refusal}{self.share.runtime.disk_hint()}"
-            raise REQUEST_ERRORS.get(refusal.code, Unavailable)(text) from None
+            raise REQUEST_ERRORS.get(refusal.code, Unavailable)(f"{refusal}{hint}") from None
+        answer = await self._answer("show", {"saga": str(SagaRef(journal, _NO_SAGA))}, client, None)
+        if answer.code not in ("", NotFound.code):
+            raise_error(answer.with_hint(hint))
+        return journal
 
     async def ask(
         self, method: str, params: Mapping[str, Any], client: SocketClient, journal: JournalId | None = None

@@ -115,9 +115,8 @@ async def run(sagas: LocalSagas, params: Params, client: SocketClient) -> bytes:
 async def journal(sagas: LocalSagas, params: Params, client: SocketClient) -> bytes:
     """{} -> {journal}: where sagas that are begun at this sidecar are. Who begins one writes it down before, so that a
     repeat at another sidecar is the same saga."""
-    del client
     take_untrusted("saga-journal", params, {})
-    return pack({"journal": sagas.own_journal().hex()})
+    return pack({"journal": (await sagas.own_journal(client)).hex()})
 
 
 def _begun(answer: SagaAnswer) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from msgpack import packb, unpackb
 from gossipreg.daemon.journals.runtime import JournalRuntime
 from gossipreg.daemon.sagas import local_sagas
 from gossipreg.daemon.sagas.local_sagas import LocalSagas
+from gossipreg.daemon.streams.inbox import StreamClosed
 from gossipreg.errors import NoDataDirectory, NotSynced, RequestError, Unavailable
 from gossipreg.journal.effects import Resumed
 from gossipreg.journal.leading import ProposalRefused
@@ -20,6 +21,7 @@ from gossipreg.sagas.saga_model import SagaCommand
 from gossipreg.sagas.sagas import Sagas
 
 ANY: Any = SimpleNamespace()
+CLIENT: Any = SimpleNamespace(hung_up=trio.sleep_forever, closed=trio.sleep_forever)
 
 
 class Sender:
@@ -83,13 +85,13 @@ def sagas_over(runtime: Any) -> LocalSagas:
     return sagas
 
 
-def test_a_sidecar_without_a_disk_names_no_journal() -> None:
+async def test_a_sidecar_without_a_disk_names_no_journal() -> None:
     with pytest.raises(NoDataDirectory, match="start it with --data-dir"):
-        sagas_over(SimpleNamespace(journals=None, disk=None)).own_journal()
+        await sagas_over(SimpleNamespace(journals=None, disk=None)).own_journal(CLIENT)
 
 
 @pytest.mark.parametrize(("code", "error"), [("unavailable", Unavailable), ("not_synced", NotSynced)])
-def test_a_journal_that_cannot_be_opened_names_the_disk_that_fails(code: str, error: type[RequestError]) -> None:
+async def test_a_journal_that_cannot_be_opened_names_the_disk_that_fails(code: str, error: type[RequestError]) -> None:
     def refuse(_: object) -> None:
         raise ProposalRefused(code, "not yet")
 
@@ -99,8 +101,48 @@ def test_a_journal_that_cannot_be_opened_names_the_disk_that_fails(code: str, er
         disk_hint=lambda: "; the disk of this sidecar fails",
     )  # fmt: skip
     with pytest.raises(error, match=r"^not yet; the disk of this sidecar fails$"):
-        sagas_over(runtime).own_journal()
+        await sagas_over(runtime).own_journal(CLIENT)
     assert needed == [True]
+
+
+@pytest.mark.parametrize("said", ["", "not_found"])
+async def test_own_journal_is_named_once_a_leader_answers(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    """It was named before it was on the disk. After a crash no journal of this name was there, and what names it waited
+    for ever."""
+    journal, asked, named = JournalId(b"j" * 16), list[Any](), list[JournalId]()
+
+    def call(_: Sagas, *call: Any) -> tuple[int, list[SagaEffect]]:
+        asked.append(call)
+        return 7, []
+
+    async def name() -> None:
+        named.append(await sagas.own_journal(CLIENT))
+
+    monkeypatch.setattr(Sagas, "call", call)
+    sagas = sagas_over(opened(journal))
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(name)
+            await trio.testing.wait_all_tasks_blocked()
+            assert not named
+            monkeypatch.setattr(Sagas, "closed", lambda *_: [SagaCallAnswered(7, said, packb({}))])
+            sagas.on_stream(StreamClosed(NodeId(b"m" * 16), "as the test wants"))
+    assert named == [journal]
+    assert asked == [("show", {"saga": f"{journal.hex()}.-"}, 7.0, None)]
+
+
+async def test_own_journal_that_nobody_leads_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = SagaCallAnswered(7, "unavailable", packb({"text": "nobody leads the journal"}))
+    monkeypatch.setattr(Sagas, "call", lambda *_: (7, [answered]))
+    with pytest.raises(Unavailable, match=r"^nobody leads the journal; the disk of this sidecar fails$"):
+        await sagas_over(opened(JournalId(b"j" * 16))).own_journal(CLIENT)
+
+
+def opened(journal: JournalId) -> Any:
+    return SimpleNamespace(
+        journals=None, disk=ANY, need_disk=lambda: None, command=lambda _: journal,
+        disk_hint=lambda: "; the disk of this sidecar fails",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("fails", [True, False, None])
