@@ -159,7 +159,8 @@ class ParticipantRules:
         key of the program with it: there the program calls `forget`."""
         if self._is_sqlite:
             return self.forget(FORGET_ROWS)
-        return self.forget(FORGET_ROWS, "current_setting('transaction_isolation') = 'read committed' AND ")
+        levels = "'read committed', 'read uncommitted'"  # PostgreSQL takes the second for the first
+        return self.forget(FORGET_ROWS, f"current_setting('transaction_isolation') IN ({levels}) AND ")
 
     def forget(self, rows: int, where: str = "") -> Statement:
         """Delete up to so many rows that are too old."""
