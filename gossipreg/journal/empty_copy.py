@@ -1,8 +1,10 @@
-"""A copy that was asked for and holds nothing: it is given up where nobody who leads its journal shows for long.
+"""A copy that was asked for and holds nothing: it is given up once no member has led its journal for long.
 
-Owns: since when nobody has. Never knows: how a copy begins, or is removed. A leader that dies before it has added the
-copy leaves it behind. No other leader knows of it, it never stands, and it knows no voter that it could ask. It has
-acknowledged nothing, so nobody counts on it: a leader that comes back hears that it is lost, and asks for another one.
+Owns: since when no member has. Never knows: how a copy begins, or is removed.
+
+A leader that dies before it has added the copy leaves it behind. No other leader knows of it, it never stands, and it
+knows no voter that it could ask. It has acknowledged nothing, so nobody counts on it: a leader that comes back hears
+that it is lost, and asks for another one.
 """
 
 from dataclasses import dataclass

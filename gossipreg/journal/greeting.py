@@ -64,8 +64,9 @@ class Greeting:
             self.wait()
 
     def wait(self) -> None:
-        """The leader is about to reach us, or to let us go: greet it only if it has not soon. What comes from it puts
-        that off: it begins anew with whoever greets it, so a state that takes longer would never be there."""
+        """The leader is about to reach us, or to let us go: greet it only if it has not soon. A message of the leader
+        puts the greeting off. The leader begins anew with a replica that greets it, so a greeting in the middle of a
+        state would restart that state, each time before it is complete."""
         context = self._data.context
         if self._timer in context.timers:
             context.timers.set(self._timer, context.now + self._drawn_s)

@@ -88,8 +88,8 @@ class Replacing:
             self.look()
 
     def voters_to_come(self) -> int:
-        """How many voters there may soon be. New ones join all at once, as soon as there are enough copies: of those
-        that are being made, and of members that may take one."""
+        """How many voters the journal may soon have. New voters join all at once, so there are as many as wanted or
+        none: learners, which have a copy already, and members that may take one are counted."""
         data = self._data
         configuration, wanted = data.configuration, data.context.tuning.copies
         voters = len(configuration.voters)
@@ -144,8 +144,8 @@ class Replacing:
         return {replica for replica, due in self._gone.items() if due <= now}
 
     def _near(self) -> set[ReplicaId]:
-        """The learners that have caught up, and lack no more than one append. Not those that lack nothing: while a
-        journal is in use that is none whose disk is slower than ours, and nobody would ever vote beside us."""
+        """The learners that have caught up, and lack no more than one append. A learner whose disk is slower than ours
+        always lacks something while the journal is in use: if it had to lack nothing, it would never vote."""
         followers = self._leading.followers
         learners = {place.replica for place in self._data.configuration.learners}
         return {

@@ -38,8 +38,7 @@ UNLED_S = 1.0
 """How long a call waits for a leader where there is a reason why none is known. Longer than it takes from a leader that
 gives way to the next one: in between nobody claims the journal."""
 MAX_FOUND = 4_096
-"""Journals that are remembered since a call was sent to them; of more, the ones that were sent to first are
-forgotten."""
+"""How many journals to which a call was sent are remembered. The first of them is forgotten for one more."""
 _AGAIN = frozenset({"unavailable", "not_synced", OutcomeUnknown.code})
 """After these the same call is sent once more, as long as there is time."""
 _READS = frozenset({"show", "wait"})

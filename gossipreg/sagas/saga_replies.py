@@ -42,7 +42,7 @@ _SAYS_WHERE = (StepAsked, AfterAsked, CommitAsked)
 """Calls of a saga's program: it is where they come from."""
 _DECIDES = (CommitAsked, AbortAsked, HandAsked)
 SPARE_BEGINNINGS = 64
-"""Callers of sagas that run no more which are remembered: all are looked through when there are more."""
+"""At about this many callers whose saga does not run any more, all callers are looked through, and these forgotten."""
 
 
 class SagaReplies:
