@@ -34,7 +34,7 @@ class Turns(Protocol):
 
 async def take_turns_in_wait(turns: Turns, descriptor: int | None) -> bool:
     """Have turns taken whenever the descriptor is ready or a turn is due, until `take_turn` returns False. Raises what
-    it raises. Returns False at once, without a turn, where trio does not allow it, or without a descriptor."""
+    they raise. Returns False at once, without a turn, where trio does not allow it, or without a descriptor."""
     wait = _wait_with_turns() if descriptor is not None else None
     if wait is None or descriptor is None:
         return False
@@ -51,10 +51,19 @@ async def take_turns_in_wait(turns: Turns, descriptor: int | None) -> bool:
 
 class _Taker:
     def __init__(self, turns: Turns) -> None:
-        self.due_in_s = turns.due_in_s
         self.over = trio.Event()
         self.failure: Exception | None = None
+        """Raised by the task that waits for the end. Raised here it would be an internal error of trio."""
+        self._due_in_s = turns.due_in_s
         self._take_turn = turns.take_turn
+
+    def due_in_s(self) -> float:
+        try:
+            return self._due_in_s()
+        except Exception as failure:
+            self.failure = failure
+            self.over.set()
+            return 0.0
 
     def take(self) -> None:
         if self.over.is_set():
@@ -62,7 +71,7 @@ class _Taker:
         try:
             if self._take_turn():
                 return
-        except Exception as failure:  # trio itself would break down: the task that waits for the end raises it
+        except Exception as failure:
             self.failure = failure
         self.over.set()
 

@@ -257,6 +257,23 @@ async def test_what_a_turn_raises_is_raised_by_the_task() -> None:
     assert turns.turns == 1
 
 
+async def test_what_due_in_s_raises_is_raised_by_the_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was an internal error of trio, which does not name what failed."""
+    before = trios_manager()
+
+    def fail(_: NotedTurns) -> float:
+        raise ZeroDivisionError("a bug in a deadline")
+
+    monkeypatch.setattr(NotedTurns, "due_in_s", fail)
+    turns = NotedTurns()
+    try:
+        with trio.fail_after(LIMIT_S), pytest.raises(ZeroDivisionError, match="a bug in a deadline"):
+            await take_turns_in_wait(turns, turns.ours.fileno())
+    finally:
+        turns.close()
+    assert (turns.turns, trios_manager()) == (0, before)
+
+
 async def test_without_a_descriptor_no_turn_is_taken() -> None:
     turns = NotedTurns()
     assert not await take_turns_in_wait(turns, None)
