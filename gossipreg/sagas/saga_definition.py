@@ -86,6 +86,8 @@ def definition_untrusted(given: object) -> SagaDefinition:
     if not isinstance(given, Mapping):
         raise BadParams(f"the definition is {short(repr(given))}: it has to be a map, with a name and a list `step`")
     check_fields(given, DEFINITION_FIELDS, "the definition")
+    if given.get("name") is None:
+        raise BadParams("the definition has no name: give it one, such as create-order")
     name = check_saga_name(given.get("name"))
     timeout_ms = milliseconds(given, "timeout", "the definition", DEFAULT_TIMEOUT_MS, MAX_SAGA_MS)
     strict = given.get("strict", False)

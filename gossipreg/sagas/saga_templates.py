@@ -122,6 +122,8 @@ def read_json_untrusted(data: bytes, what: str, *, unique: bool = False) -> Any:
         raise BadParams(f"{what} is no JSON: byte {error.start} is not UTF-8") from None
     except RecursionError:
         raise BadParams(f"{what} is nested too deep: at most {MAX_JSON_DEPTH} levels") from None
+    except json.JSONDecodeError as error:  # it ends with the position, and has nothing of the data
+        raise BadParams(f"{what} is no JSON: {error}") from None
     except ValueError as error:
         raise BadParams(f"{what} is no JSON: {short(error)}") from None
     check_depth(value, what)

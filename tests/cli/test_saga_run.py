@@ -354,6 +354,8 @@ def test_input_comes_from_a_file_or_stdin(
         (ORDER.replace("undo =", "undu ="), INPUT, "order.toml: step 'reserve' has the unknown field 'undu'"),
         (ORDER.replace("[[step]]", "[step"), INPUT, "order.toml: the file is no TOML"),
         ("#" * 300_000, INPUT, "order.toml: the file has"),
+        (ORDER, "{", "in double quotes: line 1 column 2 (char 1)"),
+        ("", INPUT, "order.toml: the definition has no name: give it one, such as create-order"),
         (ORDER, '{"sku": ', "order.toml and --input do not fit: the input is no JSON"),
         (ORDER, '{"stock": 1}', "do not fit: step 'reserve': {input.sku} is not there: {input} has stock"),
         (ORDER, '"' + "x" * 70_000 + '"', "--input has more than 65536 bytes"),

@@ -191,7 +191,7 @@ NEEDLESS = {"undo": None}
         ({"step": [table("a", retries=3)]}, "step 'a' has the unknown field 'retries'"),
         ({"step": ["a"]}, "a step is 'a': it has to be a map"),
         ({"step": [table("a")], "name": "create order"}, "the name of the saga is 'create order': choose one such as"),
-        ({"step": [table("a")], "name": None}, "the name of the saga is None"),
+        ({"step": [table("a")], "name": None}, "the definition has no name: give it one, such as create-order"),
         ({"step": [table("a")], "timeout": "31d"}, "timeout is '31d': choose from 50ms to 2592000s"),
         ({"step": [table("a")], "strict": "yes"}, "strict is 'yes': it has to be true or false"),
     ],
