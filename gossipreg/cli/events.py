@@ -133,7 +133,7 @@ def trace(chosen: Chosen, correlation: str) -> int:
     """Show what followed from an event: everything that was handled with its CORRELATION id, as a tree.
 
     Each sidecar remembers the last 10,000 events that were handled beside it, until it ends. Where one does not answer,
-    or is dead, it is named, and the exit code is 4.
+    or is dead, it is named, and the exit code is 4. Journals are not asked: `gossipreg events groups` tells what waits.
     """
     with chosen.client(ANSWER_S) as client:
         found = client.call("events-trace", correlation=correlation)
@@ -244,7 +244,7 @@ def _report(chosen: Chosen, result: dict[str, Any], what: str, wrong: str = "") 
 def _warn(
     chosen: Chosen, result: dict[str, Any], wrong: str = "", what: str = "a part of the answer is missing"
 ) -> int:
-    """The exit code: 4 where a member that leads journals did not answer, or nobody leads one, and so a part is
+    """The exit code: 4 where a member did not answer, or nobody leads a journal that was asked for, and so a part is
     missing; 1 where something is `wrong`."""
     if wrong:
         say_error("not_found", wrong, json=chosen.json)
