@@ -33,7 +33,9 @@ ANSWER_S = 5.0
 @click.option("--subject", metavar="TEXT", help="What it is about.")
 @click.option("--content-type", metavar="TYPE", help="Of the data (JSON where it is JSON, else text).")
 @click.option("--extension", "extensions", metavar="K=V", multiple=True, callback=pairs, help="More; repeatable.")
-@click.option("--keep", metavar="DURATION", type=Duration(7 * 86400.0), help="Keep it so long, for new groups (7d).")
+@click.option(
+    "--keep", metavar="DURATION", type=Duration(7 * 86400.0), help="Keep it for new groups, at most 7d (not kept)."
+)
 @click.option(
     "--timeout", metavar="DURATION", type=Duration(3600.0), default="10s", help="Wait for disks at most this (10s)."
 )
@@ -42,7 +44,9 @@ ANSWER_S = 5.0
 def publish(
     chosen: Chosen, /, type: str, data: str | None, content_type: str | None, timeout: float, **given: Any
 ) -> None:  # fmt: skip
-    """Publish an event of TYPE with DATA (- reads it from stdin), and print its id once it is durable.
+    """Publish an event of TYPE with DATA, and print its id once it is durable.
+
+    DATA that is - is read from stdin. Any other is the data as it stands: @FILE reads no file, so use - with < FILE.
 
     Exit code 4 with `outcome_unknown` means that no answer came in time: publish it again with the --id that the
     error names.
@@ -74,7 +78,9 @@ def publish(
         print_json(result)
         return
     print_line(result["id"])
-    if not result["groups"] and not result["duplicate"]:
+    if result["duplicate"]:
+        say("duplicate: the event with this id is there already, and counts once")
+    elif not result["groups"]:
         say("Warning: no group subscribes to it, so nobody gets it")
 
 

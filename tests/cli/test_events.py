@@ -104,6 +104,26 @@ def test_unknown_outcome_names_the_id_to_publish_again(taking: FakeSidecar, comm
     assert f"--id {sent['id']}" in error["message"]
 
 
+def test_a_duplicate_is_told_on_stderr_alone(taking: FakeSidecar, command: Command) -> None:
+    said = "duplicate: the event with this id is there already, and counts once\n"
+    assert command("events", "publish", "a.b", "--id", "a") == (0, "a\n", "")
+    taking.answers["publish"] = lambda _: PUBLISHED | {"duplicate": True, "groups": 0}
+    assert command("events", "publish", "a.b", "--id", "a") == (0, "a\n", said)
+    ended = command("--json", "events", "publish", "a.b", "--id", "a")
+    assert (ended.code, json.loads(ended.out)["duplicate"], ended.err) == (0, True, "")
+
+
+def test_help_of_publish_tells_how_data_is_read(command: Command) -> None:
+    said = " ".join(command("events", "publish", "--help").out.split())
+    assert "DATA that is - is read from stdin. Any other is the data as it stands: @FILE reads no file" in said
+    assert "at most 7d (not kept)" in said
+
+
+def test_data_that_begins_with_at_is_sent_as_it_stands(taking: FakeSidecar, command: Command) -> None:
+    assert command("events", "publish", "a.b", "@/etc/hostname").code == 0
+    assert publishes(taking)[0]["data"] == b"@/etc/hostname"
+
+
 def test_publish_without_a_sidecar_is_no_unknown_outcome(command: Command, tmp_path: Path) -> None:
     ended = command("--socket", str(tmp_path / "none.sock"), "events", "publish", "a.b", "x")
     assert (ended.code, "--id" in ended.err, "is not published" in ended.err) == (3, False, True)
