@@ -93,24 +93,25 @@ def tail(chosen: Chosen, patterns: tuple[str, ...], count: int | None, timeout: 
 def _follow(
     chosen: Chosen, params: dict[str, Any], command: str | None, count: int | None, timeout_s: float | None
 ) -> int:
-    left = count
+    came = handled = 0
     stream = _subscribe(chosen, params)
     again = Again(sleep=None if command else sleep_while_read)
     quiet = QuietSidecar("the subscription", while_read=command is None)
     while True:
         try:
             with stream, UnwrittenEvents(stream, ACK_TIMEOUT_S / RENEWALS) as held:
-                while left is None or left > 0:
+                while count is None or came < count:
                     found = _next(stream, held, quiet, timeout_s)
                     if found is None:
-                        return _say_none_came(chosen, stream, held, timeout_s)
+                        none_came = _none_came(timeout_s, came, None if command is None else handled)
+                        return _say_none_came(chosen, stream, held, none_came)
                     what, given = found
                     if what == "event":
                         if command is not None:
-                            _run(stream, given, command)
+                            handled += _run(stream, given, command)
                         else:
                             _print(held, given)
-                        left = None if left is None else left - 1
+                        came += 1
                     again.worked()
                 _leave(stream, held)
                 return 0
@@ -127,9 +128,17 @@ def _subscribe(chosen: Chosen, params: dict[str, Any]) -> "EventStream":
     return stream
 
 
-def _say_none_came(chosen: Chosen, stream: "EventStream", held: UnwrittenEvents, timeout_s: float | None) -> int:
+def _none_came(timeout_s: float | None, came: int, handled: int | None) -> str:
+    """What to say when the time is up. `handled`: by the command; None without one. An event that comes again because
+    the command failed counts again."""
+    if not came:
+        return f"no event came within {timeout_s:g} s"
+    by_command = "" if handled is None else f", the command handled {handled or 'none'}"
+    return f"no other event came within {timeout_s:g} s: {came} came before{by_command}"
+
+
+def _say_none_came(chosen: Chosen, stream: "EventStream", held: UnwrittenEvents, none_came: str) -> int:
     """The exit code. A sidecar that does not even answer the end of the subscription could not give any event."""
-    none_came = f"no event came within {timeout_s:g} s"
     with suppress(*RETRIED):
         if not _leave(stream, held):
             say_error(Unreachable.code, f"the sidecar on {stream.path} does not answer: {none_came}", json=chosen.json)
@@ -195,13 +204,14 @@ def _data(data: bytes, kind: str) -> str:
     return f'"data_base64": {json.dumps(b64encode(data).decode())}'
 
 
-def _run(stream: "EventStream", given: dict[str, Any], command: str) -> None:
-    """Run the command with this event, and say how it ended."""
+def _run(stream: "EventStream", given: dict[str, Any], command: str) -> bool:
+    """Run the command with this event, and say how it ended. True: it has handled the event."""
     delivery = given["delivery"]
     end = run_command(command, given, lambda: stream.tell("renew", delivery=delivery), ACK_TIMEOUT_S / RENEWALS)
     if end.code == 0:
         stream.tell("ack", delivery=delivery)
-        return
+        return True
     reason = end.reason(command)
     say(printable(reason))
     stream.tell("retry", delivery=delivery, reason=reason)
+    return False

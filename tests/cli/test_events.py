@@ -13,6 +13,7 @@ from gossipreg.cli.events_subscribe import event_line
 from gossipreg.cli.options import Chosen
 from gossipreg.client import Client
 from gossipreg.errors import OutcomeUnknown
+from gossipreg.wire import rpc
 from tests.cli.conftest import Command
 from tests.client.fake_sidecar import FakeSidecar
 
@@ -195,6 +196,31 @@ def given(data: bytes | None, kind: str, **extensions: str) -> dict[str, Any]:
         "extensions": extensions,
     }  # fmt: skip
     return {"event": event, "delivery": 1, "group": "g", "attempt": 1, "journal": "00", "index": 4096}
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ((), "3 came before"),
+        (("--exec", "exit 3"), "3 came before, the command handled none"),
+        (("--exec", '[ "$EVENT_INDEX" = 2 ]'), "3 came before, the command handled 1"),
+    ],
+)
+def test_the_end_of_the_wait_says_what_came_before(
+    flags: tuple[str, ...], said: str, sidecar: FakeSidecar, command: Command
+) -> None:
+    def subscribed(_params: dict[str, Any]) -> Any:
+        events = [given(b"1", "text/plain") | {"subscription": 1, "index": index} for index in (1, 2, 3)]
+        return lambda number: (
+            rpc.encode_reply(number, {"subscription": 1})
+            + b"".join(rpc.encode_notification("event", one) for one in events)
+        )
+
+    sidecar.answers |= {"subscribe": subscribed}
+    sidecar.answers |= {method: lambda _: {} for method in ("ack", "retry", "unsubscribe")}
+    ended = command("events", "subscribe", "a.*", "--group", "g", "--timeout", "300ms", *flags)
+    assert ended.code == 1
+    assert ended.err.splitlines()[-1] == f"no other event came within 0.3 s: {said}"
 
 
 @pytest.mark.parametrize(
