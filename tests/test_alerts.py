@@ -56,6 +56,7 @@ CASES = [
          {"group": "mail"}, "16m 40s", {'gossipreg_group_oldest_seconds{group="mail",instance="b"}': "30x20"}),
     Case("GossipregSagaStuck", {'gossipreg_sagas_stuck{instance="a"}': "0x4 2x20"}, 9, 11, A, "2"),
     Case("GossipregJournalCopiesMissing", {'gossipreg_journals_behind{instance="a"}': "0x4 1x40"}, 19, 21, A),
+    Case("GossipregJournalLeaderless", {'gossipreg_journals_leaderless{instance="a"}': "0x4 2x20"}, 6, 8, A, "2"),
     Case("GossipregJournalFull", {'gossipreg_journal_fill_percent{instance="a"}': "50x4 85x20"}, 9, 11, A, "85"),
     Case("GossipregSpansDropped", {'gossipreg_drops_total{reason="span_queue_full",instance="a"}': "0x4 1+1x40"}, 10,
          25, {**A, "reason": "span_queue_full"}, more={'gossipreg_drops_total{reason="short",instance="a"}': "0+1x40"}),
@@ -104,6 +105,7 @@ TWO_JOBS = [
         ("GossipregServiceWithoutInstance", 'gossipreg_services_unavailable{x="y"', 9, 11, {"cluster": "c"}),
         ("GossipregDeadLetters", 'gossipreg_group_dead_letters{group="mail"', 9, 11, {"group": "mail"}),
         ("GossipregSagaStuck", 'gossipreg_sagas_stuck{x="y"', 9, 11, A),
+        ("GossipregJournalLeaderless", 'gossipreg_journals_leaderless{x="y"', 6, 8, A),
     )
 ]  # fmt: skip
 

@@ -267,7 +267,9 @@ class Orchestration:
     def look(self) -> None:
         """See what an operator should know: now and then, and before troubles are shown."""
         if self.runtime is not None and self._shown is not None:
+            now = self.runtime.now()
             self.runtime.reports.orphans(self._shown.orphaned())
+            self.runtime.reports.leaderless(self._shown.leaderless(now), now)
         if self.events is not None and self._started.is_set():
             self.events.look()
         if self.sagas is not None and self._started.is_set():

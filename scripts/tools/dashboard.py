@@ -179,8 +179,11 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
             ),
             graph(
                 "Journals",
-                "Led, behind with a copy, and copies whose disk failed",
-                *((f"sum(gossipreg_journals_{what}{{WHERE}})", what) for what in ("led", "behind", "out", "orphaned")),
+                "Led, behind with a copy, copies whose disk failed, without owner, without leader",
+                *(
+                    (f"sum(gossipreg_journals_{what}{{WHERE}})", what)
+                    for what in ("led", "behind", "out", "orphaned", "leaderless")
+                ),
             ),
             graph(
                 "Fullest journal",

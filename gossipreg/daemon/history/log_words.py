@@ -158,7 +158,7 @@ WORDS: dict[str, Words] = {
     "journals_not_kept": _as_said, "journals_kept_again": _as_said, "journal_disk_hangs": _as_said,
     "journal_disk_answers": _as_said, "journals_set_aside": _as_said, "journals_lost": _as_said,
     "journals_retired": _as_said, "journal_replica_went_back": _as_said, "journal_unknown_kind": _as_said,
-    "journal_record_missing": _as_said,
+    "journal_record_missing": _as_said, "journals_leaderless": _as_said, "journals_leaderless_over": _as_said,
     "journal_not_dismissed": _as_said,
     "journal_replica_lost": _named("the copy of journal {journal} here is lost: {reason}"),
     "journal_recovered": _with_caller("journal {journal}: {message}"),

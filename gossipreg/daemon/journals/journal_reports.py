@@ -1,6 +1,6 @@
 """What the operator hears of the journals here: lines of the log, and troubles in `info` for as long as they last."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from gossipreg.daemon.journals.results import StoreFault, StoreOpened
 from gossipreg.daemon.logs import Field, Log
@@ -10,7 +10,7 @@ from gossipreg.journal.model import ReplicaId
 
 RETIRED_S = 3600.0
 """For how long `info` shows that replicas were given up."""
-ORPHANS_NAMED = 5
+JOURNALS_NAMED = 5
 """In one line."""
 LINES_A_MINUTE = 16
 """Of one kind: each may come for every journal here at once."""
@@ -20,6 +20,7 @@ class JournalReports:
     def __init__(self, log: Log, troubles: Troubles) -> None:
         self._log = log
         self._troubles = troubles
+        self._leaderless = 0
 
     def not_kept(self, fault: StoreFault | None, why: str) -> None:
         """The database cannot be used; None: it could not be opened."""
@@ -87,9 +88,25 @@ class JournalReports:
         if not journals:
             self._troubles.over("journals_orphaned")
             return
-        named = ", ".join(journals[:ORPHANS_NAMED])
-        more = f" and {len(journals) - ORPHANS_NAMED} more" if len(journals) > ORPHANS_NAMED else ""
-        self._troubles.saw("journals_orphaned", f"journals whose owner is gone: {named}{more}", lasting=True)
+        self._troubles.saw("journals_orphaned", f"journals whose owner is gone: {_named(journals)}", lasting=True)
+
+    def leaderless(self, since: Mapping[str, float], now: float) -> None:
+        """Nobody has led these journals for long, and since when: a line of the log when their number grows, and when
+        all are led again."""
+        before, self._leaderless = self._leaderless, len(since)
+        if not since:
+            self._troubles.over("journals_leaderless")
+            if before:
+                self._log.info("journals_leaderless_over", message="each journal with a copy here has a leader again")
+            return
+        message = (
+            f"journals that nobody leads: {_named(since)}: start the voters that are not alive, or, if they are gone "
+            "for good, `gossipreg journal recover ID`"
+        )
+        self._troubles.saw("journals_leaderless", message, lasting=True, since_s=now - min(since.values()))
+        if len(since) > before:
+            fields: dict[str, Field] = {"journals": len(since), "message": message}
+            self._log.line("warning", "journals_leaderless", fields, repeat_key="journals_leaderless")
 
     def retired(self, replicas: int, alone: int, why: str) -> None:
         """All replicas were given up; of so many journals no other copy is known, so what they held is gone."""
@@ -125,3 +142,8 @@ class JournalReports:
     def leads_no_more(self, journal: str, ballot: str, reason: str) -> None:
         fields: dict[str, Field] = {"journal": journal, "ballot": ballot, "reason": reason}
         self._log.line("info", "journal_not_led", fields, kind_burst=LINES_A_MINUTE)
+
+
+def _named(journals: Collection[str]) -> str:
+    more = f" and {len(journals) - JOURNALS_NAMED} more" if len(journals) > JOURNALS_NAMED else ""
+    return ", ".join([*journals][:JOURNALS_NAMED]) + more

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from gossipreg.core.node import Node
+from gossipreg.daemon.journals.leaderless_journals import LeaderlessJournals
 from gossipreg.daemon.journals.runtime import JournalRuntime
 from gossipreg.daemon.streams.opening import FailedOpening
 from gossipreg.journal.leaderless import leader_of
@@ -33,6 +34,7 @@ class JournalsShown:
     def __init__(self, runtime: JournalRuntime, node: Node) -> None:
         self._runtime = runtime
         self._node = node
+        self._leaderless = LeaderlessJournals()
 
     # -- one journal -------------------------------------------------------------------------------------------------
 
@@ -145,6 +147,19 @@ class JournalsShown:
         found = sorted(id for id, one in replicas.items() if one.orphaned)
         return [f"{id.hex()[:ID_SHOWN]} of {self._node.name(replicas[id].data.owner)}" for id in found]
 
+    def leaderless(self, now: float) -> dict[str, float]:
+        """The journals that nobody has led for long: the beginnings of their ids, whose, and the states of their
+        voters; and since when."""
+        replicas = self._replicas()
+        return {
+            f"{id.hex()[:ID_SHOWN]} of {self._node.name(replicas[id].data.owner)} ({self._voters(replicas[id])})": since
+            for id, since in self._leaderless.look(replicas, now).items()
+        }
+
+    def _voters(self, replica: Replica) -> str:
+        places = replica.data.configuration.all_voters
+        return ", ".join(f"{self._node.name(one.node)} {self._state(replica, one, None)}" for one in places)
+
     def _why_no_stream(self, node: NodeId, failed: FailedOpening) -> str:
         alive = self._runtime.membership.member(node).standing is ProcessStanding.LIVES
         why = meaning_of_end(failed.reason) or failed.reason
@@ -158,6 +173,7 @@ class JournalsShown:
         found = {
             **runtime.streams.statistics(),
             "journals": len(replicas),
+            "journals_leaderless": len(self._leaderless),
             "journals_led": sum(one.established for one in leading),
             "journals_behind": sum(_behind(one) for one in leading),
             "journals_out": sum(one.data.out is not None for one in replicas),

@@ -71,6 +71,10 @@ COUNTER_GAUGES = {
     "journals": ("gossipreg_journals", "Journals that have a copy here"),
     "journals_led": ("gossipreg_journals_led", "Journals that are led here"),
     "journals_behind": ("gossipreg_journals_behind", "Journals led here that have a copy without all entries"),
+    "journals_leaderless": (
+        "gossipreg_journals_leaderless",
+        "Journals with a copy here that nobody has led for a minute",
+    ),
     "journals_orphaned": ("gossipreg_journals_orphaned", "Journals led here whose owner is away for long"),
     "journal_fill_percent": ("gossipreg_journal_fill_percent", "How full the fullest journal is that is led here"),
     "journals_out": ("gossipreg_journals_out", "Copies of journals that take no part: the disk failed"),

@@ -9,6 +9,7 @@ import trio
 
 from gossipreg.callers import Caller
 from gossipreg.daemon.audit import Audit
+from gossipreg.daemon.journals import leaderless_journals
 from gossipreg.daemon.journals.journals_shown import JournalsShown, in_one_line
 from gossipreg.daemon.socket_client import SocketClient
 from gossipreg.errors import BadParams, NotFound, Refused
@@ -120,6 +121,23 @@ async def test_a_journal_whose_owner_is_gone_is_a_trouble(tmp_path: Path) -> Non
         assert shown.counts()["journals_orphaned"] == 1
         leader.runtime.reports.orphans([])
         assert leader.shown_troubles() == ""
+
+
+async def test_a_journal_that_nobody_leads_is_a_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leaderless_journals, "LEADERLESS_S", 0.0)
+    async with cluster(tmp_path, "a", "b", "c") as (_, sidecars):
+        owner, left, gone = sidecars
+        journal = await three_copies(sidecars)
+        left.orchestration.look()
+        assert left.shown_troubles() == ""
+        for one in (owner, gone):
+            await one.stop()
+        await until(lambda: not any(left.runtime.membership.member(one.node.id).runs for one in (owner, gone)))
+        left.orchestration.look()
+        named = f"{journal.hex()[:12]} of a (a dead, b here, c dead)"
+        assert left.shown_troubles().startswith(f"journals that nobody leads: {named}: start the voters that are not")
+        assert left.orchestration.counts()["journals_leaderless"] == 1
+        assert left.log.getvalue().count("journals_leaderless") == 1
 
 
 async def test_a_full_journal_says_how_full_it_is(tmp_path: Path) -> None:

@@ -1,0 +1,148 @@
+"""A journal that nobody leads is noticed, and one that is led again after an election is not."""
+
+import io
+
+from gossipreg.daemon.journals.journal_reports import JOURNALS_NAMED, JournalReports
+from gossipreg.daemon.journals.leaderless_journals import LEADERLESS_S, LeaderlessJournals
+from gossipreg.daemon.logs import Log
+from gossipreg.daemon.troubles import Troubles
+from gossipreg.journal.membership import ProcessStanding
+from gossipreg.journal.model import START, JournalId
+from gossipreg.journal.tuning import JournalTuning
+from tests.journal.cluster import Cluster, Sidecar
+
+EVERY_S = 5.0
+ADVICE = "start the voters that are not alive, or, if they are gone for good, `gossipreg journal recover ID`"
+
+
+def opened(
+    orphan_s: float = 600.0, holds: tuple[bytes, ...] = (b"x",)
+) -> tuple[Cluster, JournalId, Sidecar, list[Sidecar]]:
+    """Three members with a copy each; who leads it, and the others."""
+    cluster = Cluster(1, 3, JournalTuning(orphan_s=orphan_s, replace_s=600.0))
+    cluster.run(1.0)
+    owner, *others = cluster.sidecars
+    journal = cluster.open(owner)
+    assert cluster.until(lambda: len(cluster.voters(journal)) == 3, 10.0)
+    for data in holds:
+        cluster.propose(owner, journal, data)
+    cluster.run(2.0)
+    return cluster, journal, owner, others
+
+
+def looks(cluster: Cluster, at: Sidecar, seconds: float) -> list[set[JournalId]]:
+    """What each look found, the first at once."""
+    seen = LeaderlessJournals()
+    found = [set(seen.look(at.journals.replicas, cluster.now))]
+    for _ in range(round(seconds / EVERY_S)):
+        cluster.run(EVERY_S)
+        found.append(set(seen.look(at.journals.replicas, cluster.now)))
+        assert len(seen) == len(found[-1])
+    return found
+
+
+def first(journal: JournalId, found: list[set[JournalId]]) -> float:
+    """After how many seconds it was found; it stays found."""
+    index = next(index for index, ids in enumerate(found) if journal in ids)
+    assert all(journal in ids for ids in found[index:])
+    return index * EVERY_S
+
+
+def test_the_last_of_three_voters_tells_after_a_minute() -> None:
+    cluster, journal, owner, (left, gone) = opened()
+    cluster.crash(owner, ProcessStanding.SILENT)
+    cluster.crash(gone, ProcessStanding.SILENT)
+    assert cluster.until(lambda: not left.view.member(owner.node).runs, 30.0)
+    assert first(journal, looks(cluster, left, 2 * LEADERLESS_S)) == LEADERLESS_S
+
+
+def test_an_idle_leader_without_its_voters_tells_too() -> None:
+    cluster, journal, owner, others = opened()
+    for gone in others:
+        cluster.crash(gone, ProcessStanding.SILENT)
+    assert cluster.until(lambda: not any(owner.view.member(gone.node).runs for gone in others), 30.0)
+    assert owner.journals.replicas[journal].leading is not None
+    assert first(journal, looks(cluster, owner, 2 * LEADERLESS_S)) == LEADERLESS_S
+
+
+def test_a_takeover_is_no_trouble() -> None:
+    cluster, journal, owner, others = opened()
+    cluster.crash(owner, ProcessStanding.SILENT)
+    for left in others:
+        assert looks(cluster, left, 2 * LEADERLESS_S) == [set()] * (round(2 * LEADERLESS_S / EVERY_S) + 1)
+    assert any(left.journals.replicas[journal].leading for left in others)
+
+
+def test_a_leader_that_comes_back_ends_the_trouble() -> None:
+    cluster, journal, owner, (left, gone) = opened()
+    cluster.crash(owner, ProcessStanding.SILENT)
+    cluster.crash(gone, ProcessStanding.SILENT)
+    cluster.run(30.0)
+    seen = LeaderlessJournals()
+    seen.look(left.journals.replicas, cluster.now)
+    cluster.run(LEADERLESS_S)
+    assert set(seen.look(left.journals.replicas, cluster.now)) == {journal}
+    cluster.start(gone)
+    cluster.run(60.0)
+    assert seen.look(left.journals.replicas, cluster.now) == {}
+    cluster.crash(gone, ProcessStanding.SILENT)
+    cluster.run(30.0)
+    assert seen.look(left.journals.replicas, cluster.now) == {}, "the minute begins anew"
+
+
+def test_a_journal_that_has_ended_needs_no_leader() -> None:
+    cluster, journal, owner, others = opened(orphan_s=30.0, holds=())
+    cluster.crash(owner, ProcessStanding.SILENT)
+    cluster.run(60.0)
+    for one in others:
+        assert one.journals.replicas[journal].data.ended
+        assert looks(cluster, one, 2 * LEADERLESS_S)[-1] == set()
+
+
+def test_an_empty_copy_needs_no_leader() -> None:
+    cluster, journal, owner, (left, gone) = opened()
+    for one in (owner, gone):
+        cluster.crash(one, ProcessStanding.SILENT)
+    cluster.run(30.0)
+    replica = left.journals.replicas[journal]
+    seen = LeaderlessJournals()
+    seen.look({journal: replica}, 0.0)
+    assert set(seen.look({journal: replica}, LEADERLESS_S)) == {journal}
+    replica.data.log.last = START
+    assert seen.look({journal: replica}, LEADERLESS_S) == {}
+
+
+def reports() -> tuple[JournalReports, Troubles, io.StringIO]:
+    stream, troubles = io.StringIO(), Troubles(lambda: 200.0)
+    return JournalReports(Log(stream=stream), troubles), troubles, stream
+
+
+def test_the_trouble_names_the_voters_and_what_to_do() -> None:
+    said, troubles, _ = reports()
+    said.leaderless({"405913e4abcd of m1 (m1 dead, m2 here, m3 dead)": 100.0}, 200.0)
+    [shown] = troubles.shapes()
+    assert shown["message"] == f"journals that nobody leads: 405913e4abcd of m1 (m1 dead, m2 here, m3 dead): {ADVICE}"
+    assert shown["since_s"] == 100.0
+
+
+def test_of_many_leaderless_journals_a_few_are_named() -> None:
+    said, troubles, _ = reports()
+    said.leaderless({f"{number} of m1": 100.0 for number in range(JOURNALS_NAMED + 3)}, 200.0)
+    [shown] = troubles.shapes()
+    assert (
+        shown["message"]
+        == f"journals that nobody leads: 0 of m1, 1 of m1, 2 of m1, 3 of m1, 4 of m1 and 3 more: {ADVICE}"
+    )
+
+
+def test_the_log_tells_begin_and_end_once() -> None:
+    said, troubles, stream = reports()
+    for _ in range(3):
+        said.leaderless({"405913e4abcd of m1": 100.0}, 200.0)
+    for _ in range(3):
+        said.leaderless({}, 200.0)
+    first, last = stream.getvalue().splitlines()
+    assert "journals_leaderless" in first
+    assert "405913e4abcd of m1" in first
+    assert "journals_leaderless_over" in last
+    assert troubles.shapes() == []
