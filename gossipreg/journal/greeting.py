@@ -50,13 +50,14 @@ class Greeting:
 
     def reached(self, ballot: Ballot) -> None:
         """The leader with this ballot has reached us, and our answer says how far we are; or we lead. If our log says
-        that we are in no configuration any more, or soon in none, we wait to be let go."""
+        that we are in no configuration any more, or soon in none, we wait to be let go. If it says nothing yet, we wait
+        for what follows: the leader may have let us go after this message."""
         data, configuration = self._data, self._data.configuration
         self._reached_by = ballot
         if self._reached and configuration is self._listed_in:
             return
         places = configuration.voters + configuration.learners
-        self._reached = not places or any(place.replica == data.replica for place in places)
+        self._reached = any(place.replica == data.replica for place in places)
         if self._reached:
             self._listed_in = configuration
             self._rest()

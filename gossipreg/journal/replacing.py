@@ -224,8 +224,10 @@ class Replacing:
 
     def expects(self, node: NodeId, replica: ReplicaId) -> bool:
         """Whether this replica may be a new copy that was asked for: it may say how far it is before its member's
-        answer has come."""
-        return node in self._asked or any(place.replica == replica for place in self._taken)
+        answer has come. A question that is over may stay unanswered for ever, where no copy is missing any more."""
+        question = self._asked.get(node)
+        waits = question is not None and self._data.context.now < question.until
+        return waits or any(place.replica == replica for place in self._taken)
 
     def on_taken(self, node: NodeId, answer: ReplicaTaken) -> None:
         """The member has an empty copy on its disk: make it a learner."""

@@ -90,3 +90,30 @@ def test_a_copy_that_got_something_is_kept_without_a_leader() -> None:
     cluster.crash(others[0])
     cluster.run(2 * cluster.tuning.orphan_s)
     assert journal in others[1].journals.replicas
+
+
+def test_a_copy_that_is_not_needed_any_more_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The leader hears nothing of the copy that it asked for, and the voter that it was for comes back. The question
+    was open for ever, and so the copy was taken for one that is expected."""
+    cluster = Cluster(1, 4)
+    cluster.run(1.0)
+    owner = cluster.sidecars[0]
+    journal = cluster.open(owner)
+    assert cluster.until(lambda: len(cluster.voters(journal)) == 3, 10.0)
+    [spare] = [one for one in cluster.sidecars if journal not in one.journals.replicas]
+    away = next(one for one in cluster.sidecars if one not in (owner, spare))
+    receive, lost = owner.journals.receive, list[ReplicaMessage]()
+
+    def received(node: NodeId, message: ReplicaMessage, now: float) -> list[JournalEffect]:
+        if isinstance(message, ReplicaTaken):
+            lost.append(message)
+            return []
+        return receive(node, message, now)
+
+    monkeypatch.setattr(owner.journals, "receive", received)
+    cluster.crash(away)
+    assert cluster.until(lambda: bool(lost), 200.0)
+    cluster.start(away)
+    cluster.run(200.0)
+    assert (len(lost), len(cluster.voters(journal))) == (1, 3)
+    assert journal not in spare.disk

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from gossipreg.journal.messages import InstallState, ReplicaHello
-from gossipreg.journal.model import Ballot, Configuration, Position, ReplicaId, ReplicaPlace
+from gossipreg.journal.effects import LogBase
+from gossipreg.journal.messages import Append, InstallState, ReplicaHello
+from gossipreg.journal.model import START, Ballot, Configuration, Position, ReplicaId, ReplicaPlace
 from gossipreg.model import BootId, NodeId
 from tests.journal.by_hand import JOURNAL, Bench, Voter
 
@@ -57,4 +58,24 @@ def test_a_voter_that_gets_no_more_of_a_state_greets() -> None:
         s3.act(s3.journals.advance(bench.now))
     bench.now += 2.0
     s3.act(s3.journals.advance(bench.now))
+    assert greetings(bench) == 1
+
+
+def test_a_copy_that_was_reached_and_then_forgotten_greets_again() -> None:
+    """An append does not follow on an empty log, so it leaves nothing there. If the leader lets the copy go after that,
+    and the stream breaks, the copy has to ask."""
+    bench = Bench(3)
+    s1, s2, _ = bench.voters
+    s2.disk[JOURNAL] = replace(s2.disk[JOURNAL], base=LogBase(START, 0, Configuration(())), entries=())
+    s2.start()
+    s2.view.rows[s1.node] = BootId(b"\1" * 8), {JOURNAL: Ballot(9, s1.replica)}
+    s2.act(s2.journals.start(bench.now))
+    append = Append(
+        journal=JOURNAL, sender=s1.replica, receiver=s2.replica, ballot=Ballot(9, s1.replica),
+        before=Position(Ballot(9, s1.replica), 7), entries=(), commit=7,
+    )  # fmt: skip
+    bench.sent.clear()
+    s2.act(s2.journals.receive(s1.node, append, bench.now))
+    bench.now += 3.0
+    s2.act(s2.journals.advance(bench.now))
     assert greetings(bench) == 1
