@@ -13,6 +13,7 @@ that it does not count on. The leader has reached us once an append or a state h
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from math import inf
 
 from gossipreg.journal.empty_copy import EmptyCopy
 from gossipreg.journal.leaderless import highest_claim, leader_of
@@ -22,6 +23,10 @@ from gossipreg.journal.model import NO_BALLOT, Ballot, Configuration, JournalId
 from gossipreg.journal.replica_data import ReplicaData
 from gossipreg.journal.standing import NO_QUESTION
 from gossipreg.model import BootId, NodeId
+
+DOUBT_S = 600.0
+"""After this member was taken for dead, the leader may replace it while messages of before still come: so long it is
+greeted again when the stream to it closes. Not for ever: a member that many lead closes streams to make room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ class Greeting:
         self._listed_in: Configuration | None = None
         """The last configuration that we were found in when the leader reached us."""
         self._incarnation = data.context.membership.incarnation
+        self._doubt_until = -inf
         self._said: frozenset[Hashable] = frozenset()
         """The leader that was greeted, or the processes of voters that were asked, and have not answered."""
         self._answered: set[BootId] = set()
@@ -88,6 +94,13 @@ class Greeting:
         self._rest()
         self.look()
 
+    def closed(self, node: NodeId) -> None:
+        """The stream to this member closed, perhaps with the word that we are let go."""
+        leader = leader_of(self._data)
+        if self._reached and self._data.context.now < self._doubt_until and leader is not None and leader.node == node:
+            self._reached = False
+            self.wait()
+
     def look(self) -> None:
         """Members or rows changed, and we do not lead."""
         if self._reached and highest_claim(self._data) > self._reached_by:
@@ -128,6 +141,7 @@ class Greeting:
             return {}
         if self._incarnation != membership.incarnation:
             self._incarnation, self._reached = membership.incarnation, False  # others may have replaced us meanwhile
+            self._doubt_until = data.context.now + DOUBT_S
         if self._reached and data.votes:
             return {}
         leader = leader_of(data)

@@ -365,8 +365,9 @@ class FollowerProgress:
 
     def on_closed(self) -> None:
         """The stream to it broke: what was in flight may be lost."""
-        if self._in_flight:
-            self._told = -1
+        self._told = -1 if self._in_flight else self._told
+        if self.mode is not Mode.UNREACHABLE:  # no answer is expected any more
+            self._data.context.timers.cancel(FollowerTimer(self._data.journal, self.place.replica))
         self.mode, self._in_flight, self._installing, self._reading = Mode.UNREACHABLE, 0, None, False
         self._end_replay()
         self.retry_later()

@@ -85,8 +85,7 @@ class Replica:
 
     def receive(self, node: NodeId, message: ReplicaMessage) -> None:
         """A message to this replica, from the process of this member. Nothing is answered before this sidecar is in
-        sync: until then it does not know whether its disk is an older one, which has forgotten promises. The leader
-        hears of us then (`greeting.py`)."""
+        sync: its disk may be an older one, which has forgotten promises. `greeting.py` tells the leader then."""
         if self.data.out is not None or self.data.context.membership.synced_at is None:
             return
         match message:
@@ -215,6 +214,7 @@ class Replica:
         if refused:
             self._candidacy.on_refused(node)
             self._voting.on_refused(node)
+        self.greeting.closed(node)
         if self.leading is not None:
             self.leading.closed(node)
         if self.caring is not None:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from gossipreg.journal.effects import LogBase
+from gossipreg.journal.greeting import DOUBT_S
 from gossipreg.journal.messages import Append, InstallState, ReplicaHello
 from gossipreg.journal.model import START, Ballot, Configuration, Position, ReplicaId, ReplicaPlace
 from gossipreg.model import BootId, NodeId
@@ -79,3 +80,30 @@ def test_a_copy_that_was_reached_and_then_forgotten_greets_again() -> None:
     bench.now += 3.0
     s2.act(s2.journals.advance(bench.now))
     assert greetings(bench) == 1
+
+
+def test_a_voter_that_was_taken_for_dead_asks_after_a_close() -> None:
+    """What the leader sent before it replaced this voter reaches it, and then the word that it is let go is lost."""
+    bench = Bench(3)
+    s1, s2, _ = bench.voters
+    ballot = Ballot(9, s1.replica)
+    s2.view.rows[s1.node] = BootId(b"\1" * 8), {JOURNAL: ballot}
+    s2.act(s2.journals.start(bench.now))
+    append = Append(
+        journal=JOURNAL, sender=s1.replica, receiver=s2.replica, ballot=ballot, before=START, entries=(), commit=0,
+    )  # fmt: skip
+
+    def greets_after_a_close() -> bool:
+        s2.act(s2.journals.receive(s1.node, append, bench.now))
+        bench.sent.clear()
+        s2.act(s2.journals.closed(s1.node, bench.now))
+        bench.now += 3.0
+        s2.act(s2.journals.advance(bench.now))
+        return greetings(bench) == 1
+
+    assert not greets_after_a_close()
+    s2.view.incarnation = (0, 1)
+    s2.act(s2.journals.members_changed(bench.now))
+    assert greets_after_a_close()
+    bench.now += DOUBT_S
+    assert not greets_after_a_close()
