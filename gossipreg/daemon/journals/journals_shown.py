@@ -158,7 +158,7 @@ class JournalsShown:
 
     def _voters(self, replica: Replica) -> str:
         places = replica.data.configuration.all_voters
-        return ", ".join(f"{self._node.name(one.node)} {self._state(replica, one, None)}" for one in places)
+        return ", ".join(sorted(f"{self._node.name(one.node)} {self._state(replica, one, None)}" for one in places))
 
     def _why_no_stream(self, node: NodeId, failed: FailedOpening) -> str:
         alive = self._runtime.membership.member(node).standing is ProcessStanding.LIVES
