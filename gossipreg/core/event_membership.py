@@ -143,22 +143,33 @@ class EventRegistry:
         return [id for id in self._journals.leaders() if self.runs(id)]
 
     def claimed(self) -> Collection[JournalId]:
-        """The journals that any member claims, whether it runs or not."""
-        return self._journals.claimed()
+        """The journals that any member claims, whether it runs or not, and those that have a leaderless copy."""
+        return {*self._journals.claimed(), *self._journals.leaderless()}
 
     def unled(self, kept: Iterable[JournalId], now: float) -> list[JournalId]:
-        """The journals that nobody leads who runs, of those that are claimed by a member that was there a moment ago
-        (CLAIM_COUNTS_S), or of which a copy is here (`kept`)."""
-        claimed = [journal for journal in self._journals.claimed() if self._has_claimant(journal, now)]
-        return sorted(journal for journal in {*claimed, *kept} if self.leader(journal) is None)
+        """The journals that nobody leads who runs: of those that a member which was there a moment ago (CLAIM_COUNTS_S)
+        claims or has a leaderless copy of, and of those of which a copy is here (`kept`)."""
+        witnessed = [
+            journal for journal in self.claimed()
+            if any(self._was_there(node, now) for node in self._witnesses(journal))
+        ]  # fmt: skip
+        return sorted(journal for journal in {*witnessed, *kept} if self.leader(journal) is None)
+
+    def leaderless_at(self, journal: JournalId) -> Collection[NodeId]:
+        """The members that have a leaderless copy of it."""
+        return self._journals.leaderless_at(journal)
 
     def last_leader(self, journal: JournalId) -> NodeId | None:
         """Whoever claims it with the highest ballot, whether it runs or not."""
         return max(((claim.ballot, claim.node) for claim in self._journals.claims(journal)), default=(None, None))[1]
 
-    def _has_claimant(self, journal: JournalId, now: float) -> bool:
-        claimants = (self._journals.member(claim.node) for claim in self._journals.claims(journal))
-        return any(one.runs or (one.standing not in _ABSENT and now - one.since < CLAIM_COUNTS_S) for one in claimants)
+    def _witnesses(self, journal: JournalId) -> list[NodeId]:
+        """The members that say in their rows that this journal is there."""
+        return [*(claim.node for claim in self._journals.claims(journal)), *self._journals.leaderless_at(journal)]
+
+    def _was_there(self, node: NodeId, now: float) -> bool:
+        member = self._journals.member(node)
+        return member.runs or (member.standing not in _ABSENT and now - member.since < CLAIM_COUNTS_S)
 
     def all_groups(self) -> dict[str, tuple[str, ...]]:
         """The groups that a member subscribes to, was told of, or remembers, whether it runs, restarts or is dead, with

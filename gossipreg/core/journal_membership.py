@@ -1,8 +1,8 @@
 """What the journals ask of the registry (`journal/membership.py`), answered from a node's table.
 
-Owns: the claims and hosts that rows announce, by journal, and since when each member has its standing. Never knows:
-what a journal does with the answer. Call `follow` with every AnnouncementsChanged and MembersChanged; the answers are
-then those of the table.
+Owns: the claims, leaderless copies and hosts that rows announce, by journal, and since when each member has its
+standing. Never knows: what a journal does with the answer. Call `follow` with every AnnouncementsChanged and
+MembersChanged; the answers are then those of the table.
 """
 
 from collections.abc import Collection, Iterable
@@ -10,7 +10,7 @@ from itertools import count
 
 from gossipreg.core.commands import NodeCommands
 from gossipreg.core.effects import Effect
-from gossipreg.core.table.layout import KIND_JOURNAL_CLAIM, KIND_JOURNAL_HOST
+from gossipreg.core.table.layout import KIND_JOURNAL_CLAIM, KIND_JOURNAL_HOST, KIND_JOURNAL_LEADERLESS
 from gossipreg.core.table.membership import state_of
 from gossipreg.core.table.row import Row, Standing
 from gossipreg.errors import BadDatagram
@@ -19,8 +19,10 @@ from gossipreg.journal.announced import (
     AnnouncedHost,
     decode_claim_untrusted,
     decode_host_untrusted,
+    decode_leaderless_untrusted,
     encode_claim,
     encode_host,
+    encode_leaderless,
 )
 from gossipreg.journal.membership import JournalHost, LeaderClaim, ProcessStanding, SeenMember
 from gossipreg.journal.model import Ballot, JournalId
@@ -35,10 +37,15 @@ class RegistryMembership:
         self._claims: dict[JournalId, dict[NodeId, Ballot]] = {}
         self._claimed: dict[NodeId, tuple[JournalId, ...]] = {}
         """The journals that each member claims."""
+        self._leaderless: dict[JournalId, dict[NodeId, None]] = {}
+        """The members that have a copy of it which nobody leads, as they say."""
+        self._leaderless_of: dict[NodeId, tuple[JournalId, ...]] = {}
         self._hosts: dict[NodeId, AnnouncedHost] = {}
         self._seen: dict[NodeId, SeenMember] = {}
         self._slots: dict[JournalId, int] = {}
         """Where our own claims stand in our row."""
+        self._leaderless_slots: dict[JournalId, int] = {}
+        """The same for our own leaderless copies."""
         self._synced_at: float | None = None
         self.undecodable = 0
         """Announcements that could not be decoded."""
@@ -53,6 +60,7 @@ class RegistryMembership:
         for id in ids:
             self._see(id, now)
             self._read_claims(id)
+            self._read_leaderless(id)
             self._read_host(id)
 
     def _see(self, id: NodeId, now: float) -> None:
@@ -94,6 +102,25 @@ class RegistryMembership:
         if found:
             self._claimed[id] = tuple(found)
 
+    def _read_leaderless(self, id: NodeId) -> None:
+        for journal in self._leaderless_of.pop(id, ()):
+            holders = self._leaderless[journal]
+            del holders[id]
+            if not holders:
+                del self._leaderless[journal]
+        if self.member(id).standing in (ProcessStanding.ABSENT, ProcessStanding.LEFT):
+            return
+        found: dict[JournalId, None] = {}
+        for _, value in self._node.announcements.of(id, KIND_JOURNAL_LEADERLESS):
+            try:
+                found[decode_leaderless_untrusted(value)] = None
+            except BadDatagram:
+                self.undecodable += 1
+        for journal in found:
+            self._leaderless.setdefault(journal, {})[id] = None
+        if found:
+            self._leaderless_of[id] = tuple(found)
+
     def _read_host(self, id: NodeId) -> None:
         self._hosts.pop(id, None)
         for _, value in self._node.announcements.of(id, KIND_JOURNAL_HOST):
@@ -132,6 +159,14 @@ class RegistryMembership:
         """The journals that any row claims: also that of a member that is gone, as long as it is remembered."""
         return self._claims.keys()
 
+    def leaderless(self) -> Collection[JournalId]:
+        """The journals that nobody led when a member with a copy, which has not left, said so last."""
+        return self._leaderless.keys()
+
+    def leaderless_at(self, journal: JournalId) -> Collection[NodeId]:
+        """The members that have such a copy of this journal."""
+        return self._leaderless.get(journal, {}).keys()
+
     def hosts(self) -> Collection[JournalHost]:
         """The members that live and take copies, ourselves included."""
         found = []
@@ -150,13 +185,30 @@ class RegistryMembership:
 
     def claim(self, journal: JournalId, ballot: Ballot, now: float) -> list[Effect]:
         """Say in our row that we lead this journal."""
-        slot = self._slots.get(journal)
-        if slot is None:
-            used = {*self._slots.values()}
-            slot = self._slots[journal] = next(slot for slot in count() if slot not in used)
+        slot = _slot_for(journal, self._slots)
         return self._node.announce(KIND_JOURNAL_CLAIM, slot, encode_claim(AnnouncedClaim(journal, ballot)), now)
 
     def withdraw(self, journal: JournalId, now: float) -> list[Effect]:
         """Take our claim of this journal out of our row."""
         slot = self._slots.pop(journal, None)
         return [] if slot is None else self._node.announce(KIND_JOURNAL_CLAIM, slot, None, now)
+
+    def announce_leaderless(self, journals: Collection[JournalId], now: float) -> list[Effect]:
+        """Say in our row that these are the journals with a copy here that nobody leads."""
+        slots, effects = self._leaderless_slots, list[Effect]()
+        for journal in [*slots]:
+            if journal not in journals:
+                effects += self._node.announce(KIND_JOURNAL_LEADERLESS, slots.pop(journal), None, now)
+        for journal in journals:
+            if journal not in slots:
+                slot, value = _slot_for(journal, slots), encode_leaderless(journal)
+                effects += self._node.announce(KIND_JOURNAL_LEADERLESS, slot, value, now)
+        return effects
+
+
+def _slot_for(journal: JournalId, slots: dict[JournalId, int]) -> int:
+    """That of this journal; the first one that is free where it has none yet."""
+    if journal not in slots:
+        used = {*slots.values()}
+        slots[journal] = next(slot for slot in count() if slot not in used)
+    return slots[journal]

@@ -1,7 +1,9 @@
-"""What a member's row says of journals: which it leads, and whether it takes copies. Announcements as bytes.
+"""What a member's row says of journals: which it leads, of which it has a copy that nobody leads, and whether it takes
+copies. Announcements as bytes.
 
-    claim   [journal id, round, replica id]          one for each journal that the member leads
-    host    [host, takes copies (0 or 1)]            one, at slot 0
+    claim        [journal id, round, replica id]     one for each journal that the member leads
+    leaderless   [journal id]                        one for each journal with a copy here that nobody leads
+    host         [host, takes copies (0 or 1)]       one, at slot 0
 
 Each is one msgpack array; elements behind the known ones are ignored.
 """
@@ -41,13 +43,22 @@ def encode_claim(claim: AnnouncedClaim) -> bytes:
 def decode_claim_untrusted(value: bytes) -> AnnouncedClaim:
     """BadDatagram("bad_value") where it is none."""
     journal, round, replica = _known(value, 3)
-    if type(journal) is not bytes or len(journal) != JOURNAL_ID_BYTES:
-        raise BadDatagram("bad_value")
+    id = _journal_untrusted(journal)
     if type(replica) is not bytes or len(replica) != REPLICA_ID_BYTES:
         raise BadDatagram("bad_value")
     if type(round) is not int or not 1 <= round <= MAX_ROUND:
         raise BadDatagram("bad_value")
-    return AnnouncedClaim(JournalId(journal), Ballot(round, ReplicaId(replica)))
+    return AnnouncedClaim(id, Ballot(round, ReplicaId(replica)))
+
+
+def encode_leaderless(journal: JournalId) -> bytes:
+    return _pack((journal,))
+
+
+def decode_leaderless_untrusted(value: bytes) -> JournalId:
+    """BadDatagram("bad_value") where it is none."""
+    (journal,) = _known(value, 1)
+    return _journal_untrusted(journal)
 
 
 def encode_host(host: AnnouncedHost) -> bytes:
@@ -60,6 +71,12 @@ def decode_host_untrusted(value: bytes) -> AnnouncedHost:
     if type(host) is not bytes or not 1 <= len(host) <= MAX_HOST_BYTES or takes not in (0, 1):
         raise BadDatagram("bad_value")
     return AnnouncedHost(host, bool(takes))
+
+
+def _journal_untrusted(value: object) -> JournalId:
+    if type(value) is not bytes or len(value) != JOURNAL_ID_BYTES:
+        raise BadDatagram("bad_value")
+    return JournalId(value)
 
 
 def _known(value: bytes, count: int) -> tuple[object, ...]:

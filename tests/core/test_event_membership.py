@@ -219,6 +219,27 @@ def test_journal_is_unled_until_who_claims_it_is_back_or_has_left() -> None:
     assert trio.unled() == []
 
 
+def test_leaderless_copy_elsewhere_makes_its_journal_unled() -> None:
+    """Here is neither a copy nor a claim, as after the loss of a disk."""
+    trio = Trio()
+    of_two = trio.follows.journals[trio.two.number]
+    trio.cluster.act(trio.two, of_two.announce_leaderless([JOURNAL], trio.cluster.now))
+    trio.cluster.run(1.0)
+    assert trio.unled() == [JOURNAL]
+    assert set(trio.asked.claimed()) == {JOURNAL}
+    assert (list(trio.asked.leaderless_at(JOURNAL)), trio.asked.last_leader(JOURNAL)) == ([trio.two.id], None)
+    assert trio.asked.leader(JOURNAL) is None
+    of_one = trio.follows.journals[trio.one.number]
+    trio.cluster.act(trio.one, of_one.claim(JOURNAL, Ballot(3, ReplicaId(b"r" * 16)), trio.cluster.now))
+    trio.cluster.run(1.0)
+    assert trio.unled() == [], "it is led by now"
+    trio.cluster.act(trio.one, of_one.withdraw(JOURNAL, trio.cluster.now))
+    trio.cluster.crash(trio.two)
+    trio.cluster.run(10.0)
+    assert trio.unled() == [JOURNAL], "a member with a copy that is dead may come back"
+    assert trio.asked.unled([], trio.cluster.now + CLAIM_COUNTS_S) == []
+
+
 def test_groups_of_dead_members_are_named_and_those_that_left_are_not() -> None:
     trio = Trio()
     trio.subscribe(trio.one, 0, "billing", "order.*")

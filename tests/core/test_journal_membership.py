@@ -7,15 +7,23 @@ from hypothesis import strategies as st
 
 from gossipreg.core.effects import AnnouncementsChanged, Effect, MembersChanged
 from gossipreg.core.journal_membership import RegistryMembership
-from gossipreg.core.table.layout import KIND_JOURNAL_CLAIM, KIND_JOURNAL_HOST, KIND_SERVICE, key_of
+from gossipreg.core.table.layout import (
+    KIND_JOURNAL_CLAIM,
+    KIND_JOURNAL_HOST,
+    KIND_JOURNAL_LEADERLESS,
+    KIND_SERVICE,
+    key_of,
+)
 from gossipreg.errors import BadDatagram
 from gossipreg.journal.announced import (
     AnnouncedClaim,
     AnnouncedHost,
     decode_claim_untrusted,
     decode_host_untrusted,
+    decode_leaderless_untrusted,
     encode_claim,
     encode_host,
+    encode_leaderless,
 )
 from gossipreg.journal.membership import LeaderClaim, ProcessStanding
 from gossipreg.journal.model import Ballot, JournalId, ReplicaId
@@ -69,6 +77,26 @@ def test_a_claim_arrives_at_all_and_goes_when_withdrawn() -> None:
     assert [*follows.of[two.number].claims(JOURNAL)] == []
 
 
+def test_leaderless_copies_are_known_to_all_and_only_the_last_ones() -> None:
+    cluster, (one, two, three_), follows = three()
+    first, second, third = (JournalId(bytes([number]) * 16) for number in range(3))
+    ours, theirs = follows.of[one.number], follows.of[three_.number]
+    for journals in ([first, second], [second, third]):
+        cluster.act(one, ours.announce_leaderless(journals, cluster.now))
+        cluster.run(1.0)
+        assert set(theirs.leaderless()) == set(journals)
+    assert [*theirs.claims(second)] == [], "it is no claim to lead it"
+    cluster.act(two, follows.of[two.number].announce_leaderless([third], cluster.now))
+    cluster.run(1.0)
+    assert (set(theirs.leaderless_at(third)), set(theirs.leaderless_at(first))) == ({one.id, two.id}, set())
+    cluster.leave(two)
+    cluster.run(2.0)
+    assert set(theirs.leaderless_at(third)) == {one.id}, "who has left has nothing any more"
+    cluster.act(one, ours.announce_leaderless([], cluster.now))
+    cluster.run(1.0)
+    assert set(theirs.leaderless()) == set()
+
+
 def test_a_restarted_process_claims_nothing() -> None:
     cluster, (one, two, _), follows = three()
     cluster.act(one, follows.of[one.number].claim(JOURNAL, BALLOT, cluster.now))
@@ -110,9 +138,11 @@ def test_what_cannot_be_read_is_counted_and_left_out() -> None:
     cluster, (one, two, _), follows = three()
     cluster.act(one, one.node.announce(KIND_JOURNAL_CLAIM, 0, b"\xc1", cluster.now))
     cluster.act(one, one.node.announce(KIND_JOURNAL_HOST, 0, b"\x90", cluster.now))
+    cluster.act(one, one.node.announce(KIND_JOURNAL_LEADERLESS, 0, b"\x91\xc4\x01j", cluster.now))
     cluster.run(1.0)
-    assert follows.of[two.number].undecodable >= 2
+    assert follows.of[two.number].undecodable >= 3
     assert [*follows.of[two.number].claims(JOURNAL)] == []
+    assert [*follows.of[two.number].leaderless()] == []
 
 
 def test_a_row_without_announcements_reports_none() -> None:
@@ -124,7 +154,10 @@ def test_a_row_without_announcements_reports_none() -> None:
 
 @given(st.binary(max_size=64))
 def test_any_bytes_are_an_announcement_or_refused(value: bytes) -> None:
-    for decode, encode in ((decode_claim_untrusted, encode_claim), (decode_host_untrusted, encode_host)):
+    for decode, encode in (
+        (decode_claim_untrusted, encode_claim), (decode_host_untrusted, encode_host),
+        (decode_leaderless_untrusted, encode_leaderless),
+    ):  # fmt: skip
         try:
             found = decode(value)
         except BadDatagram:

@@ -1,5 +1,5 @@
-"""What members announce in their rows beside their services: which journals a member leads, whether it takes copies of
-others, to which events it subscribes, and which groups it remembers.
+"""What members announce in their rows beside their services: which journals a member leads, of which it has a copy that
+nobody leads, whether it takes copies of others, to which events it subscribes, and which groups it remembers.
 
 Owns: which slots of each row have an announcement. Never knows: what is in one; those who announce encode it. The
 values stay in the rows and are read there.
@@ -12,13 +12,14 @@ from gossipreg.core.table.layout import (
     KIND_GROUP,
     KIND_JOURNAL_CLAIM,
     KIND_JOURNAL_HOST,
+    KIND_JOURNAL_LEADERLESS,
     KIND_SUBSCRIPTION,
     split_key,
 )
 from gossipreg.core.table.row import Row
 from gossipreg.model import NodeId
 
-ANNOUNCED = (KIND_JOURNAL_CLAIM, KIND_JOURNAL_HOST, KIND_SUBSCRIPTION, KIND_GROUP)
+ANNOUNCED = (KIND_JOURNAL_CLAIM, KIND_JOURNAL_HOST, KIND_JOURNAL_LEADERLESS, KIND_SUBSCRIPTION, KIND_GROUP)
 
 
 class Announcements:

@@ -19,6 +19,7 @@ from gossipreg.model import MAX_VALUE_BYTES
 KIND_MEMBER, KIND_SERVICE, KIND_HEALTH = 0, 1, 2
 KIND_JOURNAL_CLAIM, KIND_JOURNAL_HOST = 3, 4
 KIND_SUBSCRIPTION, KIND_GROUP = 5, 6
+KIND_JOURNAL_LEADERLESS = 7
 """Kinds go up to 31. Those that are not known here are stored and sent on untouched."""
 
 KIND_BITS, PART_BITS = 5, 8

@@ -25,6 +25,8 @@ from gossipreg.events.machine import EventsMachine
 from gossipreg.journal.model import JournalId
 from gossipreg.model import NodeId
 
+HOLDERS_NAMED = 3
+"""A journal has no more copies but while one is replaced."""
 ANSWER_S = 3.0
 """How long members have to answer a question."""
 
@@ -73,9 +75,16 @@ class AskedMembers:
         disk, journals = self._runtime.disk, JournalsOfRuntime(self._runtime, EventsMachine)
         closed = disk is not None and (disk.fails or (disk.needed and self._runtime.journals is None))
         unled = set(self._registry.unled(journals.kept(), self._now())).difference(journals.ended())
-        lasts = [(journal, self._registry.last_leader(journal)) for journal in sorted(unled)]
-        named = [(journal, "" if last is None else self._name(last)) for journal, last in lasts]
+        named = [(journal, self._whereabouts(journal)) for journal in sorted(unled)]
         return unspoken(named, self._source if closed else "", synced=self._registry.knows_all)
+
+    def _whereabouts(self, journal: JournalId) -> str:
+        """Who led a journal last, or who has a copy, in a few words; empty: that is not known."""
+        last = self._registry.last_leader(journal)
+        if last is not None:
+            return f"{self._name(last)} did last"
+        holders = sorted(map(self._name, self._registry.leaderless_at(journal)))
+        return f"a copy is at {', '.join(holders[:HOLDERS_NAMED])}" if holders else ""
 
     async def ask_these(self, members: Iterable[NodeId], method: str, params: Mapping[str, Any]) -> list[MemberAnswer]:
         """What these members say, in their order. Those that do not answer in time are `unavailable`."""

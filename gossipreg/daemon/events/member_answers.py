@@ -60,12 +60,12 @@ def member_answer_untrusted(name: str, method: str, code: str, packed: bytes) ->
 
 
 def unspoken(unled: Sequence[tuple[JournalId, str]], closed: str, *, synced: bool) -> list[str]:
-    """What is missing though all members answered, each in a few words: journals that nobody leads, each with the name
-    of who did last, and those of the sidecar with the name `closed`, whose database cannot be used now; empty: it
-    can. A sidecar that is not synced does not know whom to ask."""
+    """What is missing though all members answered, each in a few words: journals that nobody leads, each with what is
+    known of its whereabouts, and those of the sidecar with the name `closed`, whose database cannot be used now; empty:
+    it can. A sidecar that is not synced does not know whom to ask."""
     named = [
-        f"journal {journal.hex()[:12]}: nobody leads it" + (f", {last} did last" if last else "")
-        for journal, last in unled[:MAX_UNLED]
+        f"journal {journal.hex()[:12]}: nobody leads it" + (f", {where}" if where else "")
+        for journal, where in unled[:MAX_UNLED]
     ]  # fmt: skip
     more = [f"{len(unled) - MAX_UNLED} more journals that nobody leads"] if len(unled) > MAX_UNLED else []
     unknown = [] if synced else ["all that other members have: this sidecar is not synced, see `gossipreg info`"]

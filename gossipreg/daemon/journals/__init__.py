@@ -8,7 +8,7 @@ by a sidecar that has journals.
     led_journals  what these ask of the journals here
     journal_disk  the store over the life of a sidecar: opened, and opened again;  journal_reports: log and troubles
     journals_shown  what `info`, `gossipreg journal` and the metrics show;  led_proofs: proofs of leadership for it
-    leaderless_journals  which of them nobody has led for long
+    leaderless_journals  which of them nobody leads: announced, and then a trouble
     giving_up    which replicas must not take part any more: of a restored backup, of a file that is gone
     leaving      how a sidecar hands over its journals before it leaves
     hung_disk    notices a disk that hangs;  recovering: an operator makes one copy the only voter

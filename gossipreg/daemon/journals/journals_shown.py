@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 from gossipreg.core.node import Node
-from gossipreg.daemon.journals.leaderless_journals import LeaderlessJournals
 from gossipreg.daemon.journals.runtime import JournalRuntime
 from gossipreg.daemon.streams.opening import FailedOpening
 from gossipreg.journal.leaderless import leader_of
@@ -34,7 +33,6 @@ class JournalsShown:
     def __init__(self, runtime: JournalRuntime, node: Node) -> None:
         self._runtime = runtime
         self._node = node
-        self._leaderless = LeaderlessJournals()
 
     # -- one journal -------------------------------------------------------------------------------------------------
 
@@ -153,7 +151,8 @@ class JournalsShown:
         replicas = self._replicas()
         return {
             f"{id.hex()[:ID_SHOWN]} of {self._node.name(replicas[id].data.owner)} ({self._voters(replicas[id])})": since
-            for id, since in self._leaderless.look(replicas, now).items()
+            for id, since in self._runtime.leaderless.long(now).items()
+            if id in replicas
         }
 
     def _voters(self, replica: Replica) -> str:
@@ -173,7 +172,7 @@ class JournalsShown:
         found = {
             **runtime.streams.statistics(),
             "journals": len(replicas),
-            "journals_leaderless": len(self._leaderless),
+            "journals_leaderless": len(runtime.leaderless),
             "journals_led": sum(one.established for one in leading),
             "journals_behind": sum(_behind(one) for one in leading),
             "journals_out": sum(one.data.out is not None for one in replicas),

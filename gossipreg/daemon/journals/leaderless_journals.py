@@ -1,34 +1,71 @@
-"""Which journals nobody has led for long, of those that have a copy here, so that the operator hears of them.
+"""Which journals nobody leads, of those that have a copy here, so that others and the operator hear of them.
 
 Owns: since when each was seen without a leader. Never knows: when a voter stands, which is over in seconds where a
 majority of the voters lives (`journal/leaderless.py`).
+
+Our row says so of each after ANNOUNCED_AFTER_S: a member without a copy, such as one that has lost its disk, would not
+know of the journal otherwise, and answer that there is nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from math import inf
 
+from gossipreg.core.effects import Effect
+from gossipreg.errors import TooLarge
 from gossipreg.journal.leaderless import leader_of
 from gossipreg.journal.model import START, JournalId
 from gossipreg.journal.replica import Replica
 
+ANNOUNCED_AFTER_S = 2.0
+"""Most elections take less, and nothing is announced for them."""
 LEADERLESS_S = 60.0
 """From then on it is a trouble: an election, or a restart of the leader, takes less."""
+LOOK_AGAIN_S = 1.0
+"""After a look that found one: no change of the members tells of a copy that was removed."""
 
 
 class LeaderlessJournals:
-    def __init__(self) -> None:
+    def __init__(
+        self, announce: Callable[[Collection[JournalId], float], list[Effect]],
+        order: Callable[[Callable[[float], list[Effect]]], None],
+    ) -> None:  # fmt: skip
+        """`announce(journals, now)` says in our row that these are all such journals, `order` carries out commands of
+        the node."""
+        self._announce = announce
+        self._order = order
+        self._announced: list[JournalId] = []
         self._since: dict[JournalId, float] = {}
-        self._long: dict[JournalId, float] = {}
+        self._long = 0
+        self.next_look = inf
+        """When it is time for the next look, if nothing happens before."""
 
-    def look(self, replicas: Mapping[JournalId, Replica], now: float) -> dict[JournalId, float]:
-        """Those that nobody has led for LEADERLESS_S or longer, and since when, in the order of their ids."""
+    def look(self, replicas: Mapping[JournalId, Replica], now: float) -> None:
+        """Members changed."""
         leaderless = sorted(id for id, one in replicas.items() if has_no_leader(one))
         self._since = {id: self._since.get(id, now) for id in leaderless}
-        self._long = {id: since for id, since in self._since.items() if now - since >= LEADERLESS_S}
-        return self._long
+        self.next_look = now + LOOK_AGAIN_S if leaderless else inf
+        announced = [id for id, since in self._since.items() if now - since >= ANNOUNCED_AFTER_S]
+        if announced == self._announced:
+            return
+        with suppress(TooLarge):  # our row is full: the next look tries again, and our operator hears of it anyway
+            self._order(lambda now: self._announce(announced, now))
+            self._announced = announced
+
+    def advance(self, replicas: Mapping[JournalId, Replica], now: float) -> None:
+        """Look if it is time."""
+        if now >= self.next_look:
+            self.look(replicas, now)
+
+    def long(self, now: float) -> dict[JournalId, float]:
+        """Those that nobody has led for LEADERLESS_S or longer, and since when, in the order of their ids."""
+        found = {id: since for id, since in self._since.items() if now - since >= LEADERLESS_S}
+        self._long = len(found)
+        return found
 
     def __len__(self) -> int:
-        """How many the last look found."""
-        return len(self._long)
+        """How many `long` found last."""
+        return self._long
 
 
 def has_no_leader(replica: Replica) -> bool:

@@ -27,6 +27,7 @@ from gossipreg.daemon.journals.giving_up import GivingUp, only_copies
 from gossipreg.daemon.journals.journal_disk import JournalDisk
 from gossipreg.daemon.journals.journal_reports import JournalReports
 from gossipreg.daemon.journals.journal_setup import JournalSetup
+from gossipreg.daemon.journals.leaderless_journals import LeaderlessJournals
 from gossipreg.daemon.journals.led_proofs import LedProofs
 from gossipreg.daemon.journals.results import (
     ReadDone,
@@ -106,6 +107,7 @@ class JournalRuntime:
         self._rng = rng
         self._entropy = entropy
         self.proofs = LedProofs(self.confirm, pump.now)
+        self.leaderless = LeaderlessJournals(self.membership.announce_leaderless, pump.order)
         self._giving_up = GivingUp(node, self.disk, reports)
         self._effects: deque[JournalEffect] = deque()
         self._acting = False
@@ -217,6 +219,8 @@ class JournalRuntime:
         self.membership.follow(ids, self._pump.now())
         for id in ids:
             self._close_stream_if_gone(id)
+        if self.journals is not None:
+            self.leaderless.look(self.journals.replicas, self._pump.now())
         self._input("journal_members", lambda journals, now: journals.members_changed(now))
         self._tell(partial(self._follower.on_members, ids))
 
@@ -335,11 +339,12 @@ class JournalRuntime:
     # -- time --------------------------------------------------------------------------------------------------------
 
     def _deadline(self) -> float:
-        return inf if self.journals is None else self.journals.next_deadline()
+        return inf if self.journals is None else min(self.journals.next_deadline(), self.leaderless.next_look)
 
     def _advance(self, now: float) -> None:
         self._retire_if_another_was_here()
         if self.journals is not None:
+            self.leaderless.advance(self.journals.replicas, now)
             self.act(self.journals.advance(now))
 
     # -- effects -----------------------------------------------------------------------------------------------------

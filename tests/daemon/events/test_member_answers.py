@@ -171,7 +171,7 @@ async def test_letter_that_cannot_be_meant_is_refused(method: str, params: dict[
 
 
 def test_unspoken_journals_are_named_up_to_a_number() -> None:
-    unled = [(JournalId(bytes([number]) * 16), "mail-2" if number else "") for number in range(MAX_UNLED + 2)]
+    unled = [(JournalId(bytes([number]) * 16), "mail-2 did last" if number else "") for number in range(MAX_UNLED + 2)]
     assert unspoken([], "", synced=True) == []
     assert unspoken(unled[:1], "web", synced=True) == [
         "the journals of web: see `gossipreg info` there", "journal 000000000000: nobody leads it",

@@ -1,11 +1,20 @@
-"""A journal that nobody leads is noticed, and one that is led again after an election is not."""
+"""A journal that nobody leads is announced and then a trouble, and one that is led again after an election is not."""
 
 import io
+from collections.abc import Callable, Collection
+from math import inf
 
+from gossipreg.core.effects import Effect
 from gossipreg.daemon.journals.journal_reports import JOURNALS_NAMED, JournalReports
-from gossipreg.daemon.journals.leaderless_journals import LEADERLESS_S, LeaderlessJournals
+from gossipreg.daemon.journals.leaderless_journals import (
+    ANNOUNCED_AFTER_S,
+    LEADERLESS_S,
+    LOOK_AGAIN_S,
+    LeaderlessJournals,
+)
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.troubles import Troubles
+from gossipreg.errors import TooLarge
 from gossipreg.journal.membership import ProcessStanding
 from gossipreg.journal.model import START, JournalId
 from gossipreg.journal.tuning import JournalTuning
@@ -30,13 +39,36 @@ def opened(
     return cluster, journal, owner, others
 
 
+class Looks(LeaderlessJournals):
+    def __init__(self, *, full: bool = False) -> None:
+        """`full`: our row is."""
+        super().__init__(self._say, self._carry_out)
+        self.said: list[set[JournalId]] = []
+        self.full = full
+
+    def _carry_out(self, command: Callable[[float], list[Effect]]) -> None:
+        assert command(0.0) == []
+
+    def _say(self, journals: Collection[JournalId], now: float) -> list[Effect]:
+        del now
+        if self.full:
+            raise TooLarge("this row is full")
+        self.said.append(set(journals))
+        return []
+
+    def look_at(self, at: Sidecar, now: float) -> set[JournalId]:
+        """Which ones are a trouble by now."""
+        self.look(at.journals.replicas, now)
+        return set(self.long(now))
+
+
 def looks(cluster: Cluster, at: Sidecar, seconds: float) -> list[set[JournalId]]:
     """What each look found, the first at once."""
-    seen = LeaderlessJournals()
-    found = [set(seen.look(at.journals.replicas, cluster.now))]
+    seen = Looks()
+    found = [seen.look_at(at, cluster.now)]
     for _ in range(round(seconds / EVERY_S)):
         cluster.run(EVERY_S)
-        found.append(set(seen.look(at.journals.replicas, cluster.now)))
+        found.append(seen.look_at(at, cluster.now))
         assert len(seen) == len(found[-1])
     return found
 
@@ -78,16 +110,16 @@ def test_a_leader_that_comes_back_ends_the_trouble() -> None:
     cluster.crash(owner, ProcessStanding.SILENT)
     cluster.crash(gone, ProcessStanding.SILENT)
     cluster.run(30.0)
-    seen = LeaderlessJournals()
-    seen.look(left.journals.replicas, cluster.now)
+    seen = Looks()
+    seen.look_at(left, cluster.now)
     cluster.run(LEADERLESS_S)
-    assert set(seen.look(left.journals.replicas, cluster.now)) == {journal}
+    assert seen.look_at(left, cluster.now) == {journal}
     cluster.start(gone)
     cluster.run(60.0)
-    assert seen.look(left.journals.replicas, cluster.now) == {}
+    assert seen.look_at(left, cluster.now) == set()
     cluster.crash(gone, ProcessStanding.SILENT)
     cluster.run(30.0)
-    assert seen.look(left.journals.replicas, cluster.now) == {}, "the minute begins anew"
+    assert seen.look_at(left, cluster.now) == set(), "the minute begins anew"
 
 
 def test_a_journal_that_has_ended_needs_no_leader() -> None:
@@ -104,12 +136,45 @@ def test_an_empty_copy_needs_no_leader() -> None:
     for one in (owner, gone):
         cluster.crash(one, ProcessStanding.SILENT)
     cluster.run(30.0)
-    replica = left.journals.replicas[journal]
-    seen = LeaderlessJournals()
-    seen.look({journal: replica}, 0.0)
-    assert set(seen.look({journal: replica}, LEADERLESS_S)) == {journal}
-    replica.data.log.last = START
-    assert seen.look({journal: replica}, LEADERLESS_S) == {}
+    seen = Looks()
+    seen.look_at(left, 0.0)
+    assert seen.look_at(left, LEADERLESS_S) == {journal}
+    left.journals.replicas[journal].data.log.last = START
+    assert seen.look_at(left, LEADERLESS_S) == set()
+    assert seen.said == [{journal}, set()], "nor is it announced any more"
+
+
+def test_announced_from_two_seconds_on_until_it_is_led() -> None:
+    cluster, journal, owner, (left, gone) = opened()
+    seen = Looks()
+    seen.look_at(left, cluster.now)
+    for one in (owner, gone):
+        cluster.crash(one, ProcessStanding.SILENT)
+    assert cluster.until(lambda: not left.view.member(owner.node).runs, 30.0)
+    began = cluster.now
+    seen.look_at(left, began)
+    while not seen.said:
+        cluster.run(0.25)
+        seen.advance(left.journals.replicas, cluster.now)
+    assert ANNOUNCED_AFTER_S <= cluster.now - began <= ANNOUNCED_AFTER_S + LOOK_AGAIN_S + 0.25
+    cluster.start(gone)
+    cluster.run(30.0)
+    seen.look_at(left, cluster.now)
+    assert seen.said == [{journal}, set()]
+    assert seen.next_look == inf
+
+
+def test_row_that_is_full_is_tried_again() -> None:
+    cluster, journal, owner, (left, gone) = opened()
+    for one in (owner, gone):
+        cluster.crash(one, ProcessStanding.SILENT)
+    cluster.run(30.0)
+    seen = Looks(full=True)
+    seen.look_at(left, 0.0)
+    seen.look_at(left, ANNOUNCED_AFTER_S)
+    seen.full = False
+    seen.look_at(left, ANNOUNCED_AFTER_S + LOOK_AGAIN_S)
+    assert seen.said == [{journal}]
 
 
 def reports() -> tuple[JournalReports, Troubles, io.StringIO]:

@@ -8,13 +8,14 @@ import pytest
 import trio
 
 from gossipreg.callers import Caller
+from gossipreg.core.event_membership import EventRegistry
 from gossipreg.daemon.audit import Audit
 from gossipreg.daemon.journals import leaderless_journals
 from gossipreg.daemon.journals.journals_shown import JournalsShown, in_one_line
 from gossipreg.daemon.socket_client import SocketClient
 from gossipreg.errors import BadParams, NotFound, Refused
 from gossipreg.journal.model import JournalId
-from tests.daemon.journals.sidecars import LiveSidecar, alone, cluster, until
+from tests.daemon.journals.sidecars import LiveSidecar, a_sidecar, alone, cluster, until
 
 OPERATOR = SocketClient(Caller(0, 5, frozenset({0}), "socket"))
 
@@ -138,6 +139,29 @@ async def test_a_journal_that_nobody_leads_is_a_trouble(tmp_path: Path, monkeypa
         assert left.shown_troubles().startswith(f"journals that nobody leads: {named}: start the voters that are not")
         assert left.orchestration.counts()["journals_leaderless"] == 1
         assert left.log.getvalue().count("journals_leaderless") == 1
+
+
+async def test_sidecar_without_a_copy_knows_a_journal_that_nobody_leads(tmp_path: Path) -> None:
+    """Two of three disks are lost, and what replaces them has met neither the leader nor its claim."""
+    async with cluster(tmp_path, "a", "b", "c") as (nursery, sidecars):
+        owner, left, gone = sidecars
+        journal = await three_copies(sidecars)
+        for one in (owner, gone):
+            await one.stop()
+        await until(lambda: not any(left.runtime.membership.member(one.node.id).runs for one in (owner, gone)))
+        with a_sidecar(tmp_path, "new") as new:
+            nursery.start_soon(new.run, (left.address,))
+            await new.orchestration.wanted()
+            events = EventRegistry(new.node, new.runtime.membership)
+            new.pump.announcements.follow("test", events.follow)
+            await until(lambda: left.node.id in events.leaderless_at(journal))
+            assert events.unled([], new.pump.now()) == [journal]
+            assert (journal in events.claimed(), events.leader(journal)) == (True, None)
+            await recover(left, Audit(trio.current_time), id=journal.hex(), yes=True)
+            await until(lambda: events.leader(journal) == left.node.id)
+            await until(lambda: not events.leaderless_at(journal))
+            assert events.unled([], new.pump.now()) == []
+            await new.stop()
 
 
 async def test_a_full_journal_says_how_full_it_is(tmp_path: Path) -> None:
