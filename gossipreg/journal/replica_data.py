@@ -15,6 +15,7 @@ from gossipreg.journal.log import ReplicaLog
 from gossipreg.journal.membership import LeaderClaim
 from gossipreg.journal.messages import ReplicaDismissed, ReplicaMessage
 from gossipreg.journal.model import (
+    NO_BALLOT,
     START,
     Ballot,
     Configuration,
@@ -94,7 +95,7 @@ class ReplicaData:
         self.heard: HeardLeader | None = None
         self.out: OutOfService | None = None
         self.over = False
-        """The end of the journal is committed: `end` follows."""
+        """The end of the journal is committed, or a replica that knows of it said so: `end` follows."""
         self.unneeded = False
         """It is removed from the disk: it holds nothing, and nobody leads its journal (`empty_copy.py`)."""
 
@@ -207,13 +208,17 @@ class ReplicaData:
     def _forget(self) -> None:
         self.log.forget_in_memory(min(self.disk.applied, self.disk.durable))
 
+    def note_end(self, dismissed_by: Ballot) -> bool:
+        """We are dismissed by a leader with this ballot; none: the journal has ended, as a replica that knows it says.
+        Returns whether that is kept: whoever was told that an entry of this journal is durable may ask for it."""
+        if dismissed_by == NO_BALLOT and self.out is None and self.log.last != START:
+            self.over = True
+        return self.over
+
     def end(self) -> None:
-        """Keep of the journal only that it has ended."""
-        position, led_ms = self.log.position_at(self.state.applied), self.log.led_ms_at(self.state.applied)
-        assert self.over, "its end is what was applied last"
-        assert position is not None, "what was applied last is in the log"
-        assert led_ms is not None, "what was applied last is in memory"
-        base = LogBase(position, led_ms, Configuration(()))
+        """Keep of the journal only that it has ended. Nothing follows its last entry, if that is here."""
+        position = self.log.last
+        base = LogBase(position, self.log.last_led_ms, Configuration(()))
         self.over, self.log, self.committed = False, ReplicaLog(base), position.index
         self.state.install(Records({}), position.index)
         self.disk.reset(base, {})

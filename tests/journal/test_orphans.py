@@ -161,6 +161,27 @@ def test_that_a_journal_has_ended_outlives_a_restart() -> None:
     assert not s3.claimed
 
 
+def test_member_that_is_told_of_an_end_remembers_it() -> None:
+    """Its outbox may name the journal: without the mark it would wait for a journal that is nowhere."""
+    bench = Bench(3)
+    s1, s2, s3 = bench.voters
+    bench.elect(s1, s2, s3)
+    bench.exchange(s1, s2, s3)
+    ended(bench)
+    assert not has_ended(s3)
+    s3.stand()
+    s3.write()
+    bench.deliver(s3, s2)
+    s2.write()
+    assert [type(message) for message in bench.deliver(s2, s3)] == [ReplicaDismissed]
+    assert has_ended(s3)
+    s3.write()
+    s3.start()
+    assert has_ended(s3), "also after a restart"
+    assert not s3.data.votes
+    assert s3.journals.own is None, "it opens another one"
+
+
 def test_nothing_is_accepted_behind_the_end_of_a_journal() -> None:
     bench = Bench(3)
     s1, s2, _ = bench.voters
