@@ -59,8 +59,10 @@ class Confirmations:
                     number=self._last,
                 ),
             )  # fmt: skip
-        self._count(self._last)
-        if len(self._rounds) == 1:
+        if not data.other_voters():  # nor may those be left whom the earlier rounds asked
+            for asked in [*self._rounds]:
+                self._count(asked)
+        if len(self._rounds) <= 1:
             self._arm()
 
     def on_confirmed(self, answer: LeaderConfirmed) -> None:

@@ -1,6 +1,7 @@
 """A leader that is asked to prove that it leads, reaches no majority, and has nothing to commit."""
 
-from gossipreg.journal.model import JournalId
+from gossipreg.journal.model import Configuration, JournalId
+from tests.journal.by_hand import JOURNAL, Bench
 from tests.journal.cluster import Cluster, Sidecar
 from tests.journal.test_elections import another_leads, opened
 
@@ -52,3 +53,24 @@ def test_a_leader_whose_streams_work_again_in_time_keeps_its_claim() -> None:
     cluster.mend_streams()
     asks(cluster, journal, owner, 20)
     assert cluster.leader(journal) is owner
+
+
+def test_proof_asked_of_replaced_voters_comes_with_the_next() -> None:
+    """Else the leader would take itself for cut off, though it is the only voter by now."""
+    bench = Bench(2)
+    leader, other = bench.voters
+    bench.elect(leader, other)
+    bench.exchange(leader, other)
+    leader.act(leader.journals.confirm(JOURNAL, 1, bench.now))
+    bench.drop(leader, other)
+    voters = leader.data.configuration.voters
+    leading = leader.journals.replicas[JOURNAL].leading
+    assert leading is not None
+    leading.propose_configuration(Configuration(voters[:1], (), voters))
+    leader.act(leader.journals.members_changed(bench.now))
+    bench.exchange(leader, other)
+    assert (leader.data.configuration, leader.confirmed) == (Configuration(voters[:1]), set())
+    bench.now += 1.0
+    leader.act(leader.journals.confirm(JOURNAL, 2, bench.now))
+    assert leader.confirmed == {1, 2}
+    assert leader.journals.next_deadline() == float("inf"), "nothing is waited for any more"

@@ -11,7 +11,7 @@ from typing import Any
 import trio
 
 from gossipreg.callers import Caller
-from gossipreg.errors import GossipregError, Unavailable
+from gossipreg.errors import Busy, GossipregError, Unavailable
 from gossipreg.gateway.http.ui.watched import MadeView, made
 from gossipreg.sidecar_api import SidecarApi
 
@@ -19,6 +19,7 @@ EVERY_S = 2.0
 LETTERS_SHOWN = 100
 """Dead letters of the view; the page asks for more by `events-dead`."""
 SAGAS_SHOWN = 500
+JOURNALS_BUSY = "the list of the journals here, since this sidecar is busy"
 
 
 class AskedViews:
@@ -30,16 +31,22 @@ class AskedViews:
             self._ask("events-groups"), self._ask("events-dead", limit=LETTERS_SHOWN), self._journals()
         )
         return made({
-            "groups": groups["groups"], "left_out": groups["left_out"], "dead": dead["letters"], "journals": journals,
-            "not_answered": sorted({*groups["unanswered"], *dead["unanswered"]}),
+            "groups": groups["groups"], "left_out": groups["left_out"], "dead": dead["letters"],
+            "journals": [] if journals is None else journals,
+            "not_answered": sorted({
+                *groups["unanswered"], *dead["unanswered"], *([JOURNALS_BUSY] if journals is None else ()),
+            }),
         })  # fmt: skip
 
     async def _journals(self) -> Any:
-        """Where those here are not open, the groups are shown all the same: their answer names this sidecar."""
+        """Where those here are not open, the groups are shown all the same: their answer names this sidecar. None: it
+        has too many questions to ask whether it leads them."""
         try:
             return await self._ask("journals")
         except Unavailable:
             return []
+        except Busy:
+            return None
 
     async def sagas(self) -> MadeView:
         """Those that are open and those that ended have a limit each: else many that are open would hide all that

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, cast
 
-from gossipreg.errors import Unavailable
+from gossipreg.errors import Busy, Unavailable
 from gossipreg.gateway.http.ui.asked_views import SAGAS_SHOWN, AskedViews
 from gossipreg.sidecar_api import SidecarApi
 from tests.daemon.conftest import ME
@@ -43,3 +43,19 @@ async def test_journals_that_are_not_open_hide_no_groups() -> None:
     shown = json.loads((await AskedViews(cast(SidecarApi, ClosedSidecar()), ME).events()).data)
     assert (shown["groups"], shown["journals"]) == ([{"group": "mail"}], [])
     assert shown["not_answered"] == ["the journals of web-1: see `gossipreg info` there"]
+
+
+class BusySidecar(ClosedSidecar):
+    async def ask(self, method: str, params: Mapping[str, Any], caller: object) -> object:
+        if method == "journals":
+            raise Busy("1024 questions wait for answers")
+        return await super().ask(method, params, caller)
+
+
+async def test_busy_sidecar_hides_no_groups() -> None:
+    shown = json.loads((await AskedViews(cast(SidecarApi, BusySidecar()), ME).events()).data)
+    assert (shown["groups"], shown["journals"]) == ([{"group": "mail"}], [])
+    assert shown["not_answered"] == [
+        "the journals of web-1: see `gossipreg info` there",
+        "the list of the journals here, since this sidecar is busy",
+    ]
