@@ -6,6 +6,7 @@ input (`node.py`).
 """
 
 from abc import abstractmethod
+from collections.abc import Collection, Mapping
 
 from gossipreg.core.context import Context
 from gossipreg.core.effects import Effect
@@ -56,6 +57,14 @@ class NodeCommands(View):
         self._begin(now)
         self._own_row.announce(kind, slot, value)
         return self._end()
+
+    def announce_all(
+        self, kind: int, values: Mapping[int, bytes | None], now: float
+    ) -> tuple[Collection[int], list[Effect]]:
+        """As `announce` for several slots, in one input: whoever follows our row hears of it once. Returns also the
+        slots of the values that our row has no room for."""
+        self._begin(now)
+        return self._own_row.announce_all(kind, values), self._end()
 
     def reachable_at(self, addresses: tuple[Address, ...], now: float) -> list[Effect]:
         """Announce these addresses as ours from now on, best first."""

@@ -193,17 +193,24 @@ class RegistryMembership:
         slot = self._slots.pop(journal, None)
         return [] if slot is None else self._node.announce(KIND_JOURNAL_CLAIM, slot, None, now)
 
-    def announce_leaderless(self, journals: Collection[JournalId], now: float) -> list[Effect]:
-        """Say in our row that these are the journals with a copy here that nobody leads."""
-        slots, effects = self._leaderless_slots, list[Effect]()
-        for journal in [*slots]:
-            if journal not in journals:
-                effects += self._node.announce(KIND_JOURNAL_LEADERLESS, slots.pop(journal), None, now)
-        for journal in journals:
-            if journal not in slots:
-                slot, value = _slot_for(journal, slots), encode_leaderless(journal)
-                effects += self._node.announce(KIND_JOURNAL_LEADERLESS, slot, value, now)
-        return effects
+    def announce_leaderless(
+        self, journals: Collection[JournalId], now: float
+    ) -> tuple[Collection[JournalId], list[Effect]]:
+        """Say in our row that these are the journals with a copy here that nobody leads. Returns also those that our
+        row says now: not all of them where it has no room."""
+        slots = self._leaderless_slots
+        values: dict[int, bytes | None] = {slots.pop(one): None for one in [*slots] if one not in journals}
+        used = {*slots.values()}
+        free = (slot for slot in count() if slot not in used)
+        new = dict(zip((one for one in journals if one not in slots), free, strict=False))
+        values |= {slot: encode_leaderless(one) for one, slot in new.items()}
+        if not values:
+            return [*slots], []
+        slots |= new
+        no_room, effects = self._node.announce_all(KIND_JOURNAL_LEADERLESS, values, now)
+        for journal in [one for one, slot in new.items() if slot in no_room]:
+            del slots[journal]
+        return [*slots], effects
 
 
 def _slot_for(journal: JournalId, slots: dict[JournalId, int]) -> int:

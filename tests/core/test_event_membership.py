@@ -223,7 +223,7 @@ def test_leaderless_copy_elsewhere_makes_its_journal_unled() -> None:
     """Here is neither a copy nor a claim, as after the loss of a disk."""
     trio = Trio()
     of_two = trio.follows.journals[trio.two.number]
-    trio.cluster.act(trio.two, of_two.announce_leaderless([JOURNAL], trio.cluster.now))
+    trio.cluster.act(trio.two, of_two.announce_leaderless([JOURNAL], trio.cluster.now)[1])
     trio.cluster.run(1.0)
     assert trio.unled() == [JOURNAL]
     assert set(trio.asked.claimed()) == {JOURNAL}

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gossipreg.core.effects import AnnouncementsChanged, Effect, MembersChanged
 from gossipreg.core.journal_membership import RegistryMembership
+from gossipreg.core.table import own_content
 from gossipreg.core.table.layout import (
     KIND_JOURNAL_CLAIM,
     KIND_JOURNAL_HOST,
@@ -82,17 +84,17 @@ def test_leaderless_copies_are_known_to_all_and_only_the_last_ones() -> None:
     first, second, third = (JournalId(bytes([number]) * 16) for number in range(3))
     ours, theirs = follows.of[one.number], follows.of[three_.number]
     for journals in ([first, second], [second, third]):
-        cluster.act(one, ours.announce_leaderless(journals, cluster.now))
+        cluster.act(one, ours.announce_leaderless(journals, cluster.now)[1])
         cluster.run(1.0)
         assert set(theirs.leaderless()) == set(journals)
     assert [*theirs.claims(second)] == [], "it is no claim to lead it"
-    cluster.act(two, follows.of[two.number].announce_leaderless([third], cluster.now))
+    cluster.act(two, follows.of[two.number].announce_leaderless([third], cluster.now)[1])
     cluster.run(1.0)
     assert (set(theirs.leaderless_at(third)), set(theirs.leaderless_at(first))) == ({one.id, two.id}, set())
     cluster.leave(two)
     cluster.run(2.0)
     assert set(theirs.leaderless_at(third)) == {one.id}, "who has left has nothing any more"
-    cluster.act(one, ours.announce_leaderless([], cluster.now))
+    cluster.act(one, ours.announce_leaderless([], cluster.now)[1])
     cluster.run(1.0)
     assert set(theirs.leaderless()) == set()
 
@@ -132,6 +134,34 @@ def test_hosts_are_the_living_members_that_take_copies() -> None:
     cluster.crash(two)
     cluster.run(10.0)
     assert {host.node for host in follows.of[one.number].hosts()} == {one.id}
+
+
+def test_many_leaderless_copies_are_one_change_of_the_row() -> None:
+    cluster, (one, two, _), follows = three()
+    journals = [JournalId(bytes([number]) * 16) for number in range(50)]
+    for said in (journals, journals[40:], []):
+        known, effects = follows.of[one.number].announce_leaderless(said, cluster.now)
+        assert [*known] == said
+        assert sum(isinstance(effect, AnnouncementsChanged) for effect in effects) == 1
+        cluster.act(one, effects)
+        cluster.run(1.0)
+        for host in (one, two):
+            assert set(follows.of[host.number].leaderless()) == set(said)
+
+
+def test_full_row_says_the_leaderless_copies_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one for which there was no room was taken for announced, and the others were not told to who follows here."""
+    cluster, (one, two, _), follows = three()
+    journals, ours = [JournalId(bytes([number]) * 16) for number in range(8)], follows.of[one.number]
+    content = one.node.table.own.content
+    assert content is not None
+    for most, expected in ((200, 3), (20_000, 8)):
+        monkeypatch.setattr(own_content, "MAX_ROW_BYTES", content.size_bytes + most)
+        known, effects = ours.announce_leaderless(journals, cluster.now)
+        cluster.act(one, effects)
+        cluster.run(1.0)
+        assert len(known) == expected
+        assert set(ours.leaderless()) == set(follows.of[two.number].leaderless()) == set(known)
 
 
 def test_what_cannot_be_read_is_counted_and_left_out() -> None:

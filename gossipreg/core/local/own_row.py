@@ -8,6 +8,7 @@ counter stays, nothing is gossiped, and no watcher gets a change.
 """
 
 import heapq
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from gossipreg.core.context import Context
@@ -73,6 +74,16 @@ class OwnRow:
         self._table.write(kind, slot, value, self._context.now)
         if self.version != before:
             self._dissemination.queue_row(self._context.id, before)
+
+    def announce_all(self, kind: int, values: Mapping[int, bytes | None]) -> Collection[int]:
+        """As `announce` for each of these slots. Returns those whose values our row has no room for."""
+        no_room: list[int] = []
+        for slot, value in values.items():
+            try:
+                self.announce(kind, slot, value)
+            except TooLarge:
+                no_room.append(slot)
+        return no_room
 
     def drain(self, on: bool, reason: str = "") -> None:
         """Put all our services in maintenance, or end that. Does nothing while we are leaving."""

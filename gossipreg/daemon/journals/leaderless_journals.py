@@ -8,11 +8,9 @@ know of the journal otherwise, and answer that there is nothing.
 """
 
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from math import inf
 
 from gossipreg.core.effects import Effect
-from gossipreg.errors import TooLarge
 from gossipreg.journal.leaderless import leader_of
 from gossipreg.journal.model import START, JournalId
 from gossipreg.journal.replica import Replica
@@ -22,19 +20,21 @@ ANNOUNCED_AFTER_S = 2.0
 LEADERLESS_S = 60.0
 """From then on it is a trouble: an election, or a restart of the leader, takes less."""
 LOOK_AGAIN_S = 1.0
-"""After a look that found one: no change of the members tells of a copy that was removed."""
+"""After a look that found one: no change of the members tells of a copy that was removed. Our row changes no more
+often, since each change is an input to all copies here, and to those of other members."""
+Announced = tuple[Collection[JournalId], list[Effect]]
 
 
 class LeaderlessJournals:
     def __init__(
-        self, announce: Callable[[Collection[JournalId], float], list[Effect]],
-        order: Callable[[Callable[[float], list[Effect]]], None],
+        self, announce: Callable[[Collection[JournalId], float], Announced],
+        command: Callable[[Callable[[float], Announced]], Collection[JournalId]],
     ) -> None:  # fmt: skip
-        """`announce(journals, now)` says in our row that these are all such journals, `order` carries out commands of
-        the node."""
+        """`announce(journals, now)` says in our row that these are all such journals, and returns those that it says
+        now, fewer where our row is full; `command` gives a command to the node."""
         self._announce = announce
-        self._order = order
-        self._announced: list[JournalId] = []
+        self._command = command
+        self._announced: frozenset[JournalId] = frozenset()
         self._since: dict[JournalId, float] = {}
         self._long = 0
         self.next_look = inf
@@ -44,18 +44,18 @@ class LeaderlessJournals:
         """Members changed."""
         leaderless = sorted(id for id, one in replicas.items() if has_no_leader(one))
         self._since = {id: self._since.get(id, now) for id in leaderless}
-        self.next_look = now + LOOK_AGAIN_S if leaderless else inf
-        announced = [id for id, since in self._since.items() if now - since >= ANNOUNCED_AFTER_S]
-        if announced == self._announced:
-            return
-        with suppress(TooLarge):  # our row is full: the next look tries again, and our operator hears of it anyway
-            self._order(lambda now: self._announce(announced, now))
-            self._announced = announced
+        if self._since or self._announced:
+            self.next_look = min(self.next_look, now + LOOK_AGAIN_S)
 
     def advance(self, replicas: Mapping[JournalId, Replica], now: float) -> None:
-        """Look if it is time."""
-        if now >= self.next_look:
-            self.look(replicas, now)
+        """Look if it is time, and say in our row what has changed since the last time, all at once."""
+        if now < self.next_look:
+            return
+        self.next_look = inf
+        self.look(replicas, now)
+        announced = {id: None for id, since in self._since.items() if now - since >= ANNOUNCED_AFTER_S}
+        if announced.keys() != self._announced:
+            self._announced = frozenset(self._command(lambda now: self._announce(announced, now)))
 
     def long(self, now: float) -> dict[JournalId, float]:
         """Those that nobody has led for LEADERLESS_S or longer, and since when, in the order of their ids."""
@@ -71,9 +71,9 @@ class LeaderlessJournals:
 def has_no_leader(replica: Replica) -> bool:
     """Whether nobody leads its journal, seen from here. An idle leader whose majority is gone counts as none: nothing
     can be committed, and it gives up at the next entry. A copy that holds nothing, takes no part, or has ended needs no
-    leader."""
+    leader. A sidecar that is not in sync yet does not know who leads."""
     data = replica.data
-    if data.out is not None or data.ended or data.log.last == START:
+    if data.out is not None or data.ended or data.log.last == START or data.context.membership.synced_at is None:
         return False
     if replica.leading is None:
         return leader_of(data) is None

@@ -107,7 +107,7 @@ class JournalRuntime:
         self._rng = rng
         self._entropy = entropy
         self.proofs = LedProofs(self.confirm, pump.now)
-        self.leaderless = LeaderlessJournals(self.membership.announce_leaderless, pump.order)
+        self.leaderless = LeaderlessJournals(self.membership.announce_leaderless, pump.command)
         self._giving_up = GivingUp(node, self.disk, reports)
         self._effects: deque[JournalEffect] = deque()
         self._acting = False

@@ -4,17 +4,16 @@ import io
 from collections.abc import Callable, Collection
 from math import inf
 
-from gossipreg.core.effects import Effect
 from gossipreg.daemon.journals.journal_reports import JOURNALS_NAMED, JournalReports
 from gossipreg.daemon.journals.leaderless_journals import (
     ANNOUNCED_AFTER_S,
     LEADERLESS_S,
     LOOK_AGAIN_S,
+    Announced,
     LeaderlessJournals,
 )
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.troubles import Troubles
-from gossipreg.errors import TooLarge
 from gossipreg.journal.membership import ProcessStanding
 from gossipreg.journal.model import START, JournalId
 from gossipreg.journal.tuning import JournalTuning
@@ -46,19 +45,22 @@ class Looks(LeaderlessJournals):
         self.said: list[set[JournalId]] = []
         self.full = full
 
-    def _carry_out(self, command: Callable[[float], list[Effect]]) -> None:
-        assert command(0.0) == []
+    def _carry_out(self, command: Callable[[float], Announced]) -> Collection[JournalId]:
+        said, effects = command(0.0)
+        assert effects == []
+        return said
 
-    def _say(self, journals: Collection[JournalId], now: float) -> list[Effect]:
+    def _say(self, journals: Collection[JournalId], now: float) -> Announced:
         del now
         if self.full:
-            raise TooLarge("this row is full")
+            return (), []
         self.said.append(set(journals))
-        return []
+        return [*journals], []
 
     def look_at(self, at: Sidecar, now: float) -> set[JournalId]:
         """Which ones are a trouble by now."""
-        self.look(at.journals.replicas, now)
+        self.next_look = now
+        self.advance(at.journals.replicas, now)
         return set(self.long(now))
 
 
@@ -161,7 +163,40 @@ def test_announced_from_two_seconds_on_until_it_is_led() -> None:
     cluster.run(30.0)
     seen.look_at(left, cluster.now)
     assert seen.said == [{journal}, set()]
+    seen.look_at(left, cluster.now)
     assert seen.next_look == inf
+
+
+def test_row_changes_once_for_all_that_happens_within_a_second() -> None:
+    """Each change is an input to all copies here. A sidecar with 1,000 of them did nothing else for 20 s."""
+    cluster, journal, owner, (left, gone) = opened()
+    for one in (owner, gone):
+        cluster.crash(one, ProcessStanding.SILENT)
+    cluster.run(30.0)
+    replicas = left.journals.replicas
+    seen = Looks()
+    for began in (0.0, ANNOUNCED_AFTER_S):
+        for tenth in range(10):
+            seen.look(replicas, began + tenth / 10)
+            assert seen.said == []
+    seen.advance(replicas, ANNOUNCED_AFTER_S + 1.0)
+    seen.look({}, ANNOUNCED_AFTER_S + 1.1)
+    assert seen.said == [{journal}]
+    seen.advance({}, ANNOUNCED_AFTER_S + 1.0 + LOOK_AGAIN_S)
+    assert seen.said == [{journal}, set()]
+
+
+def test_sidecar_that_is_not_synced_calls_nothing_leaderless() -> None:
+    """It does not know who leads. One that started away from the others announced all its copies."""
+    cluster, journal, _, (one, _) = opened()
+    cluster.crash(one)
+    cluster.start(one)
+    assert journal in one.journals.replicas
+    assert one.view.synced_at is None
+    seen = Looks()
+    seen.look_at(one, 0.0)
+    assert seen.look_at(one, LEADERLESS_S) == set()
+    assert seen.said == []
 
 
 def test_row_that_is_full_is_tried_again() -> None:
