@@ -269,11 +269,55 @@ def test_peers_are_measured_in_turn_and_each_repetition_counts(stop: Stop) -> No
     found = row.measured(a_run(stop, 2), [one, other], Load(), Pace())
     assert FakePeer.calls == 2 * ["start one", "stop one", "start other", "stop other"]
     assert found == [
-        Figures("events", 3, [100.0, 80.0], "events/s", 2, None, {"least": 80.0, "again": 1.0}, "one", "two disks"),
-        Figures("events", 3, [10.0, 20.0], "events/s", 0, None, {"least": 10.0, "again": 0.0}, "other", "two disks"),
+        Figures(
+            "events",
+            3,
+            [100.0, 80.0],
+            "events/s",
+            2,
+            None,
+            {"least": 80.0, "again": 1.0, "failed": 0.0},
+            "one",
+            "two disks",
+        ),
+        Figures(
+            "events",
+            3,
+            [10.0, 20.0],
+            "events/s",
+            0,
+            None,
+            {"least": 10.0, "again": 0.0, "failed": 0.0},
+            "other",
+            "two disks",
+        ),
         Figures("events-latency", 3, [2.0, None, 2.0, None], of="one", durable="two disks"),
         Figures("events-latency", 3, [2.0, None, 2.0, None], of="other", durable="two disks"),
     ]
+
+
+def test_a_repetition_that_fails_costs_no_other(stop: Stop) -> None:
+    class Fails(FakePeer):
+        def latency(self, pace: Pace) -> list[float | None]:
+            if self.calls.count(f"start {self.name}") == 1:
+                raise Failed("its handler has not ended after 63 s")
+            return super().latency(pace)
+
+    FakePeer.calls.clear()
+    one, other = (FakePeer(name, [Throughput(number, 0, 0) for number in (8.0, 6.0)]) for name in ("one", "other"))
+    fails = Fails("fails", [Throughput(9.0, 0, 0), Throughput(7.0, 0, 0)])
+    found = row.measured(a_run(stop, 2), [one, fails, other], Load(), Pace())
+    assert [figures.values for figures in found[:3]] == [[8.0, 6.0], [7.0], [8.0, 6.0]]
+    assert [figures.also["failed"] for figures in found[:3]] == [0.0, 1.0, 0.0]
+    assert found[4].values == [2.0, None]
+    FakePeer.calls.clear()
+    with pytest.raises(Failed, match="has not ended"):
+        row.measured(
+            a_run(stop, 1),
+            [FakePeer("one", [Throughput(8.0, 0, 0)]), Fails("fails", [Throughput(9.0, 0, 0)])],
+            Load(),
+            Pace(),
+        )
 
 
 def test_a_line_names_the_program_and_what_it_counts_as_durable(
