@@ -6,6 +6,7 @@ Owns: the reasons against. Never knows: how a copy begins.
 from gossipreg.journal.effects import LogBase
 from gossipreg.journal.leaderless import highest_claim
 from gossipreg.journal.model import NO_BALLOT, START, Ballot, Configuration
+from gossipreg.journal.replica import Replica
 from gossipreg.journal.replica_data import ReplicaData
 from gossipreg.model import NodeId
 
@@ -27,18 +28,25 @@ def why_not(present: ReplicaData | None, *, leaves: bool, is_ours: bool, used_by
     return ""
 
 
-def may_be_dismissed(data: ReplicaData, by: NodeId, ballot: Ballot) -> bool:
+def may_be_dismissed(replica: Replica, by: NodeId, ballot: Ballot) -> bool:
     """Whether this copy may be removed, as that member says. `ballot`: with which it leads; none: the journal ended.
 
     A copy with entries of a later leader may not be removed: that leader may count on it. An earlier one that stood
     still says so when it wakes and finds a greeting. An only voter may not be removed either: without it nobody has
     ended the journal, or replaced it. Where another replica leads, or was promised a ballot, ours is no only voter: its
     disk went back to a time when it was.
+
+    Nor may that of a leader whom a majority follows, where a member without a copy says that the journal has ended: it
+    did, and was recovered by hand from a copy that had not heard of it.
     """
+    data, leading = replica.data, replica.leading
     if NO_BALLOT < ballot < data.log.last.ballot:
         return False
-    only_voter = data.configuration.has_majority({data.replica})
-    if not only_voter or data.promised.replica != data.replica or highest_claim(data) > data.promised:
+    stranger = all(place.node != by for place in data.configuration.places)
+    followed = ballot == NO_BALLOT and stranger and leading is not None and leading.is_followed
+    alone = data.configuration.has_majority({data.replica}) and data.promised.replica == data.replica
+    only_voter = alone and highest_claim(data) <= data.promised
+    if not followed and not only_voter:
         return True
     data.context.event("journal_not_dismissed", journal=data.journal.hex(), by=by.hex())
     return False

@@ -158,7 +158,7 @@ class Journals:
         elif replica is not None and replica.data.replica == message.receiver:
             if not isinstance(message, ReplicaDismissed):
                 replica.receive(node, message)
-            elif may_be_dismissed(replica.data, node, message.ballot) and not replica.data.note_end(message.ballot):
+            elif may_be_dismissed(replica, node, message.ballot) and not replica.data.note_end(message.ballot):
                 self._remove(message.journal)
         elif isinstance(message, ASKS):
             self._send(node, lost_answer(message))

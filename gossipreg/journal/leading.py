@@ -34,7 +34,7 @@ from gossipreg.journal.model import (
     ReplicaId,
     ReplicaPlace,
 )
-from gossipreg.journal.progress import FollowerProgress
+from gossipreg.journal.progress import FollowerProgress, Mode
 from gossipreg.journal.replays import ReplayTimer
 from gossipreg.journal.replica_data import ReplicaData
 from gossipreg.journal.values import encode_configuration
@@ -204,6 +204,12 @@ class Leading:
             self._set_stuck_timer()
         self.pump()
         return entry.index
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether a majority has committed an entry of ours, and answers, as far as is known here."""
+        able = {id for id, one in self.followers.items() if one.mode is Mode.FOLLOWING and not one.lost}
+        return self.established and self._data.configuration.has_majority(able | {self._data.replica})
 
     @property
     def idle(self) -> bool:

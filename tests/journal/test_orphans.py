@@ -182,6 +182,30 @@ def test_member_that_is_told_of_an_end_remembers_it() -> None:
     assert s3.journals.own is None, "it opens another one"
 
 
+def test_leader_that_was_replaced_hears_of_the_end_from_a_voter() -> None:
+    """As far as it knows, the others follow it."""
+    bench = Bench(3)
+    s1, s2, s3 = bench.voters
+    bench.elect(s1, s2, s3)
+    bench.exchange(s1, s2, s3)
+    bench.elect(s2, s3)
+    bench.exchange(s2, s3)
+    leading, replaced = s2.journals.replicas[JOURNAL].leading, s1.journals.replicas[JOURNAL].leading
+    assert leading is not None
+    leading.end_journal()
+    s2.act(s2.journals.members_changed(bench.now))
+    bench.exchange(s2, s3)
+    bench.drop(s2, s1)
+    assert replaced is not None
+    assert replaced.is_followed
+    s1.propose(b"1", 1)
+    s1.write()
+    bench.deliver(s1, s2)
+    s2.write()
+    bench.deliver(s2, s1)
+    assert has_ended(s1)
+
+
 def test_nothing_is_accepted_behind_the_end_of_a_journal() -> None:
     bench = Bench(3)
     s1, s2, _ = bench.voters

@@ -8,6 +8,7 @@ from gossipreg.journal.membership import ProcessStanding
 from gossipreg.journal.messages import ReplicaLost
 from gossipreg.journal.model import JournalId
 from gossipreg.journal.recovery import RecoveredJournal
+from gossipreg.journal.tuning import JournalTuning
 from tests.journal.by_hand import JOURNAL, Bench
 from tests.journal.cluster import Cluster, Sidecar
 from tests.journal.test_elections import opened
@@ -107,6 +108,41 @@ def test_a_learner_hears_that_the_only_voter_has_lost_its_disk() -> None:
     cluster.run(5.0)
     recover(cluster, other, journal)
     assert cluster.until(lambda: cluster.leader(journal) is other, 1.0)
+
+
+def test_recovered_journal_outlives_those_that_know_its_end() -> None:
+    """Two of three voters ended it while its owner was away. The owner came back alone, was recovered, and got new
+    voters. One of the two, asked for a copy later, said that the journal has ended, and each copy believed the next."""
+    cluster = Cluster(1, 5, JournalTuning(orphan_s=30.0, replace_s=20.0, replace_spread_s=1.0))
+    owner, *others = cluster.sidecars
+    know, new = others[:2], others[2:]
+    for one in new:
+        cluster.crash(one, ProcessStanding.LEFT)
+    cluster.run(1.0)
+    journal = cluster.open(owner)
+    assert cluster.until(lambda: len(cluster.voters(journal)) == 3, 10.0)
+    cluster.crash(owner, ProcessStanding.SILENT)
+    assert cluster.until(lambda: all(one.journals.replicas[journal].data.ended for one in know), 60.0)
+    for one in know:
+        cluster.crash(one, ProcessStanding.SILENT)
+    cluster.run(5.0)
+    cluster.start(owner)
+    cluster.run(30.0)
+    cluster.applied.clear()  # the end is no part of what follows
+    recover(cluster, owner, journal)
+    for one in new:
+        cluster.start(one)
+    assert cluster.until(lambda: len(cluster.voters(journal)) == 3, 60.0)
+    ticket = cluster.propose(owner, journal, b"1")
+    cluster.run(2.0)
+    assert ticket is not None
+    assert owner.settled[ticket].outcome is ProposalOutcome.COMMITTED
+    for one in know:
+        cluster.start(one)
+    cluster.crash(new[0], ProcessStanding.SILENT)
+    cluster.run(200.0)
+    assert cluster.leader(journal) is owner
+    assert owner.journals.replicas[journal].data.state.records.get(b"1")
 
 
 def test_looking_at_a_recovery_changes_nothing() -> None:
