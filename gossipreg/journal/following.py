@@ -42,7 +42,7 @@ class Following:
         data = self._data
         data.promise(append.ballot)
         data.hear(append.ballot, node)
-        self._give_up_arriving()
+        self.give_up_arriving()
         before = append.before
         if before.index < data.log.base.position.index:
             self._skip_what_is_cut(node, append)
@@ -145,7 +145,8 @@ class Following:
         arriving.large.update((key, len(value)) for key, value in large.items())
         arriving.records.update((key, value) for key, value in records.items() if key not in large)
 
-    def _give_up_arriving(self) -> None:
+    def give_up_arriving(self) -> None:
+        """The state that was arriving does not come."""
         arriving, self._arriving = self._arriving, None
         if arriving is not None and arriving.large:
             self._data.disk.drop_stages()

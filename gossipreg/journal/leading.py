@@ -26,6 +26,7 @@ from gossipreg.journal.log import entry_bytes
 from gossipreg.journal.membership import ProcessStanding
 from gossipreg.journal.model import (
     MAX_ENTRY_BYTES,
+    NO_BALLOT,
     Ballot,
     Configuration,
     EntryKind,
@@ -322,7 +323,7 @@ class Leading:
         for follower in self.followers.values():
             follower.tell()
             if not follower.current or not follower.knows_commit:
-                self.dismiss(follower.place)
+                self._data.send(follower.place.node, self._data.dismissal(follower.place.replica, NO_BALLOT))
 
     def copies(self, index: int) -> int:
         """How many voters' disks hold the log up to this index, as far as is known here."""

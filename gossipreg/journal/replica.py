@@ -296,13 +296,13 @@ class Replica:
                 follower.on_records(one.number, one.values)
 
     def _end_journal(self) -> None:
-        """The end of the journal is committed."""
+        """The journal has ended: keep that, and nothing else."""
         if self.leading is not None:
             self.leading.part()
         self._step_down("the journal has ended")
+        self._following.give_up_arriving()
         self.data.end()
-        self._candidacy.look(False)
-        self.greeting.look()
+        self.look()
 
     @property
     def orphaned(self) -> bool:

@@ -9,10 +9,11 @@ from gossipreg.journal.effects import ProposalOutcome
 from gossipreg.journal.leading import ProposalRefused
 from gossipreg.journal.membership import ProcessStanding
 from gossipreg.journal.messages import AskLeader, ReplicaDismissed
-from gossipreg.journal.model import Configuration, EntryKind, JournalId
+from gossipreg.journal.model import NO_BALLOT, Configuration, EntryKind, JournalId
 from gossipreg.journal.tuning import JournalTuning
 from tests.journal.by_hand import JOURNAL, Bench, Voter
 from tests.journal.cluster import Cluster, Sidecar
+from tests.journal.test_large_records import VALUES, behind, piece
 
 ORPHAN_S = 30.0
 
@@ -125,11 +126,12 @@ def test_a_learner_that_was_away_asks_whether_the_journal_ended() -> None:
     assert JOURNAL not in s3.journals.replicas
 
 
-def ended(bench: Bench) -> None:
+def ended(bench: Bench, *, elect: bool = True) -> None:
     """The first voter leads, and the journal has ended at it and at the second one."""
     s1, s2, _ = bench.voters
-    bench.elect(s1, s2)
-    bench.exchange(s1, s2)
+    if elect:
+        bench.elect(s1, s2)
+        bench.exchange(s1, s2)
     leading = s1.journals.replicas[JOURNAL].leading
     assert leading is not None
     leading.end_journal()
@@ -180,6 +182,34 @@ def test_member_that_is_told_of_an_end_remembers_it() -> None:
     assert has_ended(s3), "also after a restart"
     assert not s3.data.votes
     assert s3.journals.own is None, "it opens another one"
+
+
+def test_voter_that_is_behind_at_the_end_remembers_it() -> None:
+    """The leader lets it go, since nobody may tell it otherwise. It took that for the word of a leader that goes on."""
+    bench = Bench(3)
+    s1, s2, s3 = bench.voters
+    bench.elect(s1, s2, s3)
+    bench.exchange(s1, s2, s3)
+    ended(bench, elect=False)
+    assert has_ended(s1)
+    messages = [message for sender, receiver, message in bench.sent if (sender, receiver) == (s1, s3)]
+    bench.sent.clear()
+    assert isinstance(messages[-1], ReplicaDismissed)
+    s3.act(s3.journals.receive(s1.node, messages[-1], bench.now))
+    assert has_ended(s3)
+
+
+def test_end_leaves_nothing_of_a_state_that_was_arriving() -> None:
+    """Its large records stayed on the disk until the next start, and no limit counted them."""
+    bench, s1, s2, s3 = behind(VALUES)
+    for _ in range(3):
+        assert piece(bench, s1, s3) is not None
+    assert s3.disk.stages[s3.replica]
+    over = ReplicaDismissed(journal=JOURNAL, sender=s2.replica, receiver=s3.replica, ballot=NO_BALLOT)
+    s3.act(s3.journals.receive(s2.node, over, bench.now))
+    s3.write()
+    assert has_ended(s3)
+    assert not s3.disk.stages[s3.replica]
 
 
 def test_leader_that_was_replaced_hears_of_the_end_from_a_voter() -> None:

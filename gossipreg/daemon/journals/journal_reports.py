@@ -129,7 +129,9 @@ class JournalReports:
                 fields["message"] = "the disk has lost a record that was written: see `gossipreg docs operations`"
                 self._log.line("error", "journal_record_missing", fields, kind_burst=LINES_A_MINUTE)
             case "journal_not_dismissed":
-                fields["message"] = "kept a journal that another member calls ended: the copy here is its only voter, or leads it"
+                fields["message"] = (
+                    "kept a journal that another member calls ended: the copy here is its only voter, or leads it"
+                )
                 self._log.line("warning", "journal_not_dismissed", fields, kind_burst=LINES_A_MINUTE)
             case "journal_recovered":
                 pass  # its line names who asked for it: `recovering.py`
