@@ -95,9 +95,11 @@ class Greeting:
         self.look()
 
     def closed(self, node: NodeId) -> None:
-        """The stream to this member closed, perhaps with the word that we are let go."""
-        leader = leader_of(self._data)
-        if self._reached and self._data.context.now < self._doubt_until and leader is not None and leader.node == node:
+        """The stream to this member closed, perhaps with the word that we are let go. A learner may be let go at any
+        time: once there are enough voters."""
+        data, leader = self._data, leader_of(self._data)
+        doubts = data.context.now < self._doubt_until or not data.votes
+        if self._reached and doubts and leader is not None and leader.node == node:
             self._reached = False
             self.wait()
 

@@ -107,3 +107,26 @@ def test_a_voter_that_was_taken_for_dead_asks_after_a_close() -> None:
     assert greets_after_a_close()
     bench.now += DOUBT_S
     assert not greets_after_a_close()
+
+
+def test_a_learner_asks_after_a_close_whether_it_is_let_go() -> None:
+    """The voter in whose place it was to come is back, and the word for that is lost: it kept its copy for as long as
+    that leader led."""
+    bench = Bench(3)
+    s1, _, s3 = bench.voters
+    stored, ballot = s3.disk[JOURNAL], Ballot(BALLOT_ROUND, s1.replica)
+    places = stored.base.configuration.voters
+    learns = replace(stored.base, configuration=Configuration(places[:2], learners=places[2:]))
+    s3.disk[JOURNAL] = replace(stored, base=learns)
+    s3.start()
+    s3.view.rows[s1.node] = BootId(b"\1" * 8), {JOURNAL: ballot}
+    s3.act(s3.journals.start(bench.now))
+    append = Append(
+        journal=JOURNAL, sender=s1.replica, receiver=s3.replica, ballot=ballot, before=START, entries=(), commit=0,
+    )  # fmt: skip
+    s3.act(s3.journals.receive(s1.node, append, bench.now))
+    bench.sent.clear()
+    s3.act(s3.journals.closed(s1.node, bench.now))
+    bench.now += 2.0
+    s3.act(s3.journals.advance(bench.now))
+    assert greetings(bench) == 1
