@@ -89,6 +89,8 @@ class RegistryMembership:
             del claims[id]
             if not claims:
                 del self._claims[journal]
+        if self.member(id).standing is ProcessStanding.LEFT:
+            return
         found: dict[JournalId, Ballot] = {}
         for _, value in self._node.announcements.of(id, KIND_JOURNAL_CLAIM):
             try:
@@ -156,7 +158,7 @@ class RegistryMembership:
         return sorted(self._claimed)
 
     def claimed(self) -> Collection[JournalId]:
-        """The journals that any row claims: also that of a member that is gone, as long as it is remembered."""
+        """The journals that any row claims: also that of a member that is dead, as long as it is remembered."""
         return self._claims.keys()
 
     def leaderless(self) -> Collection[JournalId]:

@@ -214,9 +214,11 @@ def test_journal_is_unled_until_who_claims_it_is_back_or_has_left() -> None:
     assert (trio.asked.last_leader(JOURNAL), trio.asked.last_leader(JournalId(b"k" * 16))) == (trio.two.id, None)
     later = trio.cluster.now + CLAIM_COUNTS_S
     assert (trio.asked.unled([], later), trio.asked.unled([JOURNAL], later)) == ([], [JOURNAL])
+    assert [*trio.asked.claimed()] == [JOURNAL], "`saga list` names it for longer"
     trio.cluster.act(trio.one, trio.one.node.force_leave(trio.two.id, trio.cluster.now))
     trio.cluster.run(5.0)
     assert trio.unled() == []
+    assert [*trio.asked.claimed()] == [], "nor does `saga list` any more"
 
 
 def test_leaderless_copy_elsewhere_makes_its_journal_unled() -> None:
