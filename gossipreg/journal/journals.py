@@ -385,11 +385,12 @@ class Journals:
 
     def _settle_all(self, journal: JournalId | None = None) -> None:
         """`journal`: no other one had an input. With 1,000 of them, a look at all after each message takes too long."""
-        found = None if journal is None else self.replicas.get(journal)
-        replicas = [*self.replicas.values()] if journal is None else [] if found is None else [found]
-        over = any(replica.data.over or replica.data.unneeded for replica in replicas)
-        for replica in replicas:
-            replica.settle()
+        some = [*self.replicas] if journal is None else [journal] if journal in self.replicas else []
+        over = [id for id in some if self.replicas[id].data.over or self.replicas[id].data.unneeded]
+        for id in some:
+            self.replicas[id].settle()
+        for id in over:
+            self.replicas[id] = self.replicas.pop(id)  # those that have ended stand in that order
         if over:
             self._forget_ended()
 

@@ -9,7 +9,7 @@ from gossipreg.journal.effects import ProposalOutcome
 from gossipreg.journal.leading import ProposalRefused
 from gossipreg.journal.membership import ProcessStanding
 from gossipreg.journal.messages import AskLeader, ReplicaDismissed
-from gossipreg.journal.model import NO_BALLOT, Configuration, EntryKind, JournalId
+from gossipreg.journal.model import NO_BALLOT, Ballot, Configuration, EntryKind, JournalId, Position
 from gossipreg.journal.tuning import JournalTuning
 from tests.journal.by_hand import JOURNAL, Bench, Voter
 from tests.journal.cluster import Cluster, Sidecar
@@ -300,6 +300,21 @@ def test_the_oldest_ended_journals_are_forgotten(monkeypatch: pytest.MonkeyPatch
     bench.exchange(bench.voters[0], bench.voters[1])
     assert all(JOURNAL not in voter.journals.replicas for voter in bench.voters[:2])
     assert all(JOURNAL not in voter.disk for voter in bench.voters[:2])
+
+
+def test_last_journal_that_ended_is_not_forgotten_for_an_older_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy may be here for years before its journal ends, and was forgotten at once, since it began before others."""
+    monkeypatch.setattr(journals_module, "MAX_ENDED", 1)
+    bench = Bench(3)
+    s1, s2, s3 = bench.voters
+    later = JournalId(b"k" * 16)
+    s3.disk[later] = replace(s3.disk[JOURNAL], journal=later)
+    s3.start()
+    for journal in (later, JOURNAL):
+        s3.journals.replicas[journal].data.log.last = Position(Ballot(1, s1.replica), 1)
+        over = ReplicaDismissed(journal=journal, sender=s2.replica, receiver=s3.replica, ballot=NO_BALLOT)
+        s3.act(s3.journals.receive(s2.node, over, bench.now))
+    assert [*s3.journals.replicas] == [JOURNAL]
 
 
 def test_the_end_is_no_kind_of_a_state_machine() -> None:
