@@ -119,7 +119,7 @@ class JournalRuntime:
         """What our row says: whether we take copies."""
         self._timers = PartTimers(pump, "journal_advance", deadline=self._deadline, advance=self._advance)
         pump.members.follow("journals", self._on_members)
-        pump.announcements.follow("journals", self._on_members)
+        pump.announcements.follow("journals", partial(self._on_members, announced=True))
         pump.events.follow("journals", self._on_event)
 
     async def run(
@@ -214,14 +214,15 @@ class JournalRuntime:
         self.act(effects)
         return True
 
-    def _on_members(self, ids: Sequence[NodeId]) -> None:
-        """These members, or what they announce, changed."""
+    def _on_members(self, ids: Sequence[NodeId], *, announced: bool = False) -> None:
+        """These members, or only what they announce, changed. No copy here decides by what we announce ourselves: else
+        1,000 claims would be 1,000 looks at all copies."""
         self.membership.follow(ids, self._pump.now())
         for id in ids:
             self._close_stream_if_gone(id)
-        if self.journals is not None:
+        if self.journals is not None and not (announced and [*ids] == [self._node.id]):
             self.leaderless.look(self.journals.replicas, self._pump.now())
-        self._input("journal_members", lambda journals, now: journals.members_changed(now))
+            self._input("journal_members", lambda journals, now: journals.members_changed(now))
         self._tell(partial(self._follower.on_members, ids))
 
     def _close_stream_if_gone(self, id: NodeId) -> None:
