@@ -179,14 +179,22 @@ class LocalConnection:
         if self._answered is not None:
             self._answered.set()
             self._answered = None
+        self.note_asked()
+
+    def note_asked(self) -> None:
+        """The client has asked something: this connection is not the one that has been idle for longest."""
         self._places.note(self, may_rest=not (self._speaker is not None and self._speaker.stays))
 
-    async def let_others(self, reply_bytes: int) -> None:
-        """Return when the next request may be answered."""
+    def ends_turn(self, reply_bytes: int) -> bool:
+        """Note a request that was answered with so many bytes, or begun. Returns whether `let_others` is due."""
         self._turn_bytes += REQUEST_COST_BYTES + reply_bytes
+        return self._turn_bytes >= TURN_BYTES or self.outgoing.waiting_bytes > LET_READ_BYTES
+
+    async def let_others(self) -> None:
+        """Return when the next request may be answered."""
         if self.outgoing.waiting_bytes > LET_READ_BYTES:
             await self.outgoing.wait_flushed()
-        elif self._turn_bytes >= TURN_BYTES:
+        else:
             self._turn_bytes = 0
             await trio.lowlevel.checkpoint()
 

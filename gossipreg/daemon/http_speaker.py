@@ -128,7 +128,8 @@ class HttpSpeaker:
             response = replace(response, close=True)  # lines follow that nobody takes
         keep = self._respond(response, head)
         self._connection.end_answer()
-        await self._connection.let_others(len(response.body))
+        if self._connection.ends_turn(len(response.body)):
+            await self._connection.let_others()
         return keep
 
     async def _result(self, method: str, params: Params) -> bytes:
@@ -199,7 +200,8 @@ class HttpSpeaker:
     async def _push_answer(self, kind: bytes, value: bytes) -> None:
         self.push(b'{"%s":' % kind, value, b"}\n", *self._calls.take_opening())
         self._connection.end_answer()
-        await self._connection.let_others(len(value))
+        if self._connection.ends_turn(len(value)):
+            await self._connection.let_others()
 
     def push(self, *pieces: bytes) -> None:
         """Write whole lines to the stream. On a connection without a stream they are dropped."""
