@@ -153,6 +153,12 @@ class RegistryMembership:
             if row is not None and row.member is not None and row.member_generation == row.content_version.generation:
                 yield LeaderClaim(ballot, id, row.member.boot_id)
 
+    def is_there(self, journal: JournalId) -> bool:
+        """Whether a member that runs says so: it leads the journal, or has a copy that nobody leads."""
+        seen = ((self.member(claim.node), claim.boot_id) for claim in self.claims(journal))
+        led = any(member.runs and member.boot_id == boot_id for member, boot_id in seen)
+        return led or any(self.member(node).runs for node in self.leaderless_at(journal))
+
     def leaders(self) -> list[NodeId]:
         """The members whose row claims any journal."""
         return sorted(self._claimed)

@@ -30,8 +30,10 @@ class JournalsOfRuntime:
         return () if journals is None else [id for id, one in journals.replicas.items() if not one.data.ended]
 
     def ended(self) -> Collection[JournalId]:
+        """One that another member leads, or has a copy of, was recovered by hand after its end."""
         journals = self.runtime.journals
-        return () if journals is None else [id for id, one in journals.replicas.items() if one.data.ended]
+        ended = [] if journals is None else [id for id, one in journals.replicas.items() if one.data.ended]
+        return [id for id in ended if not self.runtime.membership.is_there(id)]
 
     def led_ms(self, journal: JournalId, now: float) -> int:
         journals = self.runtime.journals
