@@ -109,12 +109,33 @@ def test_a_running_sidecar_has_no_click_and_no_child(tmp_path: Path) -> None:
         with pytest.raises(ChildProcessError):
             os.waitpid(-process.pid, os.WNOHANG)
         assert Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text() == ""
+        assert os.sched_getaffinity(process.pid) == os.sched_getaffinity(0), "it may run on each core"
         with Client(socket) as client:
             client.call("leave")
         loaded = process.stdout.read().split()
     assert process.returncode == 0
     assert "gossipreg.core.node" in loaded
     assert {"click", "inspect", "gossipreg.cli.commands", "gossipreg.cli.join"}.isdisjoint(loaded)
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+def test_the_child_leaves_the_core_on_which_it_began() -> None:
+    program = (
+        "import os; from gossipreg.cli import join_light as light; all = os.sched_getaffinity(0); one = min(all)\n"
+        "os.sched_setaffinity(0, {one}); os.sched_yield(); os.sched_setaffinity(0, all)\n"
+        "light.PROCESSOR = PLACE; light._leave_core(); print(all - os.sched_getaffinity(0) <= {one}, "
+        "len(all) - len(os.sched_getaffinity(0)))"
+    )
+    assert ended([sys.executable, "-c", program.replace("PLACE", "light.PROCESSOR")]) == (0, "True 1\n", "")
+    assert ended([sys.executable, "-c", program.replace("PLACE", "999")]) == (0, "True 0\n", "")
+
+
+def test_child_with_one_core_stays_on_it() -> None:
+    program = (
+        "import os; from gossipreg.cli.join_light import _leave_core; one = {min(os.sched_getaffinity(0))}\n"
+        "os.sched_setaffinity(0, one); _leave_core(); print(os.sched_getaffinity(0) == one)"
+    )
+    assert ended([sys.executable, "-c", program]) == (0, "True\n", "")
 
 
 def test_where_no_process_is_left_it_reads_the_line_itself(tmp_path: Path) -> None:
