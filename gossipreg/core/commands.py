@@ -90,10 +90,10 @@ class NodeCommands(View):
         self._row_acks.end()
 
     def force_leave(self, id: NodeId, now: float) -> list[Effect]:
-        """Declare a dead or suspected member left, for the whole cluster. Raises Refused if it is alive or has left,
-        NotFound if it is not known."""
+        """Declare a dead or suspected member left, for the whole cluster, also one that was replaced. Raises Refused if
+        it is alive or has left, NotFound if it is not known."""
         self._begin(now)
-        check_gone(self.member(id, now), own=id == self.id)
+        check_gone(self.member_or_replaced(id, now), own=id == self.id)
         self._declare_left(id)
         return self._end()
 

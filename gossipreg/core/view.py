@@ -28,7 +28,7 @@ from gossipreg.core.session.sessions import PeerSessions
 from gossipreg.core.table.announcements import Announcements
 from gossipreg.core.table.catalog import Catalog
 from gossipreg.core.table.membership import MembershipIndex, state_of
-from gossipreg.core.table.names import MemberNames
+from gossipreg.core.table.names import ID_DIGITS, MemberNames
 from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.row import Row, Standing
 from gossipreg.core.table.table import Table
@@ -229,6 +229,11 @@ class View:
         row = self.row(id)
         return id.hex() if row is None or row.member is None else row.member.name
 
+    def name_of_gone(self, id: NodeId) -> str:
+        """As `name`; of a dead member that was replaced NAME.ID8, since the living one has the name."""
+        name = self.name(id)
+        return name if self.names.replaced_by(id) is None else f"{name}.{id.hex()[:ID_DIGITS]}"
+
     def rtt_s(self, id: NodeId) -> float | None:
         return 0.0 if id == self.id else self._round_trips.smoothed_s(id)
 
@@ -248,13 +253,23 @@ class View:
         infos = (self.member(id, now) for id in sorted(rows))
         return [info for info in infos if info is not None]
 
+    def replaced_members(self, now: float) -> list[MemberInfo]:
+        """The dead members that `members` leaves out, since a living one of their name has replaced them."""
+        infos = (self.member_or_replaced(id, now) for id in sorted(self.table.rows) if self.names.replaced_by(id))
+        return [info for info in infos if info is not None and info.state != "left"]
+
     def member(self, id: NodeId, now: float) -> MemberInfo | None:
         """One member. None if it is unknown, if its row is quarantined, or if it is dead and was replaced by a member
         of its name at its address. A replaced member is only not shown: the table keeps its death, so that a member
         that was partitioned away does not bring it back."""
+        return None if self._membership.names.replaced_by(id) is not None else self.member_or_replaced(id, now)
+
+    def member_or_replaced(self, id: NodeId, now: float) -> MemberInfo | None:
+        """As `member`, of one that is dead and was replaced, too: what it announced counts, so an operator may have to
+        declare it left."""
         row = self.table.rows.get(id)
         standing = None if row is None else row.standing
-        if row is None or row.member is None or standing is None or self._membership.names.replaced_by(id) is not None:
+        if row is None or row.member is None or standing is None:
             return None
         state, since, reason = state_of(row), row.changed_at, self._membership.reason(row)
         suspicion = self._detector.suspicion(id)

@@ -36,8 +36,9 @@ class ForceLeave:
 
     def declare(self, text: str, by: Caller) -> list[MemberInfo]:
         """Declare the members that `text` names left, and return them. Raises NotFound, or Refused if all of them are
-        alive or have left."""
-        found = meant(self._node.members(self._pump.now()), text)
+        alive or have left. A dead one that was replaced by a living one of its name counts, though no list shows it."""
+        now = self._pump.now()
+        found = meant([*self._node.members(now), *self._node.replaced_members(now)], text)
         for one in found:
             self._declare(one, by)
         return found

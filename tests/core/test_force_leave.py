@@ -92,3 +92,35 @@ def test_one_that_missed_it_does_not_bring_it_back() -> None:
     assert cluster.until(lambda: cluster.converged([*others, away]), 60)
     assert cluster.all_say(others, dead, "left")
     assert cluster.state_at(away, dead) in ("left", "dead"), "in no case alive"
+
+
+def replaced(cluster: Cluster, hosts: list[Host]) -> NodeId:
+    """Kill the third host and start it with an empty data directory; the id that it had."""
+    old, host = hosts[2].id, hosts[2]
+    cluster.crash(host)
+    cluster.run(0.2)
+    host.durable = False
+    cluster.start(host, [hosts[0]])
+    assert cluster.until(cluster.converged, 10)
+    assert cluster.until(lambda: hosts[0].node.names.replaced_by(old) == host.id, 5)
+    return old
+
+
+def test_replaced_dead_member_is_left_while_its_namesake_lives() -> None:
+    cluster, hosts = grown()
+    old = replaced(cluster, hosts)
+    assert hosts[0].node.member(old, cluster.now) is None, "no list shows it"
+    force_leave(cluster, hosts[0], old)
+    assert cluster.until(
+        lambda: all(host.node.table.rows[old].declared_left for host in (hosts[0], hosts[1], hosts[4])), 2
+    )
+    assert cluster.all_say(hosts, hosts[2], "alive")
+    assert hosts[0].node.replaced_members(cluster.now) == []
+
+
+def test_replaced_member_is_named_apart_from_the_living_one() -> None:
+    cluster, hosts = grown()
+    old = replaced(cluster, hosts)
+    node = hosts[0].node
+    assert node.name_of_gone(old) == f"{hosts[2].name}.{old.hex()[:8]}"
+    assert node.name_of_gone(hosts[2].id) == hosts[2].name

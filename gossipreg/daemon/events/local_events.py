@@ -122,7 +122,7 @@ class LocalEvents:
         )  # fmt: skip
         self._shown = EventsShown(self._events, journals, self._reports.counts)
         self._asked = AskedMembers(
-            self._events, self._registry, name=self._node.name, now=self._pump.now, carry_out=self._carry_out,
+            self._events, self._registry, name=self._node.name_of_gone, now=self._pump.now, carry_out=self._carry_out,
             runtime=self.runtime, source=self.source,
         )  # fmt: skip
 
@@ -204,12 +204,13 @@ class LocalEvents:
         return self.registry.all_groups()
 
     def away_with(self, group: str) -> list[str]:
-        """The names of the members that have this group so, and do not run."""
-        return [self._node.name(node) for node in self.registry.away_with(group)]
+        """The names of the members that have this group so, and do not run; NAME.ID8 where another one of that name
+        came back in its place and runs."""
+        return [self._node.name_of_gone(node) for node in self.registry.away_with(group)]
 
     def dead_participants(self) -> list[str]:
         """The names of the members that may have handled events, and are dead."""
-        return [self._node.name(node) for node in self.registry.dead_participants()]
+        return [self._node.name_of_gone(node) for node in self.registry.dead_participants()]
 
     def instances_of(self, group: str) -> int:
         """How many members have a subscription of this group now."""
