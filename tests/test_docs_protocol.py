@@ -33,6 +33,7 @@ FACTS = (
     f"kind {layout.KIND_HEALTH}: the health",
     f"kind {layout.KIND_JOURNAL_CLAIM}: a journal that the member leads, kind {layout.KIND_JOURNAL_HOST}: its host,",
     f"kind {layout.KIND_SUBSCRIPTION}: a subscription to events, kind {layout.KIND_GROUP}: a group of subscriptions",
+    f"kind {layout.KIND_JOURNAL_LEADERLESS}: a journal of which it has a copy,",
     f"{64 - generation.RANDOM_BITS} bits of wall-clock milliseconds and {generation.RANDOM_BITS} random bits",
     f"An entry takes at most {layout.PART_BYTES} bytes",
     "page with base 0 begins",
