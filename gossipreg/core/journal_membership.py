@@ -42,6 +42,8 @@ class RegistryMembership:
         self._leaderless_of: dict[NodeId, tuple[JournalId, ...]] = {}
         self._hosts: dict[NodeId, AnnouncedHost] = {}
         self._seen: dict[NodeId, SeenMember] = {}
+        self._decisive: dict[NodeId, tuple[object, ...]] = {}
+        """What copies decide by, of each member that claims a journal or takes copies."""
         self._slots: dict[JournalId, int] = {}
         """Where our own claims stand in our row."""
         self._leaderless_slots: dict[JournalId, int] = {}
@@ -53,15 +55,36 @@ class RegistryMembership:
 
     # -- following the table -----------------------------------------------------------------------------------------
 
-    def follow(self, ids: Iterable[NodeId], now: float) -> None:
-        """These members changed: their standing, their process, or what they announce."""
+    def follow(self, ids: Iterable[NodeId], now: float) -> bool:
+        """These members changed: their standing, their process, or what they announce. Returns whether a copy may
+        decide otherwise now: it does by claims and hosts of others, and not by their other announcements, or ours."""
         if self._synced_at is None and self._node.synced:
             self._synced_at = now
+        decisive = False
         for id in ids:
             self._see(id, now)
             self._read_claims(id)
             self._read_leaderless(id)
             self._read_host(id)
+            decisive = self._note_decisive(id) or decisive
+        return decisive
+
+    def _note_decisive(self, id: NodeId) -> bool:
+        """Whether what copies decide by has changed since the last time."""
+        if id == self._node.id:
+            return False
+        before = self._decisive.pop(id, None)
+        claims, host = self._claimed.get(id, ()), self._hosts.get(id)
+        if not claims and host is None:
+            return before is not None
+        ballots = tuple((journal, self._claims[journal][id]) for journal in claims)
+        self._decisive[id] = self._is_of_its_process(id), self._seen.get(id), host, ballots
+        return self._decisive[id] != before
+
+    def _is_of_its_process(self, id: NodeId) -> bool:
+        """Whether what this member announces is of its present process."""
+        row = self._node.table.rows.get(id)
+        return row is not None and row.member is not None and row.member_generation == row.content_version.generation
 
     def _see(self, id: NodeId, now: float) -> None:
         row = self._node.table.rows.get(id)
@@ -150,7 +173,7 @@ class RegistryMembership:
         rows = self._node.table.rows
         for id, ballot in self._claims.get(journal, {}).items():
             row = rows.get(id)
-            if row is not None and row.member is not None and row.member_generation == row.content_version.generation:
+            if row is not None and row.member is not None and self._is_of_its_process(id):
                 yield LeaderClaim(ballot, id, row.member.boot_id)
 
     def is_there(self, journal: JournalId) -> bool:

@@ -120,7 +120,8 @@ async def test_own_claim_is_no_change_of_the_members_for_the_copies(tmp_path: Pa
             one.pump.order(lambda now: membership.withdraw(journal, now))
             looks.assert_not_called()
             assert told.call_count == 2
-            one.pump.announcements.publish((one.node.id, NodeId(b"o" * 16)))
+            with patch.object(membership, "follow", return_value=True):
+                one.pump.announcements.publish((NodeId(b"o" * 16),))
             looks.assert_called_once()
 
 
