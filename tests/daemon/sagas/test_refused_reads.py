@@ -33,7 +33,10 @@ def sidecar() -> tuple[Any, Any, list[tuple[str, Exception]]]:
     """(node, pump, what was logged as a bug)"""
     bugs: list[tuple[str, Exception]] = []
     announced = SimpleNamespace(members=lambda: ())
-    node = SimpleNamespace(id=NodeId(b"n" * 16), name=lambda _: "n", row_ids=lambda: (), announcements=announced)
+    node = SimpleNamespace(
+        id=NodeId(b"n" * 16), name=lambda _: "n", name_of_gone=lambda _: "n", row_ids=lambda: (),
+        announcements=announced,
+    )  # fmt: skip
     return node, SimpleNamespace(now=lambda: 7.0, bug=lambda *said: bugs.append(said)), bugs
 
 
