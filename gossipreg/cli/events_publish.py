@@ -58,6 +58,7 @@ def publish(
         raise click.UsageError("--timeout is 0: no disk answers within that, so give more.")
     given["extensions"] = extensions_of_environment(given["extensions"])
     params = {name: value for name, value in given.items() if value not in (None, {})}
+    drawn = "id" not in params
     params.setdefault("id", uuid.uuid4().hex)
     if data is not None:
         raw = _from_stdin() if data == "-" else data.encode(errors="surrogateescape")
@@ -79,7 +80,8 @@ def publish(
         return
     print_line(result["id"])
     if result["duplicate"]:
-        say("duplicate: the event with this id is there already, and counts once")
+        if not drawn:  # else the sidecar itself has sent it again, to the next leader
+            say("duplicate: the event with this id is there already, and counts once")
     elif not result["groups"]:
         say("Warning: no group subscribes to it, so nobody gets it")
 

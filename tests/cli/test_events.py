@@ -114,6 +114,13 @@ def test_a_duplicate_is_told_on_stderr_alone(taking: FakeSidecar, command: Comma
     assert (ended.code, json.loads(ended.out)["duplicate"], ended.err) == (0, True, "")
 
 
+def test_an_event_whose_id_was_drawn_is_called_no_duplicate(taking: FakeSidecar, command: Command) -> None:
+    """Its sidecar sent it again by itself, after another one took the lead."""
+    taking.answers["publish"] = lambda _: PUBLISHED | {"duplicate": True}
+    ended = command("events", "publish", "a.b")
+    assert (ended.code, ended.err) == (0, "")
+
+
 def test_help_of_publish_tells_how_data_is_read(command: Command) -> None:
     said = " ".join(command("events", "publish", "--help").out.split())
     assert "DATA that is - is read from stdin. Any other is the data as it stands: @FILE reads no file" in said
