@@ -227,10 +227,14 @@ _KEEP_GENERATION = "UPDATE generation SET last = ?, unmet = unmet || ' ' || ?"
 def _lock(folder: Path) -> int:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except (OSError, ValueError) as error:
         number, why = (error.errno, error.strerror) if isinstance(error, OSError) else (None, error)
         raise cannot_start(f"data directory {folder}: {why}; choose another --data-dir", number) from None
+    try:
+        fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        why = f"cannot open {folder / LOCK}: {error.strerror}; {MEND}"
+        raise cannot_start(f"data directory {folder}: {why}", error.errno) from None
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

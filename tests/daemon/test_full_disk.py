@@ -6,7 +6,7 @@ import pytest
 from trio.testing import MockClock
 
 from gossipreg.daemon.data_directory import DataDirectory
-from gossipreg.errors import CannotKeep
+from gossipreg.errors import CannotKeep, CannotStart
 from gossipreg.model import Health
 from tests.daemon.kept_services import ME, ROOT, WEB, Started
 
@@ -75,3 +75,9 @@ async def test_a_services_file_is_followed_on_a_full_disk(
         monkeypatch.undo()
 
     await started.run(use, file=[a, b])
+
+
+def test_a_lock_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    (tmp_path / "lock").mkdir()  # for root too; of another user's it says "Permission denied"
+    with pytest.raises(CannotStart, match=r"cannot open .*/lock: Is a directory; correct that, or choose another"):
+        DataDirectory(str(tmp_path))
