@@ -24,6 +24,13 @@ class LeaveTimer:
     journal: JournalId
 
 
+def is_needed(data: ReplicaData) -> bool:
+    """Whether the voters that live are a majority only with this replica."""
+    others = data.other_voters()
+    living = {place.replica for place in others if data.context.membership.member(place.node).runs}
+    return data.votes and bool(others) and not data.configuration.has_majority(living)
+
+
 class JournalDeparture:
     def __init__(self, data: ReplicaData) -> None:
         self._data = data
@@ -36,7 +43,7 @@ class JournalDeparture:
     def look(self, leads: bool) -> None:
         """Members, rows, the configuration, or whether we lead, changed."""
         data, context = self._data, self._data.context
-        if not self.begun or leads or data.out is not None or not self._is_needed():
+        if not self.begun or leads or data.out is not None or not is_needed(data):
             return
         leader = leader_of(data)
         place = None if leader is None else data.place_of(leader.ballot.replica)
@@ -47,16 +54,9 @@ class JournalDeparture:
             self._until = context.now + context.tuning.leave_s
             context.timers.set(LeaveTimer(data.journal), self._until)
 
-    def _is_needed(self) -> bool:
-        """Whether the voters that live are a majority only with this one."""
-        data = self._data
-        others = data.other_voters()
-        living = {place.replica for place in others if data.context.membership.member(place.node).runs}
-        return data.votes and bool(others) and not data.configuration.has_majority(living)
-
     def allows(self, leads: bool) -> bool:
         """Whether our member may leave, as far as this replica is concerned."""
         if not self.begun or self._data.out is not None:
             return self.begun
         waited = self._until is not None and self._data.context.now >= self._until
-        return not leads and (waited or not self._is_needed())
+        return not leads and (waited or not is_needed(self._data))

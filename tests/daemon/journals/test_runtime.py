@@ -18,6 +18,7 @@ from gossipreg.errors import NoDataDirectory, Unavailable
 from gossipreg.journal.confirmations import Confirmations
 from gossipreg.journal.effects import ProposalOutcome
 from gossipreg.journal.leading import ProposalRefused
+from gossipreg.journal.membership import ProcessStanding, SeenMember
 from gossipreg.journal.model import Ballot, ReplicaId
 from gossipreg.model import MemberInfo, NodeId
 from tests.daemon.journals.sidecars import a_sidecar, alone, cluster, until
@@ -282,6 +283,21 @@ async def test_a_leave_does_not_wait_for_ever_for_a_journal(tmp_path: Path) -> N
             began = trio.current_time()
             assert not await leave_journals(owner.runtime)
             assert trio.current_time() - began == pytest.approx(LEAVE_JOURNALS_S, abs=0.5)
+
+
+async def test_a_leave_that_takes_the_majority_away_is_no_quiet_one(tmp_path: Path) -> None:
+    async with cluster(tmp_path, "a", "b", "c") as (_, sidecars):
+        owner, leaving, other = sidecars
+        journal = await owner.open_journal()
+        await until(lambda: all(each.voters(journal) == 3 for each in sidecars))
+        seen = leaving.runtime.membership.member
+
+        def without_other(node: NodeId) -> SeenMember:
+            found = seen(node)
+            return found._replace(standing=ProcessStanding.LEFT) if node == other.node.id else found
+
+        with patch.object(leaving.runtime.membership, "member", without_other):
+            assert not await leave_journals(leaving.runtime)
 
 
 async def test_sidecar_goes_on_where_journals_cannot_be_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
