@@ -166,7 +166,7 @@ class Greeting:
         data, found = self._data, dict[Hashable, tuple[NodeId, ReplicaMessage]]()
         for place in () if data.votes else data.other_voters():
             member = data.context.membership.member(place.node)
-            if member.runs and member.boot_id not in self._answered:
+            if place.node != data.context.node and member.runs and member.boot_id not in self._answered:
                 ask = AskLeader(
                     journal=data.journal, sender=data.replica, receiver=place.replica, number=NO_QUESTION
                 )  # fmt: skip

@@ -57,12 +57,14 @@ class LostNotices:
         self._told: dict[NodeId, _Told] = {}
 
     def tell(self, data: ReplicaData) -> None:
-        """Tell all that may wait for an answer of this lost copy: the others of the journal, and its last leader."""
+        """Tell all members that may wait for an answer of this lost copy: those with another of the journal, and its
+        last leader. Our own member may be one of them, by a copy that it lost before."""
         others = {place.replica: place.node for place in data.configuration.places}
         if data.heard is not None:
             others[data.heard.claim.ballot.replica] = data.heard.claim.node
-        others.pop(data.replica, None)
         for replica, node in others.items():
+            if node == self._context.node:
+                continue
             notice = ReplicaLost(journal=data.journal, sender=data.replica, receiver=replica)
             told = self._told.setdefault(node, _Told())
             told.notices[data.journal, data.replica, replica] = notice

@@ -148,6 +148,19 @@ def test_a_question_of_a_learner_that_is_answered_is_asked_no_more() -> None:
     assert s3.journals.next_deadline() == float("inf")
 
 
+def test_a_learner_does_not_ask_its_own_member() -> None:
+    """It had lost a voter of this journal, and nobody would answer for that."""
+    bench, s1, s3 = learner()
+    stored = s3.disk[JOURNAL]
+    first, second = stored.base.configuration.voters
+    learns = replace(stored.base.configuration, voters=(first, second._replace(node=s3.node)))
+    s3.disk[JOURNAL] = replace(stored, base=replace(stored.base, configuration=learns))
+    bench.forget_messages_of(s3)
+    s3.start()
+    s3.act(s3.journals.start(bench.now))
+    assert [(sender, receiver) for sender, receiver, _ in bench.sent] == [(s3, s1)]
+
+
 def test_an_answer_to_another_question_answers_none_of_a_learner() -> None:
     """As a voter it asked whether this one leads, for a pre-vote; whether the journal is still there it did not ask."""
     bench, s1, s3 = learner()

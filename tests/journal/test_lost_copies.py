@@ -4,9 +4,10 @@ from functools import partial
 
 import pytest
 
+from gossipreg.journal.effects import SendMessage
 from gossipreg.journal.membership import ProcessStanding, SeenMember
 from gossipreg.journal.messages import ReplicaLost, ReplicaMessage
-from gossipreg.journal.model import JournalId, ReplicaId
+from gossipreg.journal.model import Ballot, JournalId, ReplicaId
 from tests.journal.cluster import Cluster, Sidecar
 from tests.journal.stored import Disk
 
@@ -63,6 +64,17 @@ def test_a_database_that_is_whole_again_loses_nothing() -> None:
     cluster.run(30.0)
     assert kept in voters(owner, journal)
     assert second.journals.replicas[journal].data.log.last.index == owner.journals.replicas[journal].data.log.last.index
+
+
+def test_no_notice_goes_to_the_member_itself() -> None:
+    """Found by the laboratory, scenario journal, seed 130061: a member whose disk went back in time had led under the
+    id of a copy that it lost, and sent itself a notice every half minute, for ever."""
+    cluster, journal, owner, second = three_copies()
+    data = second.journals.replicas[journal].data
+    data.hear(Ballot(data.promised.round + 1, ReplicaId(b"e" * 16)), second.node)
+    effects = second.journals.retire(cluster.now)
+    told = {effect.node for effect in effects if isinstance(effect, SendMessage)}
+    assert told == {owner.node, cluster.sidecars[2].node}
 
 
 @pytest.mark.parametrize("lost", [1, 3])
