@@ -7,14 +7,15 @@ wanted (`copies.py`), or how entries reach them.
     gone for a minute, or lost -> TakeReplica to the first candidate -> ReplicaTaken -> learner, in an entry
     -> lacks no more than one append -> voter in place of the one that is gone, in an entry
 
-A member that is gone may be back with its copy. A copy that is lost, or that went back in time, never is.
+A member that is gone may be back with its copy. A copy that is lost, or that went back in time, never is. Where all
+other voters have left, or are about to, and no member takes a copy, the journal goes on with that of the leader alone.
 """
 
 from dataclasses import dataclass
 
 from gossipreg.journal.copies import candidates, missing, next_configuration
 from gossipreg.journal.leading import Leading
-from gossipreg.journal.membership import JournalHost
+from gossipreg.journal.membership import JournalHost, ProcessStanding
 from gossipreg.journal.messages import ReplicaRefused, ReplicaTaken, TakeReplica
 from gossipreg.journal.model import Ballot, Configuration, JournalId, ReplicaId, ReplicaPlace
 from gossipreg.journal.replica_data import ReplicaData
@@ -70,7 +71,9 @@ class Replacing:
         if self._taken:
             self._add_learners(configuration, bad)
             return
-        following = next_configuration(configuration, bad, self._near(), data.context.tuning.copies)
+        following = (
+            next_configuration(configuration, bad, self._near(), data.context.tuning.copies) or self._ours_alone()
+        )
         if following is not None:
             leading.propose_configuration(following)
             return
@@ -94,7 +97,7 @@ class Replacing:
         configuration, wanted = data.configuration, data.context.tuning.copies
         voters = len(configuration.voters)
         made = sum(not self._is_gone(place) for place in configuration.learners)
-        found = candidates(data.journal, configuration, self._bad(), data.context.membership.hosts())
+        found = self._candidates()
         willing = sum(self._may_ask(host.node, SOON_S) for host in found)
         return max(voters, wanted) if voters + made + willing >= wanted else voters
 
@@ -143,6 +146,25 @@ class Replacing:
         now = self._data.context.now
         return {replica for replica, due in self._gone.items() if due <= now}
 
+    def _leaves(self, place: ReplicaPlace) -> bool:
+        """Whether its member has left, or said that it is about to."""
+        seen = self._data.context.membership.member(place.node)
+        return seen.standing is ProcessStanding.LEFT or self._leaving.get(place.replica) == seen.boot_id
+
+    def _ours_alone(self) -> Configuration | None:
+        """Only our copy, where it is the last one. A voter that is about to leave still votes for that. One that is
+        dead may be back, so the journal waits for it."""
+        data = self._data
+        others, configuration = data.other_voters(), data.configuration
+        ours = data.place_of(data.replica)
+        if ours is None or not self._leaving or not all(map(self._leaves, others)):
+            return None
+        if not all(map(self._is_gone, configuration.learners)) or any(
+            self._may_ask(one.node) for one in self._candidates()
+        ):
+            return None
+        return Configuration((ours,))
+
     def _near(self) -> set[ReplicaId]:
         """The learners that have caught up, and lack no more than one append. A learner whose disk is slower than ours
         always lacks something while the journal is in use: if it had to lack nothing, it would never vote."""
@@ -155,6 +177,13 @@ class Replacing:
 
     # -- new copies --------------------------------------------------------------------------------------------------
 
+    def _candidates(self) -> list[JournalHost]:
+        """The members that could take a copy, best first."""
+        data = self._data
+        leaving = {place.node for place in data.configuration.places if self._leaves(place)}
+        hosts = [host for host in data.context.membership.hosts() if host.node not in leaving]
+        return candidates(data.journal, data.configuration, self._bad(), hosts)
+
     def _take(self, configuration: Configuration, bad: set[ReplicaId]) -> None:
         """Ask for the copies that are missing."""
         data, context = self._data, self._data.context
@@ -163,7 +192,7 @@ class Replacing:
             self._rest(configuration)
             return
         free = len(self._at_work - {data.journal}) < context.tuning.replacing_at_once
-        found = candidates(data.journal, configuration, bad, context.membership.hosts())
+        found = self._candidates()
         if not found:
             self._rest(configuration)
             return

@@ -81,6 +81,40 @@ def test_without_another_host_one_of_a_bare_majority_waits_2_s() -> None:
     assert cluster.leader(journal) is owner
 
 
+def test_the_last_voter_keeps_the_journal_when_the_others_leave() -> None:
+    cluster, journal, owner = opened(members=3)
+    first, second = followers(cluster, journal, owner)
+    assert leave(cluster, first) == 0.0
+    cluster.crash(first, ProcessStanding.LEFT)
+    cluster.run(1.0)
+    assert leave(cluster, second) < 0.5
+    cluster.crash(second, ProcessStanding.LEFT)
+    assert cluster.voters(journal) == {owner.number}
+    ticket = cluster.propose(owner, journal, b"1")
+    cluster.run(120.0)
+    assert ticket is not None
+    assert owner.settled[ticket].outcome is ProposalOutcome.COMMITTED
+    for other in (first, second):
+        cluster.start(other)
+    assert cluster.until(lambda: len(cluster.voters(journal)) == 3, 60.0), "it has three copies once there are members"
+
+
+def test_the_last_but_one_that_leaves_hands_the_journal_over() -> None:
+    cluster, journal, owner = opened(members=3)
+    first, last = followers(cluster, journal, owner)
+    leave(cluster, first)
+    cluster.crash(first, ProcessStanding.LEFT)
+    cluster.run(1.0)
+    leave(cluster, owner)
+    cluster.crash(owner, ProcessStanding.LEFT)
+    cluster.run(1.0)
+    assert (cluster.voters(journal), cluster.leader(journal)) == ({last.number}, last)
+    ticket = cluster.propose(last, journal, b"1")
+    cluster.run(1.0)
+    assert ticket is not None
+    assert last.settled[ticket].outcome is ProposalOutcome.COMMITTED
+
+
 def test_a_leader_without_another_voter_leaves_and_withdraws() -> None:
     cluster, journal, owner = opened()
     for other in followers(cluster, journal, owner):
