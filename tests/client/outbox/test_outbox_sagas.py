@@ -175,14 +175,14 @@ def test_run_saga_begins_a_declared_saga_once(tmp_path: Path) -> None:
             registry.run_saga(TOML, id="s1")
         with pytest.raises(Refused):
             registry.run_saga(TOML)
-        sagas.script["saga-run"] = [CLOSE] * 100
-        with pytest.raises(OutcomeUnknown, match="begin it again with id='s1'"):
-            registry.run_saga(TOML, id="s1", timeout=0.1)
         sagas.script["saga-run"] = [CLOSE, *[Unavailable("no leader")] * 100]
         with pytest.raises(OutcomeUnknown, match=r"begin it again with id='s1' .*\(no leader\)"):
             registry.run_saga(TOML, id="s1", timeout=0.1)
         sagas.script["saga-run"] = [Unavailable("no leader")] * 100
         with pytest.raises(Unavailable, match="no leader"):
+            registry.run_saga(TOML, id="s1", timeout=0.1)
+        sagas.script["saga-run"] = [CLOSE] * 100
+        with pytest.raises(OutcomeUnknown, match="begin it again with id='s1'"):
             registry.run_saga(TOML, id="s1", timeout=0.1)
         with pytest.raises(BadParams, match="TOML or JSON"):
             registry.run_saga(7)  # type: ignore[arg-type]
