@@ -65,7 +65,7 @@ def publish(
         check_data_size(len(raw))
         params |= {"data": raw, "datacontenttype": _checked_kind(raw, content_type) or _kind_of(raw)}
     try:
-        patient = chosen.patient_client(timeout + ANSWER_S)
+        patient = chosen.patient_client(timeout + ANSWER_S, timeout)
     except Unreachable as error:
         raise Unreachable(f"{error}: the event is not published") from None
     with patient as client:

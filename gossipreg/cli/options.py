@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from gossipreg.errors import RequestError
+from gossipreg.errors import RequestError, Unreachable
 
 if TYPE_CHECKING:
     from gossipreg.cli.sidecar_line import SidecarLine
@@ -40,11 +40,14 @@ class Chosen:
         client.choice = "--socket"
         return client
 
-    def patient_client(self, timeout_s: float) -> "Client":
-        """A client for a call that may take this long, once the sidecar has shown that it answers at all: the command
-        would be silent for as long beside one that hangs. Raises Unreachable."""
-        with self.client(min(timeout_s, ALIVE_S)) as client, suppress(RequestError):  # an error is an answer
-            client.call("registered")
+    def patient_client(self, timeout_s: float, alive_s: float = ALIVE_S) -> "Client":
+        """A client for a call that may take this long, once the sidecar has shown within `alive_s` that it answers at
+        all: the command would be silent for as long beside one that hangs. Raises Unreachable."""
+        try:
+            with self.client(min(timeout_s, alive_s, ALIVE_S)) as client, suppress(RequestError):  # that is an answer
+                client.call("registered")
+        except Unreachable as error:  # nobody asked for the method that it names
+            raise Unreachable(str(error).replace(" registered", "")) from error
         return self.client(timeout_s)
 
 

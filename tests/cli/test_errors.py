@@ -13,7 +13,6 @@ import pytest
 
 import gossipreg
 from gossipreg.cli import exit_codes
-from gossipreg.cli.events_publish import ANSWER_S
 from gossipreg.cli.options import ALIVE_S, Chosen
 from gossipreg.client import Client
 from gossipreg.daemon.finishing import NOT_FINISHED
@@ -143,7 +142,7 @@ def test_what_may_take_long_asks_first_whether_the_sidecar_answers(
     args: list[str], sidecar: FakeSidecar, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def client(_chosen: Chosen, timeout_s: float = ALIVE_S) -> Client:
-        return Client(str(sidecar.path), timeout_s=0.05 if timeout_s in (ALIVE_S, 1 + ANSWER_S) else BOUND_S)
+        return Client(str(sidecar.path), timeout_s=0.05 if timeout_s in (ALIVE_S, 1) else BOUND_S)
 
     monkeypatch.setattr(Chosen, "client", client)
     no_answer = b"\x94"  # the first byte of an answer whose end never comes
@@ -151,7 +150,7 @@ def test_what_may_take_long_asks_first_whether_the_sidecar_answers(
     sidecar.answers |= {method: lambda _: no_answer for method in methods}
     ended = command(*args)
     assert (ended.code, ended.out, ended.err.count("\n"), sidecar.seen) == (3, "", 1, [("registered", {})])
-    assert ended.err.startswith(f"Error: the sidecar on {sidecar.path} did not answer registered within 0.05 s")
+    assert ended.err.startswith(f"Error: the sidecar on {sidecar.path} did not answer within 0.05 s")
 
 
 def test_wrong_usage_with_json_is_one_object_alone(command: Command) -> None:

@@ -57,7 +57,9 @@ class AskedMembers:
         if not journals:
             return answers
         failed = {node for node, answer in zip(members, answers, strict=True) if answer.code}
-        silent = [*self._unled(), *unproven_texts(answers, self._leaders(params.get("journal"), failed))]
+        unled = self._unled_journals()
+        unproven = unproven_texts(answers, self._leaders(params.get("journal"), failed), without=unled)
+        silent = [*self._unspoken(unled), *unproven]
         return answers + [MemberAnswer(about, Unavailable.code, about) for about in silent]
 
     def _leaders(self, only: str | None, failed: Collection[NodeId]) -> dict[JournalId, str]:
@@ -70,12 +72,15 @@ class AskedMembers:
             if leader is not None and leader not in failed
         }  # fmt: skip
 
-    def _unled(self) -> list[str]:
+    def _unled_journals(self) -> list[JournalId]:
+        journals = JournalsOfRuntime(self._runtime, EventsMachine)
+        return sorted(set(self._registry.unled(journals.kept(), self._now())).difference(journals.ended()))
+
+    def _unspoken(self, unled: Iterable[JournalId]) -> list[str]:
         """What nobody speaks for when all leaders are asked."""
-        disk, journals = self._runtime.disk, JournalsOfRuntime(self._runtime, EventsMachine)
+        disk = self._runtime.disk
         closed = disk is not None and (disk.fails or (disk.needed and self._runtime.journals is None))
-        unled = set(self._registry.unled(journals.kept(), self._now())).difference(journals.ended())
-        named = [(journal, self._whereabouts(journal)) for journal in sorted(unled)]
+        named = [(journal, self._whereabouts(journal)) for journal in unled]
         return unspoken(named, self._source if closed else "", synced=self._registry.knows_all)
 
     def _whereabouts(self, journal: JournalId) -> str:

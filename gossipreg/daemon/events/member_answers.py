@@ -4,7 +4,7 @@ Owns: that an answer has the fields which are joined and shown, each of its type
 are joined. A member whose answer cannot be read counts as one that did not answer: what it leads is missing.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType
 from typing import Any
@@ -79,14 +79,18 @@ def dead_texts(names: Sequence[str]) -> list[str]:
     return named + ([f"{more} more dead members that may have handled it"] if more > 0 else [])
 
 
-def unproven_texts(answers: Sequence[MemberAnswer], leaders: Mapping[JournalId, str]) -> list[str]:
+def unproven_texts(
+    answers: Sequence[MemberAnswer], leaders: Mapping[JournalId, str], *, without: Collection[JournalId] = ()
+) -> list[str]:
     """The journals that no member has proven to lead, each in a few words: what they have is missing from the answers.
     Either a member that answered has no proof for one that it seems to lead, or it says nothing about one that it leads
-    by now, since the leader has just changed. `leaders`: who leads each journal, without those that did not answer."""
+    by now, since the leader has just changed. `leaders`: who leads each journal, without those that did not answer;
+    `without`: journals that are named already."""
     spoke = [answer for answer in answers if not answer.code]
     proven = {journal for answer in spoke for journal in answer.result["proven"]}
     unproven = {journal: answer.name for answer in spoke for journal in answer.result["unproven"]}
-    missing = sorted((journal, name) for journal, name in {**leaders, **unproven}.items() if journal not in proven)
+    named_elsewhere = proven.union(without)
+    missing = sorted(one for one in {**leaders, **unproven}.items() if one[0] not in named_elsewhere)
     named = [f"journal {journal.hex()[:12]}: {name} did not prove that it leads it" for journal, name in missing]
     more = len(missing) - MAX_UNLED
     return named[:MAX_UNLED] + ([f"{more} more journals whose leaders did not prove that"] if more > 0 else [])

@@ -198,6 +198,13 @@ def test_journals_that_nobody_has_proven_to_lead_are_missing() -> None:
     assert len(unproven_texts([spoke("web", unproven=bytes(range(MAX_UNLED + 2)))], {})) == MAX_UNLED + 1
 
 
+def test_journal_that_nobody_leads_by_now_is_named_once() -> None:
+    """Its leader gave up while it was being asked."""
+    answers = [spoke("web", b"\1", b"\2\3")]
+    [named] = unproven_texts(answers, {}, without=[JournalId(b"\2" * 16)])
+    assert named.startswith("journal 030303030303: web")
+
+
 class Leaders:
     """The registry, and the events, of a sidecar that asks members, which answer at once with the journals that they
     have proven to lead. Members and journals are bytes that stand for their ids."""
