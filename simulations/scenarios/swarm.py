@@ -182,9 +182,9 @@ class Run:
         self.converged_s = world.now - healed
         world.run(_SETTLING_PERIODS * config.period_s)
         traffic, before = self.checkers.traffic, world.traffic(up)
-        greeted, narrow = traffic.greeted(up), traffic.narrow(up)
+        greeted, paths = traffic.greeted(up), traffic.paths(up)
         world.run(_QUIET_PERIODS * config.period_s)
-        self.quiet_bytes = traffic.quiet(before, world.traffic(up), _QUIET_PERIODS, up, greeted, narrow)
+        self.quiet_bytes = traffic.quiet(before, world.traffic(up), _QUIET_PERIODS, up, greeted, paths)
 
     def _equal(self) -> bool:
         """Whether all tables are equal and no member is isolated: a long isolated member hides the services of

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from gossipreg.config import Config, lan
+from gossipreg.model import Health, RegisteredService
 from simulations.baselines.config import swim
 from simulations.breaks import Break
 from simulations.checkers.bounded import BOUNDS, Bounded, containers
@@ -15,7 +16,9 @@ from simulations.checkers.rises import Rises
 from simulations.checkers.taken_for_dead import TakenForDead
 from simulations.checkers.traffic import Traffic
 from simulations.eventing.breaks import EVENT_BREAKS
+from simulations.host import Host
 from simulations.journaling.breaks import JOURNAL_BREAKS
+from simulations.network import hole_around
 from simulations.orchestrating.breaks import SAGA_BREAKS
 from simulations.selftest import ALL, BREAKS, HANDED_ON, fires
 from simulations.world import World
@@ -130,6 +133,67 @@ def test_calls_to_lost_members_are_not_counted_as_chatter() -> None:
     checker = Traffic(world)
     calls = 16 * 4 * 60
     assert 200 < checker.quiet((0, 0), (0, 16 * 4 * 200 + calls), 16, hosts, {hosts[0].address: None}) <= 260
+
+
+def _behind_a_hole() -> tuple[World, list[Host], Traffic]:
+    """Two members, of which the first is measuring the path to the other: a hole is there."""
+    world = World(1)
+    hosts = world.form(2)
+    world.network.holes["hole"] = hole_around(frozenset({1}), 1220)
+    for number in range(5):
+        large = RegisteredService(f"s{number}", "web", hosts[0].address.host, 80, meta=(("text", "x" * 6000),))
+        world.act(hosts[0], hosts[0].node.register(large, Health.PASSING, world.now)[1])
+        world.run(0.1)
+    return world, hosts, Traffic(world)
+
+
+def _found(host: Host) -> bool:
+    return bool(host.node.narrow_paths)
+
+
+@pytest.mark.parametrize("until", ["its end", "its middle"])
+def test_a_search_on_a_path_grown_wider_is_no_chatter(until: str) -> None:
+    """Found by swarm, seed 130000: one hole around a member ended, and a wider one stayed."""
+    world, hosts, checker = _behind_a_hole()
+    assert world.until(lambda: _found(hosts[0]), 10, 0.1)
+    world.run(world.config.session.size_raise_s - 5)
+    world.network.holes["hole"] = hole_around(frozenset({1}), 1264)
+    before, paths, [found] = world.traffic(hosts), checker.paths(hosts), hosts[0].node.narrow_paths
+    if until == "its end":
+        assert world.until(lambda: hosts[0].node.narrow_paths != [found], 10, 0.01)
+    else:
+        at = hosts[0].node.inspect()
+        assert world.until(lambda: at.datagram_bytes(hosts[1].id) > found.passes_bytes, 10, 0.01)
+        world.run(1)
+        assert hosts[0].node.narrow_paths == [found]
+    after = world.traffic(hosts)
+    checker.quiet(before, after, 6, hosts, {}, paths)
+    with pytest.raises(Broken, match="at rest a member sends"):
+        checker.quiet(before, after, 6, hosts, {})
+
+
+def test_a_search_under_way_when_rest_begins_is_no_chatter() -> None:
+    world, hosts, checker = _behind_a_hole()
+    before, paths = world.traffic(hosts), checker.paths(hosts)
+    assert paths
+    assert not _found(hosts[0])
+    assert world.until(lambda: _found(hosts[0]), 10, 0.1)
+    after = world.traffic(hosts)
+    checker.quiet(before, after, 6, hosts, {}, paths)
+    with pytest.raises(Broken, match="at rest a member sends"):
+        checker.quiet(before, after, 6, hosts, {})
+
+
+def test_a_search_on_a_path_that_stays_narrow_is_chatter() -> None:
+    world, hosts, checker = _behind_a_hole()
+    assert world.until(lambda: _found(hosts[0]), 10, 0.1)
+    world.run(world.config.session.size_raise_s - 5)
+    before, paths = world.traffic(hosts), checker.paths(hosts)
+    world.run(10)
+    datagrams, sent = world.traffic(hosts)
+    checker.quiet(before, (datagrams, sent), 10, hosts, {}, paths)
+    with pytest.raises(Broken, match="at rest a member sends"):
+        checker.quiet(before, (datagrams, sent + 10 * 1700), 10, hosts, {}, paths)
 
 
 def test_a_failure_comes_whole_from_another_process() -> None:

@@ -27,11 +27,17 @@ def test_what_holds_of_the_table_holds_under_other_detectors_too(seed: int, dete
 
 
 @pytest.mark.parametrize(
-    ("seed", "part"), [pytest.param(26, "", marks=pytest.mark.wide), (1021, "4,14,n0,n3"), (294, "19,32,44,n0,n2")]
+    ("seed", "part"),
+    [
+        pytest.param(26, "", marks=pytest.mark.wide),
+        (1021, "4,14,n0,n3"),
+        (294, "19,32,44,n0,n2"),
+        (130000, "35,37,n0,n3"),
+    ],
 )
 def test_what_swarm_once_found_holds(seed: int, part: str) -> None:
-    """A ghost of a row that was never whole; one that stayed hidden; and a checker that took a pause for one of the
-    identity that the machine had before."""
+    """A ghost of a row that was never whole; one that stayed hidden; a checker that took a pause for one of the
+    identity that the machine had before; and one that took a search on a path grown wider for chatter."""
     swarm.run(replace(swarm.SCENARIO.defaults, seed=seed, label=f"only={part}" if part else ""))
 
 
