@@ -80,7 +80,8 @@ def test_events_and_sagas_are_shown_with_who_did_not_answer(cluster: Sidecars, t
         assert led["journals"][0]["owner_name"] == "two"
     with page(one, "sagas") as shown:
         sagas = shown.next("sagas")
-        assert (sagas["items"], sagas["more"], sagas["not_answered"]) == ([], False, [])
+        assert (sagas["items"], sagas["more_open"], sagas["more_ended"]) == ([], False, False)
+        assert sagas["not_answered"] == []
     with page(one, "saga&name=0.0") as shown:
         assert shown.next("error")["code"] in ("bad_params", "not_found")
     two.stop()
