@@ -73,9 +73,8 @@ class _Run:
         for host in hosts:
             journaling.start(host)
         world.run(1.0)
-        for host in hosts:
+        for host in hosts:  # at once: one after the other, 1,000 claims would go in ten times as many datagrams
             journaling.open(host)
-            world.run(0.01)
         if not world.until(self._whole, _FORMED_S, 0.5):
             raise CheckFailed(f"journals of {self.case} do not have three voters after {_FORMED_S:g} s")
         world.until(lambda: not journaling.has_timers, _FORMED_S, 0.5)
