@@ -97,8 +97,10 @@ class Candidacy:
         if not self.leaderless:
             self.leaderless, self._since = True, context.now
         self._ask_silent_leader()
-        if self._voter_returned() and self._wait_s:
-            self._wait_s, self._since = 0.0, context.now
+        if self._voter_returned():
+            self._not_before = 0.0
+            if self._wait_s:
+                self._wait_s, self._since = 0.0, context.now
         if self.phase is Phase.IDLE and not self._wait_s:
             self._schedule()
 

@@ -1,5 +1,6 @@
 """A leader that is asked to prove that it leads, reaches no majority, and has nothing to commit."""
 
+from gossipreg.journal.membership import ProcessStanding
 from gossipreg.journal.model import Configuration, JournalId
 from tests.journal.by_hand import JOURNAL, Bench
 from tests.journal.cluster import Cluster, Sidecar
@@ -53,6 +54,22 @@ def test_a_leader_whose_streams_work_again_in_time_keeps_its_claim() -> None:
     cluster.mend_streams()
     asks(cluster, journal, owner, 20)
     assert cluster.leader(journal) is owner
+
+
+def test_a_leader_that_gave_up_stands_once_a_voter_is_back() -> None:
+    """Found by the laboratory, scenario saga, seed 140094: both voters that were left had led and given up, so each
+    waited half a minute for the other to lead."""
+    cluster, journal, owner = opened(members=3)
+    first, second = cluster.sidecars[1:]
+    for other in (first, second):
+        cluster.crash(other, ProcessStanding.SILENT)
+    cluster.run(2.0)
+    cluster.propose(owner, journal, b"1")
+    cluster.run(8.0)
+    assert journal not in owner.claims
+    cluster.start(first)
+    first.journals.replicas[journal]._candidacy.forbid(30.0)
+    assert cluster.until(lambda: cluster.leader(journal) is owner, 5.0)
 
 
 def test_proof_asked_of_replaced_voters_comes_with_the_next() -> None:
