@@ -169,7 +169,10 @@ class SagaProcess(Follower):
         assert isinstance(message, SagaMessage)
         if self.runs:
             self._watcher.on_message(self, node, message)
-            self.act(self.sagas.received(node, message, self.now))
+            boot_id = self.process.membership.member(
+                node
+            ).boot_id  # also of one that is held for dead: its stream is here
+            self.act(self.sagas.received(node, message, self.now, boot_id))
 
     def on_closed(self, node: NodeId) -> None:
         if self.runs:
