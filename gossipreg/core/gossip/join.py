@@ -80,7 +80,8 @@ class Joining:
         self._listed = False
         """Whether a whole list has come."""
         self._first: NodeId | None = None
-        """The first member whose table was listed, or the one that took its place."""
+        """The first member that gave a page of its list, or the one that took its place. One that was only requested to
+        give a list is not meant: it may have started itself since then, so its list may lack what others listed."""
         self._missing: dict[NodeId, Version] = {}
         """The versions that were listed and are not here yet."""
         self._tuning = tuning = context.config.gossip
@@ -121,7 +122,6 @@ class Joining:
         member's table is being listed."""
         if self.synced or self._listed or (self._listing is not None and not self._listing.busy):
             return
-        self._first = self._first or peer
         self._continue_with(peer)
         self._request_page()
 
@@ -146,6 +146,7 @@ class Joining:
         if following and following <= listing.after:
             self._context.count("list_pages_late")
             return
+        self._first = self._first or peer
         for id, generation, counter in page.rows:
             listing.named[id] = None
             goal = Version(generation, counter)

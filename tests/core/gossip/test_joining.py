@@ -48,3 +48,24 @@ def test_death_of_an_older_start_leaves_the_newer_one_missing() -> None:
     newer.content.put(1, 0, b"something")
     seed.send_to(node, START, newer.row)
     assert node.synced
+
+
+def test_member_that_listed_nothing_does_not_replace_the_list() -> None:
+    """The seed is requested to list its table and gives no list. Another member lists a row that it does not give. Then
+    the seed has started again, and lists the little that it knows."""
+    seed, other = Speaker(1), Speaker(2)
+    node = joiner(seed)
+    other.handshake(node, START)
+    pages = {seed.id: 0, other.id: 0}
+    while (now := node.next_deadline()) <= START + 60:
+        effects: list[Effect] = node.advance(now)
+        for speaker, rows in (other, ((NOBODY, GENERATION, 9),)), (seed, ((seed.id, GENERATION, 1),)):
+            for message in speaker.received(effects):
+                if isinstance(message, Probe):
+                    speaker.send_to(node, now, Ack(message.number, node.fingerprint))
+                elif isinstance(message, List) and (speaker is other or pages[other.id]):
+                    pages[speaker.id] += 1
+                    speaker.send_to(node, now, Versions(rows, b""))
+    assert pages[other.id]
+    assert not node.synced
+    assert list(node.missing.items()) == [(NOBODY, other.id)]
