@@ -164,7 +164,7 @@ MUTATIONS = [
     ),
     Mutation(
         "list_of_any_member_replaces_that_of_the_first",
-        "if listing.whole and (peer == self._first or self._first_is_silent):",
+        "if listing.whole and (self._first_is_silent or (peer == self._first and not self._first_restarted)):",
         "if listing.whole:",
         likely="joining",
     ),

@@ -14,7 +14,7 @@ A member is synced once it holds every version that was listed. If it has no see
 is not synced while the first member that it listed has a version that could not be pulled. Meanwhile it lists the table
 again at growing intervals and pulls the missing rows again. A row is not missing any more once its member is known to
 have died or left, or once a whole new list does not name it. The new list comes from the first member. It comes from
-another member if the first one is silent or is no member any more.
+another member if the first one is silent, has started again, or is no member any more.
 """
 
 from dataclasses import field
@@ -27,7 +27,7 @@ from gossipreg.core.session.channel import Channel
 from gossipreg.core.session.outbox import Class
 from gossipreg.core.table.ring import Ring
 from gossipreg.core.table.table import Table
-from gossipreg.model import NOTHING, NodeId, Version
+from gossipreg.model import NOTHING, BootId, NodeId, Version
 from gossipreg.quick_dataclass import dataclass
 from gossipreg.retry import Retry
 from gossipreg.wire import sizes
@@ -82,6 +82,8 @@ class Joining:
         self._first: NodeId | None = None
         """The first member that gave a page of its list, or the one that took its place. One that was only requested to
         give a list is not meant: it may have started itself since then, so its list may lack what others listed."""
+        self._first_boot: BootId | None = None
+        """The process of the first member that gave a page; None: it has given none since it was taken as the first."""
         self._missing: dict[NodeId, Version] = {}
         """The versions that were listed and are not here yet."""
         self._tuning = tuning = context.config.gossip
@@ -147,6 +149,8 @@ class Joining:
             self._context.count("list_pages_late")
             return
         self._first = self._first or peer
+        if peer == self._first and self._first_boot is None:
+            self._first_boot = self._boot_of(peer)
         for id, generation, counter in page.rows:
             listing.named[id] = None
             goal = Version(generation, counter)
@@ -156,7 +160,7 @@ class Joining:
         if following:
             self._request_page()
             return
-        if listing.whole and (peer == self._first or self._first_is_silent):
+        if listing.whole and (self._first_is_silent or (peer == self._first and not self._first_restarted)):
             for id in [id for id in self._missing if id not in listing.named]:
                 del self._missing[id]
         self._listing, self._listed = None, True
@@ -168,6 +172,16 @@ class Joining:
         """Whether the first member has been silent for so long that another member's list replaces its own."""
         peer = None if self._first is None else self._channel.session(self._first)
         return peer is None or self._context.now - peer.heard_at >= self._tuning.first_silent_s
+
+    @property
+    def _first_restarted(self) -> bool:
+        """Whether the first member has started again since it listed its table: its list may lack what it knew."""
+        boot = None if self._first is None else self._boot_of(self._first)
+        return boot is not None and self._first_boot is not None and boot != self._first_boot
+
+    def _boot_of(self, peer: NodeId) -> BootId | None:
+        session = self._channel.session(peer)
+        return None if session is None else session.boot_id
 
     def _is_here(self, id: NodeId, goal: Version) -> bool:
         """Whether this row is not missing: it is here at `goal`, or its member died or left since it was listed."""
@@ -202,8 +216,9 @@ class Joining:
         context = self._context
         if self._missing and self._first is not None and self._listing is None and not self._pulls.busy:
             row = self._table.rows.get(self._first)
-            if row is not None and (row.dead or row.left):
-                self._first = next(iter(self._ring.sample(context.rng, 1)), self._first)
+            if self._first_restarted or (row is not None and (row.dead or row.left)):
+                self._first = next(iter(self._ring.sample(context.rng, 1, [self._first])), self._first)
+                self._first_boot = None
             self._wait_s = self._waits.after(self._wait_s)
             self._continue_with(self._first)
             self._request_page()

@@ -2,7 +2,7 @@
 
 from gossipreg.core.effects import Effect
 from gossipreg.core.node import Node
-from gossipreg.model import NodeId, Rank
+from gossipreg.model import BootId, NodeId, Rank
 from gossipreg.wire.messages import Ack, Claim, List, Probe, Versions
 from tests.core.cluster import START
 from tests.core.speaker import GENERATION, Speaker, a_node
@@ -69,3 +69,44 @@ def test_member_that_listed_nothing_does_not_replace_the_list() -> None:
     assert pages[other.id]
     assert not node.synced
     assert list(node.missing.items()) == [(NOBODY, other.id)]
+
+
+def test_restarted_first_member_does_not_replace_its_own_list() -> None:
+    """The first member lists a row that it does not give. It starts again while it is listed once more, and then knows
+    little. Another member lists that row too."""
+    before, other = Speaker(1), Speaker(2)
+    node = joiner(before)
+    before.send_to(node, START, Versions(((NOBODY, GENERATION, 9),), b""))
+    other.handshake(node, START)
+    first = Speaker(1, generation=GENERATION + 1, boot_id=BootId(b"restarts"))
+    lists = 0
+    while (now := node.next_deadline()) <= START + 60:
+        effects: list[Effect] = node.advance(now)
+        for speaker, id in (other, NOBODY), (first, first.id):
+            for message in speaker.received(effects):
+                if isinstance(message, Probe) and (lists or speaker is other):
+                    speaker.send_to(node, now, Ack(message.number, node.fingerprint))
+                elif isinstance(message, List):
+                    if not lists:
+                        first.handshake(node, now)
+                    lists += 1
+                    speaker.send_to(node, now, Versions(((id, GENERATION, 1),), b""))
+    assert lists > 1
+    assert not node.synced
+    assert list(node.missing) == [NOBODY]
+
+
+def test_restarted_first_member_ends_the_wait_if_it_is_alone() -> None:
+    """It has listed a row that nobody has any more: the wait for it must end, though no other member can say so."""
+    before = Speaker(1)
+    node = joiner(before)
+    before.send_to(node, START, Versions(((NOBODY, GENERATION, 9),), b""))
+    first = Speaker(1, generation=GENERATION + 1, boot_id=BootId(b"restarts"))
+    first.handshake(node, START)
+    while not node.synced and (now := node.next_deadline()) <= START + 30:
+        for message in first.received(node.advance(now)):
+            if isinstance(message, Probe):
+                first.send_to(node, now, Ack(message.number, node.fingerprint))
+            elif isinstance(message, List):
+                first.send_to(node, now, Versions(((first.id, first.generation, 1),), b""))
+    assert node.synced
