@@ -215,8 +215,8 @@ class JournalRuntime:
         return True
 
     def _on_members(self, ids: Sequence[NodeId], *, announced: bool = False) -> None:
-        """These members, or only what they announce, changed. Not each announcement is a look at all copies: 1,000
-        claims of our own were as many, and took 20 s."""
+        """These members changed, or, with `announced`, only what they announce. Only an announcement by which a copy
+        here decides is a look at all copies: a sidecar may have 1,000 of them, and claim as many."""
         decisive = self.membership.follow(ids, self._pump.now())
         for id in ids:
             self._close_stream_if_gone(id)
