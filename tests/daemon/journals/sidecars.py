@@ -11,7 +11,7 @@ from typing import Any
 
 import trio
 
-from gossipreg.config import local
+from gossipreg.config import Config, local
 from gossipreg.core.node import Node
 from gossipreg.daemon.audit import Audit
 from gossipreg.daemon.clock import boot_s, wall_ms
@@ -29,6 +29,8 @@ from gossipreg.journal.state import Records, StateMachine
 from gossipreg.model import Address, NodeId
 
 BOUND_S = 60.0
+SOON_ALONE = replace(local, alone_small_s=2.0)
+"""For a test that stops all other members at once: the one that is left takes them for gone after so long."""
 
 
 class Notes:
@@ -85,18 +87,19 @@ class Follows:
 class LiveSidecar:
     """A sidecar without local socket and gateways; its pump and journals run in the nursery of the test."""
 
-    def __init__(self, open_things: OpenedSidecar) -> None:
+    def __init__(self, open_things: OpenedSidecar, config: Config = local) -> None:
         self.opened = open_things
         self.log = io.StringIO()
         log = Log(stream=self.log)
         self.node = Node(
-            replace(local, cluster=open_things.settings.cluster), member=open_things.member, id=open_things.identity.id,
-            generation=open_things.generation, generation_before=open_things.generation_before,
+            replace(config, cluster=open_things.settings.cluster), member=open_things.member,
+            id=open_things.identity.id, generation=open_things.generation,
+            generation_before=open_things.generation_before,
             own_generations=open_things.own_generations, keyring=open_things.keyring,
             rng=random.Random(os.urandom(16)), entropy=os.urandom, now=boot_s(), wall_ms=wall_ms(), address_fixed=True,
             speaks=open_things.transport.speaks,
         )  # fmt: skip
-        self.pump = Pump(self.node, open_things.transport, log, now=boot_s, stall_s=local.stall_s)
+        self.pump = Pump(self.node, open_things.transport, log, now=boot_s, stall_s=config.stall_s)
         self.troubles = Troubles(boot_s)
         self.follows = Follows()
         self.orchestration = Orchestration(
@@ -161,7 +164,9 @@ class LiveSidecar:
 
 
 @contextmanager
-def a_sidecar(folder: Path, name: str, *, durable: bool = True, **chosen: Any) -> Iterator[LiveSidecar]:
+def a_sidecar(
+    folder: Path, name: str, *, durable: bool = True, config: Config = local, **chosen: Any
+) -> Iterator[LiveSidecar]:
     """Its data directory is `folder/name`, and its machine is called as it is."""
     settings = Settings(
         bind="127.0.0.1:0", name=name, host_id=chosen.pop("host_id", name), profile="local",
@@ -170,7 +175,7 @@ def a_sidecar(folder: Path, name: str, *, durable: bool = True, **chosen: Any) -
     )  # fmt: skip
     with opened(settings) as open_things:
         try:
-            yield LiveSidecar(open_things)
+            yield LiveSidecar(open_things, config)
         finally:
             if open_things.data is not None:
                 with open_things.data._one_at_a_time:  # the write that a cancelled store may have left to its thread

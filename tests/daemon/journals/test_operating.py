@@ -15,7 +15,7 @@ from gossipreg.daemon.journals.journals_shown import JournalsShown, in_one_line
 from gossipreg.daemon.socket_client import SocketClient
 from gossipreg.errors import BadParams, NotFound, Refused
 from gossipreg.journal.model import JournalId
-from tests.daemon.journals.sidecars import LiveSidecar, a_sidecar, alone, cluster, until
+from tests.daemon.journals.sidecars import SOON_ALONE, LiveSidecar, a_sidecar, alone, cluster, until
 
 OPERATOR = SocketClient(Caller(0, 5, frozenset({0}), "socket"))
 
@@ -49,6 +49,7 @@ async def test_the_last_copy_is_recovered_only_with_yes(tmp_path: Path) -> None:
     async with cluster(tmp_path, "a", "b", "c") as (_, sidecars):
         *others, left = sidecars
         journal = await three_copies(sidecars)
+        object.__setattr__(left.runtime.setup.tuning, "stuck_s", 1.0)
         audit = Audit(trio.current_time)
         with pytest.raises(Refused, match=r"^a leads this journal: there is nothing to recover"):
             await recover(left, audit, id=journal.hex(), yes=True)
@@ -76,7 +77,7 @@ async def test_the_last_copy_is_recovered_only_with_yes(tmp_path: Path) -> None:
 
 async def test_an_idle_leader_whose_voters_are_gone_is_recovered(tmp_path: Path) -> None:
     """It has nothing to commit, so nothing but a question makes it find out that it leads no longer."""
-    async with cluster(tmp_path, "a", "b", "c") as (_, sidecars):
+    async with cluster(tmp_path, "a", "b", "c", config=SOON_ALONE) as (_, sidecars):
         left, *others = sidecars
         journal = await three_copies(sidecars)
         object.__setattr__(left.runtime.setup.tuning, "stuck_s", 1.0)
@@ -126,7 +127,7 @@ async def test_a_journal_whose_owner_is_gone_is_a_trouble(tmp_path: Path) -> Non
 
 async def test_a_journal_that_nobody_leads_is_a_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leaderless_journals, "LEADERLESS_S", 0.0)
-    async with cluster(tmp_path, "a", "b", "c") as (_, sidecars):
+    async with cluster(tmp_path, "a", "b", "c", config=SOON_ALONE) as (_, sidecars):
         owner, left, gone = sidecars
         journal = await three_copies(sidecars)
         left.orchestration.look()
@@ -143,7 +144,7 @@ async def test_a_journal_that_nobody_leads_is_a_trouble(tmp_path: Path, monkeypa
 
 async def test_sidecar_without_a_copy_knows_a_journal_that_nobody_leads(tmp_path: Path) -> None:
     """Two of three disks are lost, and what replaces them has met neither the leader nor its claim."""
-    async with cluster(tmp_path, "a", "b", "c") as (nursery, sidecars):
+    async with cluster(tmp_path, "a", "b", "c", config=SOON_ALONE) as (nursery, sidecars):
         owner, left, gone = sidecars
         journal = await three_copies(sidecars)
         for one in (owner, gone):
