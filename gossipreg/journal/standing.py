@@ -174,7 +174,9 @@ class Candidacy:
         self._rest()
 
     def forbid(self, seconds: float) -> None:
-        """Do not stand for so long: we led and could not commit."""
+        """Do not stand for so long, unless a voter returns: we led and could not commit. Those that live now had
+        their chance to answer."""
+        self._voter_returned()
         self._not_before = self._data.context.now + seconds
 
     @property

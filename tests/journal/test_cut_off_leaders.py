@@ -2,7 +2,7 @@
 
 from gossipreg.journal.membership import ProcessStanding
 from gossipreg.journal.model import Configuration, JournalId
-from tests.journal.by_hand import JOURNAL, Bench
+from tests.journal.by_hand import JOURNAL, TUNING, Bench
 from tests.journal.cluster import Cluster, Sidecar
 from tests.journal.test_elections import another_leads, opened
 
@@ -70,6 +70,28 @@ def test_a_leader_that_gave_up_stands_once_a_voter_is_back() -> None:
     cluster.start(first)
     first.journals.replicas[journal]._candidacy.forbid(30.0)
     assert cluster.until(lambda: cluster.leader(journal) is owner, 5.0)
+
+
+def test_a_leader_that_gave_up_leaves_it_to_the_voters_that_live() -> None:
+    """They live, but do not answer it; another voter may have a majority, and needs time to be elected."""
+    bench = Bench(3)
+    s1, s2, s3 = bench.voters
+    for other in (s2, s3):
+        s1.see(other, ProcessStanding.SILENT)
+    bench.elect(s1, s2, s3)
+    bench.exchange(s1, s2, s3)
+    for other in (s2, s3):
+        s1.see(other, ProcessStanding.LIVES)
+    s1.propose(b"x", 1)
+    s1.write()
+    bench.now += TUNING.stuck_s
+    gave_up_at = bench.now
+    s1.act(s1.journals.advance(bench.now))
+    assert s1.journals.replicas[JOURNAL].leading is None
+    while not s1.journals.electing:
+        bench.now += 1.0
+        s1.act(s1.journals.advance(bench.now))
+    assert bench.now - gave_up_at >= TUNING.abdicated_s
 
 
 def test_proof_asked_of_replaced_voters_comes_with_the_next() -> None:
