@@ -5,7 +5,8 @@ Owns: the reasons against. Never knows: how a copy begins.
 
 from gossipreg.journal.effects import LogBase
 from gossipreg.journal.leaderless import highest_claim
-from gossipreg.journal.model import NO_BALLOT, START, Ballot, Configuration
+from gossipreg.journal.messages import ReplicaRefused, TakeReplica
+from gossipreg.journal.model import NO_BALLOT, START, Ballot, Configuration, ReplicaId
 from gossipreg.journal.replica import Replica
 from gossipreg.journal.replica_data import ReplicaData
 from gossipreg.model import NodeId
@@ -26,6 +27,13 @@ def why_not(present: ReplicaData | None, *, leaves: bool, is_ours: bool, used_by
     if used_bytes >= space_bytes and not is_ours:
         return f"full: copies take {used_bytes} of {space_bytes} bytes here"
     return ""
+
+
+def refusal(asked: TakeReplica, reason: str) -> ReplicaRefused:
+    """The answer to a question for a copy that is not taken."""
+    return ReplicaRefused(
+        journal=asked.journal, sender=ReplicaId(b""), receiver=asked.sender, number=asked.number, reason=reason
+    )  # fmt: skip
 
 
 def may_be_dismissed(replica: Replica, by: NodeId, ballot: Ballot) -> bool:

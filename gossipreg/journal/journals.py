@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from gossipreg.journal.context import JournalContext
 from gossipreg.journal.effects import JournalEffect, LogBase, RecordsFound, RemoveJournal, SendMessage
-from gossipreg.journal.hosting import NOBODY, may_be_dismissed, why_not
+from gossipreg.journal.hosting import NOBODY, may_be_dismissed, refusal, why_not
 from gossipreg.journal.leading import ProposalRefused
 from gossipreg.journal.lost_copies import ASKS, LostNotices, NoticeTimer, lost_answer
 from gossipreg.journal.membership import JournalMembership
@@ -19,7 +19,6 @@ from gossipreg.journal.messages import (
     ReplicaDismissed,
     ReplicaHello,
     ReplicaMessage,
-    ReplicaRefused,
     ReplicaTaken,
     TakeReplica,
 )
@@ -271,9 +270,7 @@ class Journals:
             replica.acts(count)
         return self._settle()
 
-    def read_records(
-        self, journal: JournalId, keys: Sequence[bytes], number: int, now: float
-    ) -> list[JournalEffect]:  # fmt: skip
+    def read_records(self, journal: JournalId, keys: Sequence[bytes], number: int, now: float) -> list[JournalEffect]:
         """Find the values of records of our replica: one `RecordsFound` with this number follows, at once where they
         are in memory, and whatever becomes of the replica. All values that are asked for under one number are in memory
         then. Raises ProposalRefused: too much waits for the disk."""
@@ -313,6 +310,13 @@ class Journals:
         done = replica.recover(self._host, sure=sure)
         return done, self._settle()
 
+    def ask_voters(self, journal: JournalId, now: float) -> list[JournalEffect]:
+        """Ask the voters of a journal whether they have their copies still, before our replica is recovered."""
+        self._context.now = now
+        if (replica := self.replicas.get(journal)) is not None:
+            replica.by_hand.ask()
+        return self._settle(journal)
+
     def leaving(self, now: float) -> list[JournalEffect]:
         """This member is about to leave: hand over what we lead, and say so where we are needed. Leave once
         `may_leave`; it is so within 10 s. There is no way back."""
@@ -343,11 +347,7 @@ class Journals:
             space_bytes=self._foreign_space_bytes,
         )  # fmt: skip
         if reason:
-            refused = ReplicaRefused(
-                journal=message.journal, sender=ReplicaId(b""), receiver=message.sender, number=message.number,
-                reason=reason,
-            )  # fmt: skip
-            self._send(node, refused)
+            self._send(node, refusal(message, reason))
             if replica is not None:
                 replica.greet()  # from an earlier time, perhaps: then it is let go, and this member can take a new one
             return

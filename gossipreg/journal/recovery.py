@@ -1,17 +1,18 @@
 """Recovery by hand: one replica becomes the only voter of its journal, because the others are gone for good.
 
-It is unsafe by design. Owns: when it is refused, and what an operator is told. Never knows: how the replica leads then.
+It is unsafe by design. Owns: when it is refused, which other replicas are known to be lost, and what an operator is
+told. Never knows: how the replica leads then.
 
 What the other voters have acknowledged and this replica does not have is missing afterwards; what it has counts as
 committed, acknowledged or not. If the others are not gone but out of reach, and a majority of them goes on, there are
 two journals with one id.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from gossipreg.journal.leaderless import leader_of
 from gossipreg.journal.leading import ProposalRefused
+from gossipreg.journal.messages import AskLeader
 from gossipreg.journal.model import (
     START,
     Ballot,
@@ -24,6 +25,8 @@ from gossipreg.journal.model import (
     ReplicaPlace,
 )
 from gossipreg.journal.replica_data import ReplicaData
+from gossipreg.journal.standing import NO_QUESTION
+from gossipreg.journal.tuning import JournalTuning
 from gossipreg.journal.values import encode_configuration
 from gossipreg.model import NodeId
 
@@ -54,51 +57,92 @@ class LedByMember(ProposalRefused):
         self.leader = leader
 
 
-def recover(
-    data: ReplicaData, host: bytes, lost: Collection[ReplicaId], highest: Ballot, *, leads: bool, sure: bool
-) -> RecoveredJournal:
-    """Make this replica the only voter; if not `sure`, change nothing, and say what would be done. `host` is our
-    machine, `lost` the replicas that are known to be gone, `highest` the highest ballot that a voter has said to have
-    promised, `leads`: this replica leads. Raises ProposalRefused."""
-    if leads:
-        raise ProposalRefused("led", "this sidecar leads that journal: there is nothing to recover")
-    _refuse_if_it_can_be_led(data, lost)
-    configuration, end = data.configuration, data.log.last
-    place = data.place_of(data.replica) or ReplicaPlace(data.replica, data.context.node, host)
-    ballot = Ballot(max(data.promised.round, highest.round) + 1, data.replica)
-    done = RecoveredJournal(data.journal, configuration, end, data.committed)
-    if not sure:
-        return done
-    data.promise(ballot)
-    alone = encode_configuration(Configuration((place,)))
-    data.append(LogEntry(end.index + 1, ballot, data.log.last_led_ms, EntryKind.CONFIGURATION, alone))
-    data.context.event(
-        "journal_recovered", journal=data.journal.hex(), index=end.index, committed=done.committed,
-        voters=len(configuration.voters),
-    )  # fmt: skip
-    return done
+class VotersLive(ProposalRefused):
+    """A majority of the voters lives, and has not said to have lost its disk, so one of them will lead."""
 
-
-def _refuse_if_it_can_be_led(data: ReplicaData, lost: Collection[ReplicaId]) -> None:
-    if data.out is not None:
-        raise ProposalRefused("unavailable", f"this replica takes no part: {data.out.value}")
-    if data.log.last == START:
-        raise ProposalRefused("empty", "this replica holds nothing yet: recover another one")
-    if data.context.membership.synced_at is None:
-        why = "this sidecar is not in sync yet, so it does not know which voters live: see `gossipreg info`"
-        raise ProposalRefused("not_synced", why)
-    leader = leader_of(data)
-    if leader is not None:
-        raise LedByMember(leader.node)
-    members, ours = data.context.membership, data.replica
-    living = {
-        place.replica
-        for place in data.configuration.all_voters
-        if place.replica == ours or (members.member(place.node).runs and place.replica not in lost)
-    }
-    if data.configuration.has_majority(living):
-        raise ProposalRefused(
+    def __init__(self, living: tuple[ReplicaPlace, ...], voters: int, within_s: float) -> None:
+        self.voters, self.within_s = voters, within_s
+        self.nodes = tuple(place.node for place in living)
+        """The members of those that live, ours among them."""
+        super().__init__(
             "majority",
-            f"{len(living)} of {len(data.configuration.all_voters)} voters live and have not lost their disk: one of"
-            " them will lead; wait",
+            f"{len(living)} of {voters} voters live and have not lost their disk: one of them will lead within"
+            f" {within_s:.0f} s if they reach each other; wait",
         )
+
+
+def leads_within_s(tuning: JournalTuning) -> float:
+    """How long it takes at most until one of a living majority leads: each of them may have given up its claim just
+    now, and an attempt may fail once more."""
+    return tuning.abdicated_s + 2 * tuning.attempt_s + tuning.again_living_s
+
+
+class RecoveryByHand:
+    def __init__(self, data: ReplicaData) -> None:
+        self._data = data
+        self._lost: set[ReplicaId] = set()
+        """Voters and learners that said to be lost, while we led or not."""
+
+    def on_lost(self, replica: ReplicaId) -> None:
+        """This replica is not on the disk of its member any more, and never will be."""
+        data = self._data
+        self._lost = {one for one in (*self._lost, replica) if data.place_of(one) is not None}
+
+    def ask(self) -> None:
+        """Ask each other voter that lives whether it leads: one that has lost its disk answers `ReplicaLost`, and may
+        not have been asked anything since."""
+        data = self._data
+        for place in self._living():
+            if place.replica != data.replica:
+                asked = AskLeader(
+                    journal=data.journal, sender=data.replica, receiver=place.replica, number=NO_QUESTION
+                )  # fmt: skip
+                data.send(place.node, asked)
+
+    def recover(self, host: bytes, highest: Ballot, *, leads: bool, sure: bool) -> RecoveredJournal:
+        """Make this replica the only voter; if not `sure`, change nothing, and say what would be done. `host` is our
+        machine, `highest` the highest ballot that a voter has said to have promised, `leads`: this replica leads.
+        Raises ProposalRefused."""
+        data = self._data
+        if leads:
+            raise ProposalRefused("led", "this sidecar leads that journal: there is nothing to recover")
+        self._refuse_if_it_can_be_led()
+        configuration, end = data.configuration, data.log.last
+        place = data.place_of(data.replica) or ReplicaPlace(data.replica, data.context.node, host)
+        ballot = Ballot(max(data.promised.round, highest.round) + 1, data.replica)
+        done = RecoveredJournal(data.journal, configuration, end, data.committed)
+        if not sure:
+            return done
+        data.promise(ballot)
+        alone = encode_configuration(Configuration((place,)))
+        data.append(LogEntry(end.index + 1, ballot, data.log.last_led_ms, EntryKind.CONFIGURATION, alone))
+        data.context.event(
+            "journal_recovered", journal=data.journal.hex(), index=end.index, committed=done.committed,
+            voters=len(configuration.voters),
+        )  # fmt: skip
+        return done
+
+    def _refuse_if_it_can_be_led(self) -> None:
+        data = self._data
+        if data.out is not None:
+            raise ProposalRefused("unavailable", f"this replica takes no part: {data.out.value}")
+        if data.log.last == START:
+            raise ProposalRefused("empty", "this replica holds nothing yet: recover another one")
+        if data.context.membership.synced_at is None:
+            why = "this sidecar is not in sync yet, so it does not know which voters live: see `gossipreg info`"
+            raise ProposalRefused("not_synced", why)
+        leader = leader_of(data)
+        if leader is not None:
+            raise LedByMember(leader.node)
+        living = self._living()
+        if data.configuration.has_majority({place.replica for place in living}):
+            raise VotersLive(living, len(data.configuration.all_voters), leads_within_s(data.context.tuning))
+
+    def _living(self) -> tuple[ReplicaPlace, ...]:
+        """The voters that live and have not said to be lost; ours is one."""
+        data = self._data
+        members = data.context.membership
+        return tuple(
+            place for place in data.configuration.all_voters
+            if place.replica == data.replica or (members.member(place.node).runs and place.replica not in self._lost)
+        )  # fmt: skip

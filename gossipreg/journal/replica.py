@@ -40,10 +40,10 @@ from gossipreg.journal.messages import (
     StateInstalled,
     Vote,
 )
-from gossipreg.journal.model import Ballot, JournalId, LogEntry, ReplicaId
+from gossipreg.journal.model import Ballot, JournalId, LogEntry
 from gossipreg.journal.orphan import OrphanTimer
 from gossipreg.journal.reading import FoundForFollower
-from gossipreg.journal.recovery import RecoveredJournal, recover
+from gossipreg.journal.recovery import RecoveredJournal, RecoveryByHand
 from gossipreg.journal.replacing import ReplaceTimer
 from gossipreg.journal.replays import ReplayTimer
 from gossipreg.journal.replica_data import OutOfService, ReplicaData, StoredReplica
@@ -67,8 +67,7 @@ class Replica:
         self._at_work = at_work
         self.greeting = Greeting(self.data)
         self._departure = JournalDeparture(self.data)
-        self._lost: set[ReplicaId] = set()
-        """Replicas that said to be lost, while we did not lead."""
+        self.by_hand = RecoveryByHand(self.data)
 
     # -- inputs ------------------------------------------------------------------------------------------------------
 
@@ -196,8 +195,7 @@ class Replica:
     def _on_lost(self, node: NodeId, message: ReplicaLost) -> None:
         if self.leading is None:
             self.greeting.answered(node)
-        if self.leading is None and self.data.place_of(message.sender) is not None:
-            self._lost.add(message.sender)
+        self.by_hand.on_lost(message.sender)
         if self.leading is not None and (follower := self.leading.followers.get(message.sender)) is not None:
             follower.lose()
             self._look_after()
@@ -356,7 +354,7 @@ class Replica:
     def recover(self, host: bytes, *, sure: bool) -> RecoveredJournal:
         """Make this replica the only voter, since the others are gone for good; it leads then. See `recovery.py`."""
         leads, highest = self.leading is not None, self._candidacy.highest
-        done = recover(self.data, host, self._lost, highest, leads=leads, sure=sure)
+        done = self.by_hand.recover(host, highest, leads=leads, sure=sure)
         if sure:
             self._candidacy.forgive()
             self.look()

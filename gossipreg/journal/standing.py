@@ -185,8 +185,9 @@ class Candidacy:
         return self._highest
 
     def forgive(self) -> None:
-        """The voters were changed by hand: what failed before does not count."""
-        self._wait_s, self._not_before, self._since = 0.0, 0.0, self._data.context.now
+        """The voters were changed by hand: what failed before does not count, nor the attempt that is under way."""
+        self._rest()
+        self._not_before = 0.0
 
     def heard_of(self, promised: Ballot) -> None:
         """A voter has promised this ballot: ours must be higher."""

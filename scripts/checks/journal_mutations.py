@@ -77,7 +77,7 @@ JOURNAL_MUTATIONS = [
     ),
     Mutation(
         "journal_that_can_be_led_is_recovered",
-        "if data.configuration.has_majority(living):",
+        "if data.configuration.has_majority({place.replica for place in living}):",
         "if len(living) == len(data.configuration.all_voters):",
         likely="recovery",
     ),

@@ -7,9 +7,9 @@ from gossipreg.journal.leading import ProposalRefused
 from gossipreg.journal.membership import ProcessStanding
 from gossipreg.journal.messages import ReplicaLost
 from gossipreg.journal.model import JournalId
-from gossipreg.journal.recovery import RecoveredJournal
+from gossipreg.journal.recovery import RecoveredJournal, VotersLive
 from gossipreg.journal.tuning import JournalTuning
-from tests.journal.by_hand import JOURNAL, Bench
+from tests.journal.by_hand import JOURNAL, TUNING, Bench
 from tests.journal.cluster import Cluster, Sidecar
 from tests.journal.test_elections import opened
 
@@ -244,6 +244,77 @@ def test_voters_that_said_to_be_lost_count_as_gone() -> None:
     s2.act(s2.journals.receive(s3.node, lost, bench.now))
     done, _ = s2.journals.recover(JOURNAL, bench.now)
     assert len(done.replaced.voters) == 3
+
+
+def test_a_leader_that_gives_up_still_knows_which_voters_are_lost() -> None:
+    bench = Bench(3)
+    s1, s2, s3 = bench.voters
+    bench.elect(s1, s2, s3)
+    bench.exchange(s1, s2, s3)
+    for voter in (s2, s3):
+        lost = ReplicaLost(journal=JOURNAL, sender=voter.replica, receiver=s1.replica)
+        s1.act(s1.journals.receive(voter.node, lost, bench.now))
+    s1.propose(b"x", 1)
+    s1.write()
+    bench.now += TUNING.stuck_s
+    s1.act(s1.journals.advance(bench.now))
+    assert s1.journals.replicas[JOURNAL].leading is None
+    done, _ = s1.journals.recover(JOURNAL, bench.now, sure=False)
+    assert len(done.replaced.voters) == 3
+
+
+def test_voters_that_are_asked_say_that_they_have_lost_their_disks() -> None:
+    bench = Bench(3)
+    s1, s2, s3 = bench.voters
+    bench.elect(s1, s2, s3)
+    bench.exchange(s1, s2, s3)
+    bench.now += 5.0
+    for voter in (s1, s3):
+        voter.disk.clear()
+        voter.start()
+    with pytest.raises(VotersLive) as refused:
+        s2.journals.recover(JOURNAL, bench.now)
+    assert set(refused.value.nodes) == {s1.node, s2.node, s3.node}
+    s2.act(s2.journals.ask_voters(JOURNAL, bench.now))
+    for voter in (s1, s3):
+        bench.deliver(s2, voter)
+        bench.deliver(voter, s2)
+    done, _ = s2.journals.recover(JOURNAL, bench.now, sure=False)
+    assert len(done.replaced.voters) == 3
+
+
+def test_a_voter_that_is_asked_and_has_its_copy_counts() -> None:
+    bench = Bench(3)
+    s1, s2, s3 = bench.voters
+    bench.elect(s1, s2, s3)
+    bench.exchange(s1, s2, s3)
+    bench.now += 5.0
+    s1.disk.clear()
+    s1.start()
+    s2.act(s2.journals.ask_voters(JOURNAL, bench.now))
+    for voter in (s1, s3):
+        bench.deliver(s2, voter)
+        bench.deliver(voter, s2)
+    with pytest.raises(VotersLive) as refused:
+        s2.journals.recover(JOURNAL, bench.now)
+    assert set(refused.value.nodes) == {s2.node, s3.node}
+
+
+def test_it_leads_at_once_though_an_attempt_is_under_way() -> None:
+    bench = Bench(3)
+    s1, s2, s3 = bench.voters
+    bench.elect(s1, s2, s3)
+    bench.exchange(s1, s2, s3)
+    for gone in (s1, s3):
+        s2.see(gone, ProcessStanding.SILENT)
+    bench.now += 5.0
+    s2.act(s2.journals.advance(bench.now))
+    assert s2.journals.electing == {JOURNAL}
+    s2.act(s2.journals.recover(JOURNAL, bench.now)[1])
+    for _ in range(4):
+        s2.act(s2.journals.advance(bench.now))
+        s2.write()
+    assert s2.established
 
 
 def test_a_sidecar_that_is_not_in_sync_recovers_nothing() -> None:

@@ -10,12 +10,16 @@ import trio
 from gossipreg.callers import Caller
 from gossipreg.core.event_membership import EventRegistry
 from gossipreg.daemon.audit import Audit
-from gossipreg.daemon.journals import leaderless_journals
+from gossipreg.daemon.journals import leaderless_journals, recovering
 from gossipreg.daemon.journals.journals_shown import JournalsShown, in_one_line
 from gossipreg.daemon.socket_client import SocketClient
 from gossipreg.errors import BadParams, NotFound, Refused
+from gossipreg.journal.effects import JournalEffect
+from gossipreg.journal.journals import Journals
+from gossipreg.journal.leaderless import leader_of
+from gossipreg.journal.lost_copies import LostNotices
 from gossipreg.journal.model import JournalId
-from tests.daemon.journals.sidecars import SOON_ALONE, LiveSidecar, a_sidecar, alone, cluster, until
+from tests.daemon.journals.sidecars import BOUND_S, SOON_ALONE, LiveSidecar, a_sidecar, alone, cluster, until
 
 OPERATOR = SocketClient(Caller(0, 5, frozenset({0}), "socket"))
 
@@ -90,6 +94,61 @@ async def test_an_idle_leader_whose_voters_are_gone_is_recovered(tmp_path: Path)
         assert (await recover(left, audit, id=journal.hex(), yes=True))["recovered"]
         await until(lambda: left.voters(journal) == 1 and journal in left.follows.leads)
         await left.commit(journal, b"z", 3)
+
+
+def _journals(sidecar: LiveSidecar) -> Journals:
+    assert sidecar.runtime.journals is not None
+    return sidecar.runtime.journals
+
+
+async def _led_by_nobody(sidecars: list[LiveSidecar], journal: JournalId) -> None:
+    """Each voter has given up, so none stands for half a minute."""
+    for one in sidecars:
+        replica = _journals(one).replicas[journal]
+        replica._candidacy.forbid(BOUND_S)
+    sidecars[0].runtime.order(lambda journals, now: _gives_up(journals, journal, now))
+    replicas = [_journals(one).replicas[journal] for one in sidecars]
+    await until(lambda: all(leader_of(replica.data) is None for replica in replicas))
+
+
+def _gives_up(journals: Journals, journal: JournalId, now: float) -> list[JournalEffect]:
+    journals.replicas[journal].abdicate("the test wants it")
+    return journals.members_changed(now)
+
+
+async def test_voters_that_have_lost_their_disks_are_found_by_asking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their processes run, and nobody has asked them since."""
+    monkeypatch.setattr(LostNotices, "tell", lambda *_: None)
+    async with cluster(tmp_path, "a", "b", "c") as (_, sidecars):
+        owner, left, other = sidecars
+        journal = await three_copies(sidecars)
+        await _led_by_nobody(sidecars, journal)
+        for one in (owner, other):
+            one.runtime.order(lambda journals, now: journals.retire(now))
+        audit = Audit(trio.current_time)
+        assert not (await recover(left, audit, id=journal.hex()))["recovered"]
+        await recover(left, audit, id=journal.hex(), yes=True)
+        await until(lambda: journal in left.follows.leads)
+
+
+async def test_a_refused_recovery_says_who_will_lead_and_how_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovering, "LOOK_S", 0.01)
+    async with cluster(tmp_path, "a", "b", "c") as (_, sidecars):
+        journal = await three_copies(sidecars)
+        await _led_by_nobody(sidecars, journal)
+        left, audit = sidecars[1], Audit(trio.current_time)
+        why = r"^a and [bc] and [bc] live and have not lost their disks, 3 of 3 voters: one of them leads within 41 s"
+        with pytest.raises(Refused, match=why):
+            await recover(left, audit, id=journal.hex(), yes=True)
+        monkeypatch.setattr(type(left.node), "alone", property(lambda _: True))
+        with pytest.raises(
+            Refused, match=r"may live, a majority of the 3 voters, but this sidecar hears no member now"
+        ):
+            await recover(left, audit, id=journal.hex(), yes=True)
 
 
 async def test_a_journal_that_is_not_here_is_not_recovered(tmp_path: Path) -> None:
