@@ -121,6 +121,8 @@ class SidecarApi:
     """Log what an operator may want to know."""
     bug: Callable[[str, Exception], None]
     """`bug(where, error)` logs and counts what should not happen."""
+    full: Callable[[OSError], None]
+    """Hears of connections that wait at a listener of the gateway, since the system has no room for them."""
     trouble: Callable[[str, str], None]
     """`trouble(key, message)` reports a condition that lasts; `gossipreg info` shows it until some seconds after the
     last report."""

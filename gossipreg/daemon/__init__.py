@@ -24,6 +24,7 @@ The core and the network:
     keys            the cluster's keys;  key_agreement: whether every member opens ours
     mesh_keys       what the CA of the mesh is made of
     orchestration   when journals and streams are loaded, and what our row says of this machine
+    orchestration_modules  what of them is loaded then
     events_and_sagas  what stands on the journals: events/ for programs here, and sagas/
     part_timers     when what stands on them is due
     streams/        streams to other members over TCP; loaded only when used

@@ -17,7 +17,7 @@ from gossipreg.daemon.client_calls import LocalApi
 from gossipreg.daemon.connection import LocalConnection
 from gossipreg.daemon.places import MOST, PlaceLimits, Places
 from gossipreg.errors import Busy
-from gossipreg.net.accepting import accept_connections
+from gossipreg.net.accepting import NoRoom, accept_connections, ignore
 from gossipreg.net.socket_file import SocketFile
 from gossipreg.wire.rpc import encode_error
 
@@ -30,12 +30,15 @@ class LocalSocket:
         self._file = file
         self._all = AllClients()
 
-    async def serve(self, api: LocalApi, crowded: Callable[[str], None] = lambda _: None) -> None:
-        """Answer clients until cancelled. `crowded` receives a message about each client that got no free place."""
+    async def serve(
+        self, api: LocalApi, crowded: Callable[[str], None] = lambda _: None, full: NoRoom = ignore
+    ) -> None:  # fmt: skip
+        """Answer clients until cancelled. `crowded` receives a message about each client that got no free place, `full`
+        hears of those that the system has no room for."""
         async with trio.open_nursery() as nursery:
             take = partial(self._admit, nursery, api, crowded)
             # A new connection counts as idle only once it has run, so each is served before the next is taken.
-            await accept_connections(self._file.listener, take, turn=1)
+            await accept_connections(self._file.listener, take, turn=1, full=full)
 
     def _admit(
         self, nursery: trio.Nursery, api: LocalApi, crowded: Callable[[str], None], sock: socket.socket, _host: str

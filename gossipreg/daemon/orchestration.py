@@ -20,6 +20,7 @@ from gossipreg.daemon.audit import Audit
 from gossipreg.daemon.journals_file import has_journals
 from gossipreg.daemon.kept import KeptEventGroup, keep_event_groups
 from gossipreg.daemon.logs import Log
+from gossipreg.daemon.orchestration_modules import load_modules
 from gossipreg.daemon.params import boolean, take_untrusted, word
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.settings import Settings
@@ -28,7 +29,7 @@ from gossipreg.daemon.start import OpenedSidecar
 from gossipreg.daemon.store import Store, Write
 from gossipreg.daemon.troubles import Troubles
 from gossipreg.errors import BadParams, NotFound, Unavailable
-from gossipreg.quick_dataclass import dataclass
+from gossipreg.net.accepting import NoRoom, ignore
 from gossipreg.tracing import NO_TRACER, Tracer
 from gossipreg.wire.shapes import Shape
 
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from gossipreg.daemon.events.local_events import LocalEvents
     from gossipreg.daemon.events.own_answers import OwnAnswer
     from gossipreg.daemon.events.row_announcements import RowAnnouncements
-    from gossipreg.daemon.events_and_sagas import EventsAndSagas
     from gossipreg.daemon.journals.follower import JournalFollower
     from gossipreg.daemon.journals.journals_shown import JournalsShown
     from gossipreg.daemon.journals.runtime import JournalRuntime
@@ -79,10 +79,11 @@ class Orchestration:
     def __init__(
         self, opened: OpenedSidecar, node: Node, pump: Pump, log: Log, troubles: Troubles, audit: Audit, *,
         store: Store | None = None, follower: "Callable[[], JournalFollower] | None" = None,
-        tracer: Tracer = NO_TRACER,
+        tracer: Tracer = NO_TRACER, full: NoRoom = ignore,
     ) -> None:  # fmt: skip
         """`follower` makes what stands on the journals instead of events and sagas, once they are loaded; `audit` is
-        told of what people decide about sagas; `store` writes which groups of events ran here."""
+        told of what people decide about sagas; `store` writes which groups of events ran here; `full` hears of
+        connections that the system has no room for."""
         self._opened = opened
         self._node = node
         self._pump = pump
@@ -92,6 +93,7 @@ class Orchestration:
         self._store = store
         self._follower = follower
         self._tracer = tracer
+        self._full = full
         self.own_answers: dict[str, OwnAnswer] = {}
         """What this sidecar itself answers to other members, by the name of the question."""
         self._wanted = trio.Event()
@@ -181,11 +183,10 @@ class Orchestration:
             nursery.start_soon(then_go_on, self._wanted.wait)
 
     async def _load(self) -> "tuple[JournalRuntime, JournalsShown]":
-        """Reading the modules from the disk takes some tens of ms, so that is in a thread."""
-        load = await trio.to_thread.run_sync(_load_modules)
+        load = await load_modules(self._full)
         about = self._node, self._pump, self._log, self._troubles
         if self._follower is not None:
-            runtime = load.compose(self._opened, *about, host=self._host, follower=self._follower())
+            runtime = load.compose(self._opened, *about, host=self._host, follower=self._follower(), full=self._full)
             return runtime, load.shown(runtime, self._node)
         opened = self._opened
         self.events = load.events(
@@ -196,7 +197,7 @@ class Orchestration:
             *about, rights=opened.rights, audit=self._audit, secrets=opened.settings.secrets, tracer=self._tracer
         )
         both = load.both(self.events, self.sagas)
-        runtime = load.compose(opened, *about, host=self._host, follower=both)
+        runtime = load.compose(opened, *about, host=self._host, follower=both, full=self._full)
         both.begin(runtime)
         return runtime, load.shown(runtime, self._node)
 
@@ -366,28 +367,3 @@ def _kernel_boot_id() -> str:
         return KERNEL_BOOT_ID.read_text().strip()
     except OSError:
         return socket.gethostname()
-
-
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    """What makes the parts, once their modules are loaded."""
-
-    compose: "Callable[..., JournalRuntime]"
-    shown: "type[JournalsShown]"
-    events: "Callable[..., LocalEvents]"
-    sagas: "Callable[..., LocalSagas]"
-    both: "type[EventsAndSagas]"
-
-
-def _load_modules() -> _Loaded:
-    from gossipreg.daemon.events import event_methods  # what they need is loaded in this thread, too
-    from gossipreg.daemon.events.local_events import LocalEvents
-    from gossipreg.daemon.events_and_sagas import EventsAndSagas
-    from gossipreg.daemon.journals.composing import compose_journals
-    from gossipreg.daemon.journals.journals_shown import JournalsShown
-    from gossipreg.daemon.sagas import saga_methods
-    from gossipreg.daemon.sagas.local_sagas import LocalSagas
-
-    events = partial(LocalEvents, methods=event_methods.METHODS)
-    sagas = partial(LocalSagas, methods=saga_methods.METHODS)
-    return _Loaded(compose_journals, JournalsShown, events, sagas, EventsAndSagas)

@@ -166,11 +166,13 @@ class Pump:
     def bug(self, where: str, error: Exception) -> None:
         """Count a failure that should not be; log it with its traceback, once for each place and kind."""
         self.counts[f"bug.{where}"] += 1
-        last = traceback.extract_tb(error.__traceback__)[-1:]
-        kind = (where, f"{type(error).__name__} at {last[0].filename}:{last[0].lineno}" if last else repr(error))
+        kind = where, _kind_of(error)
         if kind not in self._bugs and len(self._bugs) < 1000:
             self._bugs.add(kind)
-            text = "".join(traceback.format_exception(error))
+            try:
+                text = "".join(traceback.format_exception(error))
+            except OSError:  # no descriptor is free with which to load that module
+                text = f"{kind[1]}: {error}"
             self._log.error(
                 "bug",
                 where=where,
@@ -285,3 +287,13 @@ class Pump:
         """If the task sleeps, let it wake up at this time, converted to trio's clock."""
         if self._sleep is not None:
             self._sleep.deadline = trio.current_time() + (due - self.now())
+
+
+def _kind_of(error: Exception) -> str:
+    """Its class, and where it was raised. It loads no module: that may be what failed."""
+    raised = error.__traceback__
+    if raised is None:
+        return repr(error)
+    while raised.tb_next is not None:
+        raised = raised.tb_next
+    return f"{type(error).__name__} at {raised.tb_frame.f_code.co_filename}:{raised.tb_lineno}"

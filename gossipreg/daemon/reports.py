@@ -1,20 +1,27 @@
 """Lasting conditions of this sidecar: each is a line of the log, and a trouble in `info` for as long as it lasts."""
 
+import errno
+import time
 from collections import Counter
 
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.own_addresses import UNKNOWN
 from gossipreg.daemon.seeds import Seed
 from gossipreg.daemon.troubles import Troubles
+from gossipreg.net.descriptors import descriptors_limit
 
 SET_ASIDE_S = 86_400.0
 """For how long `info` shows that a file of the history was set aside."""
+
+ACCEPT_SAID_S = 10.0
+"""While connections cannot be accepted, that is said once in this time: each listener tries ten times a second."""
 
 
 class Reports:
     def __init__(self, log: Log, troubles: Troubles) -> None:
         self._log = log
         self._troubles = troubles
+        self._accept_said_at = -ACCEPT_SAID_S
 
     def not_kept(self, why: str) -> None:
         """The data directory cannot be written."""
@@ -75,7 +82,27 @@ class Reports:
         """Every next client of the local socket gets a free place."""
         self._troubles.over("crowded")
 
+    def cannot_accept(self, error: OSError) -> None:
+        """A connection waits at a listener of this sidecar, since the system has no room for it."""
+        now = time.monotonic()
+        if now - self._accept_said_at < ACCEPT_SAID_S:
+            return
+        self._accept_said_at = now
+        message = _why_not_accepted(error)
+        self._troubles.saw("cannot_accept", message)
+        self._log.line("error", "cannot_accept", {"message": message}, repeat_key="cannot_accept")
+
     def look_at_unsent(self, dropped: Counter[str]) -> None:
         """`dropped` counts the datagrams that the network could not send, by reason."""
         if unsent := self._troubles.look_at_unsent(dropped):
             self._log.line("warning", "cannot_send", {"message": unsent}, repeat_key="cannot_send")
+
+
+def _why_not_accepted(error: OSError) -> str:
+    if error.errno == errno.EMFILE:
+        why = f"this sidecar has as many files and connections open as it may, {descriptors_limit()}"
+    elif error.errno == errno.ENFILE:
+        why = "this machine has as many files and connections open as it may"
+    else:
+        why = "this machine is short of memory"
+    return f"{why}: clients and other sidecars wait until some are closed"

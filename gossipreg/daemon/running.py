@@ -64,7 +64,8 @@ def _start_tasks(sidecar: Sidecar, nursery: trio.Nursery) -> None:
     nursery.start_soon(sidecar.deliveries.run)
     nursery.start_soon(sidecar.addresses.run)
     nursery.start_soon(_keep_house, sidecar)
-    nursery.start_soon(opened.local_socket.serve, sidecar.local_api, sidecar.reports.crowded)
+    reports = sidecar.reports
+    nursery.start_soon(opened.local_socket.serve, sidecar.local_api, reports.crowded, reports.cannot_accept)
     nursery.start_soon(sidecar.seed_greeter.run, opened.seeds)
     nursery.start_soon(_say_ready, sidecar)
 

@@ -88,7 +88,7 @@ class Sidecar:
         self.history = self._history()
         self.orchestration = Orchestration(
             opened, self.node, self.pump, log, self._troubles, self.services.audit, store=self.keeping.store,
-            tracer=self.traces.tracer,
+            tracer=self.traces.tracer, full=self.reports.cannot_accept,
         )  # fmt: skip
         self.ending = Ending(
             self.node, self.pump, self.services, self.keeping.store, log, leave_s=config.leave_s,
@@ -214,7 +214,7 @@ class Sidecar:
             cluster=self.opened.settings.cluster, version=__version__, now=self.pump.now, leave=self.ending.leave,
             force_leave=self._force_leave.declare, reload=self._reload_for, greet=self.seed_greeter.greet,
             figures=self.methods.info.figures, note=self._note, bug=self.pump.bug,
-            trouble=partial(self._troubles.saw, for_s=TROUBLE_S),
+            full=self.reports.cannot_accept, trouble=partial(self._troubles.saw, for_s=TROUBLE_S),
             events=GatewayEvents(self.orchestration.wanted_events, self.deliveries.dapr_subscriptions),
             history=self.history,
             ask=GatewayCalls(self.methods, self.pump.bug).ask,

@@ -1,5 +1,6 @@
 """The pump around a node that only notes what it is told, in virtual time on the network in memory."""
 
+import errno
 import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -289,6 +290,25 @@ async def test_the_measured_lag_is_given_to_the_node(autojump_clock: MockClock) 
         [(_, lag_s)] = bench.node.of("lag")
         assert lag_s == pytest.approx(0.5, abs=0.001)
         assert bench.pump.lag_s == lag_s
+
+
+async def test_a_bug_without_a_descriptor_to_read_with_is_logged(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The module that words tracebacks is loaded when it is first used."""
+
+    def none_is_free(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("traceback.format_exception", none_is_free)
+    async with running(autojump_clock) as bench:
+        bench.node.bugs.add("receive")
+        bench.tell(b"x")
+        await trio.sleep(0.2)
+        [line] = bench.log.getvalue().splitlines()
+        assert "error bug where=receive" in line
+        assert "ZeroDivisionError at " in line
+        bench.node.bugs.clear()
 
 
 @pytest.mark.parametrize("where", ["receive", "advance"])

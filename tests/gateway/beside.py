@@ -5,6 +5,7 @@ from typing import Any, NoReturn, cast
 
 from gossipreg.core.view import View
 from gossipreg.feed import Feed
+from gossipreg.net.accepting import ignore
 from gossipreg.rights import Rights
 from gossipreg.sidecar_api import EventsApi, HistoryApi, Registrations, SidecarApi
 
@@ -17,7 +18,7 @@ def api_of(
         view=view, changes=Feed(bug), members=Feed(bug), registrations=cast(Registrations, None), registered=Feed(bug),
         rights=Rights(0), cluster="default",
         version="1.2.3", now=lambda: 0.0, leave=_nothing, force_leave=_nothing, reload=_nothing, greet=_nothing,
-        figures=_nothing, note=_nothing, bug=bug, trouble=trouble, events=cast(EventsApi, None),
+        figures=_nothing, note=_nothing, full=ignore, bug=bug, trouble=trouble, events=cast(EventsApi, None),
         history=cast(HistoryApi, None),
         ask=_nothing,
     )  # fmt: skip

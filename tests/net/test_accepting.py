@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import trio
 
-from gossipreg.net.accepting import NO_ROOM_S, accept_connections
+from gossipreg.net.accepting import NO_ROOM_S, NoRoom, accept_connections, ignore
 from gossipreg.net.listening import open_sockets
 
 GENEROUS_S = 60
@@ -37,7 +37,7 @@ class Failing:
         return self._listener.accept()
 
 
-async def taken_from(listener: Any, clients: int) -> tuple[list[str], float]:
+async def taken_from(listener: Any, clients: int, full: NoRoom = ignore) -> tuple[list[str], float]:
     """Connect so many clients, take them all; the hosts that were handed over, and the seconds that it took."""
     hosts: list[str] = []
     done = trio.Event()
@@ -53,7 +53,7 @@ async def taken_from(listener: Any, clients: int) -> tuple[list[str], float]:
     start = trio.current_time()
     with trio.fail_after(GENEROUS_S):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(lambda: accept_connections(listener, take, turn=2))
+            nursery.start_soon(lambda: accept_connections(listener, take, turn=2, full=full))
             await done.wait()
             nursery.cancel_scope.cancel()
     for client in opened:
@@ -68,11 +68,14 @@ async def test_every_waiting_client_is_taken(listener: socket.socket) -> None:
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS])
 async def test_without_a_free_descriptor_the_loop_pauses(listener: socket.socket, number: int) -> None:
-    hosts, took_s = await taken_from(Failing(listener, number, number), 1)
+    told: list[OSError] = []
+    hosts, took_s = await taken_from(Failing(listener, number, number), 1, told.append)
     assert hosts == ["127.0.0.1"]
     assert took_s >= 2 * NO_ROOM_S
+    assert [error.errno for error in told] == [number, number]
 
 
 async def test_a_client_that_is_gone_does_not_end_the_loop(listener: socket.socket) -> None:
-    hosts, _ = await taken_from(Failing(listener, errno.ECONNABORTED, errno.EAGAIN), 1)
-    assert hosts == ["127.0.0.1"]
+    told: list[OSError] = []
+    hosts, _ = await taken_from(Failing(listener, errno.ECONNABORTED, errno.EAGAIN), 1, told.append)
+    assert (hosts, told) == (["127.0.0.1"], [])

@@ -116,6 +116,7 @@ WORDS: dict[str, Words] = {
     "pair_lossy_over": _as_said, "path_mtu": _as_said, "path_mtu_over": _as_said, "pull_failed": _as_said,
     "pull_failed_over": _as_said, "cannot_send": _as_said, "no_address": _as_said,
     "seed_unresolved": _named("the name of the seed {seed} does not resolve: {reason}"), "clients_crowded": _as_said,
+    "cannot_accept": _as_said,
     # other members
     "member_alive": _named("{name} is alive"), "member_left": _reason("{name} left"),
     "member_restarting": _reason("{name} restarts"), "member_draining": _reason("{name} is in maintenance"),

@@ -16,25 +16,26 @@ from gossipreg.daemon.streams.node_streams import NodeStreams
 from gossipreg.daemon.troubles import Troubles
 from gossipreg.journal.tuning import JournalTuning
 from gossipreg.model import Address, NodeId
+from gossipreg.net.accepting import NoRoom, ignore
 from gossipreg.streams.values import StreamMember, StreamSelf
 
 
 def compose_journals(
     opened: OpenedSidecar, node: Node, pump: Pump, log: Log, troubles: Troubles, *, host: bytes,
-    follower: JournalFollower | None = None,
+    follower: JournalFollower | None = None, full: NoRoom = ignore,
 ) -> JournalRuntime:  # fmt: skip
-    """`host` says which machine this is."""
+    """`host` says which machine this is; `full` hears of connections that the system has no room for."""
     folder = None if opened.data is None else opened.data.path
     chosen = opened.settings
     tuning = JournalTuning(copies=chosen.copies, min_copies=chosen.min_copies)
     setup = JournalSetup(tuning, host, chosen.journal_space, folder)
     return JournalRuntime(
-        setup, node, pump, streams_of(opened, node, pump), NoFollower() if follower is None else follower,
+        setup, node, pump, streams_of(opened, node, pump, full), NoFollower() if follower is None else follower,
         JournalReports(log, troubles), rng=random.Random(os.urandom(16)), entropy=os.urandom,
     )  # fmt: skip
 
 
-def streams_of(opened: OpenedSidecar, node: Node, pump: Pump) -> NodeStreams:
+def streams_of(opened: OpenedSidecar, node: Node, pump: Pump, full: NoRoom) -> NodeStreams:
     """The streams of this process, to the members that its node knows."""
 
     def own() -> StreamSelf:
@@ -54,4 +55,4 @@ def streams_of(opened: OpenedSidecar, node: Node, pump: Pump) -> NodeStreams:
         row = node.table.rows.get(id)
         return None if row is None or row.member is None else row.member.keys
 
-    return NodeStreams(own, node.keyring, addresses=addresses, keys=keys, entropy=os.urandom, bug=pump.bug)
+    return NodeStreams(own, node.keyring, addresses=addresses, keys=keys, entropy=os.urandom, bug=pump.bug, full=full)

@@ -19,7 +19,7 @@ from gossipreg.daemon.streams.stream_messages import SentMessage, bytes_of, clas
 from gossipreg.daemon.streams.stream_sockets import connect, prepare
 from gossipreg.drops import DROPS
 from gossipreg.model import Address, NodeId
-from gossipreg.net.accepting import accept_connections
+from gossipreg.net.accepting import NoRoom, accept_connections, ignore
 from gossipreg.net.addresses import is_loopback
 from gossipreg.net.listening import error_name
 from gossipreg.streams.broken import BrokenStreams
@@ -56,10 +56,12 @@ class NodeStreams:
         keys: Callable[[NodeId], tuple[bytes, ...] | None],
         entropy: Callable[[int], bytes],
         bug: Callable[[str, Exception], None],
+        full: NoRoom = ignore,
     ) -> None:
         """`own()` is this process as it is now. `addresses(node)` are the present addresses of a member, and
         `keys(node)` the ids of the keys that it opens, as its row says; None: it does not say. `entropy(n)` are
-        unpredictable bytes. `bug` gets what was raised by mistake; the stream ends then."""
+        unpredictable bytes. `bug` gets what was raised by mistake; the stream ends then. `full` hears of connections
+        that the system has no room for."""
         self.inbox = StreamInbox()
         self.counts: Counter[str] = Counter()
         self._own = own
@@ -68,6 +70,7 @@ class NodeStreams:
         self._keys = keys
         self._entropy = entropy
         self._bug = bug
+        self._full = full
         self._open: dict[NodeId, Link] = {}
         self._opening: dict[NodeId, Opening] = {}
         self._failed: dict[NodeId, FailedOpening] = {}
@@ -85,7 +88,8 @@ class NodeStreams:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
                 for listener in listeners:
-                    nursery.start_soon(partial(accept_connections, listener, self._accept, turn=ACCEPT_TURN))
+                    accept = partial(accept_connections, listener, self._accept, turn=ACCEPT_TURN, full=self._full)
+                    nursery.start_soon(accept)
                 task_status.started()
                 await trio.sleep_forever()
         finally:

@@ -94,7 +94,7 @@ class DnsRun:
             directory, answers, counts=counts, salt=api.view.id, rng=random.Random(os.urandom(16)), bug=api.bug,
             trouble=api.trouble,
         )  # fmt: skip
-        self.server = DnsServer(ports, self._responder, api.bug)
+        self.server = DnsServer(ports, self._responder, api.bug, api.full)
 
     async def run(self) -> None:
         with (

@@ -18,7 +18,7 @@ import trio
 
 from gossipreg.gateway.dns.ports import QUERY_MAX_BYTES, Ports, UdpPort
 from gossipreg.gateway.dns.responder import Responder
-from gossipreg.net.accepting import accept_connections
+from gossipreg.net.accepting import NoRoom, accept_connections, ignore
 from gossipreg.net.listening import error_name
 
 TURN = 32
@@ -36,10 +36,14 @@ PROXY_PROTOCOL = b"\r\n\r\n\0\r\nQUIT\n"
 
 
 class DnsServer:
-    def __init__(self, ports: Ports, responder: Responder, bug: Callable[[str, Exception], None]) -> None:
+    def __init__(
+        self, ports: Ports, responder: Responder, bug: Callable[[str, Exception], None], full: NoRoom = ignore
+    ) -> None:  # fmt: skip
+        """`full` hears of connections that the system has no room for."""
         self._ports = ports
         self._responder = responder
         self._bug = bug
+        self._full = full
         self._connections: dict[trio.CancelScope, None] = {}
         """In the order in which they sent something last, the oldest first."""
         self._asking: set[trio.CancelScope] = set()
@@ -52,7 +56,7 @@ class DnsServer:
                 nursery.start_soon(self._serve_udp, port)
             take = partial(self._admit, nursery)
             for listener in self._ports.tcp:
-                nursery.start_soon(partial(accept_connections, listener, take, turn=TURN))
+                nursery.start_soon(partial(accept_connections, listener, take, turn=TURN, full=self._full))
 
     # -- datagrams -----------------------------------------------------------------------------------------------------
 

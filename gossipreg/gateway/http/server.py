@@ -20,7 +20,7 @@ from gossipreg.gateway.http.connections import Connections
 from gossipreg.gateway.http.doors import Door, door_of
 from gossipreg.gateway.http.ports import HttpListener
 from gossipreg.net import descriptors
-from gossipreg.net.accepting import accept_connections
+from gossipreg.net.accepting import NoRoom, accept_connections, ignore
 from gossipreg.net.http_framing import CONTINUE, Reader, response_bytes, stream_head
 from gossipreg.net.http_message import Head, HttpError, Request, Response, error_response, target_untrusted
 from gossipreg.net.other_protocols import OtherProtocol
@@ -37,14 +37,16 @@ PIPELINED_TURN = 8
 class Server:
     def __init__(
         self, listeners: Sequence[HttpListener], check: Callable[[Door, Head], None],
-        *, counts: Counter[str], bug: Callable[[str, Exception], None],
+        *, counts: Counter[str], bug: Callable[[str, Exception], None], full: NoRoom = ignore,
     ) -> None:  # fmt: skip
-        """`check` raises HttpError for a request that must not be answered."""
+        """`check` raises HttpError for a request that must not be answered. `full` hears of connections that the system
+        has no room for."""
         self.connections = Connections(counts)
         self._listeners = listeners
         self._check = check
         self._counts = counts
         self._bug = bug
+        self._full = full
         self._handle: Callable[[Request], Answer]
         self._nursery: trio.Nursery
         """Both as long as it runs."""
@@ -59,7 +61,8 @@ class Server:
             async with trio.open_nursery() as self._nursery:
                 for listener in self._listeners:
                     take = partial(self._admit, listener)
-                    self._nursery.start_soon(partial(accept_connections, listener.sock, take, turn=TURN))
+                    accept = partial(accept_connections, listener.sock, take, turn=TURN, full=self._full)
+                    self._nursery.start_soon(accept)
                 await self._serve()
         finally:
             self.connections.close_all()

@@ -35,7 +35,7 @@ class HttpRun:
         self._guard = guard
         self._doors = doors
         self._events = ConsulEvents(sidecar.view)
-        self.server = Server(listeners, self._check, counts=counts, bug=sidecar.bug)
+        self.server = Server(listeners, self._check, counts=counts, bug=sidecar.bug, full=sidecar.full)
         self.api = Api(
             sidecar, Monitoring(sidecar, self._events, self._gauges), send=self.server.answer,
             rng=random.Random(os.urandom(16)), clock_us=_clock_us, is_token=doors.is_token,

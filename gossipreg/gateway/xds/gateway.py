@@ -211,7 +211,7 @@ class XdsRun:
         self._tls_life = tls_life
         self._refused = trio.Event()
         self.streams = XdsStreams(resources, counts, api.note, api.now, lambda: self._refused.set())
-        self.server = XdsServer(listeners, self.streams, counts, api.bug)
+        self.server = XdsServer(listeners, self.streams, counts, api.bug, api.full)
 
     @property
     def zone(self) -> str:

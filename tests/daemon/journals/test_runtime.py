@@ -1,5 +1,6 @@
 """Journals in sidecars: disks, streams and nodes on loopback, in one process."""
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
@@ -10,7 +11,7 @@ import trio
 
 from gossipreg.core.effects import Event
 from gossipreg.core.node import Node
-from gossipreg.daemon import orchestration
+from gossipreg.daemon import orchestration, orchestration_modules
 from gossipreg.daemon.journals.journals_shown import JournalsShown
 from gossipreg.daemon.journals.leaving import LEAVE_JOURNALS_S, leave_journals
 from gossipreg.daemon.streams.inbox import StreamClosed
@@ -300,13 +301,30 @@ async def test_a_leave_that_takes_the_majority_away_is_no_quiet_one(tmp_path: Pa
             assert not await leave_journals(leaving.runtime)
 
 
+async def test_journals_are_loaded_once_a_descriptor_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(orchestration_modules, "LOAD_AGAIN_S", 0.01)
+    load, failures = orchestration_modules._load, [errno.EMFILE, errno.ENFILE]
+
+    def loads() -> orchestration_modules.OrchestrationModules:
+        if failures:
+            raise OSError(failures.pop(0), "Too many open files")
+        return load()
+
+    monkeypatch.setattr(orchestration_modules, "_load", loads)
+    async with alone(tmp_path, "a") as one:
+        await one.orchestration.wanted()
+        assert not failures
+        assert not one.pump.counts
+        assert one.shown_troubles() == ""
+
+
 async def test_sidecar_goes_on_where_journals_cannot_be_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another release was installed under a running sidecar: its modules do not fit those that are loaded."""
 
     def fails() -> None:
         raise ImportError("cannot import name 'compose_journals'")
 
-    monkeypatch.setattr("gossipreg.daemon.orchestration._load_modules", fails)
+    monkeypatch.setattr(orchestration_modules, "_load", fails)
     async with alone(tmp_path, "a") as one:
         with pytest.raises(Unavailable, match="restart it"):
             await one.orchestration.wanted()

@@ -20,6 +20,7 @@ from gossipreg.events.cloud_event import CloudEvent
 from gossipreg.events.effects import PublishSettled
 from gossipreg.gateway.http.gateway import HttpOptions
 from gossipreg.journal.model import JournalId
+from gossipreg.net.accepting import ignore
 from gossipreg.net.addresses import Bind
 from gossipreg.sidecar_api import SidecarApi
 from tests.daemon.conftest import NOWHERE, Inside
@@ -167,7 +168,7 @@ class Served(Inside):
             leave=self._leave,
             force_leave=ForceLeave(self.node, self.pump, Log(stream=self.log), self.services.audit).declare,
             reload=self._reload, greet=self._greet, figures=self.methods.info.figures,
-            note=self.notes.append, bug=self._bug,
+            note=self.notes.append, full=ignore, bug=self._bug,
             trouble=lambda *_: None, events=self.outgoing, history=self.history, dapr_app=self.dapr_app,
             ask=GatewayCalls(self.methods, self._bug).ask,
         )  # fmt: skip

@@ -18,7 +18,7 @@ from gossipreg.gateway.xds.server.http2_frames import Http2Fault
 from gossipreg.gateway.xds.server.ports import XdsListener
 from gossipreg.gateway.xds.streams.xds_streams import XdsStreams
 from gossipreg.net import descriptors
-from gossipreg.net.accepting import accept_connections
+from gossipreg.net.accepting import NoRoom, accept_connections, ignore
 from gossipreg.net.selection import READ
 
 CONNECTIONS_MIN = 64
@@ -30,13 +30,15 @@ TURN = 16
 class XdsServer:
     def __init__(
         self, listeners: Sequence[XdsListener], streams: XdsStreams, counts: Counter[str],
-        bug: Callable[[str, Exception], None],
+        bug: Callable[[str, Exception], None], full: NoRoom = ignore,
     ) -> None:  # fmt: skip
+        """`full` hears of connections that the system has no room for."""
         self.connections = XdsConnections(counts)
         self._listeners = listeners
         self._streams = streams
         self._counts = counts
         self._bug = bug
+        self._full = full
 
     async def run(self) -> None:
         """Until cancelled; then all calls end with UNAVAILABLE, and nothing is left open but the listeners."""
@@ -46,7 +48,8 @@ class XdsServer:
             async with trio.open_nursery() as nursery:
                 for listener in self._listeners:
                     take = partial(self._admit, listener)
-                    nursery.start_soon(partial(accept_connections, listener.sock, take, turn=TURN))
+                    accept = partial(accept_connections, listener.sock, take, turn=TURN, full=self._full)
+                    nursery.start_soon(accept)
                 await self._serve()
         finally:
             for connection in self.connections:
