@@ -6,18 +6,41 @@ would change large numbers, repeated names and 1e999.
 
 import json
 import re
+from collections.abc import Sequence
 from math import isfinite
 from typing import Any
 
 _BREAKS = str.maketrans("\n\r\t", "   ")
 """They stand between the values of JSON only, never in a text."""
 _NOT_ASCII = re.compile("[^ -~]")
+_SHOWN_CHARACTERS = 60
+"""Of a name in the text of an error."""
 
 
-def loads_strict(data: bytes | str) -> Any:
-    """The value. Raises ValueError, UnicodeDecodeError included, and RecursionError where it is nested too deep."""
+class RepeatedName(ValueError):
+    """An object has a name twice. Most parsers take the last of the values and say nothing, so what a person wrote
+    would be lost. The text of an error goes on with this one's: "the body has ..."."""
+
+
+def unique_names(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """`object_pairs_hook` of a parser whose input people write. Raises RepeatedName."""
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    left = dict.fromkeys(found, 1)
+    for name, _ in pairs:
+        left[name] -= 1
+    twice = repr(next(name for name, rest in left.items() if rest < 0))
+    shown = twice if len(twice) <= _SHOWN_CHARACTERS else twice[:_SHOWN_CHARACTERS] + "..."
+    raise RepeatedName(f"the name {shown} twice in one object: leave one of them out")
+
+
+def loads_strict(data: bytes | str, *, unique: bool = False) -> Any:
+    """The value. Raises ValueError, UnicodeDecodeError included, and RecursionError where it is nested too deep;
+    `unique`: also RepeatedName."""
     text = data.decode() if isinstance(data, bytes) else data
-    return json.loads(text, parse_constant=_refuse, parse_float=_finite)
+    pairs = unique_names if unique else None
+    return json.loads(text, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=pairs)
 
 
 def json_text(data: bytes) -> str:

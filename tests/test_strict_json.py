@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gossipreg.strict_json import json_text, loads_strict
+from gossipreg.strict_json import RepeatedName, json_text, loads_strict
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -44,3 +44,22 @@ def test_what_is_no_json_is_refused(data: bytes) -> None:
 def test_infinity_written_as_a_number_is_no_value() -> None:
     with pytest.raises(ValueError, match="too large"):
         loads_strict(b'{"n": 1e999}')
+
+
+@pytest.mark.parametrize("text", ['{"a": 1, "a": 2}', '[{"b": {"c": 0, "a": 1, "a": 1}}]', '{"a": 1, "\\u0061": 1}'])
+def test_a_name_that_stands_twice_is_refused_where_people_write(text: str) -> None:
+    assert loads_strict(text) is not None
+    with pytest.raises(RepeatedName, match=r"^the name 'a' twice in one object: leave one of them out$"):
+        loads_strict(text, unique=True)
+
+
+@given(JSON)
+def test_names_that_stand_once_are_taken(value: object) -> None:
+    assert loads_strict(json.dumps(value), unique=True) == value
+
+
+def test_many_names_and_one_twice_are_refused_at_once() -> None:
+    """The search must not compare each name with all others: that would be minutes here."""
+    text = "{" + "".join(f'"n{number}": 0, ' for number in range(200_000)) + f'"{"x" * 100}": 1, "{"x" * 100}": 2}}'
+    with pytest.raises(RepeatedName, match=r"'x{59}\.\.\. twice"):
+        loads_strict(text, unique=True)

@@ -64,12 +64,12 @@ class SagaDefinition:
 def read_definition(data: bytes, *, toml: bool) -> SagaDefinition:
     """The definition in a file. Raises BadParams, TooLarge."""
     if len(data) > MAX_FILE_BYTES:
-        raise TooLarge(f"the file has more than {MAX_FILE_BYTES} bytes")
+        raise TooLarge(f"the definition has more than {MAX_FILE_BYTES} bytes")
     return definition_untrusted(_from_toml(data) if toml else _from_json(data))
 
 
 def _from_json(data: bytes) -> object:
-    return read_json_untrusted(data.removeprefix(BOM), "the file", unique=True)
+    return read_json_untrusted(data.removeprefix(BOM), "the definition", unique=True)
 
 
 def _from_toml(data: bytes) -> object:
@@ -78,7 +78,7 @@ def _from_toml(data: bytes) -> object:
     try:
         return tomllib.loads(data.removeprefix(BOM).decode())
     except (ValueError, RecursionError) as error:
-        raise BadParams(f"the file is no TOML: {error}") from None
+        raise BadParams(f"the definition is no TOML: {error}") from None
 
 
 def definition_untrusted(given: object) -> SagaDefinition:

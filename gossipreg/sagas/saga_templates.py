@@ -21,7 +21,8 @@ from math import isfinite
 from typing import Any
 
 from gossipreg.errors import BadParams, TooLarge
-from gossipreg.sagas.saga_model import STEP_NAME, SagaRef, StepResult, StepState, step_key
+from gossipreg.sagas.saga_model import MAX_RESULT_BYTES, STEP_NAME, SagaRef, StepResult, StepState, step_key
+from gossipreg.strict_json import RepeatedName, unique_names
 
 MAX_JSON_DEPTH = 64
 """Lists and objects within each other: of an input, and of a body with templates."""
@@ -113,7 +114,7 @@ def short(value: object) -> str:
 def read_json_untrusted(data: bytes, what: str, *, unique: bool = False) -> Any:
     """The value of this JSON. Raises BadParams: no JSON in UTF-8, nested too deep, a number that JSON does not have;
     with `unique` also a name that an object has twice."""
-    pairs = _unique if unique else None
+    pairs = unique_names if unique else None
     try:
         value = json.loads(
             data.decode(), parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=pairs
@@ -122,21 +123,14 @@ def read_json_untrusted(data: bytes, what: str, *, unique: bool = False) -> Any:
         raise BadParams(f"{what} is no JSON: byte {error.start} is not UTF-8") from None
     except RecursionError:
         raise BadParams(f"{what} is nested too deep: at most {MAX_JSON_DEPTH} levels") from None
+    except RepeatedName as error:
+        raise BadParams(f"{what} has {error}") from None
     except json.JSONDecodeError as error:  # it ends with the position, and has nothing of the data
         raise BadParams(f"{what} is no JSON: {error}") from None
     except ValueError as error:
         raise BadParams(f"{what} is no JSON: {short(error)}") from None
     check_depth(value, what)
     return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"an object has {short(repr(twice))} twice")
-    return found
 
 
 def ordered_json(value: Any) -> bytes:
@@ -187,7 +181,9 @@ class TemplateValues:
     """What the templates of one step mean."""
 
     def __init__(self, saga: SagaRef, step: str, input: bytes, results: Mapping[str, StepResult]) -> None:
-        """`results`: of the steps that have one, by name; `input`: JSON."""
+        """`results`: of the steps that have one, by name; `input`: JSON. Errors begin with the name of the step, if it
+        has one."""
+        self._what = f"step {step!r}: " if step else ""
         self._texts = {"saga": str(saga), "step": step, "key": step_key(saga, step)}
         self._input = input
         self._results = results
@@ -205,7 +201,7 @@ class TemplateValues:
                 value = value[int(name)]
             else:
                 above = TemplateRef(ref.source, ref.step, ref.path[:place])
-                raise CannotRender(f"{short(ref)} is not there: {short(above)} {_described(value)}")
+                raise CannotRender(f"{self._missing(ref)}: {short(above)} {_described(value)}")
         return value
 
     def _whole(self, ref: TemplateRef) -> Any:
@@ -218,15 +214,19 @@ class TemplateValues:
         result = self._results.get(ref.step)
         if result is None or result.state is not StepState.DONE:
             why = "was refused" if result is not None and result.state is StepState.REFUSED else "is not done"
-            raise ResultMissing(f"{short(ref)} is not there: the step {ref.step!r} {why}")
+            raise ResultMissing(f"{self._missing(ref)}: the step {ref.step!r} {why}")
         if result.cut:
             raise CannotRender(
-                f"{short(ref)} is not there: the answer of the step {ref.step!r} was too long and is kept cut"
+                f"{self._missing(ref)}: the answer of the step {ref.step!r} has more than {MAX_RESULT_BYTES} bytes, so "
+                "it is kept cut: have its service answer less, or name no value of it"
             )
         try:
             return read_json_untrusted(result.body, f"the answer of the step {ref.step!r}")
         except BadParams as error:
-            raise CannotRender(f"{short(ref)} is not there: {error}") from None
+            raise CannotRender(f"{self._missing(ref)}: {error}") from None
+
+    def _missing(self, ref: TemplateRef) -> str:
+        return f"{self._what}{short(ref)} is not there"
 
 
 def _described(value: object) -> str:

@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 from gossipreg.errors import BadParams
+from gossipreg.strict_json import RepeatedName, unique_names
 from gossipreg.wire.rpc import BYTES_A_CONTAINER, COUNTED_FROM_BYTES, params_untrusted
 
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -18,9 +19,12 @@ def params_of_untrusted(body: bytes) -> dict[str, Any]:
         raise BadParams(f"the body has more than {most} arrays and maps: send less at a time")
     try:
         text = body.decode()
-        value = json.loads(text, parse_constant=_refuse) if text.strip() else {}
+        pairs = unique_names if body.count(b":") > 1 else None  # not for a lookup, whose one name needs no look
+        value = json.loads(text, parse_constant=_refuse, object_pairs_hook=pairs) if text.strip() else {}
     except UnicodeDecodeError:
         raise BadParams("the body is not UTF-8: send a JSON object") from None
+    except RepeatedName as error:
+        raise BadParams(f"the body has {error}") from None
     except (ValueError, RecursionError) as error:
         raise BadParams(f"the body is not JSON: {error}") from None
     if not isinstance(value, dict):

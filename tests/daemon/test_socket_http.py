@@ -310,6 +310,19 @@ def test_an_empty_body_has_no_parameters() -> None:
         params_of_untrusted(b"null")
 
 
+async def test_a_name_that_stands_twice_is_one_error(sidecar: Sidecar) -> None:
+    client: SocketHttp = await http_client(sidecar)
+    for body, name in (
+        (b'{"name": "a", "port": 1, "name": "b"}', "name"),
+        (b'{"name": "a", "port": 1, "check": {"http": "http://a/", "http": "http://b/"}}', "http"),
+    ):
+        head = client.begun("POST", "/rpc/register", [("Host", "sidecar"), ("Content-Length", str(len(body)))])
+        await client.stream.send_all(head + body)
+        text = f"the body has the name '{name}' twice in one object: leave one of them out"
+        assert await client.answer() == (400, {"error": {"code": "bad_params", "message": text}})
+    assert (await client.call("registered"))[1] == []
+
+
 async def test_a_stream_is_one_connection(sidecar: Sidecar) -> None:
     """What follows the request of a stream is dropped, however much it is."""
     client: SocketHttp = await http_client(sidecar)

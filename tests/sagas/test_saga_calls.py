@@ -105,7 +105,7 @@ def test_half_of_a_surrogate_pair_stays_in_an_input() -> None:
 
 
 def test_an_input_that_has_a_name_twice_begins_nothing() -> None:
-    with pytest.raises(BadParams, match="begin: input is no JSON: an object has 'a' twice"):
+    with pytest.raises(BadParams, match="begin: input has the name 'a' twice in one object: leave one"):
         read("begin", name="order", input=b'{"a": 1, "a": 2}')
 
 

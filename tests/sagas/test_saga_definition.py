@@ -216,7 +216,7 @@ def test_a_definition_has_bounds() -> None:
         ])  # fmt: skip
     with pytest.raises(TooLarge, match="at most 65536"):
         definition(table("a", json="x" * 40_000), table("b", json="x" * 40_000))
-    with pytest.raises(TooLarge, match="the file has"):
+    with pytest.raises(TooLarge, match="the definition has"):
         read_definition(b"#" * 300_000, toml=True)
     with pytest.raises(TooLarge):
         decode_definition(b"x" * 70_000)
@@ -232,7 +232,7 @@ def test_a_file_that_cannot_be_read_is_one_error(data: bytes, toml: bool) -> Non
 
 def test_a_file_of_json_that_has_a_name_twice_is_refused() -> None:
     """Half of the steps would be lost without a word."""
-    with pytest.raises(BadParams, match="the file is no JSON: an object has 'step' twice"):
+    with pytest.raises(BadParams, match="the definition has the name 'step' twice in one object"):
         read_definition(b'{"name": "a", "step": [], "step": []}', toml=False)
 
 

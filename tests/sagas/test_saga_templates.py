@@ -146,7 +146,11 @@ def test_a_body_has_a_content_type(given: dict[str, Any], kind: str | None) -> N
 
 def test_a_result_that_is_cut_or_no_json_has_no_values() -> None:
     for result, fault in (
-        (StepResult(StepState.DONE, 200, b"{}", cut=True), "too long and is kept cut"),
+        (
+            StepResult(StepState.DONE, 200, b"{}", cut=True),
+            "step 'pay': {result.reserve.id} is not there: the answer of the step 'reserve' has more than 65536 bytes, "
+            "so it is kept cut: have its service answer less, or name no value of it",
+        ),
         (StepResult(StepState.DONE, 200, b"hello"), "is no JSON"),
         (StepResult(StepState.DONE, 204, b""), "is no JSON"),
     ):

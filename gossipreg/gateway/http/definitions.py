@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 from gossipreg.net.http_message import bad_request, shown
+from gossipreg.strict_json import RepeatedName, unique_names
 
 DEPTH_MAX = 16
 
@@ -36,7 +37,9 @@ _CANNOT = {
 def body_untrusted(body: bytes) -> Given:
     """A JSON object, its keys in lower case without underscores. Raises HttpError, 400."""
     try:
-        value = json.loads(body)
+        value = json.loads(body, object_pairs_hook=unique_names)
+    except RepeatedName as error:
+        raise bad_request(f"the body has {error}") from None
     except (ValueError, RecursionError):
         raise bad_request("the body is not JSON") from None
     if type(value) is not dict:

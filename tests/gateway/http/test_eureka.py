@@ -251,3 +251,10 @@ async def test_metadata_is_changed_and_all_else_stays(served: Served) -> None:
     assert (await send(served, "PUT", "/apps/WEB/w1")).status == 200
     assert (await send(served, "PUT", "/apps/WEB/w1/metadata")).status == 400
     assert (await send(served, "PUT", "/apps/WEB/w1/metadata?eureka-vip=x")).status == 400
+
+
+async def test_a_body_that_has_a_name_twice_is_a_400(served: Served) -> None:
+    body = b'{"instance": {"app": "WEB", "instanceId": "w1", "instanceId": "w2", "port": {"$": 80}}}'
+    reply = await send(served, "POST", "/apps/WEB", body, Content_Type="application/json")
+    assert (reply.status, b"'instanceId' twice in one object" in reply.body) == (400, True)
+    assert not served.instances("web")

@@ -80,6 +80,15 @@ async def test_an_unsupported_registration_is_a_400_with_one_sentence(served: Se
 
 
 @pytest.mark.parametrize(
+    "body", [b'{"Name": "web", "Name": "api"}', b'{"Name": "web", "Check": {"TTL": "1s", "TTL": "2s"}}']
+)
+async def test_a_body_that_has_a_name_twice_is_a_400(served: Served, body: bytes) -> None:
+    reply = await served.put("/v1/agent/service/register", body)
+    assert (reply.status, "twice in one object: leave one of them out" in reply.error) == (400, True)
+    assert not served.services.report("web")
+
+
+@pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b"1", b"null", b'"x"', b"{}", b"[" * 100_000, b"\xff", b'{"a":1e999}']
 )
 async def test_a_body_that_is_no_service_is_a_400(served: Served, body: bytes) -> None:

@@ -20,7 +20,7 @@ from gossipreg.events.cloud_event import (
 )
 from gossipreg.events.structured_form import CONTENT_TYPE, from_structured_untrusted
 from gossipreg.net.http_message import HttpError, Request, shown
-from gossipreg.strict_json import loads_strict
+from gossipreg.strict_json import RepeatedName, loads_strict
 from gossipreg.trace_context import BAGGAGE, TRACE_STATE
 
 TYPE = "com.dapr.event.sent"
@@ -57,7 +57,9 @@ def event_untrusted(request: Request, pubsub: str, topic: str, *, source: str) -
 def _given_untrusted(body: bytes, extensions: dict[str, str], source: str) -> CloudEvent:
     """The event that is the body. What the request says goes before what the event says of topic, pubsub and more."""
     try:
-        document = loads_strict(body)
+        document = loads_strict(body, unique=True)
+    except RepeatedName as error:
+        raise BadParams(f"the body has {error}") from None
     except (ValueError, RecursionError) as error:
         raise BadParams(f"the body is no JSON, though Content-Type says {CONTENT_TYPE}: {error}") from None
     if isinstance(document, dict):

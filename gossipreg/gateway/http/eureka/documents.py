@@ -15,6 +15,7 @@ from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 
 from gossipreg.net.http_message import Response, bad_request
+from gossipreg.strict_json import RepeatedName, unique_names
 
 DEPTH_MAX = 16
 """Levels of a document. A registration has five: instance, dataCenterInfo, metadata, key, text."""
@@ -44,7 +45,9 @@ def read_document_untrusted(body: bytes, content_type: str, root: str) -> dict[s
 
 def _read_json_untrusted(body: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(body)
+        value = json.loads(body, object_pairs_hook=unique_names)
+    except RepeatedName as error:
+        raise bad_request(f"the body has {error}") from None
     except (ValueError, RecursionError):
         raise bad_request("the body is not JSON, and its Content-Type does not say XML") from None
     if type(value) is not dict:

@@ -50,6 +50,13 @@ async def test_a_cloud_event_is_taken_as_it_is(served: Served) -> None:
     assert (event.topic, event.extensions["colour"], event.extensions["pubsubname"]) == ("orders", "red", "p")
 
 
+async def test_a_cloud_event_that_has_a_name_twice_is_a_400(served: Served) -> None:
+    body = b'{"specversion": "1.0", "id": "7", "id": "8", "source": "s", "type": "t"}'
+    reply = await publish(served, "p/orders", body, content_type=STRUCTURED)
+    assert (reply.status, b"the body has the name 'id' twice in one object" in reply.body) == (400, True)
+    assert not served.outgoing.published
+
+
 async def test_a_raw_payload_is_bytes_whatever_it_is(served: Served) -> None:
     path = "p/orders?metadata.rawPayload=true"
     assert (await publish(served, path, b'{"a":1}', content_type=STRUCTURED)).status == 204
