@@ -53,6 +53,8 @@ class KnownSaga:
     """It has the same name and input."""
     state: SagaState
     decision: Decision | None
+    committed: bool = True
+    """The journal has it."""
 
 
 class RunningSagas:
@@ -113,7 +115,7 @@ class RunningSagas:
         begun = live.begun if live is not None else None if open is None else open.begun
         if begun is not None:
             state, decision = (SagaState.RUNNING, None) if open is None else (open.state, open.decision)
-            return KnownSaga((begun.name, begun.input) == (name, input), state, decision)
+            return KnownSaga((begun.name, begun.input) == (name, input), state, decision, open is not None)
         return None if ended is None else KnownSaga(ended.is_of(like), SagaState.ENDED, ended.decision)
 
     def begun(self, saga: str) -> None:

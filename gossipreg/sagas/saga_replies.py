@@ -41,6 +41,8 @@ from gossipreg.sagas.waiting_calls import WaitingCall
 _SAYS_WHERE = (StepAsked, AfterAsked, CommitAsked)
 """Calls of a saga's program: it is where they come from."""
 _DECIDES = (CommitAsked, AbortAsked, HandAsked)
+MAJORITY_OF_THREE = 2
+"""Disks that hold what a journal with three voters has, at least."""
 SPARE_BEGINNINGS = 64
 """At about this many callers whose saga does not run any more, all callers are looked through, and these forgotten."""
 
@@ -95,7 +97,8 @@ class SagaReplies:
             text = f"saga {ref} is {_standing(known)} already: it is not begun again"
             decision = None if known.decision is None else known.decision.name.lower()
             state = known.state.name.lower()
-            fields = {"saga": str(ref), "id": id, "state": state, "decision": decision}
+            least = (MAJORITY_OF_THREE if self._has_takeover() else 1) if known.committed else 0
+            fields = {**self._begun(id, least), "state": state, "decision": decision}
             self._context.refuse_once_proven(caller, "exists", text, **fields)
         else:
             text = f"saga {ref} has another name or input: give this one an id of its own"

@@ -2,8 +2,10 @@
 
 from collections import Counter
 
+import pytest
+
 from tests.sagas.bench import Bench, is_over
-from tests.sagas.bench_parts import LOST, Answer, Attempt, step
+from tests.sagas.bench_parts import LOST, Answer, Attempt, BenchJournals, step
 
 FENCED_S = 20.0
 
@@ -124,6 +126,19 @@ def test_case_6_a_known_id_never_runs_the_body_again() -> None:
     assert bench.ask("begin", name="create-order", id="7", input=b'{ "order": 7 }')[0] == "exists"
     assert bench.ask("begin", name="create-order", id="7", input=b'{"order":8}')[0] == "conflict"
     assert bench.ask("begin", name="refund", id="7", input=b'{"order":7}')[0] == "conflict"
+
+
+@pytest.mark.parametrize("takeover", [False, True])
+def test_a_saga_that_exists_says_how_many_disks_hold_it(takeover: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BenchJournals, "has_takeover", lambda *_: takeover)
+    bench = Bench()
+    saga = bench.begin("7")
+    assert bench.ask("begin", name="create-order", id="7")[1]["copies"] == 0, "nothing is written yet"
+    bench.step(saga, "stock")
+    for state in ("running", "ended"):
+        answer = bench.ask("begin", name="create-order", id="7")[1]
+        assert (answer["state"], answer["copies"], answer["takeover"]) == (state, 1 + takeover, takeover)
+        bench.ok("commit", saga=saga)
 
 
 def test_case_7_an_unknown_step_is_repeated_and_undone_by_its_answer() -> None:

@@ -90,8 +90,8 @@ _HAND: dict[str, Check] = {"saga": _any, "step": _any, "why": _why}
 
 
 async def begin(sagas: LocalSagas, params: Params, client: SocketClient) -> bytes:
-    """{name, id, input, timeout_ms, traceparent, tracestate, strict} -> {saga, id, state, copies, takeover}, or with
-    `exists` and `decision` where it was begun before"""
+    """{name, id, input, timeout_ms, traceparent, tracestate, strict} -> {saga, id, state, copies, takeover, exists},
+    and `decision` where it was begun before"""
     given = take_untrusted("saga-begin", params, _BEGIN, "name")
     sagas.programs.check_room(client)
     answer = await sagas.ask("begin", given, client)
@@ -119,6 +119,9 @@ async def journal(sagas: LocalSagas, params: Params, client: SocketClient) -> by
     return pack({"journal": (await sagas.own_journal(client)).hex()})
 
 
+_OF_ONE_THAT_EXISTS = ("decision", "copies", "takeover")
+
+
 def _begun(answer: SagaAnswer) -> dict[str, Any]:
     """A saga that exists is an answer, which says how it stands. Raises RequestError."""
     exists = answer.code == "exists"
@@ -126,7 +129,8 @@ def _begun(answer: SagaAnswer) -> dict[str, Any]:
         raise_error(answer)
     named = answer.texts(("saga", "id", "state"))
     if exists:
-        return {**named, "decision": answer.fields.get("decision"), "exists": True}
+        told: dict[str, Any] = {name: answer.fields[name] for name in _OF_ONE_THAT_EXISTS if name in answer.fields}
+        return {"decision": None, **named, **told, "exists": True}
     return {**answer.fields, "exists": False}
 
 

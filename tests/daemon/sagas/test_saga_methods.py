@@ -100,12 +100,16 @@ async def test_input_is_a_value_or_json(given: object) -> None:
 
 
 async def test_saga_that_exists_is_an_answer_and_no_program() -> None:
-    known = {"text": "it is there", "saga": NAME, "id": "order-7", "state": "ended", "decision": "commit"}
+    known = {
+        "text": "it is there", "saga": NAME, "id": "order-7", "state": "ended", "decision": "commit", "copies": 2,
+        "takeover": True,
+    }  # fmt: skip
     for method, params in (("saga-begin", {"name": "a"}), ("saga-run", {"definition": DEFINITION})):
         stub, one = Stub(("exists", known)), client()
         answer = await stub.call(method, one, **params)
         assert answer == {
-            "saga": NAME, "id": "order-7", "state": "ended", "decision": "commit", "exists": True,
+            "saga": NAME, "id": "order-7", "state": "ended", "decision": "commit", "copies": 2, "takeover": True,
+            "exists": True,
         }  # fmt: skip
         assert one.sagas == 0
 
