@@ -129,7 +129,7 @@ export class StepAnswer {
   readonly reason: string;
   readonly ok: boolean;
   readonly text: string;
-  /** null where the body is empty. */
+  /** null where the body is empty. Throws SyntaxError for what is no JSON, and where the body is cut. */
   json(): any;
 }
 

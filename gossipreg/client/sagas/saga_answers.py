@@ -39,7 +39,12 @@ class StepAnswer:
         return self.body.decode("utf-8", "replace")
 
     def json(self) -> Any:
-        """The body as JSON; None where it is empty. Raises ValueError for what is none."""
+        """The body as JSON; None where it is empty. Raises ValueError for what is none, and for a body that is cut."""
+        if self.cut:
+            raise ValueError(
+                f"the answer of step {self.step} is no JSON: it was longer than {len(self.body)} bytes and is kept "
+                "cut; have its service answer less"
+            )
         return json.loads(self.body) if self.body else None
 
     @classmethod

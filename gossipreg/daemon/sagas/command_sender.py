@@ -124,7 +124,7 @@ class CommandSender:
             return f"none of the {known} instances of {service} passes its checks"
         if not self._view.synced:
             return f"no instance of {service} is known, and this sidecar is not synced yet"
-        return f"no instance of {service} is registered"
+        return f"no instance of {service} is registered: register one, or check its name"
 
     # -- secrets -----------------------------------------------------------------------------------------------------
 

@@ -1,9 +1,9 @@
-// Steps whose answer comes after the end of their saga.
+// Steps whose answer comes after the end of their saga, or is cut.
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 import { client } from "./client.mjs";
-import { SagaSidecar, begun, failure } from "./saga-sidecar.mjs";
+import { SagaSidecar, begun, failure, stepAnswer } from "./saga-sidecar.mjs";
 import { until } from "./sidecars.mjs";
 
 const { connect } = await client("index.mjs");
@@ -49,3 +49,13 @@ for (const [at, begins] of [
     assert.deepEqual([count("begin"), count("step")], [begins, 1]);
   });
 }
+
+test("json of an answer that is cut says so, and its step is done", async () => {
+  sidecar.script.step = [stepAnswer({ body: '{"id": 1, "pad": "xx', cut: true })];
+  const answer = await registry.saga("create-order", {}, (saga) =>
+    saga.step("pay", "billing", "PUT", "/payments/{key}", { harmless: true }),
+  );
+  assert.equal(answer.ok, true);
+  const message = /the answer of step pay is no JSON: it was longer than 20 bytes and is kept cut/;
+  assert.throws(() => answer.json(), { name: "SyntaxError", message });
+});

@@ -185,7 +185,7 @@ async def test_kept_connection_that_ends_is_not_tried_anew(participant: Particip
 
 
 async def test_service_without_a_passing_instance_is_not_sent() -> None:
-    assert (await Sending().send()).text == "no instance of stock is registered"
+    assert (await Sending().send()).text == "no instance of stock is registered: register one, or check its name"
     sending = Sending(("127.0.0.1", 1))
     sending.sender._view.catalog.found[0] = CatalogInstance(  # type: ignore[attr-defined]
         RegisteredService("a", "stock", "127.0.0.1", 1), Health.CRITICAL, NodeId(bytes(16)), "n", "", 0, 0

@@ -26,6 +26,12 @@ export class StepAnswer {
   }
 
   json() {
+    if (this.cut) {
+      throw new SyntaxError(
+        `the answer of step ${this.step} is no JSON: it was longer than ${this.body.length} bytes and is kept cut; ` +
+          "have its service answer less",
+      );
+    }
     return this.body.length ? JSON.parse(this.text) : null;
   }
 }
