@@ -221,6 +221,23 @@ def test_case_8_a_result_after_the_decision_is_for_people_alone() -> None:
     assert (told["state"], told["status"], told["undo"]["status"]) == ("undone", 200, 204)
 
 
+def test_case_8_no_attempt_begins_behind_a_proposed_decision() -> None:
+    """The abort is proposed and not committed yet when the attempt before it is answered with a no for now."""
+    bench = Bench()
+    bench.participants["b"] = lambda attempt: Answer(204) if attempt.undoes else Answer(503, after_s=1.0)
+    saga = bench.begin()
+    bench.call("step", saga=saga, step=step("b"))
+    bench.run(0.5)
+    bench.auto = False
+    bench.call("abort", saga=saga)
+    bench.run(5.0)
+    assert bench.names == ["b"]
+    bench.auto = True
+    bench.commit()
+    bench.run(5.0)
+    assert bench.names == ["b", "b/undo"]
+
+
 def test_case_8_a_commit_may_be_repeated() -> None:
     bench = Bench()
     saga = bench.begin()

@@ -42,3 +42,10 @@ def test_a_refusal_after_a_lost_attempt_leaves_the_step_unknown(
     sagas.script["saga-step"] = [CLOSE, *[failure("unavailable", "no leader")] * 100]
     with pytest.raises(StepUnknown, match="may be done or not: no leader"), registry.saga("create-order") as saga:
         reserve(saga, timeout=0.1)
+
+
+def test_an_unclear_commit_is_not_aborted_where_it_could_be(sagas: SagaSidecar, registry: Registry) -> None:
+    sagas.script["saga-commit"] = [failure("refused", "no answer is known")]
+    with pytest.raises(OutcomeUnknown, match="no answer is known"), registry.saga("create-order") as saga:
+        reserve(saga)
+    assert sagas.methods == ["begin", "step", "commit"]
