@@ -119,6 +119,8 @@ def test_case_6_a_known_id_never_runs_the_body_again() -> None:
     bench = Bench()
     saga = bench.begin("7", input=b'{"order":7}')
     assert bench.ask("begin", name="create-order", id="7", input=b'{"order":7}')[0] == "exists"
+    assert bench.ask("begin", name="create-order", id="7", input=b'{"order":8}')[0] == "conflict"
+    assert bench.ask("begin", name="refund", id="7", input=b'{"order":7}')[0] == "conflict"
     bench.step(saga, "stock")
     bench.ok("commit", saga=saga)
     code, answer = bench.ask("begin", name="create-order", id="7", input=b'{"order":7}')
