@@ -177,10 +177,16 @@ class RegistryMembership:
                 yield LeaderClaim(ballot, id, row.member.boot_id)
 
     def is_there(self, journal: JournalId) -> bool:
-        """Whether a member that runs says so: it leads the journal, or has a copy that nobody leads."""
+        """Whether a member that runs says so: it leads the journal, or has a copy that nobody leads, or lost one."""
+        return bool(self.is_led(journal)) or any(self.member(node).runs for node in self.leaderless_at(journal))
+
+    def is_led(self, journal: JournalId) -> bool | None:
+        """Whether a member that runs says that it leads the journal. None: nobody is known to, and this member is not
+        synced yet."""
         seen = ((self.member(claim.node), claim.boot_id) for claim in self.claims(journal))
-        led = any(member.runs and member.boot_id == boot_id for member, boot_id in seen)
-        return led or any(self.member(node).runs for node in self.leaderless_at(journal))
+        if any(member.runs and member.boot_id == boot_id for member, boot_id in seen):
+            return True
+        return None if self._synced_at is None else False
 
     def leaders(self) -> list[NodeId]:
         """The members whose row claims any journal."""
@@ -191,11 +197,11 @@ class RegistryMembership:
         return self._claims.keys()
 
     def leaderless(self) -> Collection[JournalId]:
-        """The journals that nobody led when a member with a copy, which has not left, said so last."""
+        """The journals that nobody led when a member with a copy, or with a lost one, said so last; it has not left."""
         return self._leaderless.keys()
 
     def leaderless_at(self, journal: JournalId) -> Collection[NodeId]:
-        """The members that have such a copy of this journal."""
+        """The members that have, or have lost, such a copy of this journal."""
         return self._leaderless.get(journal, {}).keys()
 
     def hosts(self) -> Collection[JournalHost]:

@@ -162,7 +162,14 @@ class Orchestration:
             await nursery.start(self.runtime.run, listeners)
             if self.events is not None:
                 nursery.start_soon(self.events.run)
+            await self._wait_for_disk(self.runtime)
             self._started.set()
+
+    async def _wait_for_disk(self, runtime: "JournalRuntime") -> None:
+        """Until the journals on the disk are known, for OPEN_S at most: whoever asks before that could not be told."""
+        if runtime.disk is not None and runtime.disk.needed:
+            with trio.move_on_after(OPEN_S):
+                await runtime.begun.wait()
 
     def _fail(self) -> None:
         """The modules cannot be loaded: another release was installed while this sidecar runs, or memory is short. The

@@ -2,7 +2,7 @@
 copies. Announcements as bytes.
 
     claim        [journal id, round, replica id]     one for each journal that the member leads
-    leaderless   [journal id]                        one for each journal with a copy here that nobody leads
+    leaderless   [journal id]                        one for each that nobody leads, with a copy here or a lost one
     host         [host, takes copies (0 or 1)]       one, at slot 0
 
 Each is one msgpack array; elements behind the known ones are ignored.

@@ -40,6 +40,9 @@ class SagaJournals(Protocol):
     def kept(self) -> Collection[JournalId]:
         """The journals that have not ended and of which a replica is here."""
 
+    def closed(self) -> bool:
+        """Whether the disk of this sidecar cannot be used now, so that it is not known what its journals hold."""
+
     def ended(self) -> Collection[JournalId]:
         """The journals that have ended, as far as this sidecar remembers."""
 

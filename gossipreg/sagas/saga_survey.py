@@ -14,7 +14,8 @@ list ends, so that whoever asks for what comes `after` it jumps over none. `saga
     a member -> [short story ..., [cut, [id of a journal that it leads, or that has ended ...]]]
 
 A journal that is known to be there, and that nobody who answered leads, is named as well: its sagas are missing. Where
-it has ended nothing is: the row of a member that is gone claims it as long as that is remembered.
+it has ended nothing is: the row of a member that is gone claims it as long as that is remembered. While the disk of the
+member that asks cannot be read, it does not know which journals are there.
 
     list    -> {"sagas": [short story ...], "unanswered": [id of a member | text about a journal ...], "more": bool,
                 "next": `after` of the next page, or empty}
@@ -40,6 +41,8 @@ from gossipreg.wire.packed import unpacked_untrusted
 
 ALL_JOURNALS = JournalId(bytes(JOURNAL_ID_BYTES))
 """Stands for all journals that the asked member leads."""
+CLOSED = "this sidecar's own journals, since its disk cannot be read now (see `gossipreg info`)"
+"""What is missing then."""
 MAX_SURVEYS = 256
 MAX_UNLED = 20
 """Journals without a leader that an answer names."""
@@ -83,11 +86,13 @@ class _Survey:
 class SagaSurveys:
     def __init__(
         self, timers: Timers, leader: Callable[[JournalId], NodeId | None], known: Callable[[], Iterable[JournalId]],
-        *, timeout_s: float,
+        closed: Callable[[], bool], *, timeout_s: float,
     ) -> None:  # fmt: skip
-        """`leader(journal)` is the member that leads it now; `known()` are the journals that are there, led or not."""
+        """`leader(journal)` is the member that leads it now; `known()` are the journals that are there, led or not;
+        `closed()` says whether our own disk cannot be read."""
         self._leader = leader
         self._known = known
+        self._closed = closed
         self._timers = timers
         self._timeout_s = timeout_s
         self._surveys: dict[int, _Survey] = {}
@@ -133,8 +138,9 @@ class SagaSurveys:
         unled = [
             journal for journal in {*self._known()} - survey.led if self._leader(journal) not in survey.silent
         ]  # fmt: skip
+        named = [f"journal {journal.hex()[:8]}: {self._why(journal)}" for journal in sorted(unled)[:MAX_UNLED]]
         more = [f"{len(unled) - MAX_UNLED} more journals for which nobody spoke"] if len(unled) > MAX_UNLED else []
-        return [f"journal {journal.hex()[:8]}: {self._why(journal)}" for journal in sorted(unled)[:MAX_UNLED]] + more
+        return [*([CLOSED] if self._closed() else []), *named, *more]
 
     def _why(self, journal: JournalId) -> str:
         """Why nobody spoke for it."""

@@ -92,7 +92,9 @@ class Sagas:
         self.counts: Counter[str] = Counter()
         """Of the journals that are led here, by what became of their sagas."""
         self._forwarding = SagaForwarding(self._timers, self._leader, self._why_unled)
-        self._surveys = SagaSurveys(self._timers, membership.leader, self._known, timeout_s=tuning.survey_timeout_s)
+        self._surveys = SagaSurveys(
+            self._timers, membership.leader, self._known, journals.closed, timeout_s=tuning.survey_timeout_s
+        )
         self._questions = MemberSurveys(self.led, journals.ended, ProvenQuestions(self._numbers))
         self.programs = LocalPrograms(self._timers, self._leader, lost_s=tuning.lost_s)
         """The programs that are connected here."""

@@ -101,6 +101,9 @@ class _ProcessJournals:
     def kept(self) -> Collection[JournalId]:
         return [id for id, one in self._journals.replicas.items() if not one.data.ended]
 
+    def closed(self) -> bool:
+        return False
+
     def ended(self) -> Collection[JournalId]:
         return [id for id, one in self._journals.replicas.items() if one.data.ended]
 

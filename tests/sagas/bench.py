@@ -92,6 +92,8 @@ class Bench:
         self.acts: list[int] = []
         self.claimed: set[JournalId] = set()
         self.ended: dict[NodeId, set[JournalId]] = {}
+        self.closed = False
+        """The disks of all sidecars cannot be read."""
         self.cut: set[frozenset[NodeId]] = set()
         self.faults: list[str] = []
         self.entries = 0

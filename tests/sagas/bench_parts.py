@@ -100,6 +100,7 @@ class BenchFacts(Protocol):
     by_node: dict[NodeId, SagaSidecar]
     claimed: set[JournalId]
     ended: dict[NodeId, set[JournalId]]
+    closed: bool
 
     def led_ms(self, now: float) -> int: ...
 
@@ -142,6 +143,9 @@ class BenchJournals:
 
     def kept(self) -> set[JournalId]:
         return {JOURNAL} if self._bench.sidecars[self._place].applied else set()
+
+    def closed(self) -> bool:
+        return self._bench.closed
 
     def ended(self) -> set[JournalId]:
         return self._bench.ended.get(self._bench.sidecars[self._place].node, set())

@@ -107,6 +107,9 @@ class _Journals:
     def kept(self) -> list[JournalId]:
         return [id for id, one in self._sidecar.journals.replicas.items() if not one.data.ended]
 
+    def closed(self) -> bool:
+        return False
+
     def ended(self) -> list[JournalId]:
         return [id for id, one in self._sidecar.journals.replicas.items() if one.data.ended]
 

@@ -12,7 +12,7 @@ from gossipreg.model import NodeId
 from gossipreg.sagas.saga_calls import ListAsked, ShowAsked
 from gossipreg.sagas.saga_effects import ProveLeadership, SagaCallAnswered, SendSagaMessage
 from gossipreg.sagas.saga_messages import SagaCall, SagaReply
-from gossipreg.sagas.saga_survey import ALL_JOURNALS, MEMBER_ANSWER_BYTES, SagaSurveys, member_answer
+from gossipreg.sagas.saga_survey import ALL_JOURNALS, CLOSED, MEMBER_ANSWER_BYTES, SagaSurveys, member_answer
 from gossipreg.timers import Timers
 from tests.sagas.bench import Bench
 from tests.sagas.bench_parts import JOURNAL, BenchView, SagaSidecar
@@ -22,7 +22,7 @@ SAGA = f"{JOURNAL.hex()}.s1"
 
 
 def surveys() -> SagaSurveys:
-    return SagaSurveys(Timers(), {JOURNAL: OTHER}.get, lambda: (), timeout_s=10.0)
+    return SagaSurveys(Timers(), {JOURNAL: OTHER}.get, lambda: (), lambda: False, timeout_s=10.0)
 
 
 def reply(result: object, code: str = "") -> SagaReply:
@@ -195,6 +195,15 @@ def test_a_journal_that_has_ended_is_not_named(who: int) -> None:
     assert told(bench, other)[::2] == ("unavailable", ["journal 65656565: nobody leads it"])
     bench.ended[bench.sidecars[who].node] = {gone}
     assert told(bench, other)[::2] == ("not_found", [])
+
+
+def test_journals_on_a_disk_that_cannot_be_read_are_missing() -> None:
+    """The sidecar had been restarted and its database could not be opened: it listed no saga, and missed none."""
+    bench = Bench()
+    bench.closed = True
+    assert told(bench, bench.sidecars[0]) == (
+        "unavailable", f"no saga 's1' where a journal is led, but {CLOSED}: ask again later", [CLOSED],
+    )  # fmt: skip
 
 
 def test_the_journals_of_a_silent_member_are_not_named_twice() -> None:

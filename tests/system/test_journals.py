@@ -4,11 +4,16 @@ import base64
 import json
 import os
 import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gossipreg.daemon.journals_file import JOURNALS
+from gossipreg.errors import RequestError
+from gossipreg.sagas.saga_survey import CLOSED
 from scripts.tools.sidecars import Sidecar, Sidecars
 from scripts.tools.wait import BOUND_S, wait_for
 from tests.system.test_events import durable, events_in, groups, ids, published, subscribed
@@ -113,3 +118,37 @@ def test_yes_is_for_a_recovery_alone(cluster: Sidecars) -> None:
     assert "--yes is for `journal recover`" in cli(one, "journal", "list", "--yes", code=2)
     assert "`journal recover` needs an ID" in cli(one, "journal", "recover", code=2)
     assert "no copy of a journal 'abc' is here" in cli(one, "journal", "recover", "abc", "--yes", code=4)
+
+
+LOST = {
+    "name": "lost",
+    "step": [{"name": "a", "service": "nobody", "method": "PUT", "path": "/", "harmless": True, "undo": None}],
+}
+
+
+@pytest.mark.parametrize("damage", ["garbage", "newer"])
+def test_sagas_of_a_database_that_cannot_be_read_are_missing(cluster: Sidecars, tmp_path: Path, damage: str) -> None:
+    """Both lists were empty, with exit code 0. The other sidecar has met the journal before."""
+    flags = ("--data-dir", str(tmp_path / "data"))
+    one = cluster.start("m0", *flags).wait_ready()
+    other = cluster.start("m1", "--seed", one.gossip).wait_ready()
+    saga = one.call("saga-run", definition=LOST)["saga"]
+    wait_for(lambda: [story["saga"] for story in other.call("saga-list")["sagas"]] == [saga])
+    assert one.end() == 0
+    path = tmp_path / "data" / JOURNALS
+    if damage == "garbage":
+        path.write_bytes(b"no database at all" * 1000)
+    else:
+        with closing(sqlite3.connect(path)) as database, database:
+            database.execute("PRAGMA user_version = 99")
+            database.execute("UPDATE store SET layout = 99")
+    again = cluster.start("m0", *flags).wait_ready()
+    listed = again.call("saga-list")
+    journal = f"journal {saga[:8]}: nobody leads it"
+    missing = journal if damage == "garbage" else CLOSED
+    assert (listed["sagas"], listed["unanswered"]) == ([], [missing])
+    with pytest.raises(RequestError, match=r"no saga .* where a journal is led, but") as caught:
+        again.call("saga-show", saga=saga[33:])
+    assert caught.value.code == "unavailable"
+    if damage == "garbage":
+        wait_for(lambda: other.call("saga-list")["unanswered"] == [journal])

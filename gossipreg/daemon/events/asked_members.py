@@ -78,18 +78,17 @@ class AskedMembers:
 
     def _unspoken(self, unled: Iterable[JournalId]) -> list[str]:
         """What nobody speaks for when all leaders are asked."""
-        disk = self._runtime.disk
-        closed = disk is not None and (disk.fails or (disk.needed and self._runtime.journals is None))
+        closed = JournalsOfRuntime(self._runtime, EventsMachine).closed()
         named = [(journal, self._whereabouts(journal)) for journal in unled]
         return unspoken(named, self._source if closed else "", synced=self._registry.knows_all)
 
     def _whereabouts(self, journal: JournalId) -> str:
-        """Who led a journal last, or who has a copy, in a few words; empty: that is not known."""
+        """Who led a journal last, or who has or lost a copy, in a few words; empty: that is not known."""
         last = self._registry.last_leader(journal)
         if last is not None:
             return f"{self._name(last)} did last"
         holders = sorted(map(self._name, self._registry.leaderless_at(journal)))
-        return f"a copy is at {', '.join(holders[:HOLDERS_NAMED])}" if holders else ""
+        return f"see `gossipreg info` at {', '.join(holders[:HOLDERS_NAMED])}" if holders else ""
 
     async def ask_these(self, members: Iterable[NodeId], method: str, params: Mapping[str, Any]) -> list[MemberAnswer]:
         """What these members say, in their order. Those that do not answer in time are `unavailable`."""

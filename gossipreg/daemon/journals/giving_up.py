@@ -5,23 +5,17 @@ forgotten, and which ones are missing in a database that was put in the place of
 given up (`Journals.retire`), or how the disk is asked.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from gossipreg.daemon.journals.journal_disk import JournalDisk
 from gossipreg.daemon.journals.journal_reports import JournalReports
 from gossipreg.daemon.journals.results import StoreOpened
 from gossipreg.journal.journals import Journals
-from gossipreg.journal.model import ReplicaId
+from gossipreg.journal.model import JournalId, ReplicaId
 
 if TYPE_CHECKING:
     from gossipreg.core.node import Node
-
-
-def only_copies(journals: Journals) -> int:
-    """Of how many journals here no other copy is known: what they hold is gone with the replicas."""
-    replicas = journals.replicas
-    return sum(replicas[one].data.votes and not journals.has_takeover(one) for one in replicas)
 
 
 class GivingUp:
@@ -31,8 +25,8 @@ class GivingUp:
         self._reports = reports
         self._seen_generation = 0
         """The foreign generation for which all replicas were given up."""
-        self._unlinked: Sequence[ReplicaId] = ()
-        """The replicas whose file was taken away under them."""
+        self._unlinked: Mapping[ReplicaId, JournalId] = {}
+        """The replicas whose file was taken away under them, and their journals."""
 
     def another_was_here(self, journals: Journals | None) -> bool:
         """Whether it is new that our id was used by a process that was not started here: the data directory is a
@@ -51,13 +45,27 @@ class GivingUp:
         """Whether the replicas that are in the database are to be forgotten."""
         return self._disk is not None and self._disk.forgetting
 
+    def give_up(self, journals: Journals, why: str) -> list[JournalId]:
+        """Tell that all replicas are given up. Returns the journals of which no other copy is known: what they hold is
+        gone with the replicas."""
+        replicas = journals.replicas
+        alone = [
+            id for id, one in replicas.items()
+            if one.data.votes and not one.data.ended and not journals.has_takeover(id)
+        ]  # fmt: skip
+        self._reports.retired(len(replicas), len(alone), why)
+        return alone
+
     def unlinked(self, journals: Journals) -> None:
         """The file of the database is gone: note what has to be in the next one."""
-        self._unlinked = [one.data.replica for one in journals.replicas.values() if one.data.committed]
+        self._unlinked = {one.data.replica: id for id, one in journals.replicas.items() if one.data.committed}
 
-    def opened_again(self, opened: StoreOpened) -> None:
-        """Tell which replicas are not in a database that was put in the place of ours, though this process has them:
-        the file that notes what has to be there may be gone, too."""
-        had, self._unlinked = self._unlinked, ()
+    def lost_in(self, opened: StoreOpened) -> list[JournalId]:
+        """The journals whose replica here was lost, as the database shows that was just opened. Tells which replicas
+        are not in one that was put in the place of ours, though this process has them: the file that notes what has to
+        be there may be gone, too."""
+        had, self._unlinked = self._unlinked, {}
         found = {one.replica for one in opened.replicas} | {one.replica for one in opened.lost}
-        self._reports.missed([replica for replica in had if replica not in found])
+        missed = {replica: journal for replica, journal in had.items() if replica not in found}
+        self._reports.missed([*missed])
+        return [*missed.values(), *(one.journal for one in opened.lost)]

@@ -1,13 +1,15 @@
-"""Which journals nobody leads, of those that have a copy here, so that others and the operator hear of them.
+"""Which journals nobody leads, of those that have a copy here or had one that the disk lost, so that others and the
+operator hear of them.
 
-Owns: since when each was seen without a leader. Never knows: when a voter stands, which is over in seconds where a
-majority of the voters lives (`journal/leaderless.py`).
+Owns: since when each was seen without a leader, and the journals whose copy was lost. Never knows: when a voter stands,
+which is over in seconds where a majority of the voters lives (`journal/leaderless.py`), or how a copy was lost.
 
 Our row says so of each after ANNOUNCED_AFTER_S: a member without a copy, such as one that has lost its disk, would not
-know of the journal otherwise, and answer that there is nothing.
+know of the journal otherwise, and answer that there is nothing. That its copy was lost a sidecar says for LOST_S, or
+until the journal is led or has a copy here again: if it had no other copy, nobody else could tell that it was there.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from math import inf
 
 from gossipreg.core.effects import Effect
@@ -22,6 +24,8 @@ LEADERLESS_S = 60.0
 LOOK_AGAIN_S = 1.0
 """After a look that found one: no change of the members tells of a copy that was removed. Our row changes no more
 often, since each change is an input to all copies here, and to those of other members."""
+LOST_S = 3600.0
+"""For how long a journal is named whose copy here was lost. It may have had no other one, and never be led again."""
 Announced = tuple[Collection[JournalId], list[Effect]]
 
 
@@ -29,22 +33,43 @@ class LeaderlessJournals:
     def __init__(
         self, announce: Callable[[Collection[JournalId], float], Announced],
         command: Callable[[Callable[[float], Announced]], Collection[JournalId]],
+        is_led: Callable[[JournalId], bool | None],
     ) -> None:  # fmt: skip
         """`announce(journals, now)` says in our row that these are all such journals, and returns those that it says
-        now, fewer where our row is full; `command` gives a command to the node."""
+        now, fewer where our row is full; `command` gives a command to the node; `is_led` says whether a member that
+        runs leads the journal, or None: that is not known yet."""
         self._announce = announce
         self._command = command
+        self._is_led = is_led
         self._announced: frozenset[JournalId] = frozenset()
         self._since: dict[JournalId, float] = {}
+        self._lost: dict[JournalId, float] = {}
+        """The journals whose copy was lost, and until when they are named."""
         self._long = 0
         self.next_look = inf
         """When it is time for the next look, if nothing happens before."""
 
+    def lose(self, journals: Iterable[JournalId], now: float) -> None:
+        """The copies of these were lost."""
+        self._lost |= dict.fromkeys(journals, now + LOST_S)
+        if self._lost:
+            self.next_look = now
+
+    @property
+    def lost(self) -> Collection[JournalId]:
+        """The journals whose copy here was lost, and that were not led since then, nor had a copy here again."""
+        return self._lost.keys()
+
     def look(self, replicas: Mapping[JournalId, Replica], now: float) -> None:
         """Members changed."""
-        leaderless = sorted(id for id, one in replicas.items() if has_no_leader(one))
+        led = {id: self._is_led(id) for id in self._lost}
+        self._lost = {
+            id: until for id, until in self._lost.items() if not led[id] and id not in replicas and now < until
+        }
+        copies = [id for id, one in replicas.items() if has_no_leader(one)]
+        leaderless = sorted([*copies, *(id for id in self._lost if led[id] is not None)])
         self._since = {id: self._since.get(id, now) for id in leaderless}
-        if self._since or self._announced:
+        if self._since or self._announced or self._lost:
             self.next_look = min(self.next_look, now + LOOK_AGAIN_S)
 
     def advance(self, replicas: Mapping[JournalId, Replica], now: float) -> None:
@@ -58,8 +83,10 @@ class LeaderlessJournals:
             self._announced = frozenset(self._command(lambda now: self._announce(announced, now)))
 
     def long(self, now: float) -> dict[JournalId, float]:
-        """Those that nobody has led for LEADERLESS_S or longer, and since when, in the order of their ids."""
-        found = {id: since for id, since in self._since.items() if now - since >= LEADERLESS_S}
+        """Those with a copy here that nobody has led for LEADERLESS_S or longer, and since when, in the order of their
+        ids."""
+        copies = ((id, since) for id, since in self._since.items() if id not in self._lost)
+        found = {id: since for id, since in copies if now - since >= LEADERLESS_S}
         self._long = len(found)
         return found
 

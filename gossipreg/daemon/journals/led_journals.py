@@ -26,14 +26,22 @@ class JournalsOfRuntime:
         return journals is not None and journals.has_takeover(journal)
 
     def kept(self) -> Collection[JournalId]:
+        """Those of which a copy is here, or was until the disk lost it."""
         journals = self.runtime.journals
-        return () if journals is None else [id for id, one in journals.replicas.items() if not one.data.ended]
+        copies = [] if journals is None else [id for id, one in journals.replicas.items() if not one.data.ended]
+        return [*copies, *self.runtime.leaderless.lost]
 
     def ended(self) -> Collection[JournalId]:
         """One that another member leads, or has a copy of, was recovered by hand after its end."""
         journals = self.runtime.journals
         ended = [] if journals is None else [id for id, one in journals.replicas.items() if one.data.ended]
         return [id for id in ended if not self.runtime.membership.is_there(id)]
+
+    def closed(self) -> bool:
+        """Whether the disk of this sidecar fails, or its journals were not read from it yet: what it holds is not
+        known."""
+        disk = self.runtime.disk
+        return disk is not None and (disk.fails or (disk.needed and self.runtime.journals is None))
 
     def led_ms(self, journal: JournalId, now: float) -> int:
         journals = self.runtime.journals

@@ -23,7 +23,7 @@ import trio
 
 from gossipreg.core.journal_membership import RegistryMembership
 from gossipreg.daemon.journals.follower import JournalFollower
-from gossipreg.daemon.journals.giving_up import GivingUp, only_copies
+from gossipreg.daemon.journals.giving_up import GivingUp
 from gossipreg.daemon.journals.journal_disk import JournalDisk
 from gossipreg.daemon.journals.journal_reports import JournalReports
 from gossipreg.daemon.journals.journal_setup import JournalSetup
@@ -107,7 +107,7 @@ class JournalRuntime:
         self._rng = rng
         self._entropy = entropy
         self.proofs = LedProofs(self.confirm, pump.now)
-        self.leaderless = LeaderlessJournals(self.membership.announce_leaderless, pump.command)
+        self.leaderless = LeaderlessJournals(self.membership.announce_leaderless, pump.command, self.membership.is_led)
         self._giving_up = GivingUp(node, self.disk, reports)
         self._effects: deque[JournalEffect] = deque()
         self._acting = False
@@ -245,16 +245,16 @@ class JournalRuntime:
     def _retire(self, why: str) -> None:
         """Give up all replicas."""
         if self.journals is not None and self.journals.replicas:
-            self.reports.retired(len(self.journals.replicas), only_copies(self.journals), why)
+            self.leaderless.lose(self._giving_up.give_up(self.journals, why), self._pump.now())
             self._input("journal_retire", lambda journals, now: journals.retire(now))
 
     # -- the disk (see DiskOwner) ------------------------------------------------------------------------------------
 
     def on_opened(self, opened: StoreOpened) -> None:
+        self.leaderless.lose(self._giving_up.lost_in(opened), self._pump.now())
         if self.journals is None:
             self._begin(opened.replicas)
         else:
-            self._giving_up.opened_again(opened)
             self._input("journal_reopened", lambda journals, now: journals.reopened(opened.replicas, now))
             self._retire_if_noted()
         self._announce(takes_copies=self.setup.takes_copies)

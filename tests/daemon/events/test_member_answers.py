@@ -218,7 +218,8 @@ class Leaders:
         self._proven = {NodeId(bytes([node]) * 16): journals for node, journals in proven.items()}
         self.asked = AskedMembers(
             self, self, name=lambda node: f"web-{node[0]}", now=lambda: 0.0, carry_out=self._carry_out,  # type: ignore[arg-type]
-            runtime=SimpleNamespace(disk=None, journals=None), source="web",  # type: ignore[arg-type]
+            runtime=SimpleNamespace(disk=None, journals=None, leaderless=SimpleNamespace(lost=())),  # type: ignore[arg-type]
+            source="web",
         )  # fmt: skip
 
     def _carry_out(self, effects: Iterable[EventEffect]) -> None:

@@ -13,8 +13,9 @@ from gossipreg.core.node import Node
 from gossipreg.daemon import start
 from gossipreg.daemon.clock import wall_ms
 from gossipreg.daemon.journals import disk_thread
+from gossipreg.daemon.journals.led_journals import JournalsOfRuntime
 from gossipreg.daemon.journals_file import FORGET, JOURNALS, end_forgetting, note_forgetting
-from tests.daemon.journals.sidecars import LiveSidecar, a_sidecar, alone, cluster, until
+from tests.daemon.journals.sidecars import LiveSidecar, Notes, a_sidecar, alone, cluster, until
 from tests.daemon.journals.test_journal_store import held
 
 
@@ -72,10 +73,12 @@ async def test_forgetting_by_hand_outlives_the_process(tmp_path: Path) -> None:
 async def test_what_is_gone_with_the_only_copy_of_a_journal_is_told(tmp_path: Path) -> None:
     """The manual said that there was nothing to do."""
     async with alone(tmp_path, "a") as one:
-        await one.commit(await one.open_journal(), b"x", 1)
+        journal = await one.open_journal()
+        await one.commit(journal, b"x", 1)
     async with alone(tmp_path, "a", forget_journals=True) as again:
         await until(lambda: again.orchestration.runtime and again.runtime.begun.is_set())
         assert "1 of them had no other copy that is known here: what they held is gone" in again.shown_troubles()
+        assert list(again.runtime.leaderless.lost) == [journal]
 
 
 async def test_without_journals_there_is_nothing_to_forget(tmp_path: Path) -> None:
@@ -111,7 +114,8 @@ async def test_journals_of_a_newer_version_are_left_alone(tmp_path: Path) -> Non
 async def test_loss_of_the_only_copy_is_a_trouble(tmp_path: Path, damage: bytes, place: str) -> None:
     """What was acknowledged is not there any more, though publishing works again at once."""
     async with alone(tmp_path, "a") as one:
-        await one.commit(await one.open_journal(), b"x", 1)
+        journal = await one.open_journal()
+        await one.commit(journal, b"x", 1)
     if damage:
         (tmp_path / "a" / JOURNALS).write_bytes(damage * 1000)
     else:
@@ -121,6 +125,9 @@ async def test_loss_of_the_only_copy_is_a_trouble(tmp_path: Path, damage: bytes,
         troubles = again.shown_troubles()
         assert "lost 1 copies of journals, as it is not in the database any more" in troubles
         assert place in troubles
+        assert journal in JournalsOfRuntime(again.runtime, Notes).kept()
+        await until(lambda: again.runtime.membership.leaderless_at(journal))
+        assert again.orchestration.counts()["journals_leaderless"] == 0
 
 
 async def test_loss_of_the_whole_directory_is_a_trouble(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from gossipreg.daemon.journals.leaderless_journals import (
     ANNOUNCED_AFTER_S,
     LEADERLESS_S,
     LOOK_AGAIN_S,
+    LOST_S,
     Announced,
     LeaderlessJournals,
 )
@@ -41,7 +42,9 @@ def opened(
 class Looks(LeaderlessJournals):
     def __init__(self, *, full: bool = False) -> None:
         """`full`: our row is."""
-        super().__init__(self._say, self._carry_out)
+        super().__init__(self._say, self._carry_out, lambda _: self.led)
+        self.led: bool | None = False
+        """Whether another member leads the journals that were lost."""
         self.said: list[set[JournalId]] = []
         self.full = full
 
@@ -210,6 +213,53 @@ def test_row_that_is_full_is_tried_again() -> None:
     seen.full = False
     seen.look_at(left, ANNOUNCED_AFTER_S + LOOK_AGAIN_S)
     assert seen.said == [{journal}]
+
+
+LOST = JournalId(bytes(16))
+
+
+def test_lost_copy_is_announced_for_an_hour_and_no_leaderless_copy() -> None:
+    """A sidecar whose disk had lost the only copy answered, and had others answer, that there was nothing."""
+    seen = Looks()
+    seen.lose([LOST], 0.0)
+    assert (list(seen.lost), seen.next_look) == ([LOST], 0.0)
+    for now in (0.0, ANNOUNCED_AFTER_S, LEADERLESS_S, LOST_S - 1):
+        seen.advance({}, now)
+        assert seen.long(now) == {}
+    assert seen.said == [{LOST}]
+    seen.advance({}, LOST_S)
+    assert (seen.said, list(seen.lost), seen.next_look) == ([{LOST}, set()], [], LOST_S + LOOK_AGAIN_S)
+    seen.advance({}, LOST_S + LOOK_AGAIN_S)
+    assert seen.next_look == inf
+
+
+def test_lost_copy_of_a_journal_that_is_led_is_not_announced() -> None:
+    seen = Looks()
+    seen.led = True
+    seen.lose([LOST], 0.0)
+    seen.advance({}, 0.0)
+    assert (list(seen.lost), seen.said) == ([], [])
+
+
+def test_lost_copy_is_announced_only_once_the_leaders_are_known() -> None:
+    seen = Looks()
+    seen.led = None
+    seen.lose([LOST], 0.0)
+    for now in (0.0, 10.0, 20.0):
+        seen.advance({}, now)
+    assert (list(seen.lost), seen.said) == ([LOST], [])
+    seen.led = False
+    seen.advance({}, 30.0)
+    seen.advance({}, 30.0 + ANNOUNCED_AFTER_S)
+    assert seen.said == [{LOST}]
+
+
+def test_lost_copy_that_is_here_again_is_as_any_other() -> None:
+    _, journal, _, (left, _) = opened()
+    seen = Looks()
+    seen.lose([journal], 0.0)
+    seen.advance(left.journals.replicas, 0.0)
+    assert (list(seen.lost), seen.said) == ([], [])
 
 
 def reports() -> tuple[JournalReports, Troubles, io.StringIO]:

@@ -51,6 +51,9 @@ class MadeUpCluster:
     def kept(self) -> list[JournalId]:
         return []
 
+    def closed(self) -> bool:
+        return False
+
     def ended(self) -> list[JournalId]:
         return []
 
