@@ -36,7 +36,7 @@ def proven_at_once(_: Any) -> Any:
 
 
 def given_at_once(_: Any) -> Any:
-    return lambda _self, _caller, give: give()
+    return lambda _self, _caller, give, **_unless: give()
 
 
 def spoken_for_at_once(ready: Any) -> Any:

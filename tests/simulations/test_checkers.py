@@ -1,5 +1,6 @@
 """The checkers see what they are for: each way of breaking the core is noticed, and the core as it is passes."""
 
+import inspect
 import pickle
 from dataclasses import replace
 
@@ -41,6 +42,26 @@ def _in_turn(named: list[tuple[Break, ...]]) -> list[object]:
 def test_a_core_broken_on_purpose_is_seen(breaks: tuple[Break, ...]) -> None:
     seed, what = fires(*breaks)
     assert seed, what
+
+
+def test_each_break_can_be_called_as_what_it_replaces() -> None:
+    """Otherwise a run ends by its TypeError, and the checker is not tried at all."""
+    assert [one.what for breaks in ALL for one in breaks if not _fits(one)] == []
+
+
+def _fits(one: Break) -> bool:
+    was = getattr(one.owner, one.attribute)
+    instead = one.instead(was)
+    if not inspect.isfunction(was) or not inspect.isfunction(instead):
+        return True  # a number, or a property
+    taken = inspect.signature(was).parameters.values()
+    in_order = [name for name in taken if name.kind in (name.POSITIONAL_ONLY, name.POSITIONAL_OR_KEYWORD)]
+    by_name = {name.name: None for name in taken if name.kind is name.KEYWORD_ONLY}
+    try:
+        inspect.signature(instead).bind(*in_order, **by_name)
+    except TypeError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("config", [lan, swim()], ids=["ours", "swim"])
