@@ -106,8 +106,8 @@ WORDS: dict[str, Words] = {
     "generation_raised": _named("this sidecar's generation was raised: another process used its identity"),
     "duplicate_identity": _as_said, "refuted": _named("declared dead by {by}, and refuted that"),
     "synced": _named("synced: the registry is known"), "last_known": _as_said, "last_known_over": _as_said,
-    "alone": _as_said, "alone_over": _named("members are heard again: not isolated any more"),
-    "not_alone": _named("isolated no more: no other member is left to hear"), "out": _as_said,
+    "alone": _as_said, "alone_over": _named("isolated for too long: the services of others leave the answers"),
+    "not_alone": _named("isolated no more: a member is heard again"), "out": _as_said,
     "returned": _named("back in the answers of others"), "table_full": _as_said, "table_full_over": _as_said,
     # the network
     "wrong_cluster": _as_said, "incompatible_version": _as_said, "not_our_key": _as_said, "key_needed": _as_said,

@@ -59,3 +59,9 @@ def test_a_stall_is_told_as_the_least_time_that_it_took() -> None:
     """Until its next timer is due a process does not know that it stands still."""
     told = in_words(Event("stalled", (("late_s", 0.519),)), cluster="default")
     assert told.startswith("this sidecar did not run for at least 0.519 s: ")
+
+
+def test_an_isolation_that_lasts_is_not_told_as_its_end() -> None:
+    """`alone_over`: what was known is too old to answer from; `not_alone`: a member was heard (`isolation.py`)."""
+    assert WORDS["not_alone"]({}) == "isolated no more: a member is heard again"
+    assert WORDS["alone_over"]({}) == "isolated for too long: the services of others leave the answers"
