@@ -12,9 +12,10 @@ import pytest
 from gossipreg.core.node import Node
 from gossipreg.daemon import start
 from gossipreg.daemon.clock import wall_ms
-from gossipreg.daemon.journals import disk_thread
+from gossipreg.daemon.journals import disk_thread, journal_disk
 from gossipreg.daemon.journals.led_journals import JournalsOfRuntime
 from gossipreg.daemon.journals_file import FORGET, JOURNALS, end_forgetting, note_forgetting
+from gossipreg.retry import Retry
 from tests.daemon.journals.sidecars import LiveSidecar, Notes, a_sidecar, alone, cluster, until
 from tests.daemon.journals.test_journal_store import held
 
@@ -208,6 +209,7 @@ async def test_a_note_that_a_full_disk_refuses_is_written_later(
     def full(_: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
+    monkeypatch.setattr(journal_disk, "REOPEN", Retry(0.05, 0.2))
     async with alone(tmp_path, "a") as one:
         await one.open_journal()
         with monkeypatch.context() as refused:

@@ -12,6 +12,7 @@ import trio
 from gossipreg.core.effects import Event
 from gossipreg.core.node import Node
 from gossipreg.daemon import orchestration, orchestration_modules
+from gossipreg.daemon.journals import journal_disk
 from gossipreg.daemon.journals.journals_shown import JournalsShown
 from gossipreg.daemon.journals.leaving import LEAVE_JOURNALS_S, leave_journals
 from gossipreg.daemon.streams.inbox import StreamClosed
@@ -22,6 +23,7 @@ from gossipreg.journal.leading import ProposalRefused
 from gossipreg.journal.membership import ProcessStanding, SeenMember
 from gossipreg.journal.model import Ballot, ReplicaId
 from gossipreg.model import MemberInfo, NodeId
+from gossipreg.retry import Retry
 from tests.daemon.journals.sidecars import a_sidecar, alone, cluster, until
 from tests.daemon.journals.test_journal_store import broken
 
@@ -77,7 +79,8 @@ async def test_a_failed_disk_is_a_trouble_until_it_works(tmp_path: Path) -> None
         assert "journals_kept_again" in one.log.getvalue()
 
 
-async def test_a_sidecar_takes_no_copies_while_its_disk_fails(tmp_path: Path) -> None:
+async def test_a_sidecar_takes_no_copies_while_its_disk_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_disk, "REOPEN", Retry(0.05, 0.2))
     async with cluster(tmp_path, "a", "b") as (_, (one, two)):
         journal = await one.open_journal()
         with broken(OSError("the disk is gone")):
