@@ -32,18 +32,20 @@ from gossipreg.events.announced import (
     decode_subscription_untrusted,
 )
 from gossipreg.events.membership import KnownGroup
+from gossipreg.journal.copies import candidates
 from gossipreg.journal.membership import ProcessStanding
-from gossipreg.journal.model import JournalId
+from gossipreg.journal.model import Configuration, JournalId
 from gossipreg.journal.tuning import JournalTuning
 from gossipreg.model import NodeId
 
 assert (SUBSCRIPTION_KIND, GROUP_KIND) == (KIND_SUBSCRIPTION, KIND_GROUP)
 
-_DEAD = (ProcessStanding.REFUSED, ProcessStanding.SILENT)
 _ABSENT = (ProcessStanding.LEFT, ProcessStanding.ABSENT)
 CLAIM_COUNTS_S = JournalTuning().orphan_s
 """For so long a journal that a dead member led counts as there. Later the other voters may have ended it, since it was
 empty, and nobody but they would know: its row goes on to claim it for a week."""
+MAX_KEEPERS = 8
+"""Members that are asked whether a journal has ended. It had three voters, the first of these unless they were away."""
 T = TypeVar("T")
 
 _subscription = lru_cache(maxsize=4096)(decode_subscription_untrusted)
@@ -163,6 +165,14 @@ class EventRegistry:
         """Whoever claims it with the highest ballot, whether it runs or not."""
         return max(((claim.ballot, claim.node) for claim in self._journals.claims(journal)), default=(None, None))[1]
 
+    def is_dead(self, node: NodeId) -> bool:
+        return self._journals.is_dead(node)
+
+    def may_remember(self, journal: JournalId) -> Sequence[NodeId]:
+        """The other members that run and may have had a copy of it: in the order in which they are asked for one."""
+        hosts = candidates(journal, Configuration(()), (), self._journals.hosts())
+        return [host.node for host in hosts if host.node != self._node.id][:MAX_KEEPERS]
+
     def _witnesses(self, journal: JournalId) -> list[NodeId]:
         """The members that say in their rows that this journal is there."""
         return [*(claim.node for claim in self._journals.claims(journal)), *self._journals.leaderless_at(journal)]
@@ -186,7 +196,7 @@ class EventRegistry:
 
     def dead_participants(self) -> list[NodeId]:
         """The members that subscribed or remembered a group, and are dead. Nobody can ask them what they handled."""
-        return sorted(id for id in self._index.ids() if self._journals.member(id).standing in _DEAD)
+        return sorted(id for id in self._index.ids() if self._journals.is_dead(id))
 
     def instances_of(self, group: str) -> int:
         """How many members that run have a subscription of this group."""

@@ -196,6 +196,9 @@ class RegistryMembership:
         """The journals that any row claims: also that of a member that is dead, as long as it is remembered."""
         return self._claims.keys()
 
+    def is_dead(self, node: NodeId) -> bool:
+        return self.member(node).standing in (ProcessStanding.REFUSED, ProcessStanding.SILENT)
+
     def leaderless(self) -> Collection[JournalId]:
         """The journals that nobody led when a member with a copy, or with a lost one, said so last; it has not left."""
         return self._leaderless.keys()

@@ -35,7 +35,7 @@ class EventsAndSagas:
         """The runtime that this follows is there; it has no journals yet."""
         acts = self._acts = JournalActs(runtime)
         self._events.begin(JournalShare(runtime, EVENTS, acts))
-        self._sagas.begin(JournalShare(runtime, SAGAS, acts), self._events.registry)
+        self._sagas.begin(JournalShare(runtime, SAGAS, acts), self._events.registry, self._events.asked.whereabouts)
 
     def machine(self, journal: JournalId) -> CombinedMachine:
         return CombinedMachine((self._events.machine(journal), self._sagas.machine(journal)))

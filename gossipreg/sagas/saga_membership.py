@@ -24,6 +24,9 @@ class SagaMembership(Protocol):
     def claimed(self) -> Collection[JournalId]:
         """The journals that any member claims, whether it runs or not, as far as is known here."""
 
+    def may_remember(self, journal: JournalId) -> Sequence[NodeId]:
+        """The members that run and may have had a copy of this journal, so that they remember its end."""
+
     def process(self, node: NodeId) -> bytes:
         """The boot id of its process; empty where it does not run."""
 

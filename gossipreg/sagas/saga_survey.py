@@ -21,7 +21,7 @@ member that asks cannot be read, it does not know which journals are there.
                 "next": `after` of the next page, or empty}
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from msgpack import packb
@@ -61,6 +61,8 @@ class SurveyDeadline:
 class _Survey:
     asked: ListAsked | ShowAsked
     waits: set[NodeId]
+    leading: frozenset[NodeId]
+    """Of those that are asked, the ones whose answer is missed where it does not come."""
     found: dict[str, Shape] = field(default_factory=dict)
     """By name."""
     ends: list[Place] = field(default_factory=list)
@@ -68,9 +70,13 @@ class _Survey:
     trimmed: bool = False
     """More was found than is asked for."""
     led: set[JournalId] = field(default_factory=set)
-    """By those that have answered."""
+    """By those that have answered; or they have ended, as one of these says."""
     silent: set[NodeId] = field(default_factory=set)
     """They did not answer, or could not."""
+
+    def silence(self, nodes: Iterable[NodeId]) -> None:
+        """These do not answer. One that leads nothing has no saga that could be missing."""
+        self.silent |= self.leading.intersection(nodes)
 
     def trim(self) -> None:
         """A list shows its first ones alone: what comes behind them is not kept."""
@@ -86,24 +92,29 @@ class _Survey:
 class SagaSurveys:
     def __init__(
         self, timers: Timers, leader: Callable[[JournalId], NodeId | None], known: Callable[[], Iterable[JournalId]],
-        closed: Callable[[], bool], *, timeout_s: float,
+        closed: Callable[[], bool], *, timeout_s: float, whereabouts: Callable[[JournalId], str] = lambda _: "",
     ) -> None:  # fmt: skip
         """`leader(journal)` is the member that leads it now; `known()` are the journals that are there, led or not;
-        `closed()` says whether our own disk cannot be read."""
+        `closed()` says whether our own disk cannot be read; `whereabouts(journal)` says in a few words where a journal
+        was last, and what to do."""
         self._leader = leader
         self._known = known
         self._closed = closed
+        self._whereabouts = whereabouts
         self._timers = timers
         self._timeout_s = timeout_s
         self._surveys: dict[int, _Survey] = {}
 
     def ask(
-        self, ticket: int, method: str, params: bytes, asked: ListAsked | ShowAsked, nodes: Sequence[NodeId], now: float
-    ) -> list[SagaEffect]:
-        """Ask these members; SagaCallAnswered with this ticket follows."""
+        self, ticket: int, method: str, params: bytes, asked: ListAsked | ShowAsked, leaders: Collection[NodeId],
+        now: float, keepers: Collection[NodeId] = (),
+    ) -> list[SagaEffect]:  # fmt: skip
+        """Ask these members, which lead journals, and `keepers`, which may remember that one has ended;
+        SagaCallAnswered with this ticket follows."""
         if len(self._surveys) >= MAX_SURVEYS:
             return [failed(ticket, "busy", f"{len(self._surveys)} questions wait for answers: ask again in a moment")]
-        survey = self._surveys[ticket] = _Survey(asked, set(nodes))
+        nodes = sorted({*leaders, *keepers})
+        survey = self._surveys[ticket] = _Survey(asked, set(nodes), frozenset(leaders))
         if not nodes:
             return self._over(ticket, survey)
         self._timers.set(SurveyDeadline(ticket), now + self._timeout_s)
@@ -126,7 +137,7 @@ class SagaSurveys:
             survey.trim()
             survey.ends += [survey.place(stories[-1])] if cut and stories else []
         elif reply.code != "not_found":
-            survey.silent.add(node)
+            survey.silence([node])
         return [] if survey.waits else self._over(reply.number, survey)
 
     def _led_by(self, node: NodeId) -> set[JournalId]:
@@ -144,7 +155,10 @@ class SagaSurveys:
 
     def _why(self, journal: JournalId) -> str:
         """Why nobody spoke for it."""
-        return "nobody leads it" if self._leader(journal) is None else "its leader did not prove that it leads it"
+        if self._leader(journal) is not None:
+            return "its leader did not prove that it leads it"
+        where = self._whereabouts(journal)
+        return f"nobody leads it, {where}" if where else "nobody leads it"
 
     def _leads(self, node: NodeId, name: str) -> bool:
         saga = read_saga(name)
@@ -156,7 +170,7 @@ class SagaSurveys:
         for ticket, survey in [*self._surveys.items()]:
             if node in survey.waits:
                 survey.waits.discard(node)
-                survey.silent.add(node)
+                survey.silence([node])
                 effects += [] if survey.waits else self._over(ticket, survey)
         return effects
 
@@ -164,7 +178,7 @@ class SagaSurveys:
         survey = self._surveys.get(ticket)
         if survey is None:
             return []
-        survey.silent |= survey.waits
+        survey.silence(survey.waits)
         return self._over(ticket, survey)
 
     def abandon(self, ticket: int) -> None:

@@ -56,7 +56,7 @@ from gossipreg.sagas.saga_forwarding import CallDeadline, CallsAgain, ForwardedC
 from gossipreg.sagas.saga_membership import SagaJournals, SagaMembership
 from gossipreg.sagas.saga_messages import CallAbandoned, ProgramHere, ProgramLost, SagaCall, SagaMessage, SagaReply
 from gossipreg.sagas.saga_model import SagaRef
-from gossipreg.sagas.saga_survey import ALL_JOURNALS, SagaSurveys, SurveyDeadline
+from gossipreg.sagas.saga_survey import ALL_JOURNALS, MAX_UNLED, SagaSurveys, SurveyDeadline
 from gossipreg.sagas.saga_tuning import SagaTuning
 from gossipreg.timers import Timers
 
@@ -75,8 +75,10 @@ class Sagas:
         membership: SagaMembership,
         rng: random.Random,
         now_wall_ms: Callable[[], int],
+        whereabouts: Callable[[JournalId], str] = lambda _: "",
     ) -> None:
-        """`now_wall_ms()` is the clock of the wall, which is shown and never compared."""
+        """`now_wall_ms()` is the clock of the wall, which is shown and never compared; `whereabouts(journal)` tells a
+        person where a journal without a leader was last."""
         self._tuning = tuning
         self._node = node
         self._journals = journals
@@ -93,8 +95,9 @@ class Sagas:
         """Of the journals that are led here, by what became of their sagas."""
         self._forwarding = SagaForwarding(self._timers, self._leader, self._why_unled)
         self._surveys = SagaSurveys(
-            self._timers, membership.leader, self._known, journals.closed, timeout_s=tuning.survey_timeout_s
-        )
+            self._timers, membership.leader, self._known, journals.closed, timeout_s=tuning.survey_timeout_s,
+            whereabouts=whereabouts,
+        )  # fmt: skip
         self._questions = MemberSurveys(self.led, journals.ended, ProvenQuestions(self._numbers))
         self.programs = LocalPrograms(self._timers, self._leader, lost_s=tuning.lost_s)
         """The programs that are connected here."""
@@ -287,13 +290,18 @@ class Sagas:
     ) -> list[SagaEffect]:
         saga: SagaRef | None = getattr(asked, "saga", None)
         if isinstance(asked, ListAsked) or (isinstance(asked, ShowAsked) and saga is None):
-            members = sorted({*self._membership.leaders(), *([self._node] if self.led else [])})
-            return self._surveys.ask(ticket, method, packed, asked, members, now)
+            leaders = {*self._membership.leaders(), *([self._node] if self.led else [])}
+            return self._surveys.ask(ticket, method, packed, asked, leaders, now, self._keepers())
         if begins_in is not None and begins_in in self._journals.ended():
             return [failed(ticket, "not_found", f"journal {begins_in.hex()} has ended: {_ENDED}")]
         journal = begins_in if saga is None else saga.journal
         call = ForwardedCall(method, packed, journal, self._timeout_s(asked), once=isinstance(asked, HandAsked))
         return self._forwarding.call(ticket, call, now)
+
+    def _keepers(self) -> set[NodeId]:
+        """The members that may remember the end of a journal which nobody leads."""
+        unled = sorted(journal for journal in self._known() if self._leader(journal) is None)
+        return {node for journal in unled[:MAX_UNLED] for node in self._membership.may_remember(journal)}
 
     def _timeout_s(self, asked: AskedCall) -> float:
         """How long the call waits for its answer."""

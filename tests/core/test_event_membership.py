@@ -18,6 +18,7 @@ from gossipreg.events.announced import (
 from gossipreg.events.entries import MAX_GROUP_PATTERNS
 from gossipreg.events.membership import EventMembership, KnownGroup
 from gossipreg.events.patterns import check_pattern, check_type, matches
+from gossipreg.journal.announced import AnnouncedHost
 from gossipreg.journal.model import Ballot, JournalId, ReplicaId
 from gossipreg.model import NodeId
 from simulations.observer import Observer
@@ -240,6 +241,19 @@ def test_leaderless_copy_elsewhere_makes_its_journal_unled() -> None:
     trio.cluster.run(10.0)
     assert trio.unled() == [JOURNAL], "a member with a copy that is dead may come back"
     assert trio.asked.unled([], trio.cluster.now + CLAIM_COUNTS_S) == []
+
+
+def test_those_that_may_remember_a_journal_run_and_take_copies() -> None:
+    trio = Trio()
+    for host in (trio.one, trio.two, trio.three):
+        announced = AnnouncedHost(bytes([host.number + 1]) * 8, True)
+        trio.cluster.act(host, trio.follows.journals[host.number].announce_host(announced, trio.cluster.now))
+    trio.cluster.run(1.0)
+    assert set(trio.asked.may_remember(JOURNAL)) == {trio.one.id, trio.two.id}
+    trio.cluster.crash(trio.two)
+    trio.cluster.run(10.0)
+    assert trio.asked.may_remember(JOURNAL) == [trio.one.id]
+    assert (trio.asked.is_dead(trio.two.id), trio.asked.is_dead(trio.one.id)) == (True, False)
 
 
 def test_groups_of_dead_members_are_named_and_those_that_left_are_not() -> None:

@@ -80,8 +80,7 @@ class Bench:
         """Who leads in truth, whatever others believe."""
         self.led_since = self.now
         self.round = 0
-        self.auto = True
-        """Entries commit by themselves."""
+        self.auto = True  # entries commit by themselves
         self.proves = True
         self.refuses: Callable[[ProposeSagas], tuple[str, str] | None] = lambda _: None
         self.participants: dict[str, Participant] = {}
@@ -92,8 +91,9 @@ class Bench:
         self.acts: list[int] = []
         self.claimed: set[JournalId] = set()
         self.ended: dict[NodeId, set[JournalId]] = {}
-        self.closed = False
-        """The disks of all sidecars cannot be read."""
+        self.closed = False  # their disks can be read
+        self.keepers: dict[JournalId, list[NodeId]] = {}
+        self.whereabouts: dict[JournalId, str] = {}
         self.cut: set[frozenset[NodeId]] = set()
         self.faults: list[str] = []
         self.entries = 0
@@ -118,6 +118,7 @@ class Bench:
         return Sagas(
             self.tuning, node=node, journals=BenchJournals(self, place), membership=BenchView(self),
             rng=random.Random(self.rng.random()), now_wall_ms=lambda: int(self.now * 1000) + 1_700_000_000_000,
+            whereabouts=lambda journal: self.whereabouts.get(journal, ""),
         )  # fmt: skip
 
     def crash(self, sidecar: SagaSidecar) -> None:

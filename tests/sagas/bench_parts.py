@@ -101,6 +101,8 @@ class BenchFacts(Protocol):
     claimed: set[JournalId]
     ended: dict[NodeId, set[JournalId]]
     closed: bool
+    keepers: dict[JournalId, list[NodeId]]
+    whereabouts: dict[JournalId, str]
 
     def led_ms(self, now: float) -> int: ...
 
@@ -123,6 +125,9 @@ class BenchView:
 
     def claimed(self) -> set[JournalId]:
         return self._bench.claimed
+
+    def may_remember(self, journal: JournalId) -> list[NodeId]:
+        return self._bench.keepers.get(journal, [])
 
     def process(self, node: NodeId) -> bytes:
         sidecar = self._bench.by_node.get(node)

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgpack
 
+from gossipreg.journal.copies import candidates
 from gossipreg.journal.effects import (
     AppliedEntry,
     Confirmed,
@@ -27,7 +28,7 @@ from gossipreg.journal.effects import (
 from gossipreg.journal.leading import ProposalRefused
 from gossipreg.journal.membership import ProcessStanding
 from gossipreg.journal.messages import ReplicaMessage
-from gossipreg.journal.model import JournalId
+from gossipreg.journal.model import Configuration, JournalId
 from gossipreg.model import BootId, NodeId
 from gossipreg.sagas.machine import SagasMachine
 from gossipreg.sagas.saga_effects import (
@@ -86,6 +87,9 @@ class _Members:
 
     def claimed(self) -> set[JournalId]:
         return {journal for _, claims in self._sidecar.view.rows.values() for journal in claims}
+
+    def may_remember(self, journal: JournalId) -> list[NodeId]:
+        return [host.node for host in candidates(journal, Configuration(()), (), self._sidecar.view.hosts())]
 
     def process(self, node: NodeId) -> bytes:
         seen = self._sidecar.view.member(node)

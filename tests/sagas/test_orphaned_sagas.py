@@ -9,9 +9,12 @@ from gossipreg.sagas.saga_entries import SAGA_ENTRY, BeginSaga, DecideSaga, Expi
 from gossipreg.sagas.saga_model import Decision
 from gossipreg.sagas.saga_tuning import SagaTuning
 from tests.journal.cluster import Cluster, Sidecar
+from tests.sagas.journal_bench import SagaCluster
 from tests.sagas.saga_machines import WALL, begun
 
 ORPHAN_S, KEPT_S = 30.0, 120.0
+LATER_S = 60.0
+"""When the journal of an owner that is away has ended, and what was on its way has arrived."""
 
 
 def test_an_orphan_is_kept_until_its_ended_sagas_are_forgotten() -> None:
@@ -36,6 +39,31 @@ def test_an_orphan_is_kept_until_its_ended_sagas_are_forgotten() -> None:
     propose(cluster, leader, journal, ExpireSagas())
     left = [one for one in cluster.sidecars if one.up]
     assert cluster.until(lambda: not any(holds(one, journal) for one in left), 10.0)
+
+
+def test_an_ended_journal_of_a_dead_owner_is_missed_by_nobody() -> None:
+    """Its row goes on to claim the journal; a sidecar without a copy asks those that may know."""
+    cluster = SagaCluster(1, 5)
+    cluster.run(1.0)
+    owner = cluster.sidecars[0]
+    journal = cluster.open(owner)
+    assert cluster.until(lambda: len(cluster.voters(journal)) == 3, 10.0)
+    cluster.run(5.0)
+    cluster.crash(owner, ProcessStanding.SILENT)
+    cluster.run(JournalTuning().orphan_s + LATER_S)
+    left = [one for one in cluster.sidecars if one.up and journal in one.journals.replicas]
+    (asker,) = (one for one in cluster.sidecars if one.up and one not in left)
+    assert left
+    assert not any(holds(one, journal) for one in left)
+    assert [claim.node for claim in asker.view.claims(journal)] == [owner.node]
+    asked = cluster.ask(asker, "list")
+    assert (asked[0], asked[1]["unanswered"]) == ("", [])
+    assert cluster.ask(asker, "show", saga="order.7")[0] == "not_found"
+    for one in left:
+        cluster.crash(one, ProcessStanding.SILENT)
+    cluster.run(10.0)
+    asked = cluster.ask(asker, "list")
+    assert asked[1]["unanswered"] == [f"journal {journal.hex()[:8]}: nobody leads it"], "nobody remembers the end"
 
 
 def propose(cluster: Cluster, sidecar: Sidecar, journal: JournalId, *changes: SagaChange) -> None:

@@ -206,6 +206,54 @@ def test_journals_on_a_disk_that_cannot_be_read_are_missing() -> None:
     )  # fmt: skip
 
 
+def test_a_member_that_leads_nothing_is_asked_whether_a_journal_has_ended() -> None:
+    """Whoever ended it may lead no other journal. Nobody asked it, so that a list named this journal for a day."""
+    bench = Bench(members=3)
+    _, keeper, asker = bench.sidecars
+    gone = JournalId(b"e" * 16)
+    bench.claimed |= {JOURNAL, gone}
+    bench.keepers[gone] = [keeper.node]
+    assert told(bench, asker)[::2] == ("unavailable", ["journal 65656565: nobody leads it"]), "it has not heard of it"
+    bench.ended[keeper.node] = {gone}
+    assert told(bench, asker)[::2] == ("not_found", [])
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_silent_member_that_leads_nothing_is_not_missed(cut: bool) -> None:
+    """What it may know of an end is missing, and the journal is named for that."""
+    bench = Bench(members=3)
+    _, keeper, asker = bench.sidecars
+    gone = JournalId(b"e" * 16)
+    bench.claimed |= {JOURNAL, gone}
+    bench.keepers[gone] = [keeper.node]
+    bench.ended[keeper.node] = {gone}
+    if cut:
+        bench.cut.add(frozenset((keeper.node, asker.node)))
+    else:
+        keeper.up = False
+    assert told(bench, asker)[::2] == ("unavailable", ["journal 65656565: nobody leads it"])
+
+
+def test_nobody_is_asked_for_the_end_of_journals_that_are_led() -> None:
+    bench = Bench(members=3)
+    _, keeper, asker = bench.sidecars
+    bench.claimed.add(JOURNAL)
+    bench.keepers[JOURNAL] = [keeper.node]
+    effects = asker.sagas.call("list", {}, bench.now)[1]
+    assert [one.node for one in effects if isinstance(one, SendSagaMessage)] == [bench.sidecars[0].node]
+
+
+def test_a_journal_that_nobody_leads_is_named_with_its_whereabouts() -> None:
+    bench = Bench(members=2)
+    gone = JournalId(b"e" * 16)
+    bench.claimed |= {JOURNAL, gone}
+    bench.whereabouts[gone] = "web-1 did last"
+    text = "journal 65656565: nobody leads it, web-1 did last"
+    assert told(bench, bench.sidecars[1]) == (
+        "unavailable", f"no saga 's1' where a journal is led, but {text}: ask again later", [text],
+    )  # fmt: skip
+
+
 def test_the_journals_of_a_silent_member_are_not_named_twice() -> None:
     bench = Bench(members=2)
     one, other = bench.sidecars

@@ -6,6 +6,7 @@ socket. Loaded when something here publishes or subscribes, or when a journal is
     event_programs  who handles events here, and who waits for a publish
     event_client    the subscriptions of one connection, and what it has not acknowledged
     asked_members   questions to members;  own_answers: those of other members that the sidecar itself answers
+    ended_journals  whether one that nobody leads has ended
     member_answers  what members say to a question, read before it is joined
     events_shown    what `info` and the metrics show of them
     event_spans     the spans of publishing and handling

@@ -3,13 +3,14 @@
 Owns: who was asked and has not answered. Never knows: what is asked (`events/questions.py`), how answers are joined.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import trio
 from msgpack import packb
 
 from gossipreg.core.event_membership import EventRegistry
+from gossipreg.daemon.events.ended_journals import ENDED, MAX_ASKED, ended_params
 from gossipreg.daemon.events.member_answers import (
     MemberAnswer,
     member_answer_untrusted,
@@ -53,11 +54,14 @@ class AskedMembers:
         """Ask all that lead a journal, or with `handlers` also all that subscribe or remember groups. Those that
         do not answer in time are `unavailable`, and so, with `journals`, is each journal that nobody can speak for."""
         members = self._registry.participants() if handlers else self._registry.leaders()
-        answers = await self.ask_these(members, method, params)
         if not journals:
-            return answers
+            return await self.ask_these(members, method, params)
+        ended: set[JournalId] = set()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._ask_ended, self._unled_journals()[:MAX_ASKED], ended)
+            answers = await self.ask_these(members, method, params)
         failed = {node for node, answer in zip(members, answers, strict=True) if answer.code}
-        unled = self._unled_journals()
+        unled = [journal for journal in self._unled_journals() if journal not in ended]
         unproven = unproven_texts(answers, self._leaders(params.get("journal"), failed), without=unled)
         silent = [*self._unspoken(unled), *unproven]
         return answers + [MemberAnswer(about, Unavailable.code, about) for about in silent]
@@ -76,19 +80,31 @@ class AskedMembers:
         journals = JournalsOfRuntime(self._runtime, EventsMachine)
         return sorted(set(self._registry.unled(journals.kept(), self._now())).difference(journals.ended()))
 
+    async def _ask_ended(self, journals: Sequence[JournalId], ended: set[JournalId]) -> None:
+        """Add those of these journals that have ended, as a member says that remembers it. One that does not answer
+        lacks nothing but that: the journal is named."""
+        keepers = {node for journal in journals for node in self._registry.may_remember(journal)}
+        for answer in await self.ask_these(sorted(keepers), ENDED, ended_params(journals)):
+            if not answer.code:
+                ended.update(map(JournalId, answer.result["ended"]))
+
     def _unspoken(self, unled: Iterable[JournalId]) -> list[str]:
         """What nobody speaks for when all leaders are asked."""
         closed = JournalsOfRuntime(self._runtime, EventsMachine).closed()
-        named = [(journal, self._whereabouts(journal)) for journal in unled]
+        named = [(journal, self.whereabouts(journal)) for journal in unled]
         return unspoken(named, self._source if closed else "", synced=self._registry.knows_all)
 
-    def _whereabouts(self, journal: JournalId) -> str:
-        """Who led a journal last, or who has or lost a copy, in a few words; empty: that is not known."""
+    def whereabouts(self, journal: JournalId) -> str:
+        """Who led a journal last, or who has or lost a copy, in a few words; empty: that is not known. Where only the
+        row of a dead member speaks of it, what to do."""
         last = self._registry.last_leader(journal)
-        if last is not None:
-            return f"{self._name(last)} did last"
         holders = sorted(map(self._name, self._registry.leaderless_at(journal)))
-        return f"see `gossipreg info` at {', '.join(holders[:HOLDERS_NAMED])}" if holders else ""
+        if last is None:
+            return f"see `gossipreg info` at {', '.join(holders[:HOLDERS_NAMED])}" if holders else ""
+        name = self._name(last)
+        if holders or not self._registry.is_dead(last):
+            return f"{name} did last"
+        return f"{name} did last and is dead: start it, or `gossipreg force-leave {name}` if it will not return"
 
     async def ask_these(self, members: Iterable[NodeId], method: str, params: Mapping[str, Any]) -> list[MemberAnswer]:
         """What these members say, in their order. Those that do not answer in time are `unavailable`."""

@@ -15,6 +15,7 @@ import trio
 
 from gossipreg.core.event_membership import EventRegistry
 from gossipreg.daemon.events.asked_members import AskedMembers
+from gossipreg.daemon.events.ended_journals import ENDED, told_ended
 from gossipreg.daemon.events.event_params import AskedPublish, AskedSubscription
 from gossipreg.daemon.events.event_programs import EventSubscriber, PublishWaiter
 from gossipreg.daemon.events.event_reports import EventReports
@@ -102,7 +103,8 @@ class LocalEvents:
         self._shown: EventsShown | None = None
         self._registry: EventRegistry | None = None
         self._asked: AskedMembers | None = None
-        self._own_answers = OwnAnswers(answers or {}, lambda *reply: self.runtime.streams.send(*reply), pump.bug)
+        own = {**(answers or {}), ENDED: self._say_ended}
+        self._own_answers = OwnAnswers(own, lambda *reply: self.runtime.streams.send(*reply), pump.bug)
         self._subscribers: dict[int, EventSubscriber] = {}
         self._waiters: dict[int, PublishWaiter] = {}
         self._effects: deque[EventEffect] = deque()
@@ -198,6 +200,9 @@ class LocalEvents:
     ) -> list[MemberAnswer]:
         """As `AskedMembers.ask`."""
         return await self.asked.ask(method, params, handlers=handlers, journals=journals)
+
+    async def _say_ended(self, params: dict[str, Any]) -> Any:
+        return told_ended(params, JournalsOfRuntime(self.runtime, EventsMachine).ended())
 
     def known_groups(self) -> dict[str, tuple[str, ...]]:
         """The patterns of each group that runs, was declared, or is remembered, at any member of the registry."""

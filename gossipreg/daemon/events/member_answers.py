@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import Any
 
+from gossipreg.daemon.events.ended_journals import ENDED, is_ended_answer
 from gossipreg.daemon.history.asked_answers import is_clock_answer, is_history_answer
 from gossipreg.errors import BadParams, Unavailable
 from gossipreg.journal.model import JOURNAL_ID_BYTES, JournalId
@@ -138,6 +139,7 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     "figures": lambda result: (
         _has(result, {"load": (dict,), "troubles": (list,)}) and _all_have(result["troubles"], {"message": (str,)})
     ),
+    ENDED: is_ended_answer,
     "clock": is_clock_answer,
     "history": is_history_answer,
     **dict.fromkeys(("retry", "drop", "forget"), lambda result: _speaks(result, {"count": (int,)})),

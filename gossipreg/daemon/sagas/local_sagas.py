@@ -118,13 +118,15 @@ class LocalSagas:
             pump, "sagas_advance", deadline=lambda: self.sagas.next_deadline(), advance=self._advance
         )  # fmt: skip
 
-    def begin(self, share: JournalShare, membership: SagaMembership) -> None:
-        """The runtime that this follows is there; it has no journals yet."""
+    def begin(
+        self, share: JournalShare, membership: SagaMembership, whereabouts: Callable[[JournalId], str] = lambda _: ""
+    ) -> None:
+        """The runtime that this follows is there; it has no journals yet. `whereabouts`: as for `Sagas`."""
         self._share = share
         journals = JournalsOfRuntime(share.runtime, SagasMachine)
         self._sagas = Sagas(
             self.tuning, node=self._node.id, journals=journals, membership=membership, rng=self._rng,
-            now_wall_ms=wall_ms,
+            now_wall_ms=wall_ms, whereabouts=whereabouts,
         )  # fmt: skip
         self._shown = SagasShown(
             self._sagas, journals, self.programs, self.reports.counts, calls=lambda: len(self._waiters),

@@ -8,6 +8,7 @@ import pytest
 from msgpack import packb, unpackb
 
 from gossipreg.daemon.events.asked_members import AskedMembers
+from gossipreg.daemon.events.ended_journals import is_ended_answer, told_ended
 from gossipreg.daemon.events.event_methods import METHODS
 from gossipreg.daemon.events.kept_groups import NOT_KEPT
 from gossipreg.daemon.events.member_answers import (
@@ -216,6 +217,11 @@ class Leaders:
             JournalId(bytes([journal]) * 16): NodeId(bytes([node]) * 16) for journal, node in claims.items()
         }
         self._proven = {NodeId(bytes([node]) * 16): journals for node, journals in proven.items()}
+        self.no_leader: list[JournalId] = []
+        self.ended: dict[NodeId, bytes | None] = {}
+        """By member: the journals that it remembers to have ended; None: it does not answer."""
+        self.holders: list[NodeId] = []
+        self.dead: set[NodeId] = set()
         self.asked = AskedMembers(
             self, self, name=lambda node: f"web-{node[0]}", now=lambda: 0.0, carry_out=self._carry_out,  # type: ignore[arg-type]
             runtime=SimpleNamespace(disk=None, journals=None, leaderless=SimpleNamespace(lost=())),  # type: ignore[arg-type]
@@ -228,13 +234,31 @@ class Leaders:
             self.asked.answered(effect)
 
     def ask(self, node: NodeId, method: str, params: bytes, now: float) -> tuple[int, list[CallAnswered]]:
-        del method, params, now
+        del now
+        if method == "ended":
+            ended = self.ended[node]
+            if ended is None:
+                return node[0], [CallAnswered(node[0], "unavailable", packb("no stream"))]
+            told = told_ended(unpackb(params), [JournalId(bytes([one]) * 16) for one in ended])
+            return node[0], [CallAnswered(node[0], "", packb(told))]
         result = spoke("", self._proven[node]).result
         code = "" if self._proven[node] else "unavailable"
         return node[0], [CallAnswered(node[0], code, packb(result if self._proven[node] else "no stream"))]
 
     def ask_no_more(self, number: int) -> None:
         del number
+
+    def last_leader(self, journal: JournalId) -> NodeId | None:
+        return self._claims.get(journal)
+
+    def leaderless_at(self, journal: JournalId) -> list[NodeId]:
+        return self.holders if journal in self._claims else []
+
+    def is_dead(self, node: NodeId) -> bool:
+        return node in self.dead
+
+    def may_remember(self, journal: JournalId) -> list[NodeId]:
+        return [*self.ended] if journal in self.no_leader else []
 
     def leaders(self) -> list[NodeId]:
         return [*self._proven]
@@ -247,7 +271,7 @@ class Leaders:
 
     def unled(self, kept: Iterable[JournalId], now: float) -> list[JournalId]:
         del kept, now
-        return []
+        return self.no_leader
 
 
 @pytest.mark.parametrize(
@@ -268,6 +292,32 @@ async def test_journals_whose_leader_changed_during_the_question_are_missing(
     assert [answer.name for answer in answers] == [
         "web-1", "web-2", *(f"{one} did not prove that it leads it" for one in missing)
     ]  # fmt: skip
+
+
+async def test_a_journal_that_has_ended_is_not_missing() -> None:
+    """The row of its dead leader goes on to claim it."""
+    leaders = Leaders({}, {1: b"\1"})
+    leaders.no_leader = [JournalId(bytes([number]) * 16) for number in (2, 3)]
+    leaders.ended = {NodeId(b"\5" * 16): None, NodeId(b"\6" * 16): b"\2\4"}
+    answers = await leaders.asked.ask("groups", {}, handlers=False, journals=True)
+    assert [answer.name for answer in answers] == ["web-1", "journal 030303030303: nobody leads it"]
+
+
+def test_where_only_a_dead_leader_speaks_of_a_journal_it_says_what_to_do() -> None:
+    leaders, journal, node = Leaders({2: 9}, {}), JournalId(b"\2" * 16), NodeId(b"\t" * 16)
+    assert leaders.asked.whereabouts(journal) == "web-9 did last"
+    leaders.dead = {node}
+    told = "web-9 did last and is dead: start it, or `gossipreg force-leave web-9` if it will not return"
+    assert leaders.asked.whereabouts(journal) == told
+    leaders.holders = [NodeId(b"\1" * 16)]
+    assert leaders.asked.whereabouts(journal) == "web-9 did last", "another member has a copy, and may lead it soon"
+
+
+@pytest.mark.parametrize("journals", [None, "j", [b"short"], [7], [["j"]]])
+def test_a_question_for_ends_without_ids_is_refused(journals: object) -> None:
+    with pytest.raises(BadParams):
+        told_ended({"journals": journals}, [])
+    assert not is_ended_answer({"ended": journals})
 
 
 @pytest.mark.parametrize("method", ["events-groups", "events-dead"])

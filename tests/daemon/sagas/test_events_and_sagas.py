@@ -1,6 +1,7 @@
 """Events and sagas on the same journals: who hears what, and the sum of their acts."""
 
 from collections.abc import Callable, Collection
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -62,6 +63,7 @@ class Follows:
         self.fails = False
         self.share: JournalShare
         self.registry = None
+        self.asked = SimpleNamespace(whereabouts=None)
         self._machine = machine
 
     def begin(self, share: JournalShare, *_more: object) -> None:

@@ -57,6 +57,9 @@ class MadeUpCluster:
     def ended(self) -> list[JournalId]:
         return []
 
+    def may_remember(self, _journal: JournalId) -> list[NodeId]:
+        return []
+
     def process(self, _node: NodeId) -> bytes:
         return b""
 
