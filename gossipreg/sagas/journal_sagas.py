@@ -258,10 +258,12 @@ class JournalSagas:
         """A member says where programs are."""
         self._now(now)
         for saga in message.sagas:
-            if isinstance(message, ProgramHere):
-                self._context.leases.here(saga, node)
-            else:
+            if isinstance(message, ProgramLost):
                 self._context.leases.lost(saga, node, now)
+                continue
+            self._context.leases.here(saga, node)
+            if (live := self._context.live.get(saga)) is not None:
+                live.has_program = True
         return self._finish()
 
     def programs(self) -> list[tuple[NodeId, ProgramHere]]:

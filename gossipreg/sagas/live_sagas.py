@@ -68,6 +68,8 @@ class LiveSaga:
     begun: BegunSaga
     beginner: SagaCaller | None = None
     """The one that began it, while the journal does not have it: the same call again is no other saga."""
+    has_program: bool = False
+    """A member has said that its program is there: that one was told of it, and its loss ends it."""
     recorded: bool = False
     """The journal has it, or an entry with it is on its way."""
     committed: bool = False

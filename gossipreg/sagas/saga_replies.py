@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from math import inf
 
-from gossipreg.errors import Busy, OutcomeUnknown, RequestError
+from gossipreg.errors import Busy, OutcomeUnknown, RequestError, Unavailable
 from gossipreg.sagas.decided_replies import DecidedReplies
 from gossipreg.sagas.final_step import is_final_intent
 from gossipreg.sagas.live_sagas import LiveSaga, LiveStep, SagaCaller
@@ -89,21 +89,27 @@ class SagaReplies:
         self._wait(asked.id, asked, caller, size_bytes)
 
     def _refuse_known(self, id: str, name: str, input: bytes, caller: SagaCaller) -> bool:
-        known = self._running.known(id, name, input)
-        if known is None:
+        if self._running.known(id, name, input) is None:
             return False
-        ref = self._context.ref(id)
-        if known.same:
+        self._context.once_proven(caller, partial(self._say_known, id, name, input, caller))
+        return True
+
+    def _say_known(self, id: str, name: str, input: bytes, caller: SagaCaller) -> None:
+        """It is proven that we lead. If the saga was forgotten meanwhile, the same call comes again, and begins it."""
+        known, context, ref = self._running.known(id, name, input), self._context, self._context.ref(id)
+        if known is None:
+            text = f"saga {ref} was forgotten meanwhile, since its program waited for it no longer"
+            context.refuse(caller, Unavailable.code, text)
+        elif known.same:
             text = f"saga {ref} is {_standing(known)} already: it is not begun again"
             decision = None if known.decision is None else known.decision.name.lower()
             state = known.state.name.lower()
             least = (MAJORITY_OF_THREE if self._has_takeover() else 1) if known.committed else 0
             fields = {**self._begun(id, least), "state": state, "decision": decision}
-            self._context.refuse_once_proven(caller, "exists", text, **fields)
+            context.refuse(caller, "exists", text, **fields)
         else:
             text = f"saga {ref} has another name or input: give this one an id of its own"
-            self._context.refuse_once_proven(caller, "conflict", text, saga=str(ref), id=id)
-        return True
+            context.refuse(caller, "conflict", text, saga=str(ref), id=id)
 
     def _begun_once_proven(self, caller: SagaCaller, id: str) -> None:
         """Nothing of it is in the journal: another leader may have begun one of this id. If its program waits no
@@ -115,7 +121,7 @@ class SagaReplies:
 
     def _unwanted(self, id: str, caller: SagaCaller) -> None:
         live = self._context.live.get(id)
-        if live is not None and live.beginner == caller and not live.recorded:
+        if live is not None and live.beginner == caller and not (live.recorded or live.has_program):
             self._running.decide(live, Decision.ABORT)
 
     def _begun(self, id: str, copies: int) -> dict[str, object]:
@@ -167,7 +173,7 @@ class SagaReplies:
     def abandoned(self, caller: SagaCaller) -> None:
         """Nobody waits for the answer of this call any more. What it has begun goes on. A decision that was asked for
         is made all the same, and such a call ends with it. A beginning is forgotten, also where its answer is on its
-        way: no program gets that."""
+        way: no program gets that. Where a program has it all the same, as by another call, it ends with that one."""
         self._context.held.abandoned(caller)
         if (begun := self._beginnings.pop(caller, None)) is not None:
             self._unwanted(begun, caller)
