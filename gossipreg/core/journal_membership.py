@@ -188,6 +188,11 @@ class RegistryMembership:
             return True
         return None if self._synced_at is None else False
 
+    def was_recovered(self, journal: JournalId, end: Ballot) -> bool:
+        """Whether a member that is remembered has led it after it was recovered by hand, and so after its end with this
+        ballot: also one that is dead, since other voters may go on."""
+        return any(claim.ballot.era > end.era for claim in self.claims(journal))
+
     def leaders(self) -> list[NodeId]:
         """The members whose row claims any journal."""
         return sorted(self._claimed)

@@ -24,11 +24,21 @@ MAX_ENTRY_BYTES = 256 * 1024
 """Of one entry's data."""
 
 
+ROUNDS_OF_ERA = 1 << 32
+"""Elections do not get so far. A recovery by hand begins an era, above all rounds that others may have reached without
+the recovered copy: so its ballots are later than the end of the journal, if that was before."""
+
+
 class Ballot(NamedTuple):
     """The right to lead, of one replica. To vote for it is to promise nothing lower."""
 
     round: int
     replica: ReplicaId
+
+    @property
+    def era(self) -> int:
+        """How often the journal had been recovered by hand, as far as this replica knew."""
+        return self.round // ROUNDS_OF_ERA
 
     def __str__(self) -> str:
         return f"{self.round}.{self.replica.hex()[:8]}" if self.replica else "none"

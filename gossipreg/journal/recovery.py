@@ -6,6 +6,9 @@ told. Never knows: how the replica leads then.
 What the other voters have acknowledged and this replica does not have is missing afterwards; what it has counts as
 committed, acknowledged or not. If the others are not gone but out of reach, and a majority of them goes on, there are
 two journals with one id.
+
+Its ballots are of a new era, above those of all elections that it has not heard of. So whoever remembers that the
+journal has ended sees that it was recovered after that.
 """
 
 from dataclasses import dataclass
@@ -14,6 +17,7 @@ from gossipreg.journal.leaderless import leader_of
 from gossipreg.journal.leading import ProposalRefused
 from gossipreg.journal.messages import AskLeader
 from gossipreg.journal.model import (
+    ROUNDS_OF_ERA,
     START,
     Ballot,
     Configuration,
@@ -109,7 +113,7 @@ class RecoveryByHand:
         self._refuse_if_it_can_be_led()
         configuration, end = data.configuration, data.log.last
         place = data.place_of(data.replica) or ReplicaPlace(data.replica, data.context.node, host)
-        ballot = Ballot(max(data.promised.round, highest.round) + 1, data.replica)
+        ballot = Ballot((max(data.promised, highest).era + 1) * ROUNDS_OF_ERA, data.replica)
         done = RecoveredJournal(data.journal, configuration, end, data.committed)
         if not sure:
             return done

@@ -6,7 +6,7 @@ from gossipreg.journal.effects import ProposalOutcome
 from gossipreg.journal.leading import ProposalRefused
 from gossipreg.journal.membership import ProcessStanding
 from gossipreg.journal.messages import ReplicaLost
-from gossipreg.journal.model import JournalId
+from gossipreg.journal.model import Ballot, JournalId, ReplicaId
 from gossipreg.journal.recovery import RecoveredJournal, VotersLive
 from gossipreg.journal.tuning import JournalTuning
 from tests.journal.by_hand import JOURNAL, TUNING, Bench
@@ -49,6 +49,23 @@ def test_one_voter_of_three_is_recovered_and_copied_anew() -> None:
     cluster.run(1.0)
     assert ticket is not None
     assert left.settled[ticket].copies >= 2
+
+
+def test_recovered_journal_has_ballots_above_all_of_before() -> None:
+    """A copy that was away knows none of the elections since, and its claim must not look older than the end."""
+    cluster, journal, left, _ = survivor()
+    before = left.journals.replicas[journal].data.promised
+    recover(cluster, left, journal)
+    assert cluster.until(lambda: cluster.leader(journal) is left, 1.0)
+    claimed = left.claims[journal]
+    assert claimed > Ballot(before.round + 1_000_000, ReplicaId(b"\xff" * 16))
+    assert (before.era, claimed.era) == (0, 1)
+    cluster.crash(left)
+    cluster.start(left)
+    assert cluster.until(lambda: cluster.leader(journal) is not None, 30.0)
+    leader = cluster.leader(journal)
+    assert leader is not None
+    assert leader.claims[journal].era == 1, "an election begins no era"
 
 
 def test_voters_that_come_back_without_their_disks_get_new_copies() -> None:

@@ -32,10 +32,14 @@ class JournalsOfRuntime:
         return [*copies, *self.runtime.leaderless.lost]
 
     def ended(self) -> Collection[JournalId]:
-        """One that another member leads, or has a copy of, was recovered by hand after its end."""
+        """One that another member leads, or has a copy of, was recovered by hand after its end. So was one that a
+        member claims with a ballot of a later era, even a dead one: its other voters are about to say so."""
         journals = self.runtime.journals
-        ended = [] if journals is None else [id for id, one in journals.replicas.items() if one.data.ended]
-        return [id for id in ended if not self.runtime.membership.is_there(id)]
+        if journals is None:
+            return []
+        membership = self.runtime.membership
+        ended = ((id, replica.data.log.last.ballot) for id, replica in journals.replicas.items() if replica.data.ended)
+        return [id for id, end in ended if not (membership.is_there(id) or membership.was_recovered(id, end))]
 
     def closed(self) -> bool:
         """Whether the disk of this sidecar fails, or its journals were not read from it yet: what it holds is not
