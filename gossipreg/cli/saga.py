@@ -1,24 +1,41 @@
 """`gossipreg saga`: run declared sagas, see what became of sagas, and decide what no program decides."""
 
+from typing import Any
+
 import click
 
 from gossipreg.cli.complete import complete_saga
-from gossipreg.cli.options import Chosen, client_options, pass_chosen
-from gossipreg.cli.output import print_json, print_line, printable, say
+from gossipreg.cli.options import Chosen, client_options, in_flags, pass_chosen
+from gossipreg.cli.output import print_json, print_line, printable, say, say_error
 from gossipreg.cli.saga_asking import ANSWER_S, full_name
 from gossipreg.cli.saga_list import list_
 from gossipreg.cli.saga_run import run
 from gossipreg.cli.saga_show import show
 from gossipreg.cli.synced import SYNC_S, ask_when_synced
+from gossipreg.errors import NotFound
+
+
+class SagaCommands(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        """A saga that nobody has is a plain no, as a group is: the members that may have it were asked. `run` has begun
+        the one that it misses, so its 1, which says that it was aborted, is not for that."""
+        try:
+            return super().invoke(ctx)
+        except NotFound as error:
+            if ctx.invoked_subcommand == "run":
+                raise
+            say_error(error.code, in_flags(str(error)), json=ctx.ensure_object(Chosen).json)
+            return 1
 
 
 @click.group(
+    cls=SagaCommands,
     epilog="""\b
     Example: an order over two services; where the payment is refused, the stock is released.
       gossipreg saga run order.toml --input '{"sku": "a-1", "count": 2}' --id order-7
       gossipreg saga show order-7
       gossipreg saga list --state stuck
-    """
+    """,
 )
 @client_options
 def saga() -> None:

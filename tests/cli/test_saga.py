@@ -8,7 +8,7 @@ import pytest
 
 from gossipreg.cli.saga_drawing import Style
 from gossipreg.cli.saga_show import style_of_stdout
-from gossipreg.errors import NotFound, NotSynced, RequestError
+from gossipreg.errors import NotFound, NotSynced, RequestError, Unavailable
 from tests.cli import saga_stories as s
 from tests.cli.conftest import Command
 from tests.client.fake_sidecar import FakeSidecar
@@ -66,13 +66,34 @@ def test_a_body_that_is_no_text_is_base64_in_json(sidecar: FakeSidecar, command:
     assert "body" not in found["steps"][0]
 
 
-def test_a_saga_that_is_not_there_is_4(sidecar: FakeSidecar, command: Command) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("show", "order-8"), ("abort", "order-8"), ("retry", "order-8"), ("skip", "order-8", "pay", "--why", "paid"),
+        ("give-up", "order-8", "--why", "closed"), ("skip", s.SAGA, "pay", "--why", "paid"),
+    ],
+)  # fmt: skip
+def test_a_saga_that_is_not_there_is_a_plain_no(
+    sidecar: FakeSidecar, command: Command, arguments: tuple[str, ...]
+) -> None:
+    """As for groups; with 4 a script could not tell it from a journal that nobody leads now."""
+
     def nothing(_: dict[str, Any]) -> None:
         raise NotFound("no saga order-8 in any journal")
 
-    sidecar.answers["saga-show"] = nothing
-    assert command("saga", "show", "order-8") == (4, "", "Error: no saga order-8 in any journal\n")
-    assert command("saga", "abort", "order-8") == (4, "", "Error: no saga order-8 in any journal\n")
+    sidecar.answers |= {"saga-show": nothing, "saga-skip": nothing}
+    assert command("saga", *arguments) == (1, "", "Error: no saga order-8 in any journal\n")
+    ended = command("--json", "saga", *arguments)
+    told = {"code": "not_found", "message": "no saga order-8 in any journal"}
+    assert (ended.code, json.loads(ended.err)) == (1, {"error": told})
+
+
+def test_a_saga_that_may_be_there_is_4(sidecar: FakeSidecar, command: Command) -> None:
+    def unled(_: dict[str, Any]) -> None:
+        raise Unavailable("no saga order-8 where a journal is led")
+
+    sidecar.answers["saga-show"] = unled
+    assert command("saga", "show", "order-8").code == 4
 
 
 def pages(*rows: dict[str, Any], page: int = 1000, unanswered: tuple[str, ...] = ()) -> Any:
