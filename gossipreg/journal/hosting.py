@@ -44,17 +44,18 @@ def may_be_dismissed(replica: Replica, by: NodeId, ballot: Ballot) -> bool:
     ended the journal, or replaced it. Where another replica leads, or was promised a ballot, ours is no only voter: its
     disk went back to a time when it was.
 
-    Nor may that of a leader whom a majority follows, where a member without a copy says that the journal has ended: it
-    did, and was recovered by hand from a copy that had not heard of it.
+    A member without a copy may say that the journal has ended: it did, and was recovered by hand from a copy that had
+    not heard of it. Then the copy of a leader may not be removed if a majority follows that leader, or if the journal
+    holds something: its voters may all be away for a moment.
     """
     data, leading = replica.data, replica.leading
     if NO_BALLOT < ballot < data.log.last.ballot:
         return False
     stranger = all(place.node != by for place in data.configuration.places)
-    followed = ballot == NO_BALLOT and stranger and leading is not None and leading.is_followed
+    wrong = ballot == NO_BALLOT and stranger and leading is not None and (leading.is_followed or not leading.is_empty)
     alone = data.configuration.has_majority({data.replica}) and data.promised.replica == data.replica
     only_voter = alone and highest_claim(data) <= data.promised
-    if not followed and not only_voter:
+    if not wrong and not only_voter:
         return True
     data.context.event("journal_not_dismissed", journal=data.journal.hex(), by=by.hex())
     return False

@@ -213,6 +213,12 @@ class Leading:
         return self.established and self._data.configuration.has_majority(able | {self._data.replica})
 
     @property
+    def is_empty(self) -> bool:
+        """Whether the journal holds nothing, and nothing waits to be committed."""
+        state = self._data.state
+        return self.idle and state.machine.is_empty(state.records)
+
+    @property
     def idle(self) -> bool:
         """Whether nothing waits to be committed."""
         return not self._waiting

@@ -48,10 +48,8 @@ class OwnerAway:
             self._leading.end_journal()
 
     def _holds_nothing(self) -> bool:
-        data, leading = self._data, self._leading
-        if not leading.may_change or not leading.idle or leading.acting:
-            return False
-        return data.state.machine.is_empty(data.state.records)
+        leading = self._leading
+        return leading.may_change and not leading.acting and leading.is_empty
 
     def end(self) -> None:
         self._due = None

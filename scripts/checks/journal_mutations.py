@@ -50,8 +50,8 @@ JOURNAL_MUTATIONS = [
     ),
     Mutation(
         "journal_that_holds_something_is_ended",
-        "return data.state.machine.is_empty(data.state.records)",
-        "return True",
+        "return leading.may_change and not leading.acting and leading.is_empty",
+        "return leading.may_change and not leading.acting and leading.idle",
         likely="ending_storms",
     ),
     Mutation(

@@ -160,6 +160,11 @@ def test_recovered_journal_outlives_those_that_know_its_end() -> None:
     cluster.run(200.0)
     assert cluster.leader(journal) is owner
     assert owner.journals.replicas[journal].data.state.records.get(b"1")
+    cluster.crash(new[1], ProcessStanding.SILENT)
+    cluster.run(30.0)
+    assert owner.journals.replicas[journal].data.state.records.get(b"1"), "nor may it end while no voter answers"
+    cluster.start(new[1])
+    assert cluster.until(lambda: cluster.leader(journal) is owner, 60.0)
 
 
 def test_looking_at_a_recovery_changes_nothing() -> None:
