@@ -22,7 +22,8 @@ ANNOUNCED_AFTER_S = 2.0
 LEADERLESS_S = 60.0
 """From then on it is a trouble: an election, or a restart of the leader, takes less."""
 LOOK_AGAIN_S = 1.0
-"""After a look that found one: no change of the members tells of a copy that was removed. Our row changes no more
+"""After a look that found one: no change of the members tells of a copy that was removed. The same after one that found
+a leader which was heard a moment ago and is in no row: none tells that this counts no longer. Our row changes no more
 often, since each change is an input to all copies here, and to those of other members."""
 LOST_S = 3600.0
 """For how long a journal is named whose copy here was lost. It may have had no other one, and never be led again."""
@@ -50,7 +51,8 @@ class LeaderlessJournals:
         """When it is time for the next look, if nothing happens before."""
 
     def lose(self, journals: Iterable[JournalId], now: float) -> None:
-        """The copies of these were lost."""
+        """The database was opened, and the copies of these were lost."""
+        self.look_soon(now)
         self._lost |= dict.fromkeys(journals, now + LOST_S)
         if self._lost:
             self.next_look = now
@@ -69,8 +71,12 @@ class LeaderlessJournals:
         copies = [id for id, one in replicas.items() if has_no_leader(one)]
         leaderless = sorted([*copies, *(id for id in self._lost if led[id] is not None)])
         self._since = {id: self._since.get(id, now) for id in leaderless}
-        if self._since or self._announced or self._lost:
-            self.next_look = min(self.next_look, now + LOOK_AGAIN_S)
+        if self._since or self._announced or self._lost or any(map(_is_only_heard, replicas.values())):
+            self.look_soon(now)
+
+    def look_soon(self, now: float) -> None:
+        """A copy may be without a leader from now on, though no member changed."""
+        self.next_look = min(self.next_look, now + LOOK_AGAIN_S)
 
     def advance(self, replicas: Mapping[JournalId, Replica], now: float) -> None:
         """Look if it is time, and say in our row what has changed since the last time, all at once."""
@@ -93,6 +99,12 @@ class LeaderlessJournals:
     def __len__(self) -> int:
         """How many `long` found last."""
         return self._long
+
+
+def _is_only_heard(replica: Replica) -> bool:
+    """Whether its leader counts as one only because it was heard a moment ago: no row claims its ballot."""
+    heard = replica.data.heard
+    return replica.leading is None and heard is not None and leader_of(replica.data) is heard.claim
 
 
 def has_no_leader(replica: Replica) -> bool:

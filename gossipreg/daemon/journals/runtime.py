@@ -32,7 +32,6 @@ from gossipreg.daemon.journals.led_proofs import LedProofs
 from gossipreg.daemon.journals.results import (
     ReadDone,
     RecordsDone,
-    RemovalDone,
     StoreFailed,
     StoreFault,
     StoreOpened,
@@ -293,8 +292,6 @@ class JournalRuntime:
                     self._giving_up.unlinked(self.journals)
                 self._input("journal_write_failed", lambda one, now: one.write_failed(now))
                 self._announce(takes_copies=False)
-            case RemovalDone():
-                pass
 
     def _announce(self, *, takes_copies: bool) -> None:
         """Say in our row whether others may ask us for a copy."""
@@ -385,6 +382,7 @@ class JournalRuntime:
                 self.proofs.confirmed(effect)
             case Deposed():
                 self.proofs.lost(effect.journal)
+                self.leaderless.look_soon(self._pump.now())
                 self.reports.leads_no_more(effect.journal.hex(), str(effect.ballot), effect.reason)
                 self._follower.on_journal(effect)
             case _:

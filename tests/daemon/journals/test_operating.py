@@ -201,6 +201,33 @@ async def test_a_journal_that_nobody_leads_is_a_trouble(tmp_path: Path, monkeypa
         assert left.log.getvalue().count("journals_leaderless") == 1
 
 
+async def test_leader_that_gave_up_is_missed_though_all_live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Datagrams pass, and no streams: no member changed, so nobody looked, neither the leader of before nor a voter
+    that had heard it a moment ago."""
+    monkeypatch.setattr(leaderless_journals, "LEADERLESS_S", 0.0)
+    async with cluster(tmp_path, "a", "b", "c") as (_, sidecars):
+        journal = await three_copies(sidecars)
+        for one in sidecars:
+            monkeypatch.setattr(one.runtime.streams, "send", lambda _node, _message: None)
+
+        def gives_up(journals: Journals, now: float) -> list[JournalEffect]:
+            journals.replicas[journal].abdicate("nothing could be committed")
+            return journals.members_changed(now)
+
+        sidecars[0].runtime.order(gives_up)
+        await until(lambda: all(journal in one.runtime.leaderless.long(one.pump.now()) for one in sidecars))
+
+
+async def test_sidecar_that_starts_alone_misses_the_leader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is in sync before its database is open, and no member changes after that."""
+    monkeypatch.setattr(leaderless_journals, "LEADERLESS_S", 0.0)
+    async with cluster(tmp_path, "a", "b", "c") as (_, sidecars):
+        journal = await three_copies(sidecars)
+    async with alone(tmp_path, "a") as one:
+        await one.orchestration.wanted()
+        await until(lambda: journal in one.runtime.leaderless.long(one.pump.now()))
+
+
 async def test_sidecar_without_a_copy_knows_a_journal_that_nobody_leads(tmp_path: Path) -> None:
     """Two of three disks are lost, and what replaces them has met neither the leader nor its claim."""
     async with cluster(tmp_path, "a", "b", "c", config=SOON_ALONE) as (nursery, sidecars):
