@@ -137,8 +137,7 @@ class Replica:
     def _on_follower(
         self, node: NodeId, message: AppendAnswer | StateInstalled | LeaderConfirmed | ReplicaHello
     ) -> None:
-        leading = self.leading
-        if leading is None:
+        if (leading := self.leading) is None:
             return
         self._give_way(message.promised)
         if self.leading is None:
@@ -396,3 +395,4 @@ class Replica:
             case HandOverTimer() | ReplaceTimer() | OrphanTimer():
                 if self.caring is not None and self._leads(name.ballot) and not self.caring.on_timer(name):
                     self._step_down("this member leaves")
+                    self._departure.look(leads=False)

@@ -81,6 +81,17 @@ def test_without_another_host_one_of_a_bare_majority_waits_2_s() -> None:
     assert cluster.leader(journal) is owner
 
 
+def test_a_leader_whose_heir_does_not_stand_leaves_in_time() -> None:
+    """It stepped down, and then waited for a change of the members that would say that the time of its wait begins."""
+    cluster, journal, owner = opened(members=3)
+    gone, heir = followers(cluster, journal, owner)
+    cluster.crash(gone, ProcessStanding.LEFT)
+    cluster.run(1.0)
+    cluster.cut_streams(heir)
+    assert leave(cluster, owner) < 10.0
+    assert journal not in owner.claims
+
+
 def test_the_last_voter_keeps_the_journal_when_the_others_leave() -> None:
     cluster, journal, owner = opened(members=3)
     first, second = followers(cluster, journal, owner)
