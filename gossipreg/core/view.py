@@ -265,8 +265,8 @@ class View:
         return None if self._membership.names.replaced_by(id) is not None else self.member_or_replaced(id, now)
 
     def member_or_replaced(self, id: NodeId, now: float) -> MemberInfo | None:
-        """As `member`, of one that is dead and was replaced, too: what it announced counts, so an operator may have to
-        declare it left."""
+        """As `member`, also for a dead member that was replaced: what it announced still counts, so an operator may
+        have to declare it left."""
         row = self.table.rows.get(id)
         standing = None if row is None else row.standing
         if row is None or row.member is None or standing is None:

@@ -186,7 +186,7 @@ class LocalConnection:
         self._places.note(self, may_rest=not (self._speaker is not None and self._speaker.stays))
 
     def ends_turn(self, reply_bytes: int) -> bool:
-        """Note a request that was answered with so many bytes, or begun. Returns whether `let_others` is due."""
+        """Note a request that was answered with this number of bytes, or begun. Returns whether `let_others` is due."""
         self._turn_bytes += REQUEST_COST_BYTES + reply_bytes
         return self._turn_bytes >= TURN_BYTES or self.outgoing.waiting_bytes > LET_READ_BYTES
 

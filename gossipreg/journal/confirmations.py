@@ -59,7 +59,7 @@ class Confirmations:
                     number=self._last,
                 ),
             )  # fmt: skip
-        if not data.other_voters():  # nor may those be left whom the earlier rounds asked
+        if not data.other_voters():  # those that the earlier rounds asked may have been replaced, too
             for asked in [*self._rounds]:
                 self._count(asked)
         if len(self._rounds) <= 1:

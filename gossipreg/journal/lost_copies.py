@@ -57,8 +57,8 @@ class LostNotices:
         self._told: dict[NodeId, _Told] = {}
 
     def tell(self, data: ReplicaData) -> None:
-        """Tell all members that may wait for an answer of this lost copy: those with another of the journal, and its
-        last leader. Our own member may be one of them, by a copy that it lost before."""
+        """Tell all members that may wait for an answer of this lost copy: the members with other copies of the journal,
+        and its last leader. Our own member may be one of them, by a copy that it lost before: it is not told."""
         others = {place.replica: place.node for place in data.configuration.places}
         if data.heard is not None:
             others[data.heard.claim.ballot.replica] = data.heard.claim.node

@@ -152,8 +152,8 @@ class Replacing:
         return seen.standing is ProcessStanding.LEFT or self._leaving.get(place.replica) == seen.boot_id
 
     def _ours_alone(self) -> Configuration | None:
-        """Only our copy, where it is the last one. A voter that is about to leave still votes for that. One that is
-        dead may be back, so the journal waits for it."""
+        """The configuration with our copy alone, if it is the last one; else None. A voter that is about to leave still
+        votes for that. A voter that is dead may be back, so the journal waits for it."""
         data = self._data
         others, configuration = data.other_voters(), data.configuration
         ours = data.place_of(data.replica)

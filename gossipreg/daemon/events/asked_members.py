@@ -27,7 +27,7 @@ from gossipreg.journal.model import JournalId
 from gossipreg.model import NodeId
 
 HOLDERS_NAMED = 3
-"""A journal has no more copies but while one is replaced."""
+"""A journal has more copies only while one is replaced."""
 ANSWER_S = 3.0
 """How long members have to answer a question."""
 
