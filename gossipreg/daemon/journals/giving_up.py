@@ -58,7 +58,8 @@ class GivingUp:
 
     def unlinked(self, journals: Journals) -> None:
         """The file of the database is gone: note what has to be in the next one."""
-        self._unlinked = {one.data.replica: id for id, one in journals.replicas.items() if one.data.committed}
+        copies = [(id, one.data) for id, one in journals.replicas.items() if not one.data.ended]
+        self._unlinked = {data.replica: id for id, data in copies if data.committed}
 
     def lost_in(self, opened: StoreOpened) -> list[JournalId]:
         """The journals whose replica here was lost, as the database shows that was just opened. Tells which replicas

@@ -15,6 +15,8 @@ from gossipreg.streams.values import meaning_of_end
 from gossipreg.wire.shapes import Shape
 
 LEADS = "leads"
+ENDED = "ended"
+"""The role of a note that a journal has ended."""
 UNPROVEN = "unproven"
 """The role of a sidecar that believes that it leads, where no majority of the voters says so in time."""
 FAILED_SHOWN = 20
@@ -44,7 +46,7 @@ class JournalsShown:
 
     async def proven(self, prefix: str = "") -> list[Shape]:
         """Those whose ids in hex begin so. What the voters do not confirm in time is shown as unproven. Raises Busy."""
-        led = [id for id, one in self._replicas().items() if id.hex().startswith(prefix) and _role(one) == LEADS]
+        led = [id for id, one in self._replicas().items() if id.hex().startswith(prefix) and role_of(one) == LEADS]
         proven = await self._runtime.proofs.proven(led)
         replicas = self._replicas()
         return [
@@ -81,7 +83,7 @@ class JournalsShown:
             "id": id.hex(),
             "owner": data.owner.hex(),
             "owner_name": self._node.name(data.owner),
-            "role": _role(replica),
+            "role": role_of(replica),
             "leader": None if led_by is None else led_by.hex(),
             "leader_name": None if led_by is None else self._node.name(led_by),
             "ballot": str(data.promised if leading is None else leading.ballot),
@@ -136,7 +138,8 @@ class JournalsShown:
             shape = self._journal(own, journals.replicas[own])
             shown |= {"own": own.hex(), "copies": shape["copies"], "takeover": shape["takeover"]}
         for one in self.all():
-            shown[one["id"]] = in_one_line(one)
+            if one["role"] != ENDED:
+                shown[one["id"]] = in_one_line(one)
         return shown
 
     def orphaned(self) -> list[str]:
@@ -171,7 +174,7 @@ class JournalsShown:
         leading = [one.leading for one in replicas if one.leading is not None]
         found = {
             **runtime.streams.statistics(),
-            "journals": len(replicas),
+            "journals": sum(not one.data.ended for one in replicas),
             "journals_leaderless": len(runtime.leaderless),
             "journals_led": sum(one.established for one in leading),
             "journals_behind": sum(_behind(one) for one in leading),
@@ -194,8 +197,11 @@ def _behind(leading: Leading) -> bool:
     return any(not one.current for one in leading.followers.values())
 
 
-def _role(replica: Replica) -> str:
+def role_of(replica: Replica) -> str:
+    """What this copy is to its journal, in a word."""
     data, leading = replica.data, replica.leading
+    if data.ended:
+        return ENDED
     if data.out is not None:
         return f"out: {data.out.value}"
     if leading is not None:

@@ -3,8 +3,12 @@
 import io
 from collections.abc import Callable, Collection
 from math import inf
+from typing import cast
 
+from gossipreg.core.node import Node
+from gossipreg.daemon.journals.giving_up import GivingUp
 from gossipreg.daemon.journals.journal_reports import JOURNALS_NAMED, JournalReports
+from gossipreg.daemon.journals.journals_shown import role_of
 from gossipreg.daemon.journals.leaderless_journals import (
     ANNOUNCED_AFTER_S,
     LEADERLESS_S,
@@ -13,6 +17,7 @@ from gossipreg.daemon.journals.leaderless_journals import (
     Announced,
     LeaderlessJournals,
 )
+from gossipreg.daemon.journals.results import StoreOpened
 from gossipreg.daemon.logs import Log
 from gossipreg.daemon.troubles import Troubles
 from gossipreg.journal.membership import ProcessStanding
@@ -132,8 +137,23 @@ def test_a_journal_that_has_ended_needs_no_leader() -> None:
     cluster.crash(owner, ProcessStanding.SILENT)
     cluster.run(60.0)
     for one in others:
-        assert one.journals.replicas[journal].data.ended
+        ended = one.journals.replicas[journal]
+        assert ended.data.ended
+        assert role_of(ended) == "ended"
         assert looks(cluster, one, 2 * LEADERLESS_S)[-1] == set()
+
+
+def test_removed_file_loses_no_journal_that_has_ended() -> None:
+    """The note that it has ended was taken for a copy, so the journal was named as missing for an hour."""
+    cluster, journal, owner, (left, _) = opened(orphan_s=30.0, holds=())
+    lost = GivingUp(cast(Node, None), None, reports()[0])
+    lost.unlinked(left.journals)
+    assert lost.lost_in(StoreOpened(())) == [journal]
+    cluster.crash(owner, ProcessStanding.SILENT)
+    cluster.run(60.0)
+    assert left.journals.replicas[journal].data.ended
+    lost.unlinked(left.journals)
+    assert lost.lost_in(StoreOpened(())) == []
 
 
 def test_an_empty_copy_needs_no_leader() -> None:
