@@ -279,10 +279,12 @@ def _want(payload: bytes) -> m.Want:
 
 
 def _versions(payload: bytes) -> m.Versions:
-    (following,), items = fields_and_items(payload, 1)
+    (following, synced), items = fields_and_items(payload, 1, (True,))
     if following is not None:
         _check_place(following)
-    return m.Versions(tuple(_version(known(item, 3)) for item in items), following)
+    if type(synced) is not bool:
+        raise ValueError("a flag is needed")
+    return m.Versions(tuple(_version(known(item, 3)) for item in items), following, synced)
 
 
 def _version(item: tuple[Any, ...]) -> tuple[NodeId, int, int]:
@@ -342,7 +344,7 @@ _ENCODERS: dict[type[Message], tuple[int, Callable[[Any], bytes]]] = {
     m.Buckets: (m.BUCKETS, lambda x: pack((x.salt, x.bits, x.digests))),
     m.Hashes: (m.HASHES, lambda x: join_items((x.salt, x.bits), x.buckets)),
     m.Want: (m.WANT, lambda x: pack((x.salt, x.hashes))),
-    m.Versions: (m.VERSIONS, lambda x: join_items((x.next,), x.rows)),
+    m.Versions: (m.VERSIONS, lambda x: join_items((x.next,) if x.synced else (x.next, False), x.rows)),
     m.List: (m.LIST, lambda x: pack((x.after,))),
     m.Peers: (m.PEERS, lambda x: join_items((), ((id, address_fields(address)) for id, address in x.peers))),
     m.Padding: (m.PADDING, lambda x: bytes(x.payload_bytes)),

@@ -48,7 +48,7 @@ elements, and nested headers that promise much cannot take memory that the bytes
     Buckets   [salt, bits, digests]
     Hashes    [salt, bits] and [bucket, low, high, hashes] ...
     Want      [salt, hashes]            hashes of 4 bytes, as in Hashes
-    Versions  [next or nil] and [id, generation, counter] ...
+    Versions  [next or nil, synced] and [id, generation, counter] ...
     List      [after]
     Peers     [] and [id, address] ...
     Padding   any bytes, which mean nothing
@@ -321,6 +321,9 @@ class Versions:
     """(id, generation, counter)"""
     next: bytes | None = None
     """In an answer to a List: the id with which the next List continues, b"" on the last page. Else None."""
+    synced: bool = True
+    """In an answer to a List: whether the sender is synced, so that its list is whole. It is written only if the sender
+    is not. A release before the field does not say it, and is taken for synced."""
 
 
 @dataclass(frozen=True, slots=True)

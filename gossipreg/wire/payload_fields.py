@@ -29,15 +29,19 @@ def fields_of(payload: bytes, count: int, later: tuple[Any, ...] = ()) -> tuple[
     return (*raw, *later[len(raw) - count :])[: count + len(later)]
 
 
-def fields_and_items(payload: bytes, count: int) -> tuple[tuple[Any, ...], list[Any]]:
-    """The known fields of a payload, and the items of its list, which stand behind the array."""
+def fields_and_items(payload: bytes, count: int, later: tuple[Any, ...] = ()) -> tuple[tuple[Any, ...], list[Any]]:
+    """The known fields of a payload, `later` as in `fields_of`, and the items of its list, which stand behind the
+    array."""
     unpacker = _unpacker()
     unpacker.feed(payload)
     values = list(unpacker)  # ends without a word where the last one is cut off
     unpacker.feed(_NIL)  # and then this would become a part of it
     if next(unpacker, payload) is not None or not values:
         raise ValueError("the last value is cut off")
-    return known(values[0], count), values[1:]
+    first = known(values[0], count)
+    if later:
+        first = (*values[0], *later[len(values[0]) - count :])[: count + len(later)]
+    return first, values[1:]
 
 
 _unpacker = partial(

@@ -57,6 +57,8 @@ def test_messages_of_one_body_come_back_in_order(several: list[Message]) -> None
         ),
         (m.Receipt((1, 300)), "0c05 90 01 cd012c"),
         (m.Versions(((ID, 5, 6),), None), f"1317 91 c0 93 c410{ID.hex()} 05 06"),
+        (m.Versions(((ID, 5, 6),), b""), f"1318 91 c400 93 c410{ID.hex()} 05 06"),
+        (m.Versions(((ID, 5, 6),), b"", synced=False), f"1319 92 c400 c2 93 c410{ID.hex()} 05 06"),
         (m.Padding(0), "0700"),
         (m.Padding(200), f"0780c8 {'00' * 200}"),
         (m.Peers(((ID, Address("::1", 1)),)), f"1528 90 92 c410{ID.hex()} 92 c410{'00' * 15}01 01"),
@@ -179,12 +181,12 @@ FIELDS: dict[int, tuple[list[str], ...]] = {
     m.BUCKETS: (["hash", "bits", "digests"],),
     m.HASHES: (["hash", "bits"], ["bucket", "low, high", "low, high", "hashes"]),
     m.WANT: (["hash", "hashes"],),
-    m.VERSIONS: (["place"], ["id", "version", "version"]),
+    m.VERSIONS: (["place", "flag"], ["id", "version", "version"]),
     m.LIST: (["place"],),
     m.PEERS: ([], ["id", "address"]),
 }
 
-ADDED_LATER = {m.HELLO: 6, m.MISMATCH: 3}
+ADDED_LATER = {m.HELLO: 6, m.MISMATCH: 3, m.VERSIONS: 1}
 
 
 @pytest.mark.parametrize("kind", FIELDS)
@@ -202,7 +204,7 @@ def test_each_field_of_each_array_is_checked(kind: int) -> None:
 def test_a_missing_field_is_refused(kind: int) -> None:
     for at, array in enumerate(ARRAYS[kind]):
         if array:
-            needed = array[: len(array) - ADDED_LATER.get(kind, 0)]
+            needed = array[: len(array) - (ADDED_LATER.get(kind, 0) if at == 0 else 0)]
             arrays = [*ARRAYS[kind][:at], needed[:-1], *ARRAYS[kind][at + 1 :]]
             assert refused(framed(kind, *arrays)) == "bad_message"
 

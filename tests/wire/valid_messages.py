@@ -86,6 +86,7 @@ VALID: dict[int, st.SearchStrategy[Message]] = {
         m.Versions,
         st.lists(st.tuples(ids, versions, versions), max_size=8).map(tuple),
         st.none() | st.just(b"") | ids,
+        st.booleans(),
     ),
     m.LIST: st.builds(m.List, st.just(b"") | ids),
     m.PEERS: st.builds(m.Peers, st.lists(st.tuples(ids, addresses), max_size=m.MAX_PEERS).map(tuple)),
@@ -107,7 +108,7 @@ ARRAYS: dict[int, tuple[list[Any], ...]] = {
     m.BUCKETS: ([1, 0, b"abcd"],),
     m.HASHES: ([1, 8], [255, 0, 2**32 - 1, bytes(4)]),
     m.WANT: ([1, bytes(12)],),
-    m.VERSIONS: ([b""], [ID, 5, 6]),
+    m.VERSIONS: ([b"", False], [ID, 5, 6]),
     m.LIST: ([b""],),
     m.PEERS: ([], [ID, [b"\x0a\0\0\1", 7940]]),
 }
