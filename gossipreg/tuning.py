@@ -120,7 +120,10 @@ class GossipTuning(RoomTuning):
     """Retransmissions, pulls, comparisons, lists and row acks: `core/gossip/`."""
 
     room: ClassVar[str] = "gossip"
-    rising: ClassVar[tuple[tuple[str, str], ...]] = (("list_missing_first_s", "list_missing_max_s"),)
+    rising: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("list_missing_first_s", "list_missing_max_s"),
+        ("list_unsynced_first_s", "list_unsynced_max_s"),
+    )
 
     ack_timeouts: tuple[float, ...] = (1, 1, 4, 4)
     """How long to wait for a neighbour's ack of an update, in multiples of its retransmit timeout: after the first
@@ -158,6 +161,12 @@ class GossipTuning(RoomTuning):
     A list of 10,000 rows takes 380 KB."""
     list_missing_max_s: float = 16.0
     """The longest of these waits."""
+    list_unsynced_first_s: float = 0.01
+    """If a member that is not synced itself has listed its table, the joiner lists another one after this time. The
+    time is doubled for each list."""
+    list_unsynced_max_s: float = 0.64
+    """The longest of these waits. After it such a list counts: a cluster that starts as a whole is synced that way, so
+    all these waits together delay it."""
     first_silent_s: float = 5.0
     """If the member that a joiner listed first is silent for this time, the list of another one takes the place of its
     list. Choose it above the time in which a member is declared dead."""
@@ -318,6 +327,8 @@ BOUNDS: dict[str, Bounds] = {
         "list_again_s": (0.01, 60),
         "list_missing_first_s": (0.1, 3600),
         "list_missing_max_s": (0.1, 3600),
+        "list_unsynced_first_s": (0.001, 60),
+        "list_unsynced_max_s": (0.001, 60),
         "first_silent_s": (0.1, 3600),
         "ack_requests_at_once": (1, 10_000),
         "ack_request_pause_s": (0.001, 10),

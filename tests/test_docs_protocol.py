@@ -92,6 +92,9 @@ FACTS = (
     f"whose table {lan.gossip.lists_at_once} others began to list",
     f"up to {lan.gossip.offered_members} other members to ask",
     f"after {lan.gossip.list_missing_first_s:g} s and at doubling intervals up to {lan.gossip.list_missing_max_s:g} s",
+    f"again, after {lan.gossip.list_unsynced_first_s:g} s and at doubling intervals up to",
+    f"{lan.gossip.list_unsynced_max_s:g} s. If none of them is synced by then",
+    f"once the first of them came {lan.gossip.first_silent_s:g} s ago",
     # leave
     f"after {lan.leave_s:g} s at the latest",
     f"a time of at most {values.MAX_HOLD_S:g} s",

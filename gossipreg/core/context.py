@@ -50,7 +50,7 @@ class Context:
     damped: bool = False
     """Declared dead for a fault of our own, and not back yet: see `flap_damping.py`."""
     synced: bool = False
-    """This member holds every version that its first peer listed, or there was no peer to list: see `join.py`."""
+    """This member holds every version that other members listed, or there was no member to list: see `join.py`."""
     sync_provisional: bool = False
     """This member is synced with one that was not synced itself, and waits for others: see `last_known.py`."""
     started_at: float = field(init=False)

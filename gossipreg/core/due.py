@@ -9,7 +9,7 @@ from gossipreg.core.failure.isolation import AloneOver
 from gossipreg.core.failure.prober import Period
 from gossipreg.core.failure.quarantine import ProbeOwners
 from gossipreg.core.gossip.dissemination import Disseminate, Retransmit
-from gossipreg.core.gossip.join import ListAgain, MissingAgain
+from gossipreg.core.gossip.join import ListAgain, ListAnother, MissingAgain
 from gossipreg.core.gossip.pulls import PullAgain
 from gossipreg.core.gossip.receipts import SendReceipts
 from gossipreg.core.gossip.reconcile import Compare
@@ -46,6 +46,10 @@ class NodeTimers(NodeOrder):
                 self._anti_entropy.on_compare(name)
             case ListAgain():
                 self._joining.on_list_again()
+            case ListAnother():
+                if self._joining.wants_another:
+                    self._reconnect.greet_silent()
+                    self._joining.on_list_another()
             case MissingAgain():
                 self._joining.on_missing_again()
             case GreetSeeds():

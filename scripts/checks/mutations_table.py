@@ -164,9 +164,27 @@ MUTATIONS = [
     ),
     Mutation(
         "list_of_any_member_replaces_that_of_the_first",
-        "if listing.whole and (self._first_is_silent or (peer == self._first and not self._first_restarted)):",
-        "if listing.whole:",
+        "replaces = self._first_is_silent or (peer == self._first and not self._first_restarted)",
+        "replaces = True",
         likely="joining",
+    ),
+    Mutation(
+        "list_of_a_member_that_is_not_synced_replaces_another",
+        "if counts and listing.whole and replaces:",
+        "if listing.whole and replaces:",
+        likely="unsynced_lists",
+    ),
+    Mutation(
+        "member_that_is_not_synced_stays_the_first",
+        "if gone or self._first_restarted or self._first in self._unsynced:",
+        "if gone or self._first_restarted:",
+        likely="unsynced_lists",
+    ),
+    Mutation(
+        "list_of_a_member_that_is_not_synced_counts",
+        "return self._another_s > self._tuning.list_unsynced_max_s or self._unsynced_for_long",
+        "return True",
+        likely="unsynced_lists",
     ),
     Mutation(
         "death_of_an_older_start_settles_a_listed_row",

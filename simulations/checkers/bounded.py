@@ -96,6 +96,7 @@ BOUNDS: dict[str, Bound] = {
     "Reconnect._owners_greeted_at": _known,
     "MembershipIndex._facts": _exactly(0),
     "Joining._missing": _known,
+    "Joining._unsynced": _known,
     "_Listing.named": _known,
     "Joining._served": lambda node, _ever: node.config.gossip.lists_at_once,
     "Isolation._hidden": _known,

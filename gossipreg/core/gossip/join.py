@@ -4,17 +4,24 @@ Owns: the listing in progress, which listed versions are missing here, and wheth
 how a row is pulled (`pulls.py`).
 
     joiner -> member   List(after)             request the versions of the rows of all living members, in order of id
-    member -> joiner   Versions(rows, next)    one page of them; next is b"" on the last page. The joiner pulls the rows
+    member -> joiner   Versions(rows, next)    one page of them, and whether the member is synced; next is b"" on the
+                                               last page. The joiner pulls the rows
 
 If a page does not come, the joiner requests it again, from another member if there is one. The ids are in the same
 order at every member, so the listing continues there. A busy member names other members, and the joiner lists the one
 of them that answers first.
 
+A list counts if each page of it came from a member that was synced then: another one may have just started itself, and
+know few rows. After a list that does not count, the joiner pulls its rows too, and lists another member after a short
+wait, then after longer ones; the silent seeds are greeted again, too. Of the members that have not said that they are
+not synced, it takes one that has run for long. If nobody says that it is synced, the cluster probably starts as a
+whole. So after the last of these waits, or once members have been silent for too long, the lists that came count.
+
 A member is synced once it holds every version that was listed. If it has no seed but itself, it is synced at once. It
 is not synced while the first member that it listed has a version that could not be pulled. Meanwhile it lists the table
 again at growing intervals and pulls the missing rows again. A row is not missing any more once its member is known to
-have died or left, or once a whole new list does not name it. The new list comes from the first member. It comes from
-another member if the first one is silent, has started again, or is no member any more.
+have died or left, or once a whole new list that counts does not name it. The new list comes from the first member. It
+comes from another member if the first one is silent, is not synced, has started again, or is no member any more.
 """
 
 from dataclasses import field
@@ -40,6 +47,11 @@ class ListAgain:
 
 
 @dataclass(frozen=True, slots=True)
+class ListAnother:
+    """Timer: the list that came does not count. List another member."""
+
+
+@dataclass(frozen=True, slots=True)
 class MissingAgain:
     """Timer: listed versions are still missing. If nothing is being pulled, list again."""
 
@@ -54,6 +66,8 @@ class _Listing:
     """The member named others instead of answering."""
     whole: bool = True
     """All pages so far came from this member."""
+    synced: bool = True
+    """All pages so far came from members that were synced then."""
     named: dict[NodeId, None] = field(default_factory=dict)
     """The rows on these pages."""
 
@@ -78,7 +92,13 @@ class Joining:
         self._listing: _Listing | None = None
         """The listing in progress."""
         self._listed = False
-        """Whether a whole list has come."""
+        """Whether a whole list that counts has come."""
+        self._listed_by_synced = False
+        """Whether a whole list of synced members has come."""
+        self._unsynced: dict[NodeId, None] = {}
+        """The members that said with their last page that they are not synced."""
+        self._unsynced_since: float | None = None
+        """When the first list came that was not all of synced members, since the last one that was."""
         self._first: NodeId | None = None
         """The first member that gave a page of its list, or the one that took its place. One that was only requested to
         give a list is not meant: it may have started itself since then, so its list may lack what others listed."""
@@ -89,6 +109,8 @@ class Joining:
         self._tuning = tuning = context.config.gossip
         self._waits = Retry(tuning.list_missing_first_s, tuning.list_missing_max_s)
         """Between two lists while versions are missing."""
+        self._another_s = tuning.list_unsynced_first_s
+        """How long to wait before another member is listed after a list that does not count."""
         self._wait_s = self._waits.first_s
         """How long to wait before the table is listed again."""
         self._served: dict[NodeId, float] = {}
@@ -101,9 +123,8 @@ class Joining:
 
     @property
     def first_was_synced(self) -> bool:
-        """Whether the first member that was listed was synced itself. True if no member was listed."""
-        peer = None if self._first is None else self._channel.session(self._first)
-        return peer is None or peer.synced
+        """Whether a member that was synced itself has listed its whole table. True if no member was listed."""
+        return self._first is None or self._listed_by_synced
 
     @property
     def progress(self) -> str:
@@ -115,6 +136,8 @@ class Joining:
             return f"{len(self._missing)} rows that {whose} listed have not arrived yet"
         if self._listing is not None:
             return f"the member at {self._channel.address(self._listing.peer)} has not listed its whole table yet"
+        if self._unsynced:
+            return "the members that have answered are not synced themselves"
         return "no other member has answered yet"
 
     # -- the joiner ------------------------------------------------------------------------------------------------
@@ -137,7 +160,7 @@ class Joining:
 
     def start_alone(self) -> None:
         """Be synced at once, as the first member of the cluster: there is no other member to list."""
-        if not self.synced and self._listing is None and not self._listed:
+        if not self.synced and self._listing is None and not self._listed and not self._missing:
             self._become_synced()
 
     def on_page(self, peer: NodeId, page: Versions) -> None:
@@ -151,6 +174,10 @@ class Joining:
         self._first = self._first or peer
         if peer == self._first and self._first_boot is None:
             self._first_boot = self._boot_of(peer)
+        if page.synced:  # also sent by a release that does not say it
+            self._unsynced.pop(peer, None)
+        else:
+            self._unsynced[peer], listing.synced = None, False
         for id, generation, counter in page.rows:
             listing.named[id] = None
             goal = Version(generation, counter)
@@ -160,11 +187,37 @@ class Joining:
         if following:
             self._request_page()
             return
-        if listing.whole and (self._first_is_silent or (peer == self._first and not self._first_restarted)):
+        counts = self._counts(listing)
+        replaces = self._first_is_silent or (peer == self._first and not self._first_restarted)
+        if counts and listing.whole and replaces:
             for id in [id for id in self._missing if id not in listing.named]:
                 del self._missing[id]
-        self._listing, self._listed = None, True
-        self._context.timers.cancel(ListAgain())
+        self._end_listing(counts=counts)
+
+    def _counts(self, listing: _Listing) -> bool:
+        """Whether this list, which is complete, counts."""
+        if listing.synced:
+            self._listed_by_synced, self._unsynced_since = True, None
+            self._another_s = self._tuning.list_unsynced_first_s
+            return True
+        if self._unsynced_since is None:
+            self._unsynced_since = self._context.now
+        return self._another_s > self._tuning.list_unsynced_max_s or self._unsynced_for_long
+
+    @property
+    def _unsynced_for_long(self) -> bool:
+        """Whether no synced member has given a list for as long as the first member may be silent, though others
+        have."""
+        since = self._unsynced_since
+        return since is not None and self._context.now - since >= self._tuning.first_silent_s
+
+    def _end_listing(self, *, counts: bool) -> None:
+        """The listing is over. If it does not count, and none did before, list another member soon."""
+        timers = self._context.timers
+        self._listing, self._listed = None, self._listed or counts
+        timers.cancel(ListAgain())
+        if not self._listed and ListAnother() not in timers:
+            timers.set(ListAnother(), self._context.now + self._another_s)
         self._check_synced()
 
     @property
@@ -213,11 +266,11 @@ class Joining:
 
     def on_missing_again(self) -> None:
         """List the table again if nothing is being listed or pulled any more and versions are still missing."""
-        context = self._context
         if self._missing and self._first is not None and self._listing is None and not self._pulls.busy:
             row = self._table.rows.get(self._first)
-            if self._first_restarted or (row is not None and (row.dead or row.left)):
-                self._first = next(iter(self._ring.sample(context.rng, 1, [self._first])), self._first)
+            gone = row is not None and (row.dead or row.left)
+            if gone or self._first_restarted or self._first in self._unsynced:
+                self._first = self._another(self._first) or self._first
                 self._first_boot = None
             self._wait_s = self._waits.after(self._wait_s)
             self._continue_with(self._first)
@@ -232,10 +285,30 @@ class Joining:
         """Request the page that has not come, from another member if there is one."""
         if self._listing is None:
             return
-        others = self._ring.sample(self._context.rng, 1, [self._listing.peer])
-        if others:
-            self._continue_with(others[0])
+        if not self._listed and not self._listing.after and self._unsynced_for_long:
+            self._end_listing(counts=True)
+            return
+        other = self._another(self._listing.peer)
+        if other is not None:
+            self._continue_with(other)
         self._request_page()
+
+    def on_list_another(self) -> None:
+        """List another member: the list that came does not count."""
+        self._another_s *= 2
+        if self._listing is None and self._first is not None:
+            self._continue_with(self._another() or self._first)
+            self._request_page()
+
+    def _another(self, *excluded: NodeId) -> NodeId | None:
+        """A member to list, none of `excluded`. If some have said that they are not synced, one that has not, if there
+        is one."""
+        rng, rows = self._context.rng, self._table.rows
+        if self._unsynced:  # of two, the one that started first: it is more probably synced
+            others = self._ring.sample(rng, 2, [*excluded, *self._unsynced])
+            if others:
+                return min(others, key=lambda other: rows[other].liveness.generation)
+        return next(iter(self._ring.sample(rng, 1, excluded)), None)
 
     def on_dropped(self, peer: NodeId) -> None:
         """Send our request to this member again at once: it had no session with us, so it dropped it."""
@@ -243,6 +316,7 @@ class Joining:
             self._request_page()
 
     def forget(self, id: NodeId) -> None:
+        self._unsynced.pop(id, None)
         if self._listing is not None and self._listing.peer == id:
             self.on_list_again()
 
@@ -265,7 +339,9 @@ class Joining:
         self._context.synced = True
         self._table.changes.note_other()
         self._listing = None
+        self._unsynced.clear()
         self._context.timers.cancel(ListAgain())
+        self._context.timers.cancel(ListAnother())
         self._context.timers.cancel(MissingAgain())
         self._context.event("synced")
         self._dissemination.queue_row(self._context.id, NOTHING)
@@ -288,7 +364,8 @@ class Joining:
         most = sizes.versions_in(self._channel.limit(peer), with_next=True)
         ids = self._ring.after(message.after, most + 1)
         rows = [(id, *self._table.rows[id].version) for id in ids[:most]]
-        self._channel.to(peer, Versions(tuple(rows), ids[most - 1] if len(ids) > most else b""))
+        following = ids[most - 1] if len(ids) > most else b""
+        self._channel.to(peer, Versions(tuple(rows), following, context.fully_synced))
         self._requests.answered(peer, message.after)
 
     def _too_many(self, peer: NodeId, message: List) -> bool:

@@ -8,6 +8,8 @@ these addresses are greeted now and then:
 - a seed, unless it is that of a member on the ring;
 - a dead member: the `lost_max` that died last, also after their rows are forgotten.
 
+They are also greeted while the members that have answered are not synced themselves (`join.py`).
+
 In each period each member greets one of these addresses with probability min(1, lost_calls / members). So the whole
 cluster together sends few greetings, whatever its size, and a partition of any length heals.
 """
@@ -191,10 +193,19 @@ class Reconnect:
         context = self._context
         if not self._reached:
             return
-        addresses = list(self._dead.values())
-        addresses += [address for address, id in self._seeds.items() if id is None or id not in self._ring]
+        addresses = self._silent_addresses()
         if addresses and context.rng.random() < context.config.lost_calls / len(self._ring):
             self.greet(context.rng.choice(addresses))
+
+    def greet_silent(self) -> None:
+        """Greet some of the dead members and silent seeds at once: those that answered are not synced themselves."""
+        addresses = self._silent_addresses()
+        for address in self._context.rng.sample(addresses, min(len(addresses), self._tuning.seeds_at_once)):
+            self.greet(address)
+
+    def _silent_addresses(self) -> list[Address]:
+        seeds = (address for address, id in self._seeds.items() if id is None or id not in self._ring)
+        return [*self._dead.values(), *seeds]
 
     def greet_owner(self, id: NodeId) -> None:
         """Greet a member so that it announces its generation itself, at most once a period."""
