@@ -5,14 +5,14 @@ import json
 import os
 import signal
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gossipreg.daemon.journals_file import JOURNALS
-from gossipreg.errors import RequestError
+from gossipreg.errors import NotSynced, RequestError, Unavailable
 from gossipreg.sagas.saga_survey import CLOSED
 from scripts.tools.sidecars import Sidecar, Sidecars
 from scripts.tools.wait import BOUND_S, wait_for
@@ -151,4 +151,24 @@ def test_sagas_of_a_database_that_cannot_be_read_are_missing(cluster: Sidecars, 
         again.call("saga-show", saga=saga[33:])
     assert caught.value.code == "unavailable"
     if damage == "garbage":
-        wait_for(lambda: other.call("saga-list")["unanswered"] == [journal])
+        wait_for(lambda: other.call("saga-list")["unanswered"] == [f"{journal}, see `gossipreg info` at m0"])
+
+
+def test_saga_of_an_id_runs_once_though_its_sidecar_lost_its_disk(cluster: Sidecars, tmp_path: Path) -> None:
+    """A sidecar that came back without its copy opened another journal, where the id was new."""
+    members = durable(cluster, tmp_path)
+    wait_for(lambda: members[0].call("saga-run", definition=LOST)["takeover"])
+    first = members[0].call("saga-run", definition=LOST, id="once")
+    members[0].kill()
+    for file in (tmp_path / "data0").glob(f"{JOURNALS}*"):
+        file.unlink()
+    again = cluster.start("m0", "--data-dir", str(tmp_path / "data0"), "--host-id", "host0").wait_ready()
+    answers: list[dict[str, Any]] = []
+
+    def answered() -> bool:
+        with suppress(Unavailable, NotSynced):
+            answers.append(again.call("saga-run", definition=LOST, id="once"))
+        return bool(answers)
+
+    wait_for(answered)
+    assert (answers[0]["saga"], answers[0]["exists"]) == (first["saga"], True)

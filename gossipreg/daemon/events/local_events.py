@@ -393,7 +393,7 @@ class LocalEvents:
     def _open(self) -> None:
         self.runtime.need_disk()
         try:
-            journal = self.runtime.command(lambda journals, now: journals.open(now))
+            journal = self.runtime.own.open()
         except ProposalRefused as refusal:
             self._carry_out(self.events.not_opened(refusal.code, str(refusal), self._pump.now()))
         else:

@@ -5,6 +5,7 @@ by a sidecar that has journals.
     journal_setup  what was chosen for them
     runtime      the journals in the daemon: inputs in, effects carried out;  follower: what stands on them
     journal_share  how several stand on them: tickets that do not meet, the sum of acts
+    own_journal   that of this sidecar: no other one is opened while it may come back
     led_journals  what these ask of the journals here
     journal_disk  the store over the life of a sidecar: opened, and opened again;  journal_reports: log and troubles
     journals_shown  what `info`, `gossipreg journal` and the metrics show;  led_proofs: proofs of leadership for it

@@ -29,6 +29,7 @@ from gossipreg.daemon.journals.journal_reports import JournalReports
 from gossipreg.daemon.journals.journal_setup import JournalSetup
 from gossipreg.daemon.journals.leaderless_journals import LeaderlessJournals
 from gossipreg.daemon.journals.led_proofs import LedProofs
+from gossipreg.daemon.journals.own_journal import OwnJournal
 from gossipreg.daemon.journals.results import (
     ReadDone,
     RecordsDone,
@@ -43,7 +44,7 @@ from gossipreg.daemon.part_timers import PartTimers
 from gossipreg.daemon.pump import Pump
 from gossipreg.daemon.streams.inbox import StreamClosed, StreamNews, StreamOpened, StreamReceived
 from gossipreg.daemon.streams.node_streams import NodeStreams
-from gossipreg.errors import NoDataDirectory, RequestError
+from gossipreg.errors import RequestError
 from gossipreg.journal.announced import AnnouncedHost
 from gossipreg.journal.effects import (
     ClaimLeadership,
@@ -105,6 +106,7 @@ class JournalRuntime:
         self.reports = reports
         self._rng = rng
         self._entropy = entropy
+        self.own = OwnJournal(self, node.id)
         self.proofs = LedProofs(self.confirm, pump.now)
         self.leaderless = LeaderlessJournals(self.membership.announce_leaderless, pump.command, self.membership.is_led)
         self._giving_up = GivingUp(node, self.disk, reports)
@@ -175,15 +177,6 @@ class JournalRuntime:
         with suppress(ProposalRefused):
             self.order(lambda journals, now: journals.confirm(journal, number, now))
 
-    async def open_own(self) -> JournalId:
-        """The journal of this sidecar, opened if there is none; waits for the disk. Raises NoDataDirectory,
-        ProposalRefused."""
-        if self.disk is None:
-            raise NoDataDirectory("this sidecar keeps nothing, so it has no journal: start it with --data-dir")
-        self.disk.need()
-        await self.begun.wait()
-        return self.command(lambda journals, now: journals.open(now))
-
     def need_disk(self) -> None:
         """Something is to be kept: open the database. `begun` is set when that is done."""
         if self.disk is not None:
@@ -244,13 +237,16 @@ class JournalRuntime:
     def _retire(self, why: str) -> None:
         """Give up all replicas."""
         if self.journals is not None and self.journals.replicas:
+            self.own.lose([] if self.journals.own is None else [self.journals.own])
             self.leaderless.lose(self._giving_up.give_up(self.journals, why), self._pump.now())
             self._input("journal_retire", lambda journals, now: journals.retire(now))
 
     # -- the disk (see DiskOwner) ------------------------------------------------------------------------------------
 
     def on_opened(self, opened: StoreOpened) -> None:
-        self.leaderless.lose(self._giving_up.lost_in(opened), self._pump.now())
+        lost = self._giving_up.lost_in(opened)
+        self.own.lose(lost)
+        self.leaderless.lose(lost, self._pump.now())
         if self.journals is None:
             self._begin(opened.replicas)
         else:

@@ -381,7 +381,7 @@ class LocalSagas:
         """Raises ProposalRefused."""
         runtime = self.share.runtime
         runtime.need_disk()
-        return runtime.command(lambda journals, now: journals.open(now))
+        return runtime.own.open()
 
 
 def _load_sender() -> "type[CommandSender]":

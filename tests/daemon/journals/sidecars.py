@@ -133,7 +133,7 @@ class LiveSidecar:
         """Its own journal, which it leads when this returns."""
         runtime = await self.orchestration.wanted()
         await until(lambda: self.node.synced)
-        journal = await runtime.open_own()
+        journal = await runtime.own.open_waiting()
         await until(lambda: journal in self.follows.leads)
         return journal
 

@@ -12,12 +12,18 @@ import pytest
 from gossipreg.core.node import Node
 from gossipreg.daemon import start
 from gossipreg.daemon.clock import wall_ms
-from gossipreg.daemon.journals import disk_thread, journal_disk
+from gossipreg.daemon.journals import disk_thread, journal_disk, own_journal
 from gossipreg.daemon.journals.led_journals import JournalsOfRuntime
 from gossipreg.daemon.journals_file import FORGET, JOURNALS, end_forgetting, note_forgetting
 from gossipreg.retry import Retry
 from tests.daemon.journals.sidecars import LiveSidecar, Notes, a_sidecar, alone, cluster, until
 from tests.daemon.journals.test_journal_store import held
+
+
+@pytest.fixture(autouse=True)
+def _no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The only copies are gone here: none is waited for."""
+    monkeypatch.setattr(own_journal, "NOBODY_S", 0.0)
 
 
 def day_before() -> int:

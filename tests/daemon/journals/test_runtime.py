@@ -137,7 +137,7 @@ async def test_what_was_committed_is_there_after_a_restart(tmp_path: Path) -> No
     async with alone(tmp_path, "a") as again:
         await until(lambda: journal in again.follows.leads)
         assert again.state(journal).keys() == {b"x"}
-        assert await again.runtime.open_own() == journal
+        assert await again.runtime.own.open_waiting() == journal
 
 
 async def test_a_sidecar_without_a_data_directory_has_no_journal(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ async def test_a_sidecar_without_a_data_directory_has_no_journal(tmp_path: Path)
         runtime = await one.orchestration.wanted()
         await runtime.begun.wait()
         with pytest.raises(NoDataDirectory, match="--data-dir"):
-            await runtime.open_own()
+            await runtime.own.open_waiting()
 
 
 async def test_the_stream_to_a_member_that_left_is_closed(tmp_path: Path) -> None:

@@ -92,12 +92,12 @@ async def test_a_sidecar_without_a_disk_names_no_journal() -> None:
 
 @pytest.mark.parametrize(("code", "error"), [("unavailable", Unavailable), ("not_synced", NotSynced)])
 async def test_a_journal_that_cannot_be_opened_names_the_disk_that_fails(code: str, error: type[RequestError]) -> None:
-    def refuse(_: object) -> None:
+    def refuse() -> None:
         raise ProposalRefused(code, "not yet")
 
     needed: list[bool] = []
     runtime = SimpleNamespace(
-        journals=None, disk=ANY, need_disk=lambda: needed.append(True), command=refuse,
+        journals=None, disk=ANY, need_disk=lambda: needed.append(True), own=SimpleNamespace(open=refuse),
         disk_hint=lambda: "; the disk of this sidecar fails",
     )  # fmt: skip
     with pytest.raises(error, match=r"^not yet; the disk of this sidecar fails$"):
@@ -140,7 +140,7 @@ async def test_own_journal_that_nobody_leads_is_not_named(monkeypatch: pytest.Mo
 
 def opened(journal: JournalId) -> Any:
     return SimpleNamespace(
-        journals=None, disk=ANY, need_disk=lambda: None, command=lambda _: journal,
+        journals=None, disk=ANY, need_disk=lambda: None, own=SimpleNamespace(open=lambda: journal),
         disk_hint=lambda: "; the disk of this sidecar fails",
     )  # fmt: skip
 
