@@ -41,7 +41,7 @@ class _Looking(Observer):
     def on_effect(self, host: Host, effect: Effect) -> None:
         process = self._processes.get(host.number)
         if process is not None and isinstance(effect, MembersChanged | AnnouncementsChanged):
-            process.on_members(effect.ids)
+            process.on_members(effect.ids, announced=isinstance(effect, AnnouncementsChanged))
 
     def after(self, host: Host) -> None:
         process = self._processes.get(host.number)

@@ -69,6 +69,8 @@ class JournalProcess:
         self.membership = RegistryMembership(host.node, self.now)
         self._changed: dict[NodeId, None] = {}
         """Members that changed in the input that the node handles."""
+        self._members_changed = False
+        """Whether one of them changed otherwise than in what it announces."""
         self._incarnation = self.membership.incarnation
         self.journals: Journals | None = None
         """None until the database was opened for the first time."""
@@ -220,20 +222,26 @@ class JournalProcess:
         if self.runs and self.journals is not None:
             self.act(call(self.journals))
 
-    def on_members(self, ids: Iterable[NodeId]) -> None:
-        """The node of this process says that these members changed, in the input that it handles."""
+    def on_members(self, ids: Iterable[NodeId], *, announced: bool) -> None:
+        """The node of this process says that these members changed, or, with `announced`, only what they announce, in
+        the input that it handles."""
         self._changed |= dict.fromkeys(ids)
+        self._members_changed |= not announced
 
     def look(self) -> None:
-        """The node of this process has handled an input."""
+        """The node of this process has handled an input. As in a sidecar, the journals look at their copies only where
+        a copy may decide otherwise."""
         membership, changed = self.membership, self._changed
         refuted = membership.incarnation != self._incarnation
-        if not changed and not refuted and (membership.synced_at is not None or not self.host.node.synced):
+        synced = membership.synced_at is None and self.host.node.synced
+        if not changed and not refuted and not synced:
             return
-        self._changed, self._incarnation = {}, membership.incarnation
-        membership.follow(changed, self.now)
+        look = self._members_changed or refuted or synced
+        self._changed, self._members_changed, self._incarnation = {}, False, membership.incarnation
+        look = membership.follow(changed, self.now) or look
         self._retire_if_restored()
-        self.input(lambda journals: journals.members_changed(self.now))
+        if look:
+            self.input(lambda journals: journals.members_changed(self.now))
         if self.runs:
             self.follower.on_members(changed)
 
