@@ -20,6 +20,9 @@ ENDED = 500
 STATES = ("running", "committed", "aborted", "ended", "stuck", "open")
 
 
+NOT_ENDED = "`open` are all that have not ended; `committed` and `aborted` are decided, and are not finished yet."
+
+
 @click.command(
     name="list",
     epilog="""\b
@@ -29,7 +32,7 @@ STATES = ("running", "committed", "aborted", "ended", "stuck", "open")
       gossipreg saga list --state ended --since 2h
     """,
 )
-@click.option("--state", type=click.Choice(STATES), help="Those alone; `open` are all that have not ended.")
+@click.option("--state", type=click.Choice(STATES), help=f"Those alone. {NOT_ENDED}")
 @click.option(
     "--since", metavar="MOMENT", type=PastMoment(),
     help="Without those that ended before: 8h (ago), 02:00, 2026-11-30T02:00.",
@@ -57,6 +60,10 @@ def list_(chosen: Chosen, state: str | None, since: float | None, limit: int | N
         print_json(found)
     else:
         _print(found)
+        if not found and state in ("committed", "aborted"):
+            say(
+                f"none is {state} and not finished yet: `--state ended` shows those that have ended, and their DECISION"
+            )
     if listing.left_out:
         say("older sagas are left out: choose them by --since, or a larger --limit")
     return say_missing("sagas may be missing", listing.unanswered, json=chosen.json)
@@ -105,11 +112,17 @@ def _print(found: list[dict[str, Any]]) -> None:
         (
             (
                 one["name"], one["state"], one["decision"], one["steps"], _age(one["began"], now_ms),
-                " ".join(one["stuck"]), one["saga"], one["reason"],
+                " ".join(one["stuck"]), one["saga"], _why(one),
             )
             for one in found
         ),
     )  # fmt: skip
+
+
+def _why(one: dict[str, Any]) -> str:
+    """Its reason, and that a person ended some of its steps: what the decision says is not the whole truth then."""
+    skipped = "1 step" if one["skipped"] == 1 else f"{one['skipped']} steps"
+    return "; ".join(filter(None, (one["reason"], f"{skipped} skipped by hand" if one["skipped"] else "")))
 
 
 def _age(began_ms: int | None, now_ms: float) -> str:

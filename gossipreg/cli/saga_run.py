@@ -132,7 +132,8 @@ def _check(definition: "SagaDefinition", data: bytes, file: str) -> None:
     try:
         check_input(definition, data)
     except RequestError as error:
-        raise click.UsageError(printable(f"{_shown(file)} and --input do not fit: {error}")) from None
+        what = "--input" if str(error).startswith("the input ") else f"{_shown(file)} and --input do not fit"
+        raise click.UsageError(printable(f"{what}: {error}")) from None
 
 
 def _begin(chosen: Chosen, id: str, definition: bytes, data: bytes) -> dict[str, Any]:
@@ -221,4 +222,6 @@ def _wait(chosen: Chosen, saga: str, until: str, timeout_s: float) -> int:
         print_line(f"aborted {saga}: {printable(story['reason'])}")
         if left := [printable(step["name"]) for step in story["steps"] if step["state"] == "not_undone"]:
             say(f"{', '.join(left)} has no undo, and may have happened: look at its service")
+    if not chosen.json and (skipped := [printable(one["name"]) for one in story["steps"] if one["state"] == "skipped"]):
+        say(f"{', '.join(skipped)} was skipped by hand, so it is not whole: `gossipreg saga show {saga}`")
     return 0 if committed else 1

@@ -78,7 +78,9 @@ class TooFewVoters(ProposalRefused):
     def __init__(self, voters: int, least: int) -> None:
         self._has, self.least = f"the journal has {voters} of at least {least} copies", least
         more = "1 more host" if least - voters == 1 else f"{least - voters} more hosts"
-        super().__init__("too_few_copies", f"{self._has}: let sidecars on {more} take copies, or ask for fewer")
+        super().__init__(
+            "too_few_copies", f"{self._has}: let sidecars on {more} take copies (--host-id), or ask for fewer"
+        )
 
     def for_now(self) -> ProposalRefused:
         """The same, where the missing copies are being made."""

@@ -143,10 +143,14 @@ class RecoveryByHand:
             raise VotersLive(living, len(data.configuration.all_voters), leads_within_s(data.context.tuning))
 
     def _living(self) -> tuple[ReplicaPlace, ...]:
-        """The voters that live and have not said to be lost; ours is one."""
+        """The voters that live and have not said to be lost; ours is one. Another one of our own member is lost: it has
+        one replica of a journal."""
         data = self._data
         members = data.context.membership
-        return tuple(
-            place for place in data.configuration.all_voters
-            if place.replica == data.replica or (members.member(place.node).runs and place.replica not in self._lost)
-        )  # fmt: skip
+
+        def lives(place: ReplicaPlace) -> bool:
+            if place.node == data.context.node:
+                return place.replica == data.replica
+            return members.member(place.node).runs and place.replica not in self._lost
+
+        return tuple(filter(lives, data.configuration.all_voters))

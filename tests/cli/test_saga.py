@@ -134,6 +134,26 @@ def test_list_is_an_aligned_table_or_one_array(sidecar: FakeSidecar, command: Co
     assert command("saga", "list", "--state", "lost").code == 2
 
 
+@pytest.mark.parametrize(
+    ("skipped", "reason", "why"),
+    [(0, "no", "no"), (1, "", "1 step skipped by hand"), (2, "no", "no; 2 steps skipped by hand")],
+)
+def test_list_says_that_a_person_skipped_steps(
+    sidecar: FakeSidecar, command: Command, skipped: int, reason: str, why: str
+) -> None:
+    sidecar.answers["saga-list"] = pages(s.short(skipped=skipped, reason=reason))
+    assert command("saga", "list").out.splitlines()[1].endswith(f"{s.SAGA}  {why}")
+
+
+@pytest.mark.parametrize("state", ["committed", "aborted"])
+def test_empty_list_of_a_decision_leads_to_those_that_ended(sidecar: FakeSidecar, command: Command, state: str) -> None:
+    sidecar.answers["saga-list"] = pages()
+    listed = command("saga", "list", "--state", state)
+    said = f"none is {state} and not finished yet: `--state ended` shows those that have ended, and their DECISION\n"
+    assert (listed.code, listed.err) == (0, said)
+    assert command("saga", "list", "--state", state, "--json").err == ""
+
+
 def test_list_shows_all_that_are_open_and_the_newest_that_ended(sidecar: FakeSidecar, command: Command) -> None:
     open, over = open_sagas(1200), ended_sagas(501)
     sidecar.answers["saga-list"] = pages(*open, *over, page=700)

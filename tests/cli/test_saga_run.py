@@ -76,6 +76,17 @@ def test_an_aborted_saga_is_1_with_its_reason(sidecar: FakeSidecar, command: Com
     )  # fmt: skip
 
 
+def test_saga_of_which_a_person_skipped_steps_is_not_called_whole(
+    sidecar: FakeSidecar, command: Command, order: str
+) -> None:
+    """`committed` and exit code 0 were all that it said."""
+    mail = {**s.RESERVED, "name": "mail", "state": "skipped"}
+    sidecar.answers |= {"saga-run": begun(), "saga-wait": lambda _: s.story(s.RESERVED, mail)}
+    ended = command("saga", "run", order, "--input", INPUT, "--until", "ended")
+    said = f"mail was skipped by hand, so it is not whole: `gossipreg saga show {s.SAGA}`\n"
+    assert ended == (0, f"committed {s.SAGA}\n", BEGUN + said)
+
+
 def test_an_aborted_saga_names_the_step_that_is_not_undone(sidecar: FakeSidecar, command: Command, order: str) -> None:
     pay = {**s.REFUSED, "state": "not_undone", "undo": s.undo("", status=0, attempts=0)}
     sidecar.answers |= {"saga-run": begun(), "saga-wait": lambda _: s.story(pay, decision="abort", reason="no answer")}
@@ -356,7 +367,7 @@ def test_input_comes_from_a_file_or_stdin(
         ("#" * 300_000, INPUT, "order.toml: the definition has"),
         (ORDER, "{", "in double quotes: line 1 column 2 (char 1)"),
         ("", INPUT, "order.toml: the definition has no name: give it one, such as create-order"),
-        (ORDER, '{"sku": ', "order.toml and --input do not fit: the input is no JSON"),
+        (ORDER, '{"sku": ', "--input: the input is no JSON"),
         (ORDER, '{"stock": 1}', "do not fit: step 'reserve': {input.sku} is not there: {input} has stock"),
         (ORDER, '"' + "x" * 70_000 + '"', "--input has more than 65536 bytes"),
         (ORDER, "@/nothing/there", "--input: @/nothing/there cannot be read: No such file"),

@@ -268,6 +268,21 @@ def test_voters_that_said_to_be_lost_count_as_gone() -> None:
     assert len(done.replaced.voters) == 3
 
 
+def test_former_voter_of_the_own_member_counts_as_lost() -> None:
+    """A member that had lost its disk and got a new replica said that it lives and has not lost its disk."""
+    bench = Bench(3)
+    s1, s2, s3 = bench.voters
+    bench.elect(s1, s2, s3)
+    bench.exchange(s1, s2, s3)
+    s2.see(s1, ProcessStanding.SILENT)
+    bench.now += 5.0
+    with pytest.raises(ProposalRefused, match="2 of 3 voters live"):
+        s2.journals.recover(JOURNAL, bench.now, sure=False)
+    s2.data.replica = ReplicaId(b"another one" + bytes(5))
+    done, _ = s2.journals.recover(JOURNAL, bench.now, sure=False)
+    assert len(done.replaced.voters) == 3
+
+
 def test_a_leader_that_gives_up_still_knows_which_voters_are_lost() -> None:
     bench = Bench(3)
     s1, s2, s3 = bench.voters

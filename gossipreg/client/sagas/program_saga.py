@@ -159,7 +159,8 @@ class ProgramSaga:
             return answer
         why = answer.reason or (f"status {answer.status}" if answer.status else "no answer")
         if answer.state == REFUSED:
-            raise StepRefused(f"step {step.name} of {self.saga} was refused by {step.service}: {why}", answer)
+            refused = f"was refused by {step.service}" if answer.status else f"was not sent to {step.service}"
+            raise StepRefused(f"step {step.name} of {self.saga} {refused}: {why}", answer)
         raise StepUnknown(f"step {step.name} of {self.saga} may be done or not: {why}", answer)
 
     def _not_answered(self, step: SagaStep, call: ProgramCall, error: GossipregError) -> GossipregError:

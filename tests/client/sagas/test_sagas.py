@@ -99,6 +99,12 @@ def test_a_refused_step_raises_and_aborts(sagas: SagaSidecar, registry: Registry
     assert sagas.methods == ["begin", "step", "abort"]
 
 
+def test_step_that_was_never_sent_was_not_refused_by_its_service(sagas: SagaSidecar, registry: Registry) -> None:
+    sagas.script["saga-step"] = [step_answer(state="refused", status=0, text="no instance of stock is registered")]
+    with pytest.raises(StepRefused, match=r"reserve .* was not sent to stock: no instance of stock is registered"):
+        order(registry)
+
+
 def test_an_optional_step_that_is_refused_goes_on(sagas: SagaSidecar, registry: Registry) -> None:
     sagas.script["saga-step"] = [step_answer(state="refused", status=422)]
     with registry.saga("create-order") as saga:

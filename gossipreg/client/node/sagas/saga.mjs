@@ -143,7 +143,8 @@ export class Saga {
     if (answer.ok || (answer.state === "refused" && template.optional)) return answer;
     const why = answer.reason || (answer.status ? `status ${answer.status}` : "no answer");
     if (answer.state === "refused") {
-      throw new StepRefused(`step ${name} of ${this.saga} was refused by ${service}: ${why}`, { answer });
+      const refused = answer.status ? `was refused by ${service}` : `was not sent to ${service}`;
+      throw new StepRefused(`step ${name} of ${this.saga} ${refused}: ${why}`, { answer });
     }
     throw new StepUnknown(`step ${name} of ${this.saga} may be done or not: ${why}`, { answer });
   }
